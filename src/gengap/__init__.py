@@ -1,0 +1,1 @@
+"""A laboratory for which networks train, which generalise, and why."""

@@ -1,0 +1,36 @@
+"""Messages of one job: to the console and to its log file; a user's mistake without a traceback."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gengap.errors import UserError
+
+log = logging.getLogger("gengap")
+
+
+@contextmanager
+def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
+    """Log to the console and to `log_file`; end the process with one message on a `UserError`."""
+    log.setLevel(logging.INFO)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        log.addHandler(handler)
+    try:
+        yield log
+    except UserError as error:
+        log.error("error: %s", error)
+        sys.exit(1)
+    except Exception:
+        log.exception("this is a bug in gengap, not in your input")
+        sys.exit(1)
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,81 @@
+"""Cutting a study's cells into packs: cells that one program can train together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gengap.settings import Cell
+from gengap.study import Study, cell_name
+
+# What may differ between the cells of a pack: everything else shapes the computation.
+FREE = frozenset(
+    {
+        "seed",
+        "init.name",
+        "optimizer.lr",
+        "optimizer.momentum",
+        "optimizer.weight_decay",
+        "schedule.name",
+        "schedule.factor",
+        "schedule.milestones",
+        "schedule.patience",
+        "schedule.threshold",
+        "schedule.max_drops",
+        "training.epochs",
+        "training.stop_accuracy",
+        "training.snapshots",
+    }
+)
+
+
+def shape_key(cell: Cell) -> tuple[tuple[str, str], ...]:
+    """What two cells must share to be trained together."""
+    return tuple(sorted((key, repr(value)) for key, value in cell.identity().items() if key not in FREE))
+
+
+def packs(study: Study) -> dict[str, tuple[str, ...]]:
+    """Group a study's cells into packs of at most `study.pack_size`.
+
+    Returns:
+        Names of the cells of each pack, by pack name. The name spells the grid axes on which the packs differ
+        and a counter, e.g. ``width=4,pack=0``.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, cell in study.cells.items():
+        groups.setdefault(shape_key(cell), []).append(name)
+    shared_axes = [axis for axis in study.axes if axis not in FREE]
+    result: dict[str, tuple[str, ...]] = {}
+    for names in groups.values():
+        first = study.cells[names[0]]
+        values = {axis: _get(first, axis) for axis in shared_axes}
+        prefix = cell_name(values) + "," if values else ""
+        for number, start in enumerate(range(0, len(names), study.pack_size)):
+            result[f"{prefix}pack={number}"] = tuple(names[start : start + study.pack_size])
+    return result
+
+
+def pack_settings(study: Study, pack: str) -> dict[str, Any]:
+    """Settings of a pack's cells by name, as plain data: what a job depends on."""
+    return {name: study.cells[name].identity() for name in packs(study)[pack]}
+
+
+def dataset_key(cell: Cell) -> str:
+    """Readable name of the prepared data of a cell, e.g. ``cifar10,image_size=8``."""
+    return _component_key("dataset", cell)
+
+
+def labels_key(cell: Cell) -> str:
+    """Readable name of the label rule of a cell, e.g. ``teacher,train_size=30000,test_size=10000``."""
+    return _component_key("labels", cell)
+
+
+def _component_key(section: str, cell: Cell) -> str:
+    identity: Mapping[str, Any] = cell.identity()
+    name = identity[f"{section}.name"]
+    options = {key: value for key, value in identity.items() if key.startswith(f"{section}.") and key != f"{section}.name"}
+    return ",".join([name, *([cell_name(options)] if options else [])])
+
+
+def _get(cell: Cell, dotted: str) -> Any:
+    section, _, key = dotted.partition(".")
+    settings = getattr(cell, section)
+    return getattr(settings, key) if key else settings

@@ -1,0 +1,52 @@
+"""What made a file: settings, code, libraries, device and time, as plain values."""
+
+import datetime
+import functools
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_LIBRARIES = ("gengap", "torch", "torchvision", "numpy", "pandas", "h5py", "scipy", "snakemake")
+
+
+def record(settings: Mapping[str, Any], *, device: str = "cpu") -> dict[str, Any]:
+    """Describe the present run.
+
+    Args:
+        settings: What the file depends on: a plain mapping.
+        device: Name of the device that computed it.
+    """
+    return {
+        "settings": dict(settings),
+        "versions": {name: _version(name) for name in _LIBRARIES},
+        "python": platform.python_version(),
+        "device": device,
+        "machine": platform.machine(),
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **git_state(),
+    }
+
+
+@functools.cache
+def git_state() -> dict[str, Any]:
+    """Commit of this checkout and whether it has uncommitted changes; empty outside a repository."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": "", "dirty": False}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

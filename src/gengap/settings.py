@@ -1,0 +1,193 @@
+"""The settings of one cell: every key with its type, default, range and meaning.
+
+These models are the single source of the checks, the defaults, the reference page and the editors' schema.
+A default is left out of a cell's identity, so a new key whose default changes nothing keeps old results valid.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gengap import registry
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Numbers = Annotated[tuple[float, ...], Field(strict=False)]
+
+
+class Settings(BaseModel):
+    """Frozen, strict (`1e-3` is text in YAML, and is refused), and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Component(Settings):
+    """Settings of something that the registry knows by name; `init: he` is short for `init: {name: he}`."""
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Dataset(Component):
+    """Which images, and how they are prepared."""
+
+    name: str = Field("gaussian", description="Registered dataset.")
+    image_size: Count | None = Field(
+        None, description="Height and width in pixels after rescaling by area average; null keeps the original size."
+    )
+    standardize: Literal["pool", "train", "none"] = Field(
+        "train", description="Which images give the per-channel mean and standard deviation: train, train + test, none."
+    )
+    channels: Count = Field(3, description="Channels of a Gaussian image.")
+    n_train: Count = Field(50_000, description="Gaussian images to draw for training.")
+    n_test: Count = Field(10_000, description="Gaussian images to draw for testing.")
+    std: Positive = Field(1.0, description="Standard deviation of a Gaussian pixel.")
+    stream: bool = Field(False, description="Draw Gaussian training images afresh for every batch, without end.")
+    data_seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the Gaussian images.")
+
+
+class Labels(Component):
+    """Which labels, and which samples are kept."""
+
+    name: str = Field("original", description="Registered label rule.")
+    train_size: Count | None = Field(None, description="Training samples kept; null keeps all.")
+    test_size: Count | None = Field(None, description="Test samples kept; null keeps all.")
+    teacher_width: Count = Field(4, description="Width of the teacher network.")
+    teacher_seed: Annotated[int, Field(ge=0)] = Field(0, description="First teacher seed to try.")
+    teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
+    teacher_batchnorm: Literal["fresh", "calibrated"] = Field(
+        "fresh",
+        description="fresh: mean 0 and variance 1, output shifted by its median; "
+        "calibrated: statistics of all images, output scaled so that two thirds pass the margin.",
+    )
+    margin: Annotated[float, Field(ge=0)] = Field(1.0, description="Samples with |teacher output| below it are dropped.")
+    minority_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.45, description="Smallest accepted share of the rarer class."
+    )
+
+
+class Model(Component):
+    """Which network."""
+
+    name: str = Field("song", description="Registered model.")
+    width: Count = Field(4, description="Channels of every convolution, units of every hidden layer.")
+    head: Literal["hidden", "linear"] = Field(
+        "hidden", description="hidden: a fully connected layer before the output; linear: none."
+    )
+
+
+class Init(Component):
+    """How the weights start."""
+
+    name: str = Field("he", description="Registered initialisation rule.")
+
+
+class Loss(Component):
+    """What training minimises, without any penalty."""
+
+    name: str = Field("smooth_hinge", description="Registered loss.")
+    power: Positive = Field(2.0, description="Exponent p of the smooth hinge.")
+
+
+class Optimizer(Component):
+    """How a gradient becomes a step."""
+
+    name: str = Field("sgd", description="Registered optimiser.")
+    lr: Positive = Field(0.1, description="Learning rate at the start.")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum.")
+    nesterov: bool = Field(False, description="Nesterov's form of momentum.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss."
+    )
+
+
+class Schedule(Component):
+    """How the learning rate changes."""
+
+    name: str = Field("constant", description="Registered schedule.")
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="Multiplier at each drop.")
+    milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
+        (0.5, 0.75), description="When to drop, as fractions of `training.epochs`."
+    )
+    patience: Count = Field(20, description="Epochs without a rise before a drop.")
+    threshold: Annotated[float, Field(ge=0)] = Field(0.001, description="Smallest rise in train accuracy that counts.")
+    max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
+
+
+class Training(Settings):
+    """The loop."""
+
+    batch_size: Count | Literal["full"] = Field(128, description="Samples per step; full: the whole training set.")
+    epochs: Count = Field(30, description="Most epochs to train.")
+    stop_accuracy: Fraction | None = Field(
+        None, description="Stop once train accuracy reaches it at the end of an epoch; null never stops."
+    )
+    batchnorm: Literal["running", "batch", "exact"] = Field(
+        "running", description="BatchNorm statistics for the accuracies and losses recorded while training."
+    )
+    evaluate_every: Count = Field(1, description="Epochs between evaluations on the whole train and test set.")
+    snapshots: Annotated[tuple[float, ...], Field(strict=False)] = Field(
+        (0, 1, 2, 5, 10, 20, 50, 100, 200),
+        description="Epochs, fractions allowed, at which the weights are kept; first and last always are.",
+    )
+    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of weights and arithmetic.")
+
+
+class Cell(Settings):
+    """One fully resolved setting: one network to train."""
+
+    dataset: Dataset = Dataset()
+    labels: Labels = Labels()
+    model: Model = Model()
+    init: Init = Init()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    training: Training = Training()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Seed of this cell's streams: initial weights, order of the samples, noise, probes."
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that differs from the defaults, by dotted key; names are always part of it."""
+        flat: dict[str, Any] = {}
+        for section, settings in self:
+            if isinstance(settings, Settings):
+                changed = settings.model_dump(mode="json", exclude_defaults=True)
+                if isinstance(settings, Component):
+                    changed = {"name": settings.name} | changed
+                flat |= {f"{section}.{key}": value for key, value in changed.items()}
+            else:
+                flat[section] = settings
+        return flat
+
+
+# Options that every component of a kind reads, whatever its name.
+COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
+    "labels": ("train_size", "test_size"),
+    "model": ("width",),
+}
+
+
+def allowed_options(kind: str, name: str) -> tuple[str, ...]:
+    """The options that the named component reads."""
+    return registry.check(kind, name).options + COMMON_OPTIONS.get(kind, ())
+
+
+def leaf_names() -> dict[str, str]:
+    """Short name of every dotted key: its last part, or the section for a component's name."""
+    short: dict[str, str] = {}
+    for section, field in Cell.model_fields.items():
+        kind = field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, Settings)):
+            short[section] = section
+            continue
+        for key in kind.model_fields:
+            short[f"{section}.{key}"] = section if key == "name" else key
+    return short

@@ -1,0 +1,140 @@
+"""Reading and writing HDF5: beside and renamed, self-describing, never pickled.
+
+Every file carries its kind, the format version and its provenance as attributes. A table is a group with one
+one-dimensional dataset per column; strings are UTF-8.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from gengap.errors import UserError
+
+FORMAT = 1  # raised when files of an older version can no longer be read
+
+
+@contextmanager
+def writing(path: str | Path, kind: str, provenance: Mapping[str, Any]) -> Iterator[h5py.File]:
+    """Open a new file beside `path`; it takes the name only when all was written.
+
+    Args:
+        path: The final name; folders are made.
+        kind: What the file holds, e.g. ``"weights"``; `reading` checks it.
+        provenance: Plain values, stored as the JSON attribute ``provenance``.
+
+    Raises:
+        UserError: If the folder cannot be written, or the disk is full.
+    """
+    with beside(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["kind"] = kind
+            file.attrs["format"] = FORMAT
+            file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
+            yield file
+
+
+@contextmanager
+def beside(path: str | Path) -> Iterator[Path]:
+    """A temporary name in the folder of `path`, renamed to `path` at the end and removed on failure."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}). Make the folder writable, or free some space."
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    umask = os.umask(0)
+    os.umask(umask)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: could not be written ({error.strerror or error}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
+    """Open a file that `writing` wrote, after checking that it is whole, of this kind and of this format.
+
+    Raises:
+        UserError: If it is missing, cut short, of another kind, or from another version of gengap.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: does not exist. Run the study that makes it.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"{path}: is damaged or no HDF5 file. Remove it, and run the study again.") from error
+    with file:
+        found, version = file.attrs.get("kind"), file.attrs.get("format")
+        if found is None or version is None:
+            raise UserError(f"{path}: was not written by gengap. Remove it, and run the study again.")
+        if int(version) != FORMAT:
+            raise UserError(
+                f"{path}: has format {version}, this version of gengap reads format {FORMAT}. "
+                "Move the folder away, or use the version that wrote it."
+            )
+        if found != kind:
+            raise UserError(f"{path}: holds {found}, expected {kind}.")
+        try:
+            yield file
+        except KeyError as error:
+            raise UserError(f"{path}: lacks a part of what '{kind}' files hold ({error.args[0]}).") from error
+
+
+def provenance_of(file: h5py.File) -> dict[str, Any]:
+    """The provenance that `writing` stored."""
+    return dict(json.loads(file.attrs["provenance"]))
+
+
+def write_table(file: h5py.File, name: str, table: pd.DataFrame, units: Mapping[str, str] | None = None) -> None:
+    """Write a table as a group; `units` goes to the columns' attributes."""
+    group = file.create_group(name)
+    group.attrs["columns"] = json.dumps(list(table.columns))
+    for column in table.columns:
+        values = table[column]
+        if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            data = group.create_dataset(column, data=values.to_numpy())
+        else:
+            text = values.astype(object).where(values.notna(), "").astype(str).to_numpy(dtype=object)
+            data = group.create_dataset(column, data=text, dtype=h5py.string_dtype())
+        data.attrs["unit"] = (units or {}).get(column, "")
+
+
+def read_table(file: h5py.File, name: str) -> pd.DataFrame:
+    """Read back what `write_table` wrote."""
+    group = file[name]
+    columns = {}
+    for column in json.loads(group.attrs["columns"]):
+        data = group[column]
+        columns[column] = data.asstr()[()] if h5py.check_string_dtype(data.dtype) else data[()]
+    return pd.DataFrame(columns)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file, beside and renamed."""
+    with beside(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_array(group: h5py.Group, name: str, array: np.ndarray, **attributes: Any) -> None:
+    """Write one array, with attributes such as its unit."""
+    data = group.create_dataset(name, data=array)
+    data.attrs.update(attributes)
