@@ -1,0 +1,58 @@
+"""Song's network: two residual blocks of one width, each with a projected shortcut.
+
+The printed parameter counts (721, 134,401, 589, 69,889) leave one layout: a bias in every convolution, BatchNorm
+behind every convolution, the shortcuts included, and no stem (Song 2019, appendices A and B).
+"""
+
+import math
+
+from torch import Tensor, nn
+
+from gengap.settings import Model
+
+
+class Block(nn.Module):
+    """ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + BN(conv1x1(x))), halving the image in its first convolutions."""
+
+    def __init__(self, in_channels: int, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride=2, padding=1)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.shortcut = nn.Conv2d(in_channels, width, 1, stride=2)
+        self.shortcut_bn = nn.BatchNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, C, H, W]`` to ``[N, width, H / 2, W / 2]``."""
+        y = nn.functional.relu(self.bn1(self.conv1(x)))
+        return nn.functional.relu(self.bn2(self.conv2(y)) + self.shortcut_bn(self.shortcut(x)))
+
+
+class Song(nn.Module):
+    """Two blocks, then the output layer, with (appendix A) or without (appendix B) a hidden layer before it."""
+
+    def __init__(self, width: int, head: str, image_shape: tuple[int, int, int], n_outputs: int) -> None:
+        super().__init__()
+        channels, height, image_width = image_shape
+        features = width * math.ceil(height / 4) * math.ceil(image_width / 4)
+        self.block1 = Block(channels, width)
+        self.block2 = Block(width, width)
+        self.hidden: nn.Module = nn.Identity()
+        if head == "hidden":
+            self.hidden = nn.Sequential()
+            self.hidden.add_module("linear", nn.Linear(features, width))
+            self.hidden.add_module("bn", nn.BatchNorm1d(width))
+            self.hidden.add_module("relu", nn.ReLU())
+            features = width
+        self.output = nn.Linear(features, n_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images ``[N, C, H, W]`` to outputs ``[N, n_outputs]``."""
+        output: Tensor = self.output(self.hidden(self.block2(self.block1(x)).flatten(1)))
+        return output
+
+
+def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:
+    """Build the network; see `gengap.models.build`."""
+    return Song(settings.width, settings.head, image_shape, n_outputs)
