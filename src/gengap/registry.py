@@ -68,10 +68,10 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     },
     "loss": {
         "smooth_hinge": Entry(
-            "gengap.training.losses.smooth_hinge", "max(0, 1 - y f)^p for labels -1 and +1.", ("power",)
+            "gengap.losses.smooth_hinge", "max(0, 1 - y f)^p for labels -1 and +1.", ("power",)
         ),
         "cross_entropy": Entry(
-            "gengap.training.losses.cross_entropy",
+            "gengap.losses.cross_entropy",
             "Softmax cross-entropy; the logistic loss where the network has one output.",
         ),
     },

@@ -1,0 +1,104 @@
+"""Losses and predictions over whole sets, in a stated BatchNorm mode."""
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from gengap import losses
+from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffers, take
+from gengap.settings import Loss
+
+# Elements of one activation map that a call may hold: bounds memory to a few hundred MB.
+_BUDGET = 16_000_000
+
+
+def for_mode(arch: Architecture, state: State, images: Tensor, mode: str) -> State:
+    """The state whose running statistics are those of the mode.
+
+    Args:
+        arch: The architecture.
+        state: Stacked state ``[K, ...]``.
+        images: The whole training set ``[N, C, H, W]``; read in mode ``exact``.
+        mode: ``running`` and ``batch`` return the state itself, ``exact`` one with the whole set's statistics.
+    """
+    if mode != "exact" or not arch.buffers:
+        return state
+    return {**state, **exact_statistics(arch, state, images)}
+
+
+@torch.no_grad()
+def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
+    """BatchNorm means and biased variances of every layer over all images as one batch.
+
+    Returns:
+        The buffers ``[K, features]``.
+    """
+    call = vmap(functools.partial(outputs_and_buffers, arch, arch.statistics), in_dims=(0, None))
+    count = _cells_at_once(state, images, len(images))
+    parts = [call(take(state, slice(at, at + count)), images)[1] for at in range(0, _size(state), count)]
+    return {name: torch.cat([part[name] for part in parts]) for name in arch.buffers}
+
+
+@torch.no_grad()
+def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, batch_size: int = 1000) -> Tensor:
+    """Outputs of every network on every image.
+
+    Args:
+        arch: The architecture.
+        state: Stacked state, already made for the mode by `for_mode`.
+        images: ``[N, C, H, W]``.
+        mode: ``batch`` normalises each run of `batch_size` images by itself; the others use the state's statistics.
+        batch_size: Images per call.
+
+    Returns:
+        ``[K, N, n_outputs]``.
+    """
+    if mode == "batch":
+        batches = images.split(batch_size)
+        # A last batch of one image has no variance; it joins the one before.
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches = (*batches[:-2], torch.cat(batches[-2:]))
+        call = vmap(functools.partial(outputs_and_buffers, arch, arch.training), in_dims=(0, None))
+        return torch.cat([call(state, batch)[0] for batch in batches], dim=1)
+    count = _cells_at_once(state, images, batch_size)
+    rows = []
+    for at in range(0, _size(state), count):
+        part = take(state, slice(at, at + count))
+        rows.append(torch.cat([outputs(arch.evaluation, part, batch) for batch in images.split(batch_size)], dim=1))
+    return torch.cat(rows)
+
+
+def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, Tensor]:
+    """Mean loss, accuracy and balanced accuracy of each network.
+
+    Args:
+        outputs: ``[K, N, n_outputs]``.
+        targets: ``[N]``; every class present counts the same in the balanced accuracy.
+        settings: The loss.
+
+    Returns:
+        ``loss``, ``accuracy``, ``balanced_accuracy`` and ``spread`` (largest minus smallest output), float64 ``[K]``.
+        A network whose spread is 0 ignores its input: its last hidden layer is dead.
+    """
+    sample_losses = vmap(losses.sample_losses(settings), in_dims=(0, None))(outputs.double(), targets)
+    correct = vmap(losses.correct(settings), in_dims=(0, None))(outputs, targets).double()
+    by_class = [correct[:, targets == label].mean(dim=1) for label in targets.unique()]
+    return {
+        "loss": sample_losses.mean(dim=1),
+        "accuracy": correct.mean(dim=1),
+        "balanced_accuracy": torch.stack(by_class).mean(dim=0),
+        "spread": (outputs.amax(dim=1) - outputs.amin(dim=1)).amax(dim=1).double(),
+    }
+
+
+def _size(state: State) -> int:
+    return len(next(iter(state.values())))
+
+
+def _cells_at_once(state: State, images: Tensor, batch_size: int) -> int:
+    """How many networks to run in one call: the widest layer's map on `batch_size` images must fit the budget."""
+    width = max((value.shape[1] for value in state.values() if value.dim() > 1), default=1)
+    pixels = images.shape[2] * images.shape[3] // 4
+    return max(1, _BUDGET // max(1, width * pixels * min(batch_size, len(images))))

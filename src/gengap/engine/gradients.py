@@ -1,0 +1,54 @@
+"""Gradients of the mean training loss over a whole set, for a stack of networks."""
+
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from gengap import losses
+from gengap.engine.stack import Architecture, State, outputs_and_buffers
+from gengap.settings import Loss
+
+
+def full_gradient(
+    arch: Architecture,
+    state: State,
+    images: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    *,
+    through_batch: bool,
+    batch_size: int = 1000,
+) -> State:
+    """Gradient of the mean loss over all samples with respect to every parameter, float64.
+
+    Args:
+        arch: The architecture.
+        state: Stacked state ``[K, ...]``.
+        images: ``[N, C, H, W]``.
+        targets: ``[N]``.
+        loss: The loss.
+        through_batch: Normalise each batch by its own statistics and differentiate through them; else BatchNorm's
+            statistics are the constants in the state.
+        batch_size: Samples per call.
+
+    Returns:
+        The gradient by parameter name, each ``[K, ...]``.
+    """
+    sample_losses = losses.sample_losses(loss)
+    network = arch.training if through_batch else arch.evaluation
+
+    def summed(parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:
+        outputs, _ = outputs_and_buffers(arch, network, {**parameters, **buffers}, x)
+        return sample_losses(outputs, y).sum()
+
+    gradient_of = vmap(grad(summed), in_dims=(0, 0, None, None))
+    parameters = {name: state[name].detach() for name in arch.parameters}
+    buffers = {name: state[name] for name in arch.buffers}
+    # Sum, then divide once: the last batch is smaller, so a mean of batch means is biased.
+    total = {
+        name: torch.zeros(value.shape, dtype=torch.float64, device=value.device) for name, value in parameters.items()
+    }
+    for x, y in zip(images.split(batch_size), targets.split(batch_size), strict=True):
+        for name, part in gradient_of(parameters, buffers, x, y).items():
+            total[name] += part
+    return {name: value / len(images) for name, value in total.items()}

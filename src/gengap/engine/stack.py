@@ -1,0 +1,123 @@
+"""A stack: K networks of one architecture, their weights along a leading dimension, run as one function.
+
+A *state* is a plain dict from the architecture's own names (parameters and float buffers) to tensors ``[K, ...]``.
+"""
+
+import copy
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from gengap import inits, models, seeding
+from gengap.engine import batchnorm
+from gengap.settings import Cell
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the networks of a stack share.
+
+    Attributes:
+        training: The module in training mode; BatchNorm uses the batch's statistics and updates the running ones.
+        evaluation: The same in evaluation mode; BatchNorm uses the running statistics.
+        statistics: The same in training mode, with BatchNorm that replaces the running statistics by the batch's.
+        parameters: Names of the parameters.
+        buffers: Names of the buffers, BatchNorm's running statistics.
+        layers: Names of the convolutions and linear layers in the network's order.
+    """
+
+    training: nn.Module
+    evaluation: nn.Module
+    statistics: nn.Module
+    parameters: tuple[str, ...]
+    buffers: tuple[str, ...]
+    layers: tuple[str, ...]
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters of one network."""
+        return sum(parameter.numel() for parameter in self.training.parameters())
+
+
+def architecture(network: nn.Module) -> Architecture:
+    """Prepare an ordinary module. Its weights are not kept: states carry them."""
+    bare = copy.deepcopy(network).to("meta")
+    training = batchnorm.convert(copy.deepcopy(bare)).train()
+    statistics = batchnorm.convert(copy.deepcopy(bare), batchnorm.StatisticsBatchNorm).train()
+    return Architecture(
+        training=training,
+        evaluation=copy.deepcopy(training).eval(),
+        statistics=statistics,
+        parameters=tuple(name for name, _ in training.named_parameters()),
+        buffers=tuple(name for name, _ in training.named_buffers()),
+        layers=tuple(name for name, _ in inits.weight_layers(network)),
+    )
+
+
+def initial_state(
+    cells: Sequence[Cell],
+    image_shape: tuple[int, int, int],
+    n_outputs: int,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> State:
+    """Initial weights of every cell, each from the cell's own stream, so that no pack changes them.
+
+    Drawn in float32 on the CPU, whatever `dtype` and `device`: the same cell starts from the same numbers everywhere.
+    """
+    states = []
+    for cell in cells:
+        network = models.build(cell.model, image_shape, n_outputs)
+        generator = torch.Generator().manual_seed(seeding.torch_seed(cell.seed, seeding.INIT))
+        inits.initialise(network, cell.init.name, generator)
+        states.append({name: value for name, value in network.state_dict().items() if value.is_floating_point()})
+    return {name: torch.stack([state[name] for state in states]).to(device, dtype) for name in states[0]}
+
+
+def take(state: Mapping[str, Tensor], index: Tensor | Sequence[int] | slice) -> State:
+    """The chosen networks of a stack."""
+    if not isinstance(index, (Tensor, slice)):
+        index = torch.as_tensor(index)
+    return {name: value[index] for name, value in state.items()}
+
+
+def outputs(network: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Tensor:
+    """Outputs of all networks on the same images.
+
+    Args:
+        network: One of the modules of an `Architecture`.
+        state: Stacked state ``[K, ...]``.
+        images: ``[N, C, H, W]``.
+
+    Returns:
+        ``[K, N, n_outputs]``.
+    """
+    result: Tensor = vmap(functools.partial(_call, network), in_dims=(0, None))(dict(state), images)
+    return result
+
+
+def _call(network: nn.Module, state: State, images: Tensor) -> Tensor:
+    result: Tensor = functional_call(network, state, (images,))
+    return result
+
+
+def outputs_and_buffers(arch: Architecture, network: nn.Module, state: State, images: Tensor) -> tuple[Tensor, State]:
+    """One network's outputs and the buffers that the call leaves behind.
+
+    Args:
+        arch: Names the buffers.
+        network: A module in training mode, from `arch`.
+        state: The state of ONE network; map this function over the first dimension for a stack.
+        images: ``[N, C, H, W]``.
+    """
+    # `functional_call` writes tensors that the module assigned to its buffers back into the dict it was given.
+    state = dict(state)
+    result = _call(network, state, images)
+    return result, {name: state[name] for name in arch.buffers}

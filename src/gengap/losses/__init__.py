@@ -1,0 +1,62 @@
+"""Losses of single samples; a new one is one file and one registry line.
+
+The file has `n_outputs`, `sample_losses` and `correct`.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from gengap import registry
+from gengap.errors import UserError
+from gengap.settings import Loss
+
+SampleLosses = Callable[[Tensor, Tensor], Tensor]
+
+
+def sample_losses(settings: Loss) -> SampleLosses:
+    """The loss as a function of outputs ``[N, n_outputs]`` and targets ``[N]``, giving ``[N]``."""
+    module = registry.load("loss", settings.name)
+
+    def losses(outputs: Tensor, targets: Tensor) -> Tensor:
+        result: Tensor = module.sample_losses(outputs, targets, settings)
+        return result
+
+    return losses
+
+
+def correct(settings: Loss) -> SampleLosses:
+    """Whether each sample is classified correctly, as a function like `sample_losses`, giving booleans ``[N]``."""
+    function: SampleLosses = registry.load("loss", settings.name).correct
+    return function
+
+
+def n_outputs(settings: Loss, n_classes: int) -> int:
+    """How many outputs a network needs for this loss and this number of classes.
+
+    Raises:
+        UserError: If the loss is not defined for so many classes.
+    """
+    module = registry.load("loss", settings.name)
+    try:
+        count: int = module.n_outputs(n_classes)
+    except ValueError as error:
+        raise UserError(f"loss.name: '{settings.name}' {error}, and these labels have {n_classes}.") from error
+    return count
+
+
+def targets(labels: Tensor, outputs: int) -> Tensor:
+    """Labels as the losses want them: -1 and +1 for a single output, else class indices.
+
+    Args:
+        labels: Class indices ``[N]``, or -1 and +1.
+        outputs: Number of outputs of the network.
+    """
+    if outputs == 1:
+        return (labels > 0).to(labels.dtype) * 2 - 1
+    return labels
+
+
+def correct_sign(outputs: Tensor, targets: Tensor) -> Tensor:
+    """A single output is right if its sign is the target's; exactly 0 counts as negative."""
+    return (outputs[:, 0] > 0) == (targets > 0)

@@ -1,0 +1,36 @@
+"""Norm of the weights, and how far they have moved."""
+
+import torch
+from torch import Tensor
+
+from gengap.engine.stack import State
+from gengap.probes.subject import Measured, Subject
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Measure ``||theta||_2`` and ``||theta - theta_0||_2`` over all parameters, and the same in each layer's weights.
+
+    BatchNorm's scale and shift are parameters and count; its statistics do not, so the mode plays no part.
+
+    Args:
+        subject: K networks; see `Subject`. ``start`` holds theta_0.
+
+    Returns:
+        ``weight_norm``, ``distance_from_start``; by layer ``layer_weight_norm`` and ``layer_distance_from_start``
+        (biases excluded); each ``[K]``, float64.
+
+    Source: Neyshabur et al. (2017), arXiv:1706.08947, section 3; Nagarajan and Kolter (2019), arXiv:1901.01672.
+    """
+    parameters = {name: subject.state[name].double() for name in subject.arch.parameters}
+    moved = {name: value - subject.start[name].double() for name, value in parameters.items()}
+    measured = [Measured("weight_norm", _norm(parameters)), Measured("distance_from_start", _norm(moved))]
+    for layer in subject.arch.layers:
+        name = f"{layer}.weight"
+        measured.append(Measured("layer_weight_norm", _norm({name: parameters[name]}), layer))
+        measured.append(Measured("layer_distance_from_start", _norm({name: moved[name]}), layer))
+    return measured
+
+
+def _norm(tensors: State) -> Tensor:
+    squares = [value.flatten(1).square().sum(dim=1) for value in tensors.values()]
+    return torch.stack(squares).sum(dim=0).sqrt()

@@ -1,0 +1,50 @@
+"""Gradient of the training loss: its norm, the norm in every layer, and how unequal the layers are."""
+
+import torch
+
+from gengap.engine.gradients import full_gradient
+from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Measure the gradient g of the mean training loss.
+
+    For layer l with weight tensor W_l of n_l entries, ``g_l = ||dL/dW_l||_F``; the ratio is ``max_l g_l / min_l g_l``.
+    Layers are convolutions and linear layers; biases are excluded, since those in front of a BatchNorm have gradient 0.
+
+    In BatchNorm mode ``batch`` the gradient flows through the statistics of each run of 1,000 samples, as it does in
+    training; in the modes ``running`` and ``exact`` the statistics are constants.
+
+    Args:
+        subject: K networks and their data; see `Subject`.
+
+    Returns:
+        ``gradient_norm`` over all parameters; ``gradient_ratio``; by layer ``layer_gradient_norm``,
+        ``relative_layer_gradient_norm`` (g_l / ||W_l||) and ``rms_layer_gradient`` (g_l / sqrt(n_l)); each ``[K]``,
+        float64. A dead layer gives g_l = 0 and the ratio infinity; if every layer is dead, not a number.
+
+    Source: Song (2019), figures 3.2, 4.3 to 4.5.
+    """
+    gradient = full_gradient(
+        subject.arch,
+        subject.state,
+        subject.train_images,
+        subject.train_targets,
+        subject.loss,
+        through_batch=subject.batchnorm == "batch",
+        batch_size=BATCH_SIZE,
+    )
+    squares = torch.stack([value.flatten(1).square().sum(dim=1) for value in gradient.values()])
+    measured = [Measured("gradient_norm", squares.sum(dim=0).sqrt())]
+    norms = []
+    for layer in subject.arch.layers:
+        weight = subject.state[f"{layer}.weight"].double().flatten(1)
+        norm = gradient[f"{layer}.weight"].flatten(1).norm(dim=1)
+        norms.append(norm)
+        measured += [
+            Measured("layer_gradient_norm", norm, layer),
+            Measured("relative_layer_gradient_norm", norm / weight.norm(dim=1), layer),
+            Measured("rms_layer_gradient", norm / weight.shape[1] ** 0.5, layer),
+        ]
+    by_layer = torch.stack(norms)
+    return [*measured, Measured("gradient_ratio", by_layer.amax(dim=0) / by_layer.amin(dim=0))]

@@ -1,0 +1,30 @@
+"""Loss, accuracy and balanced accuracy on the training and the test set."""
+
+from gengap.engine import evaluation
+from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Evaluate every network on both splits.
+
+    Accuracy is the share of samples classified correctly; balanced accuracy is its mean over classes,
+    ``1/C sum_c 1/N_c sum_{i: y_i = c} [correct_i]``, which a network that ignores its input holds at 1/C.
+
+    Args:
+        subject: K networks and their data; see `Subject`.
+
+    Returns:
+        ``train_loss``, ``train_accuracy``, ``train_balanced_accuracy`` and the same for test, each ``[K]``, float64.
+        Losses are means of the data loss, without penalty; accuracies are fractions.
+
+    Source: Song (2019), table 4.1; balanced accuracy after Brodersen et al. (2010).
+    """
+    measured = []
+    for split, images, targets in (
+        ("train", subject.train_images, subject.train_targets),
+        ("test", subject.test_images, subject.test_targets),
+    ):
+        outputs = evaluation.all_outputs(subject.arch, subject.state, images, subject.batchnorm, BATCH_SIZE)
+        found = evaluation.performance(outputs, targets, subject.loss)
+        measured += [Measured(f"{split}_{name}", found[name]) for name in ("loss", "accuracy", "balanced_accuracy")]
+    return measured

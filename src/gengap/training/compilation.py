@@ -1,0 +1,35 @@
+"""Whether compiling the step pays, and compiling it."""
+
+import shutil
+import warnings
+
+import torch
+
+from gengap.engine.stack import Architecture
+from gengap.logs import log
+from gengap.training.step import Step
+
+# Eager cost of one step, fitted on two CPU cores (Song's network, widths 4 to 64, packs of 3 to 64): a fixed cost
+# for launching its operations, and a cost per sample that grows with the parameters and the image's area.
+_LAUNCH_SECONDS = 6e-3
+_SAMPLE_SECONDS = 5e-6
+_PARAMETER_SECONDS = 5e-10
+_WORTH_SECONDS = 60.0  # compiling takes about 20 s and at least halves the rest
+
+
+def pays(arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, image_area: int) -> bool:
+    """Predict whether `n_steps` eager steps would take long enough for compiling to pay.
+
+    A function of the sizes alone: a measured time would let noise decide the last bits of a result.
+    """
+    sample = (_SAMPLE_SECONDS + _PARAMETER_SECONDS * arch.n_parameters) * image_area / 64
+    return n_steps * (_LAUNCH_SECONDS + n_networks * batch_size * sample) > _WORTH_SECONDS
+
+
+def compiled(step: Step, device: torch.device) -> Step:
+    """Compile the step for one fixed shape; without a compiler, say so and return it as it is."""
+    if device.type == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++")):
+        log.warning("no C++ compiler was found, so training runs uncompiled, 2 to 5 times slower: install g++")
+        return step
+    warnings.filterwarnings("ignore", message=".*TensorFloat32.*")
+    return torch.compile(step, dynamic=False)

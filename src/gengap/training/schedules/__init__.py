@@ -1,0 +1,23 @@
+"""Learning-rate schedules, each a pure function of a cell's own past, so that nothing but the history is kept.
+
+Each module has `decide(settings, epochs, done, accuracies)`; a new one is one file and one registry line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What holds for the next epoch.
+
+    Attributes:
+        multiplier: Learning rate divided by its initial value.
+        stop: Whether the schedule ends the training.
+    """
+
+    multiplier: float = 1.0
+    stop: bool = False
+
+
+Accuracies = Sequence[tuple[int, float]]  # (epochs done, train accuracy), in order

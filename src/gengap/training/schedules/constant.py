@@ -1,0 +1,9 @@
+"""No change."""
+
+from gengap.settings import Schedule
+from gengap.training.schedules import Accuracies, Decision
+
+
+def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -> Decision:
+    """Keep the initial learning rate."""
+    return Decision()

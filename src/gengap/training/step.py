@@ -1,0 +1,50 @@
+"""One training step of a stack of networks, as one function of tensors."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+
+from gengap import losses, registry
+from gengap.engine.stack import Architecture, State, outputs_and_buffers
+from gengap.settings import Cell
+from gengap.training.optimizers import Memory
+
+# (parameters, buffers, memory, images, targets, index [K, B], numbers) -> (parameters, buffers, memory, loss [K])
+Step = Callable[[State, State, Memory, Tensor, Tensor, Tensor, dict[str, Tensor]], tuple[State, State, Memory, Tensor]]
+
+
+def make_step(arch: Architecture, cell: Cell) -> Step:
+    """The step of all networks of a pack.
+
+    Args:
+        arch: Their architecture.
+        cell: Any cell of the pack: loss and kind of optimiser are shared.
+
+    Returns:
+        A function that gathers every network's own batch from the resident data and updates all networks. The loss
+        it returns is the mean data loss of each network on its batch, before the step.
+    """
+    sample_losses = losses.sample_losses(cell.loss)
+    optimizer = registry.load("optimizer", cell.optimizer.name)
+
+    def mean_loss(parameters: State, buffers: State, images: Tensor, targets: Tensor) -> tuple[Tensor, State]:
+        outputs, new_buffers = outputs_and_buffers(arch, arch.training, {**parameters, **buffers}, images)
+        return sample_losses(outputs, targets).mean(), new_buffers
+
+    gradients_of = vmap(grad_and_value(mean_loss, has_aux=True))
+
+    def step(
+        parameters: State,
+        buffers: State,
+        memory: Memory,
+        images: Tensor,
+        targets: Tensor,
+        index: Tensor,
+        numbers: dict[str, Tensor],
+    ) -> tuple[State, State, Memory, Tensor]:
+        gradients, (loss, new_buffers) = gradients_of(parameters, buffers, images[index], targets[index])
+        parameters, memory = optimizer.step(parameters, gradients, memory, numbers, cell.optimizer)
+        return parameters, new_buffers, memory, loss
+
+    return step

@@ -1,0 +1,4 @@
+"""Versions of the numbers: raised when a result may differ although no setting changed, so that it is made again."""
+
+TRAINING = 1
+PROBES = 1
