@@ -1,0 +1,59 @@
+import dataclasses
+
+import pytest
+import torch
+
+from gengap.labels import LabelledData
+from gengap.settings import Cell
+
+
+@pytest.fixture
+def data():
+    """A small problem in float64 that a width-3 network can learn: the sign of one channel's mean."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(130, 3, 8, 8, generator=generator, dtype=torch.float64)
+    labels = (images[:, 0].mean(dim=(1, 2)) > 0).long() * 2 - 1
+    return LabelledData(images[:100], labels[:100], images[100:], labels[100:], 2, "digest")
+
+
+@pytest.fixture
+def other_data(data):
+    return dataclasses.replace(data, digest="other")
+
+
+@pytest.fixture
+def make_cell():
+    """A cell in float64: 100 samples in batches of 30, so 4 steps per epoch and a smaller last batch."""
+
+    def make(seed=0, **sections):
+        content = {
+            "model": {"width": 3},
+            "optimizer": {"lr": 0.05},
+            "training": {"batch_size": 30, "epochs": 3, "dtype": "float64", "snapshots": [0, 0.5, 1]},
+            "seed": seed,
+        }
+        for section, values in sections.items():
+            content[section] = content.get(section, {}) | values
+        return Cell.model_validate(content)
+
+    return make
+
+
+@pytest.fixture
+def train(data, tmp_path):
+    """Train cells together, or in packs of the given size, and return their records by name."""
+    from gengap.training import record, train_pack
+
+    def run(cells, pack_size=None, **options):
+        names, found = list(cells), {}
+        for at in range(0, len(names), pack_size or len(names)):
+            pack = {name: cells[name] for name in names[at : at + (pack_size or len(names))]}
+            folder = tmp_path / f"{len(pack)}-{at}"
+            paths = folder / "weights.h5", folder / "history.h5"
+            train_pack(
+                pack, options.get("data", data), *paths, device="cpu", compile_step=options.get("compile", "off")
+            )
+            found |= record.read(pack, *paths)
+        return found
+
+    return run

@@ -1,0 +1,191 @@
+"""The pack engine against plain PyTorch, and against itself in other packs."""
+
+import numpy as np
+import pytest
+import torch
+
+from gengap import models, seeding
+from gengap.engine import stack
+from gengap.training import record, train_pack
+from gengap.training.order import order
+
+
+def largest_difference(one, other):
+    """Largest relative difference between two records' weights and learning curves."""
+    assert one.checkpoints.keys() == other.checkpoints.keys()
+    pairs = [
+        (one.checkpoints[epoch][name], other.checkpoints[epoch][name])
+        for epoch in one.checkpoints
+        for name in one.checkpoints[epoch]
+    ]
+    weights = max(((a - b).norm() / b.norm().clamp(min=1e-12)).item() for a, b in pairs)
+    curves = np.array([[a[2], b[2]] for a, b in zip(one.history, other.history, strict=True)])
+    return max(weights, np.abs(curves[:, 0] - curves[:, 1]).max())
+
+
+def test_one_network_equals_a_plain_pytorch_loop(data, make_cell, train):
+    """The same initial weights and batches through torch.optim.SGD and nn.BatchNorm, float64."""
+    cell = make_cell(optimizer={"lr": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01})
+    state = stack.initial_state([cell], (3, 8, 8), 1, dtype=torch.float64, device=torch.device("cpu"))
+    network = models.build(cell.model, (3, 8, 8), 1).double()
+    network.load_state_dict({name: value[0] for name, value in state.items()}, strict=False)
+    sgd = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.01)
+    for epoch in range(3):
+        for index in torch.from_numpy(order(cell.seed, epoch, 100)).split(30):
+            sgd.zero_grad()
+            margins = data.train_labels[index] * network(data.train_images[index])[:, 0]
+            (1 - margins).clamp(min=0).square().mean().backward()
+            sgd.step()
+    found = train({"cell": cell})["cell"].checkpoints[3.0]
+    for name, value in found.items():
+        torch.testing.assert_close(value, network.state_dict()[name], rtol=1e-9, atol=1e-12)
+
+
+def test_a_pack_of_eight_equals_eight_packs_of_one(make_cell, train):
+    """After 52 steps, with different learning rates, inits and momenta in the pack."""
+    cells = {
+        f"seed={seed}": make_cell(
+            seed,
+            optimizer={"lr": 0.02 * (1 + seed), "momentum": 0.1 * seed},
+            init={"name": ("he", "xavier")[seed % 2]},
+            training={"epochs": 13},
+        )
+        for seed in range(8)
+    }
+    together, alone = train(cells), train(cells, pack_size=1)
+    for name in cells:
+        assert largest_difference(together[name], alone[name]) < 1e-9
+
+
+def test_a_cell_that_stops_early_leaves_the_others_as_they_are(make_cell, train):
+    cells = {f"seed={seed}": make_cell(seed, training={"epochs": 2 + 3 * seed}) for seed in range(3)}
+    together, alone = train(cells), train(cells, pack_size=1)
+    assert [together[name].epochs_trained for name in cells] == [2, 5, 8]
+    for name in cells:
+        assert largest_difference(together[name], alone[name]) < 1e-9
+
+
+def test_the_compiled_step_equals_the_plain_one(make_cell, train):
+    cells = {f"seed={seed}": make_cell(seed, training={"epochs": 2}) for seed in range(2)}
+    plain, compiled = train(cells), train(cells, compile="on")
+    for name in cells:
+        assert largest_difference(compiled[name], plain[name]) < 1e-9
+
+
+def test_same_seed_gives_the_same_bits(make_cell, train):
+    first = train({"cell": make_cell(seed=4)})["cell"]
+    again = train({"cell": make_cell(seed=4)})["cell"]
+    assert largest_difference(first, again) == 0
+
+
+def test_snapshots_are_kept_at_the_epochs_asked_for(make_cell, train):
+    found = train({"cell": make_cell(training={"snapshots": [0.25, 0.5, 2, 100]})})["cell"]
+    assert sorted(found.checkpoints) == [0, 0.25, 0.5, 2, 3]
+
+
+def test_a_snapshot_within_an_epoch_is_the_state_after_that_step(data, make_cell, train):
+    """Epoch 0.25 of 4 steps is one step of plain SGD."""
+    cell = make_cell(training={"snapshots": [0.25], "epochs": 1})
+    checkpoints = train({"cell": cell})["cell"].checkpoints
+    network = models.build(cell.model, (3, 8, 8), 1).double()
+    network.load_state_dict(checkpoints[0.0], strict=False)
+    index = torch.from_numpy(order(cell.seed, 0, 100))[:30]
+    margins = data.train_labels[index] * network(data.train_images[index])[:, 0]
+    loss = (1 - margins).clamp(min=0).square().mean()
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    for (name, value), gradient in zip(network.named_parameters(), gradients, strict=True):
+        torch.testing.assert_close(checkpoints[0.25][name], value.detach() - 0.05 * gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_divergence_is_a_result_and_hurts_nobody_else(make_cell, train):
+    cells = {"lr=0.05": make_cell(), "lr=1e150": make_cell(optimizer={"lr": 1e150})}
+    found = train(cells)
+    assert (found["lr=1e150"].status, found["lr=1e150"].stopped_by) == ("diverged", "divergence")
+    assert found["lr=0.05"].status == "finished"
+    assert largest_difference(found["lr=0.05"], train({"lr=0.05": cells["lr=0.05"]})["lr=0.05"]) < 1e-9
+
+
+def test_a_network_that_ignores_its_input_is_flagged_dead(data, make_cell, tmp_path, monkeypatch):
+    """BatchNorm's shift far below zero behind the hidden layer: its ReLU never opens."""
+    initial = stack.initial_state
+
+    def killed(*args, **options):
+        state = initial(*args, **options)
+        state["hidden.bn.bias"] -= 100
+        return state
+
+    monkeypatch.setattr(stack, "initial_state", killed)
+    paths = tmp_path / "w.h5", tmp_path / "h.h5"
+    train_pack({"cell": make_cell()}, data, *paths, device="cpu")
+    assert record.read({"cell": make_cell()}, *paths)["cell"].status == "dead"
+
+
+def test_training_stops_at_the_accuracy_asked_for(make_cell, train):
+    found = train({"cell": make_cell(training={"epochs": 60, "stop_accuracy": 0.9})})["cell"]
+    assert found.stopped_by == "stop_accuracy"
+    accuracies = found.train_accuracies()
+    assert accuracies[-1][1] >= 0.9
+    assert all(accuracy < 0.9 for _, accuracy in accuracies[:-1])
+    assert found.epochs_trained < 60
+
+
+def test_full_batch_is_one_step_per_epoch(data, make_cell, train):
+    cell = make_cell(training={"batch_size": "full", "epochs": 1})
+    checkpoints = train({"cell": cell})["cell"].checkpoints
+    network = models.build(cell.model, (3, 8, 8), 1).double()
+    network.load_state_dict(checkpoints[0.0], strict=False)
+    loss = (1 - data.train_labels * network(data.train_images)[:, 0]).clamp(min=0).square().mean()
+    gradient = torch.autograd.grad(loss, network.output.weight)[0]
+    expected = network.output.weight.detach() - 0.05 * gradient
+    torch.testing.assert_close(checkpoints[1.0]["output.weight"], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    assert sorted(order(3, 7, 50)) == list(range(50))
+    assert (order(3, 7, 50) == order(3, 7, 50)).all()
+    assert (order(3, 7, 50) != order(3, 8, 50)).any()
+    assert (order(3, 7, 50) != order(4, 7, 50)).any()
+    # Streams of different purpose do not coincide.
+    assert seeding.torch_seed(3, seeding.INIT) != seeding.torch_seed(3, seeding.ORDER)
+
+
+def test_finished_cells_are_found_again_and_changed_data_is_not(data, other_data, make_cell, tmp_path, caplog):
+    paths = tmp_path / "weights.h5", tmp_path / "history.h5"
+    first = {"seed=0": make_cell(0), "seed=1": make_cell(1)}
+    train_pack(first, data, *paths, device="cpu")
+    before = record.read(first, *paths)
+    with caplog.at_level("INFO", logger="gengap"):
+        train_pack(first | {"seed=2": make_cell(2)}, data, *paths, device="cpu")
+    assert "1 of 3 cells are to be trained, 2 were found finished" in caplog.text
+    after = record.read(first, *paths)
+    assert all(largest_difference(before[name], after[name]) == 0 for name in first)
+    with caplog.at_level("INFO", logger="gengap"):
+        train_pack({"seed=0": make_cell(0, optimizer={"lr": 0.01}), "seed=1": make_cell(1)}, data, *paths, device="cpu")
+        train_pack(first, other_data, *paths, device="cpu")
+    assert "1 of 2 cells are to be trained, 1 were found finished" in caplog.text
+    assert "2 of 2 cells are to be trained, 0 were found finished" in caplog.text
+
+
+def test_a_damaged_file_is_said_and_its_cells_trained_again(data, make_cell, tmp_path, caplog):
+    paths = tmp_path / "weights.h5", tmp_path / "history.h5"
+    train_pack({"seed=0": make_cell(0)}, data, *paths, device="cpu")
+    paths[0].write_bytes(paths[0].read_bytes()[:1000])
+    train_pack({"seed=0": make_cell(0)}, data, *paths, device="cpu")
+    assert "damaged" in caplog.text
+    assert record.read({"seed=0": make_cell(0)}, *paths)["seed=0"].epochs_trained == 3
+
+
+@pytest.mark.parametrize("name", ["running", "exact", "batch"])
+def test_the_last_accuracy_is_the_one_of_the_stated_batchnorm_mode(data, make_cell, train, name):
+    from gengap.engine import evaluation
+
+    cell = make_cell(training={"batchnorm": name})
+    found = train({"cell": cell})["cell"]
+    arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
+    state = {key: value[None] for key, value in found.checkpoints[3.0].items()}
+    state = evaluation.for_mode(arch, state, data.train_images, name)
+    outputs = evaluation.all_outputs(arch, state, data.test_images, name)
+    measured = evaluation.performance(outputs, data.test_labels, cell.loss)
+    recorded = {quantity: value for epoch, quantity, value in found.history if epoch == 3}
+    assert recorded["test_accuracy"] == pytest.approx(measured["accuracy"].item())
+    assert recorded["test_loss"] == pytest.approx(measured["loss"].item())
