@@ -1,0 +1,78 @@
+"""CIFAR-10: Krizhevsky (2009), the binary version, or else an archive of JPEG files under the data root.
+
+The JPEG archive holds ``train/<class>/NNNN.jpg`` and ``test/<class>/NNNN.jpg``. Compression has changed its pixels a
+little, so its images are the variant "jpeg", and results say so.
+"""
+
+import io
+import lzma
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gengap.datasets import cifar, fetching
+from gengap.datasets.raw import Raw
+from gengap.errors import UserError
+from gengap.logs import log
+from gengap.settings import Dataset
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SOURCE = cifar.Source(
+    name="cifar10",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    md5="c32a1d4ab5d03f1284b67883e8d87530",
+    folder="cifar-10-batches-bin",
+    train=tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
+    test="test_batch.bin",
+    records=(10_000, 10_000),
+    label_bytes=1,
+    classes=CLASSES,
+    pickled=("cifar-10-batches-py", "cifar-10-python.tar.gz"),
+)
+Images = dict[tuple[int, str], NDArray[np.uint8]]  # by class and file name
+JPEG = "cifar10-jpeg.tar.xz"
+JPEG_MD5 = "4ab025a322774979c21b2d5283f6245a"
+
+
+def read(settings: Dataset, root: Path) -> Raw:
+    """Read 50,000 + 10,000 images: the original if it is there, else the JPEG archive, else a download."""
+    if not cifar.available(SOURCE, root) and (root / JPEG).exists():
+        return read_jpeg(root / JPEG)
+    return cifar.read(SOURCE, root, also=JPEG)
+
+
+def read_jpeg(path: Path) -> Raw:
+    """Decode the JPEG archive straight from its stream, ordered by split, class and number.
+
+    Raises:
+        UserError: If the archive is not the known one, or a member of it cannot be read.
+    """
+    fetching.verify(path, JPEG_MD5, cifar.PAGE)
+    log.info("%s: reading CIFAR-10 from JPEG files, which differ slightly from the original", path)
+    found: dict[str, Images] = {"train": {}, "test": {}}
+    try:
+        with tarfile.open(path, "r|xz") as archive:
+            for member in archive:
+                file = archive.extractfile(member)
+                if file is None:
+                    continue
+                split, label, number = member.name.split("/")
+                with Image.open(io.BytesIO(file.read())) as image:
+                    pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+                found[split][CLASSES.index(label), number] = pixels
+    except (tarfile.TarError, lzma.LZMAError, OSError, EOFError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: is not an archive of split/class/NNNN.jpg files ({error}). "
+            "Remove it, and the original is downloaded."
+        ) from error
+    train_images, train_labels = _in_order(found["train"])
+    test_images, test_labels = _in_order(found["test"])
+    return Raw(train_images, train_labels, test_images, test_labels, CLASSES, variant="jpeg")
+
+
+def _in_order(images: Images) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    order = sorted(images)
+    return np.stack([images[key] for key in order]), np.array([label for label, _ in order], dtype=np.int64)
