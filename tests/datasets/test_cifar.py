@@ -107,7 +107,7 @@ def test_a_damaged_download_leaves_nothing_behind(tmp_path, served, monkeypatch)
 
 
 def test_no_network_and_only_a_pickle(tmp_path, monkeypatch):
-    source, _ = tiny(cifar10, monkeypatch, url="http://127.0.0.1:1/" + cifar10.SOURCE.archive)
+    tiny(cifar10, monkeypatch, url="http://127.0.0.1:1/" + cifar10.SOURCE.archive)
     (tmp_path / "cifar-10-batches-py").mkdir()
     (tmp_path / "cifar-10-batches-py/data_batch_1").write_bytes(b"any pickle")
     with pytest.raises(UserError, match=r"refused.*Put cifar-10-binary.*cifar-10-batches-py is there, but is a pickle"):

@@ -1,0 +1,86 @@
+"""What a label rule is given, and what it answers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gengap import storage
+from gengap.errors import UserError
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All images of a prepared file: the train images, followed by the test images.
+
+    Attributes:
+        path: The file, for messages.
+        images: float32 ``[N, C, H, W]``.
+        labels: int64 ``[N]``, as the dataset came.
+        n_train: How many of them are train images.
+        classes: Names of the dataset's classes.
+        stream: Whether training images are drawn without end, so that none is stored.
+    """
+
+    path: Path
+    images: Tensor
+    labels: NDArray[np.int64]
+    n_train: int
+    classes: tuple[str, ...]
+    stream: bool
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which images of the pool are used, and their labels.
+
+    Attributes:
+        train_indices: int64, into the pool.
+        test_indices: int64, into the pool.
+        train_labels: int64, one per index.
+        test_labels: int64, one per index.
+        n_classes: How many classes there are.
+        teacher: Weights of the network that labelled, by name; empty if none did.
+        facts: What to record of it.
+    """
+
+    train_indices: NDArray[np.int64]
+    test_indices: NDArray[np.int64]
+    train_labels: NDArray[np.int64]
+    test_labels: NDArray[np.int64]
+    n_classes: int
+    teacher: Mapping[str, Tensor] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_pool(prepared: Path) -> Pool:
+    """Read a prepared file whole.
+
+    Raises:
+        UserError: If the file is missing, damaged or incomplete.
+    """
+    with storage.reading(prepared, "prepared") as file:
+        train, test = file["train_images"], file["test_images"]
+        labels = np.concatenate([file["train_labels"][()], file["test_labels"][()]])
+        if train.shape[1:] != test.shape[1:] or len(labels) != len(train) + len(test):
+            raise UserError(
+                f"{prepared}: its images and labels do not fit together. Remove it, and run the study again."
+            )
+        images = np.empty((len(labels), *test.shape[1:]), dtype=np.float32)
+        for source, start in ((train, 0), (test, len(train))):
+            if len(source):
+                source.read_direct(images, dest_sel=np.s_[start : start + len(source)])
+        return Pool(
+            path=prepared,
+            images=torch.from_numpy(images),
+            labels=labels,
+            n_train=len(train),
+            classes=tuple(json.loads(file.attrs["classes"])),
+            stream=bool(file.attrs.get("stream", False)),
+        )
