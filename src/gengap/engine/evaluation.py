@@ -7,11 +7,9 @@ from torch import Tensor
 from torch.func import vmap
 
 from gengap import losses
-from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffers, take
+from gengap.engine.groups import groups
+from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffers
 from gengap.settings import Loss
-
-# Elements of one activation map that a call may hold: bounds memory to a few hundred MB.
-_BUDGET = 16_000_000
 
 
 def for_mode(arch: Architecture, state: State, images: Tensor, mode: str) -> State:
@@ -36,13 +34,12 @@ def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
         The buffers ``[K, features]``.
     """
     call = vmap(functools.partial(outputs_and_buffers, arch, arch.statistics), in_dims=(0, None))
-    count = _cells_at_once(state, images, len(images))
-    parts = [call(take(state, slice(at, at + count)), images)[1] for at in range(0, _size(state), count)]
+    parts = [call(part, images)[1] for part in groups(state, images, len(images))]
     return {name: torch.cat([part[name] for part in parts]) for name in arch.buffers}
 
 
 @torch.no_grad()
-def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, batch_size: int = 1000) -> Tensor:
+def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, batch_size: int = 2000) -> Tensor:
     """Outputs of every network on every image.
 
     Args:
@@ -55,19 +52,23 @@ def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, bat
     Returns:
         ``[K, N, n_outputs]``.
     """
+    batches = list(images.split(batch_size))
     if mode == "batch":
-        batches = images.split(batch_size)
         # A last batch of one image has no variance; it joins the one before.
         if len(batches) > 1 and len(batches[-1]) == 1:
-            batches = (*batches[:-2], torch.cat(batches[-2:]))
-        call = vmap(functools.partial(outputs_and_buffers, arch, arch.training), in_dims=(0, None))
-        return torch.cat([call(state, batch)[0] for batch in batches], dim=1)
-    count = _cells_at_once(state, images, batch_size)
-    rows = []
-    for at in range(0, _size(state), count):
-        part = take(state, slice(at, at + count))
-        rows.append(torch.cat([outputs(arch.evaluation, part, batch) for batch in images.split(batch_size)], dim=1))
-    return torch.cat(rows)
+            batches[-2:] = [torch.cat(batches[-2:])]
+        normalised = vmap(functools.partial(outputs_and_buffers, arch, arch.training), in_dims=(0, None))
+
+        def run(part: State, batch: Tensor) -> Tensor:
+            result: Tensor = normalised(part, batch)[0]
+            return result
+    else:
+
+        def run(part: State, batch: Tensor) -> Tensor:
+            return outputs(arch.evaluation, part, batch)
+
+    parts = [torch.cat([run(part, batch) for batch in batches], dim=1) for part in groups(state, images, batch_size)]
+    return torch.cat(parts)
 
 
 def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, Tensor]:
@@ -91,14 +92,3 @@ def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, T
         "balanced_accuracy": torch.stack(by_class).mean(dim=0),
         "spread": (outputs.amax(dim=1) - outputs.amin(dim=1)).amax(dim=1).double(),
     }
-
-
-def _size(state: State) -> int:
-    return len(next(iter(state.values())))
-
-
-def _cells_at_once(state: State, images: Tensor, batch_size: int) -> int:
-    """How many networks to run in one call: the widest layer's map on `batch_size` images must fit the budget."""
-    width = max((value.shape[1] for value in state.values() if value.dim() > 1), default=1)
-    pixels = images.shape[2] * images.shape[3] // 4
-    return max(1, _BUDGET // max(1, width * pixels * min(batch_size, len(images))))

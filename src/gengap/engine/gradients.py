@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from gengap import losses
+from gengap.engine.groups import groups
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.settings import Loss
 
@@ -42,13 +43,15 @@ def full_gradient(
         return sample_losses(outputs, y).sum()
 
     gradient_of = vmap(grad(summed), in_dims=(0, 0, None, None))
-    parameters = {name: state[name].detach() for name in arch.parameters}
-    buffers = {name: state[name] for name in arch.buffers}
-    # Sum, then divide once: the last batch is smaller, so a mean of batch means is biased.
-    total = {
-        name: torch.zeros(value.shape, dtype=torch.float64, device=value.device) for name, value in parameters.items()
-    }
-    for x, y in zip(images.split(batch_size), targets.split(batch_size), strict=True):
-        for name, part in gradient_of(parameters, buffers, x, y).items():
-            total[name] += part
-    return {name: value / len(images) for name, value in total.items()}
+    batches = list(zip(images.split(batch_size), targets.split(batch_size), strict=True))
+    parts = []
+    for part in groups(state, images, batch_size):
+        parameters = {name: part[name].detach() for name in arch.parameters}
+        buffers = {name: part[name] for name in arch.buffers}
+        # Sum, then divide once: the last batch is smaller, so a mean of batch means is biased.
+        total = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
+        for x, y in batches:
+            for name, gradient in gradient_of(parameters, buffers, x, y).items():
+                total[name] += gradient
+        parts.append({name: value / len(images) for name, value in total.items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in arch.parameters}

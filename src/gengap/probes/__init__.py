@@ -58,15 +58,9 @@ def measure_pack(
     start_row = {index.at[row, "cell"]: int(row) for row in index.index[index["epoch"] == 0]}
     dtype = getattr(torch, first.training.dtype)
     images = data.train_images.to(target_device, dtype)
-    shared = {
-        "arch": arch,
-        "batchnorm": probe.batchnorm,
-        "loss": first.loss,
-        "train_images": images,
-        "train_targets": losses.targets(data.train_labels, n_outputs).to(target_device),
-        "test_images": data.test_images.to(target_device, dtype),
-        "test_targets": losses.targets(data.test_labels, n_outputs).to(target_device),
-    }
+    train_targets = losses.targets(data.train_labels, n_outputs).to(target_device)
+    test_images = data.test_images.to(target_device, dtype)
+    test_targets = losses.targets(data.test_labels, n_outputs).to(target_device)
     rows: list[tuple[Any, ...]] = []
     failures: list[tuple[str, float, str]] = []
     for at in range(0, len(chosen), _CHECKPOINTS_AT_ONCE):
@@ -74,10 +68,16 @@ def measure_pack(
         names, epochs = index.loc[part, "cell"].tolist(), index.loc[part, "epoch"].tolist()
         saved = _on(target_device, weights.read_rows(weights_path, part))
         subject = Subject(
+            arch=arch,
             state=evaluation.for_mode(arch, saved, images, probe.batchnorm),
             start=_on(target_device, weights.read_rows(weights_path, [start_row[name] for name in names])),
+            batchnorm=probe.batchnorm,
+            loss=first.loss,
             cells=tuple(cells[name] for name in names),
-            **shared,
+            train_images=images,
+            train_targets=train_targets,
+            test_images=test_images,
+            test_targets=test_targets,
         )
         for measured in measure(subject):
             rows += _rows(probe, measured, names, epochs)
