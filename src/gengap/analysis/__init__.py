@@ -1,0 +1,1 @@
+"""From measurement files to evidence: collecting, intervals over seeds, verdicts."""

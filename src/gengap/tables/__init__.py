@@ -1,0 +1,49 @@
+"""The tables. Each module has ``table(evidence)``: numbers in the units of display.
+
+A quantity's interval is in the columns ``{quantity}_low`` and ``{quantity}_high``.
+"""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from gengap import registry, storage
+from gengap.analysis.evidence import Evidence
+from gengap.quantities import QUANTITIES
+
+
+def write(name: str, evidence: Evidence, csv: str | Path, md: str | Path, tex: str | Path) -> None:
+    """Write a registered table as numbers (CSV) and for reading (Markdown, LaTeX with booktabs).
+
+    Raises:
+        UserError: If there is no such table, or the study did not measure what it shows.
+    """
+    numbers = registry.load("table", name).table(evidence)
+    shown = readable(numbers)
+    storage.write_text(csv, numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    for path, style in ((md, "github"), (tex, "latex_booktabs")):
+        text = tabulate(shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
+        storage.write_text(path, text + "\n")
+
+
+def readable(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Join each quantity and its interval to one column of text such as ``88.60 [87.10, 90.10]``."""
+    shown: dict[str, list[str]] = {}
+    summarised = [column for column in numbers.columns if f"{column}_low" in numbers.columns]  # an axis may be `lr`
+    for column in numbers.columns:
+        if column in summarised:
+            ends = zip(numbers[column], numbers[f"{column}_low"], numbers[f"{column}_high"], strict=True)
+            quantity = QUANTITIES[column]
+            header = quantity.label + (f" [{quantity.unit}]" if quantity.unit != "1" else "")
+            shown[header] = [_with_ends(*values, 2 if quantity.unit == "%" else 4) for values in ends]
+        elif column.removesuffix("_low").removesuffix("_high") not in summarised:
+            shown[column.replace("_", " ")] = [str(value) for value in numbers[column]]
+    return pd.DataFrame(shown)
+
+
+def _with_ends(mean: float, low: float, high: float, digits: int) -> str:
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.{digits}f}" + ("" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")

@@ -1,0 +1,119 @@
+"""Joining the histories and probe files of a study's packs into one file of measurements and one table of cells."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gengap import provenance, storage
+from gengap.errors import UserError
+from gengap.packing import packs
+from gengap.quantities import QUANTITIES
+from gengap.study import Study, axis_names, axis_values
+
+FACTS = ["cell", "status", "stopped_by", "epochs_trained", "n_parameters"]
+HISTORY = ["cell", "epoch", "quantity", "value", "batchnorm"]
+MEASUREMENTS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
+FAILURES = ["cell", "epoch", "why", "probe"]
+NUMBERS = {"epoch", "value", "epochs_trained", "n_parameters"}
+
+
+def collect(
+    study: Study,
+    data_facts: Mapping[str, Any],
+    histories: list[Path],
+    probes: list[Path],
+    measurements: Path,
+    cells_csv: Path,
+) -> None:
+    """Write a study's ``measurements.h5`` and ``cells.csv``.
+
+    Args:
+        study: The study; cells of the files that are no longer in its grid are left out.
+        data_facts: Plain facts about the labelled data, e.g. the class balance; kept with the study.
+        histories: One history file per pack.
+        probes: One file per pack and probe.
+        measurements: The HDF5 file to write; `gengap.analysis.evidence.read` reads it.
+        cells_csv: The table of cells to write.
+
+    Raises:
+        UserError: If a file is missing or damaged, or a cell has no history.
+    """
+    facts = _join([_read(path, "history", "cells") for path in histories], FACTS)
+    history = _of_study(_join([_read(path, "history", "history") for path in histories], HISTORY), study)
+    measured = _of_study(_join([_read(path, "probe", "measurements") for path in probes], MEASUREMENTS), study)
+    measured = pd.concat([measured, _generalization_gap(measured)], ignore_index=True)
+    failures = _join([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
+    cells = _cells(study, facts).merge(final_values(measured), on="cell", how="left", validate="1:1")
+    description = {
+        "name": study.name,
+        "title": study.title,
+        "question": study.question,
+        "source": study.source,
+        "reduced": study.reduced,
+        "axes": list(axis_names(study)),
+        "n_cells": len(study.cells),
+        "data": dict(data_facts),
+    }
+    # Stored values are fractions even where figures show percent.
+    units = dict.fromkeys(QUANTITIES, "1")
+    with storage.writing(measurements, "measurements", provenance.record({"study": description})) as file:
+        file.attrs["study"] = json.dumps(description, sort_keys=True)
+        storage.write_table(file, "cells", cells, units | {"epochs_trained": "epoch"})
+        storage.write_table(file, "history", history, {"epoch": "epoch"})
+        storage.write_table(file, "measurements", measured, {"epoch": "epoch"})
+        storage.write_table(file, "failures", _of_study(failures, study), {"epoch": "epoch"})
+    storage.write_text(cells_csv, cells.to_csv(index=False, lineterminator="\n"))
+
+
+def final_values(measurements: pd.DataFrame) -> pd.DataFrame:
+    """The whole-network quantities at each cell's last measured epoch: one row per cell, one column per quantity."""
+    whole = measurements[measurements["layer"] == ""]
+    last = whole[whole["epoch"] == whole.groupby("cell")["epoch"].transform("max")]
+    wide = last.drop_duplicates(["cell", "quantity"]).pivot(index="cell", columns="quantity", values="value")
+    known = [quantity for quantity in QUANTITIES if quantity in wide]
+    others = [str(quantity) for quantity in wide if quantity not in QUANTITIES]
+    return wide[known + others].rename_axis(columns=None).reset_index()
+
+
+def _cells(study: Study, facts: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell of the grid, in its order: axes, what training reported, pack."""
+    if missing := [name for name in study.cells if name not in set(facts["cell"])]:
+        raise UserError(
+            f"study '{study.name}': {len(missing)} of {len(study.cells)} cells have no history, e.g. '{missing[0]}'. "
+            "Run the study again; it trains what is missing."
+        )
+    axes = pd.DataFrame([{"cell": name, **axis_values(study, cell)} for name, cell in study.cells.items()])
+    for axis in axes.columns:
+        if axes[axis].isna().any():  # null is a value like any other: spelled as in the cell's name
+            axes[axis] = [str(axis_values(study, cell)[axis]) for cell in study.cells.values()]
+    pack_of = {name: pack for pack, names in packs(study).items() for name in names}
+    cells = axes.merge(facts, on="cell", how="left", validate="1:1")
+    return cells.assign(pack=cells["cell"].map(pack_of))
+
+
+def _generalization_gap(measurements: pd.DataFrame) -> pd.DataFrame:
+    """Train minus test accuracy, where one probe measured both in the same BatchNorm mode."""
+    key = ["cell", "epoch", "layer", "batchnorm", "probe"]
+    train, test = (measurements[measurements["quantity"] == f"{split}_accuracy"] for split in ("train", "test"))
+    both = train.merge(test, on=key, suffixes=("_train", "_test"))
+    both = both.assign(quantity="generalization_gap", value=both["value_train"] - both["value_test"])
+    return both[MEASUREMENTS].astype(measurements.dtypes.to_dict())
+
+
+def _read(path: Path, kind: str, table: str) -> pd.DataFrame:
+    with storage.reading(path, kind) as file:
+        return storage.read_table(file, table)
+
+
+def _of_study(table: pd.DataFrame, study: Study) -> pd.DataFrame:
+    return table[table["cell"].isin(list(study.cells))].reset_index(drop=True)
+
+
+def _join(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    filled = [table[columns] for table in tables if len(table)]
+    if not filled:
+        return pd.DataFrame({column: pd.Series(dtype=float if column in NUMBERS else str) for column in columns})
+    return pd.concat(filled, ignore_index=True)

@@ -1,0 +1,83 @@
+"""A study's measurements as tables: what figures, tables, verdicts and `gengap.load` read."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gengap import storage
+from gengap.errors import UserError
+from gengap.quantities import QUANTITIES
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was measured in one study.
+
+    Attributes:
+        study: ``name``, ``title``, ``question``, ``source``, ``reduced``, ``axes`` (short names of the grid axes),
+            ``n_cells`` and ``data`` (facts about the labelled data).
+        cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, diverged, dead),
+            ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
+            a probe measured on the whole network; shares are fractions.
+        history: What was recorded while training: ``cell``, ``epoch``, ``quantity``, ``value``, ``batchnorm``.
+        measurements: What the probes measured: ``cell``, ``epoch``, ``layer`` (empty for the whole network),
+            ``quantity``, ``value``, ``batchnorm``, ``probe``.
+        failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
+    """
+
+    study: dict[str, Any]
+    cells: pd.DataFrame
+    history: pd.DataFrame
+    measurements: pd.DataFrame
+    failures: pd.DataFrame
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Short names of the grid axes, the seed left out: cells that agree on them are one group."""
+        return tuple(axis for axis in self.study["axes"] if axis != SEED)
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The cells that neither diverged nor died."""
+        return self.cells[self.cells["status"] == "finished"]
+
+
+def read(path: str | Path) -> Evidence:
+    """Read the file that `gengap.analysis.collect.collect` wrote.
+
+    Raises:
+        UserError: If it is missing, damaged, of another kind, or from another version.
+    """
+    with storage.reading(path, "measurements") as file:
+        return Evidence(
+            study=json.loads(file.attrs["study"]),
+            cells=storage.read_table(file, "cells"),
+            history=storage.read_table(file, "history"),
+            measurements=storage.read_table(file, "measurements"),
+            failures=storage.read_table(file, "failures"),
+        )
+
+
+def measured(evidence: Evidence, quantity: str, probe: str) -> pd.DataFrame:
+    """The measurements of one quantity.
+
+    Raises:
+        UserError: If there are none; the message names the probe that the study lacks.
+    """
+    rows = evidence.measurements[evidence.measurements["quantity"] == quantity]
+    if rows.empty:
+        raise lacking(evidence, quantity, probe)
+    return rows
+
+
+def lacking(evidence: Evidence, quantity: str, probe: str) -> UserError:
+    """Say that a quantity was not measured, and which probe measures it."""
+    return UserError(
+        f"study '{evidence.study['name']}': {QUANTITIES[quantity].label} was not measured. "
+        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained anew."
+    )

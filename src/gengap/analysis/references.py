@@ -1,0 +1,66 @@
+"""Published numbers: one CSV file per printed table."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gengap.errors import UserError, unknown_name
+from gengap.quantities import QUANTITIES
+
+COLUMNS = ["source", "table", "row", "cells", "quantity", "published", "spread", "unit", "tolerance", "note"]
+OPTIONAL = {"tolerance", "note"}
+
+
+def read_reference(path: str | Path) -> pd.DataFrame:
+    """Read a file of published numbers; every column is text, numbers stay as they were printed.
+
+    Columns: ``source``, ``table`` and ``row`` say where it was printed; ``cells`` selects the cells of a study, e.g.
+    ``width=4,init=he``; ``quantity`` and ``unit`` as in `gengap.quantities`; ``published``; ``spread``, the printed
+    standard deviation over runs, empty if a single run was printed; ``tolerance``, how far a number may be off in its
+    own unit (empty: half of its last printed digit); ``note``.
+
+    Raises:
+        UserError: If a column, quantity, unit, selector or number is wrong; the message names file and line.
+    """
+    path = Path(path)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error}).") from error
+    if unknown := [column for column in table.columns if column not in COLUMNS]:
+        raise unknown_name("column", unknown[0], COLUMNS, where=str(path))
+    if missing := [column for column in COLUMNS if column not in table.columns and column not in OPTIONAL]:
+        raise UserError(f"{path}: lacks the column '{missing[0]}'. It needs: {', '.join(COLUMNS)}.")
+    table = table.reindex(columns=COLUMNS, fill_value="")
+    for line, row in enumerate(table.to_dict("records"), start=2):
+        _check(row, f"{path}: line {line}")
+    return table
+
+
+def parse_selector(selector: str, where: str = "") -> dict[str, str]:
+    """Read ``width=4,init=he`` as axis values.
+
+    Raises:
+        UserError: If it is not of that form.
+    """
+    pairs = [part.partition("=") for part in selector.split(",")]
+    if not all(axis.strip() and value.strip() for axis, _, value in pairs):
+        raise UserError(f"{where}: cells: {selector!r} is no selector. Write axis=value pairs such as width=4,init=he.")
+    return {axis.strip(): value.strip() for axis, _, value in pairs}
+
+
+def _check(row: Mapping[Any, Any], where: str) -> None:
+    if row["quantity"] not in QUANTITIES:
+        raise unknown_name("quantity", row["quantity"], QUANTITIES, where=where)
+    unit = QUANTITIES[row["quantity"]].unit
+    if row["unit"] != unit:
+        raise UserError(f"{where}: unit: {row['unit']!r} is not allowed, {row['quantity']} is shown in {unit!r}.")
+    parse_selector(row["cells"], where)
+    for column in ("published", "spread", "tolerance"):
+        if row[column] or column == "published":
+            try:
+                float(row[column])
+            except ValueError as error:
+                raise UserError(f"{where}: {column}: {row[column]!r} is not a number.") from error

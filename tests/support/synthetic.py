@@ -1,0 +1,116 @@
+"""A study whose measurements are made up, so that every mean and interval is known; files go through the real code."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from gengap import storage
+from gengap.analysis import collect, evidence
+from gengap.packing import packs
+from gengap.study import Study, load_study
+
+LAYERS = ("block1.conv1", "block1.conv2", "block1.shortcut", "block2.conv1", "block2.conv2", "block2.shortcut")
+LAYERS += ("hidden.linear", "output")
+SNAPSHOTS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0)
+GRID = {"model.width": [4, 16, 64], "init": ["he"], "seed": [0, 1, 2, 3, 4]}
+
+
+def study(folder: Path, grid: Mapping = GRID, *, reduced: bool = False, name: str = "made_up", **keys) -> Study:
+    """A study with this grid, read from a file as a user's is."""
+    content = {"title": "Made up", "question": "Does it work?", "source": "None (2026)", "grid": dict(grid)}
+    content |= {"reduced": {"base": {"training.epochs": 20}}, **keys}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return load_study(path, reduced=reduced)
+
+
+def curve(cell, seed: int, epoch: float) -> dict[str, float]:
+    """Plausible learning: wider is better on the training set, and hardly so on the test set."""
+    width = cell.model.width
+    noise = np.random.default_rng([seed, width, int(epoch * 100)]).normal(0, 1)
+    skill = (1 - np.exp(-(epoch + 0.2) * (0.3 + 0.1 * np.log2(width)))) * (1 + 0.02 * np.sin(seed))
+    error = 0.5 - skill * (0.5 - 0.45 / width - 0.001 * (seed % 5))
+    train = min(1.0, 1 - error + 0.004 * noise)
+    test = min(train, 0.86 + 0.01 * np.log2(width)) - 0.01 - 0.002 * seed
+    return {
+        "train_accuracy": train,
+        "test_accuracy": test,
+        "train_loss": 3.2 * (1 - train) + 1e-4,
+        "test_loss": 3.4 * (1 - test) * (1 + 0.02 * width * skill),
+    }
+
+
+def gradients(cell, seed: int, epoch: float) -> dict[str, float]:
+    """Layer gradient norms of which none vanishes at width 4, and all do at width 64."""
+    rng = np.random.default_rng([7, seed, cell.model.width, int(epoch * 100)])
+    decay = np.exp(-epoch * np.log2(cell.model.width) / 12)
+    return {layer: float(decay * 0.9**k * rng.lognormal(-k * 0.3, 0.3)) for k, layer in enumerate(LAYERS)}
+
+
+def write(
+    folder: Path,
+    made: Study,
+    *,
+    values: Mapping[str, Mapping[str, float]] | None = None,
+    status: Mapping[str, str] | None = None,
+    epochs: Mapping[str, int] | None = None,
+    probes: tuple[str, ...] = ("performance", "gradient"),
+    snapshots: tuple[float, ...] = SNAPSHOTS,
+) -> tuple[list[Path], list[Path]]:
+    """Write a study's history and probe files.
+
+    Args:
+        folder: The study's folder of results.
+        made: The study.
+        values: Measured whole-network values that replace the made-up ones, per cell and quantity, at every epoch.
+        status: Status of the cells that did not finish.
+        epochs: Last epoch of the cells that stopped before epoch 20.
+        probes: Which probes measured.
+        snapshots: When they measured; the last epoch is added.
+    """
+    histories, probe_files = [], []
+    for pack, names in packs(made).items():
+        facts, history, rows = [], [], {probe: [] for probe in probes}
+        for name in names:
+            cell, ended = made.cells[name], (epochs or {}).get(name, 20)
+            how = (status or {}).get(name, "finished")
+            facts.append((name, how, "divergence" if how == "diverged" else "epochs", float(ended), 721, name))
+            for epoch in range(ended + 1):
+                found = curve(cell, cell.seed, epoch) | {"lr": 0.1}
+                history += [(name, float(epoch), quantity, value, "running") for quantity, value in found.items()]
+            for epoch in sorted({epoch for epoch in snapshots if epoch <= ended} | {float(ended)}):
+                found = curve(cell, cell.seed, epoch)
+                found |= {f"{split}_balanced_accuracy": found[f"{split}_accuracy"] for split in ("train", "test")}
+                layers = gradients(cell, cell.seed, epoch)
+                whole = {"gradient_norm": np.hypot.reduce(list(layers.values()))}
+                whole["gradient_ratio"] = max(layers.values()) / min(layers.values())
+                by_probe = {"performance": found | (values or {}).get(name, {}), "gradient": whole}
+                for probe in probes:
+                    rows[probe] += [(name, epoch, "", q, float(v), "exact", probe) for q, v in by_probe[probe].items()]
+                if "gradient" in probes:
+                    rows["gradient"] += [
+                        (name, epoch, layer, "layer_gradient_norm", value, "exact", "gradient")
+                        for layer, value in layers.items()
+                    ]
+        path = folder / "packs" / pack / "history.h5"
+        with storage.writing(path, "history", {}) as file:
+            storage.write_table(file, "cells", pd.DataFrame(facts, columns=[*collect.FACTS, "identity"]))
+            storage.write_table(file, "history", pd.DataFrame(history, columns=collect.HISTORY))
+        histories.append(path)
+        for probe in probes:
+            path = folder / "packs" / pack / "probes" / f"{probe}.h5"
+            with storage.writing(path, "probe", {}) as file:
+                storage.write_table(file, "measurements", pd.DataFrame(rows[probe], columns=collect.MEASUREMENTS))
+                storage.write_table(file, "failures", pd.DataFrame({"cell": [], "epoch": [], "why": []}))
+            probe_files.append(path)
+    return histories, probe_files
+
+
+def collected(folder: Path, made: Study, facts: Mapping | None = None, **options) -> evidence.Evidence:
+    """Write a study's files, collect them and read the measurements back; options as in `write`."""
+    histories, probes = write(folder, made, **options)
+    collect.collect(made, facts or {}, histories, probes, folder / "measurements.h5", folder / "cells.csv")
+    return evidence.read(folder / "measurements.h5")
