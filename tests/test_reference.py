@@ -1,0 +1,12 @@
+"""Every registered name, setting and quantity is documented: the page in the repository is what the code writes."""
+
+from pathlib import Path
+
+from gengap import reference
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
+
+
+def test_the_reference_page_is_up_to_date():
+    expected = reference.markdown()
+    assert PAGE.read_text(encoding="utf-8") == expected, "run: python -m gengap.reference docs/reference.md"
