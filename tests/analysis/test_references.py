@@ -1,0 +1,62 @@
+"""The printed numbers are there as printed, and a wrong file of them says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from gengap.analysis.references import parse_selector, read_reference
+from gengap.errors import UserError
+from gengap.quantities import QUANTITIES
+
+FOLDER = Path(__file__).parents[2] / "config" / "reference"
+HEADER = "source,table,row,cells,quantity,published,spread,unit,note\n"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
+def test_every_shipped_file_is_valid(path):
+    table = read_reference(path)
+    assert len(table) > 0
+    assert set(table["quantity"]) <= set(QUANTITIES)
+    assert not table.duplicated(["table", "row", "quantity"]).any()
+
+
+def test_table_4_1_as_printed():
+    table = read_reference(FOLDER / "song_table_4_1.csv").set_index(["cells", "quantity"])["published"]
+    assert table["width=4,init=he", "train_accuracy"] == "88.60"
+    assert table["width=4,init=balanced", "test_loss"] == "0.1370"
+    assert table["width=64,init=he", "train_loss"] == "0.0000"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a,1,r,width=4,test_los,1,,1,", "line 2: unknown quantity 'test_los'. Did you mean 'test_loss'?"),
+        ("a,1,r,width=4,test_accuracy,88,,1,", "line 2: unit: '1' is not allowed, test_accuracy is shown in '%'"),
+        ("a,1,r,width4,test_loss,1,,1,", "line 2: cells: 'width4' is no selector"),
+        ("a,1,r,,test_loss,1,,1,", "line 2: cells: '' is no selector"),
+        ("a,1,r,width=4,test_loss,?,,1,", "line 2: published: '?' is not a number"),
+        ("a,1,r,width=4,test_loss,1,x,1,", "line 2: spread: 'x' is not a number"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, line, message):
+    path = tmp_path / "wrong.csv"
+    path.write_text(HEADER + line + "\n")
+    with pytest.raises(UserError) as error:
+        read_reference(path)
+    assert f"{path}: {message}" in str(error.value)
+
+
+def test_wrong_columns_are_named(tmp_path):
+    path = tmp_path / "wrong.csv"
+    path.write_text(HEADER.replace("published", "publisched"))
+    with pytest.raises(UserError, match=r"unknown column 'publisched'.*Did you mean 'published'"):
+        read_reference(path)
+    path.write_text(HEADER.replace("published,", ""))
+    with pytest.raises(UserError, match="lacks the column 'published'"):
+        read_reference(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_reference(tmp_path / "none.csv")
+
+
+def test_a_selector_is_axis_value_pairs():
+    assert parse_selector("width=4, init=he") == {"width": "4", "init": "he"}

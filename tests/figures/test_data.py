@@ -1,0 +1,119 @@
+"""The plotted numbers are the measured ones: means and ranges over finished seeds, in units of display."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from gengap import registry
+from gengap.errors import UserError
+from gengap.figures import accuracy_by_width, gradient_norm, layer_gradients, learning_curves
+from gengap.figures.groups import curves, labelled
+
+DEAD, DIVERGED = "width=4,init=he,seed=3", "width=4,init=he,seed=4"
+FAILED = {DEAD: "dead", DIVERGED: "diverged"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return synthetic.study(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, made):
+    return synthetic.collected(tmp_path_factory.mktemp("results"), made, status=FAILED)
+
+
+def values(made, width, seeds, epoch, quantity):
+    cells = [made.cells[f"width={width},init=he,seed={seed}"] for seed in seeds]
+    return [synthetic.curve(cell, cell.seed, epoch)[quantity] for cell in cells]
+
+
+def test_accuracy_is_the_mean_over_finished_runs_in_percent(made, found):
+    data = accuracy_by_width.data(found)
+    for width, seeds in ((4, range(3)), (64, range(5))):
+        mine = data[(data["x"] == width) & (data["split"] == "test")].set_index("statistic")["value"]
+        expected = 100 * np.array(values(made, width, seeds, 20, "test_accuracy"))
+        assert sorted(mine["run"]) == pytest.approx(sorted(expected))
+        assert (mine["mean"], mine["min"], mine["max"]) == pytest.approx(
+            (expected.mean(), expected.min(), expected.max())
+        )
+    dead = data[data["statistic"] == "dead"]
+    assert set(dead["cell"]) == {DEAD}
+    assert DIVERGED not in set(data["cell"])
+
+
+def test_learning_curves_compare_the_narrowest_with_the_widest(made, found):
+    data = learning_curves.data(found)
+    assert list(data["group"].unique()) == ["width 4", "width 64"]
+    assert set(data["batchnorm"]) == {"running"}
+    row = data[(data["group"] == "width 4") & (data["quantity"] == "train_loss") & (data["epoch"] == 9)].iloc[0]
+    expected = values(made, 4, range(3), 9, "train_loss")
+    assert row["n"] == 3
+    assert (row["mean"], row["min"], row["max"]) == pytest.approx((np.mean(expected), min(expected), max(expected)))
+
+
+def test_gradient_norms_are_the_probes(made, found):
+    data = gradient_norm.data(found)
+    assert set(data["epoch"]) == set(synthetic.SNAPSHOTS)
+    row = data[(data["group"] == "width 64") & (data["epoch"] == 0.25)].iloc[0]
+    cells = [made.cells[f"width=64,init=he,seed={seed}"] for seed in range(5)]
+    norms = [np.linalg.norm(list(synthetic.gradients(cell, cell.seed, 0.25).values())) for cell in cells]
+    assert row["mean"] == pytest.approx(np.mean(norms))
+
+
+def test_layers_keep_the_networks_order_and_the_first_epochs(found):
+    data = layer_gradients.data(found)
+    for _, own in data[data["layer"] != ""].groupby("group"):
+        assert tuple(own["layer"].unique()) == synthetic.LAYERS
+    assert data["epoch"].max() == 5.0
+    assert set(data.loc[data["layer"] == "", "quantity"]) == {"gradient_ratio"}
+
+
+def test_more_panels_than_four_are_left_out_of_both_widths_alike(tmp_path):
+    grid = {"model.width": [4, 8, 16], "optimizer.lr": [0.1, 0.01, 0.001], "seed": [0]}
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
+    assert list(layer_gradients.data(found)["group"].unique()) == [
+        *("width 4, lr 0.1", "width 4, lr 0.01"),
+        *("width 16, lr 0.1", "width 16, lr 0.01"),
+    ]
+
+
+def test_a_run_that_stopped_early_keeps_its_last_value():
+    rows = [("a", epoch, value) for epoch, value in ((0, 1.0), (1, 2.0), (2, 4.0), (3, 6.0))]
+    rows += [("b", epoch, value) for epoch, value in ((0, 3.0), (1, 10.0), (1.5, 20.0))]
+    table = pd.DataFrame(rows, columns=["cell", "epoch", "value"]).assign(quantity="train_loss", batchnorm="exact")
+    cells = pd.DataFrame({"cell": ["a", "b"], "group": "all", "status": "finished"})
+    data = curves(table, cells)
+    # Epoch 1.5, at which only b was measured while a was still running, is left out.
+    assert list(data["epoch"]) == [0, 1, 2, 3]
+    assert list(data["mean"]) == [2, 6, 12, 13]
+    assert list(data["max"]) == [3, 10, 20, 20]
+    assert set(data["n"]) == {2}
+
+
+def test_groups_are_named_by_the_axes_that_vary_in_the_order_of_width(tmp_path):
+    grid = {"model.width": [16, 4], "init": ["he"], "optimizer.lr": [0.1, 0.2], "seed": [0, 1]}
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
+    assert list(labelled(found)["group"].unique()) == [
+        *("width 4, lr 0.1", "width 4, lr 0.2"),
+        *("width 16, lr 0.1", "width 16, lr 0.2"),
+    ]
+    assert list(labelled(found, apart=["width"])["group"].unique()) == ["lr 0.1", "lr 0.2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "probe"),
+    [("accuracy_by_width", "performance"), ("gradient_norm", "gradient"), ("layer_gradients", "gradient")],
+)
+def test_a_missing_probe_is_named(tmp_path, made, name, probe):
+    others = tuple({"performance", "gradient"} - {probe})
+    found = synthetic.collected(tmp_path, made, probes=others)
+    with pytest.raises(UserError, match=f"study 'made_up': .* was not measured. Add '{probe}' to `probes`"):
+        registry.load("figure", name).data(found)
+
+
+def test_layer_gradients_without_early_epochs_say_so(tmp_path, made):
+    found = synthetic.collected(tmp_path, made, snapshots=(10.0,))
+    with pytest.raises(UserError, match=r"first 5 epochs.*snapshots"):
+        layer_gradients.data(found)

@@ -1,0 +1,67 @@
+"""The table of final performance: known means and intervals, as numbers and as text."""
+
+import math
+
+import pandas as pd
+import pytest
+import synthetic
+
+from gengap import tables
+from gengap.analysis.intervals import interval
+from gengap.errors import UserError
+from gengap.tables import final_performance
+
+GRID = {"model.width": [4, 8], "optimizer.lr": [0.1], "seed": [0, 1, 2]}
+
+
+@pytest.fixture
+def found(tmp_path):
+    made = synthetic.study(tmp_path, GRID)
+    values = {name: {"test_accuracy": 0.5 + 0.1 * cell.seed} for name, cell in made.cells.items()}
+    status = {"width=8,lr=0.1,seed=1": "dead", "width=8,lr=0.1,seed=2": "diverged"}
+    return synthetic.collected(tmp_path, made, values=values, status=status)
+
+
+def test_one_row_per_group_with_means_intervals_and_failures(found):
+    table = final_performance.table(found)
+    narrow, wide = table.to_dict("records")
+    expected = interval([50.0, 60.0, 70.0])
+    assert (narrow["width"], narrow["lr"], narrow["seeds"], narrow["dead"], narrow["diverged"]) == (4, 0.1, 3, 0, 0)
+    assert (narrow["test_accuracy"], narrow["test_accuracy_low"], narrow["test_accuracy_high"]) == pytest.approx(
+        (60.0, expected.mean_low, expected.mean_high)
+    )
+    assert (wide["seeds"], wide["dead"], wide["diverged"], wide["test_accuracy"]) == (1, 1, 1, 50.0)
+    assert math.isnan(wide["test_accuracy_low"])
+
+
+def test_three_files_hold_the_same_table(tmp_path, found):
+    csv, md, tex = (tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex"))
+    tables.write("final_performance", found, csv, md, tex)
+    pd.testing.assert_frame_equal(pd.read_csv(csv), final_performance.table(found), check_dtype=False, rtol=1e-5)
+    header, _, narrow, wide = md.read_text().splitlines()
+    cells = dict(
+        zip(*([text.strip() for text in line.strip("|").split("|")] for line in (header, narrow)), strict=True)
+    )
+    assert cells["width"] == "4"
+    assert cells["lr"] == "0.1"
+    assert cells["test accuracy [%]"] == "60.00 [35.16, 84.84]"
+    assert "| 50.00 " in wide
+    text = tex.read_text()
+    assert text.startswith(r"\begin{tabular}")
+    assert r"\toprule" in text
+    assert r"test accuracy [\%]" in text
+    assert "60.00 [35.16, 84.84]" in text
+
+
+def test_a_group_without_a_finished_network_is_a_dash(tmp_path):
+    made = synthetic.study(tmp_path, {"seed": [0, 1]})
+    found = synthetic.collected(tmp_path, made, status={"seed=0": "diverged", "seed=1": "diverged"})
+    shown = tables.readable(final_performance.table(found))
+    assert list(shown["test loss"]) == ["-"]
+    assert list(shown["diverged"]) == ["2"]
+
+
+def test_a_missing_probe_is_named(tmp_path):
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, GRID), probes=("gradient",))
+    with pytest.raises(UserError, match="Add 'performance' to `probes`"):
+        final_performance.table(found)
