@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from gengap.figures.groups import ALL
 
@@ -51,10 +51,12 @@ def sequential(n: int) -> list[str]:
     return [mpl.colors.to_hex(mpl.colormaps["viridis"](position)) for position in positions]
 
 
-def band(axes: Axes, curve: pd.DataFrame, color: str, linestyle: Any = "-", *, x: str = "epoch") -> None:
-    """Draw the mean as a line, with the range behind it where there are several runs."""
+def band(
+    axes: Axes, curve: pd.DataFrame, color: str, linestyle: Any = "-", *, x: str = "epoch", dots: bool = False
+) -> None:
+    """Draw the mean as a line, dotted where it was measured, with the range behind it where there are several runs."""
     curve = curve.sort_values(x)
-    marker = "o" if len(curve) == 1 else None
+    marker = "o" if len(curve) == 1 else "." if dots else None
     axes.plot(curve[x], curve["mean"], color=color, linestyle=linestyle, marker=marker)
     if (curve["n"] > 1).any():
         axes.fill_between(curve[x], curve["min"], curve["max"], color=color, alpha=BAND, linewidth=0)
@@ -120,7 +122,10 @@ def epochs(axes: Axes, measured: Iterable[float]) -> None:
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlim(left=0.0, right=last or 1.0)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left = 0.02 * min(last, 2.0)  # room for the marks at both ends
+    axes.set_xlim(-left, 1.03 * last or 1.0)
 
 
 def log_scale(axes: Axes, data: pd.DataFrame) -> None:

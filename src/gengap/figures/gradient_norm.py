@@ -25,7 +25,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         return figure
     colors = palette(data["group"])
     for group, curve in data.groupby("group", sort=False):
-        band(axes, curve, colors[str(group)])
+        band(axes, curve, colors[str(group)], dots=True)
     log_scale(axes, data)
     epochs(axes, data["epoch"])
     axes.set_xlabel("epoch")
