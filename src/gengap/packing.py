@@ -1,6 +1,6 @@
 """Cutting a study's cells into packs: cells that one program can train together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from gengap.settings import Cell
@@ -53,9 +53,15 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     return result
 
 
-def pack_settings(study: Study, pack: str) -> dict[str, Any]:
-    """Settings of a pack's cells by name, as plain data: what a job depends on."""
-    return {name: study.cells[name].identity() for name in packs(study)[pack]}
+def pack_settings(study: Study, names: Iterable[str]) -> dict[str, Any]:
+    """Settings of the named cells, as plain data that `Cell.from_identity` reads: what a pack's job depends on."""
+    return {name: study.cells[name].identity() for name in names}
+
+
+def section_settings(cell: Cell, section: str) -> dict[str, Any]:
+    """Settings of one section, without its defaults, as plain data: what a job depends on that needs no other."""
+    prefix = f"{section}."
+    return {key.removeprefix(prefix): value for key, value in cell.identity().items() if key.startswith(prefix)}
 
 
 def dataset_key(cell: Cell) -> str:
@@ -69,9 +75,9 @@ def labels_key(cell: Cell) -> str:
 
 
 def _component_key(section: str, cell: Cell) -> str:
-    identity: Mapping[str, Any] = cell.identity()
-    name = identity[f"{section}.name"]
-    options = {key: value for key, value in identity.items() if key.startswith(f"{section}.") and key != f"{section}.name"}
+    settings = section_settings(cell, section)
+    name = settings.pop("name")
+    options = {f"{section}.{key}": value for key, value in settings.items()}
     return ",".join([name, *([cell_name(options)] if options else [])])
 
 

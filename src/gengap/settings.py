@@ -4,9 +4,11 @@ These models are the single source of the checks, the defaults, the reference pa
 A default is left out of a cell's identity, so a new key whose default changes nothing keeps old results valid.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from gengap import registry
 
@@ -32,6 +34,10 @@ class Component(Settings):
     @classmethod
     def _name_alone(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
 
 
 class Dataset(Component):
@@ -66,7 +72,9 @@ class Labels(Component):
         description="fresh: mean 0 and variance 1, output shifted by its median; "
         "calibrated: statistics of all images, output scaled so that two thirds pass the margin.",
     )
-    margin: Annotated[float, Field(ge=0)] = Field(1.0, description="Samples with |teacher output| below it are dropped.")
+    margin: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="Samples with |teacher output| below it are dropped."
+    )
     minority_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.45, description="Smallest accepted share of the rarer class."
     )
@@ -166,6 +174,18 @@ class Cell(Settings):
             else:
                 flat[section] = settings
         return flat
+
+    @classmethod
+    def from_identity(cls, identity: Mapping[str, Any]) -> "Cell":
+        """The cell that `identity` was taken from; what it leaves out has its default."""
+        nested: dict[str, Any] = {}
+        for dotted, value in identity.items():
+            section, _, key = dotted.partition(".")
+            if key:
+                nested.setdefault(section, {})[key] = value
+            else:
+                nested[section] = value
+        return cls.model_validate(nested)
 
 
 # Options that every component of a kind reads, whatever its name.

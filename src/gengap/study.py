@@ -47,6 +47,10 @@ class StudyFile(Settings):
         (), description="Files of published numbers in config/reference, without .csv."
     )
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
+    full_on: Literal["any", "gpu"] = Field(
+        "any",
+        description="gpu: the full settings take days without a GPU, and `make run` takes the reduced ones there.",
+    )
 
 
 class Study(StudyFile):
@@ -63,6 +67,20 @@ class Study(StudyFile):
     cells: dict[str, Cell]
     axes: tuple[str, ...]
 
+    def collected(self) -> dict[str, Any]:
+        """What the collected measurements depend on, as plain data: all but probes and evidence."""
+        keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size"}
+        return self.model_dump(include=keys, exclude_defaults=True)
+
+
+class Config(Settings):
+    """The keys of config/config.yaml."""
+
+    studies: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    data_root: str
+    device: Literal["auto", "cpu", "cuda"]
+    container: str
+
 
 def load_study(path: Path, *, reduced: bool = False) -> Study:
     """Read and check one study file.
@@ -78,7 +96,9 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     overrides = content.pop("reduced", None)
     if reduced:
         if not isinstance(overrides, Mapping):
-            raise UserError(f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'.")
+            raise UserError(
+                f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
+            )
         content = _override(content, overrides)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
@@ -86,6 +106,8 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
         for entry in names:
             registry.check(kind, entry, where=f"{path}: {kind}s")
+            if list(names).count(entry) > 1:
+                raise UserError(f"{path}: {kind}s: '{entry}' appears twice. Remove one.")
     grids = _grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -112,6 +134,22 @@ def load_studies(folder: Path) -> dict[str, Study]:
     if not studies:
         raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
     return studies
+
+
+def check_config(content: Mapping[str, Any], studies: Mapping[str, Study], path: Path) -> None:
+    """Check the workflow's configuration.
+
+    Args:
+        content: Its keys and values.
+        studies: The studies that exist.
+        path: Its file, for the message.
+
+    Raises:
+        UserError: If a key, a value or a study's name is wrong.
+    """
+    for name in _validate(Config, content, f"{path}: ").studies:
+        if name not in studies:
+            raise unknown_name("study", name, studies, where=f"{path}: studies")
 
 
 def find_study(studies: Mapping[str, Study], name: str) -> Study:
@@ -164,7 +202,9 @@ def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str
 
 def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Merge, but a section that names another component starts afresh: the old one's options mean nothing to it."""
-    renamed = {key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)}
+    renamed = {
+        key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
+    }
     return _merge({key: value for key, value in old.items() if key not in renamed}, new)
 
 
@@ -212,7 +252,9 @@ def _grids(grid: Any, path: Path) -> list[Axis]:
                 raise unknown_name("grid key", key, known, where=f"{path}: grid")
             listed = _write_out(values)
             if not isinstance(listed, list):
-                raise UserError(f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {values!r}.")
+                raise UserError(
+                    f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {values!r}."
+                )
             if not listed:
                 raise UserError(f"{path}: grid.{key}: is empty, so the study has no cell. Give at least one value.")
             axes[key if key in known else f"{key}.name"] = listed

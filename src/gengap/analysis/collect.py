@@ -68,6 +68,19 @@ def collect(
     storage.write_text(cells_csv, cells.to_csv(index=False, lineterminator="\n"))
 
 
+def data_facts(labelled: list[Path]) -> dict[str, Any]:
+    """What a report says of the labelled data: classes, class balance and digest, by file."""
+    facts: dict[str, Any] = {}
+    for path in labelled:
+        with storage.reading(path, "labelled") as file:
+            facts[f"{path.parent.name}/{path.stem}"] = {
+                "n_classes": int(file.attrs["n_classes"]),
+                "class_balance": json.loads(file.attrs["class_balance"]),
+                "digest": str(file.attrs["digest"]),
+            }
+    return facts
+
+
 def final_values(measurements: pd.DataFrame) -> pd.DataFrame:
     """The whole-network quantities at each cell's last measured epoch: one row per cell, one column per quantity."""
     whole = measurements[measurements["layer"] == ""]

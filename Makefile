@@ -1,0 +1,77 @@
+# Every target makes the environment in .venv first, if it is missing or requirements.lock has changed.
+STUDY ?= quickstart
+SCALE ?= auto
+CORES ?= all
+PYTHON ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+ENV := .venv/.stamp
+
+.PHONY: help env run report repro test lint format lock
+
+help: ## This list
+	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
+	sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 12
+
+env: $(ENV) ## The environment alone
+
+$(ENV): requirements.lock pyproject.toml
+	@for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do
+		if "$$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+			python=$$candidate
+			break
+		fi
+	done
+	if [ -z "$${python-}" ]; then
+		echo "error: found no Python 3.11 or newer with venv." >&2
+		echo "On Debian or Ubuntu: sudo apt-get install python3 python3-venv. Or name one: make $(MAKECMDGOALS) PYTHON=..." >&2
+		exit 1
+	fi
+	echo "Making the environment in .venv with $$python: about 6 GB, some minutes."
+	"$$python" -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+run: $(ENV) ## Everything of a study, up to its report
+	@study=$$(gengap scale "$(STUDY)" "$(SCALE)")
+	snakemake --cores $(CORES) "$$study"
+	report="results/$$study/report.html"
+	newer() { find "results/$$study" workflow/report -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
+	if [ ! -e "$$report" ] || [ -n "$$(newer)" ]; then
+		snakemake --cores $(CORES) "$$study" --report "$$report"
+	fi
+	echo
+	gengap summary "$$study"
+
+report: $(ENV) ## The HTML report of a study that was run
+	@study=$$(gengap scale "$(STUDY)" "$(SCALE)")
+	snakemake --cores $(CORES) "$$study" --report "results/$$study/report.html"
+
+repro: $(ENV) ## All studies of config/config.yaml, versioned by DVC
+	@dvc repro
+
+test: $(ENV) ## The tests
+	@pytest
+
+lint: $(ENV) ## Style, types and the workflow's rules
+	@ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check .
+	snakemake --lint
+
+format: $(ENV) ## Format all code
+	@ruff check --fix .
+	ruff format .
+	snakefmt .
+
+# CUDA's libraries are for Linux on x86-64 alone, as PyTorch's own requirements say.
+lock: ## Write requirements.lock from the present environment
+	@.venv/bin/python -m pip freeze --exclude-editable \
+		| sed -E 's/^(nvidia-|cuda-|triton)(.*)$$/\1\2; sys_platform == "linux" and platform_machine == "x86_64"/' \
+		> requirements.lock

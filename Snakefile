@@ -1,0 +1,78 @@
+"""gengap's workflow: every study of config/studies is checked, and is one target.
+
+snakemake                     the studies that config/config.yaml names
+snakemake quickstart          one study;  quickstart-reduced: with its reduced settings
+snakemake data                prepared and labelled data only
+"""
+
+import re
+from pathlib import Path
+
+from gengap import logs, versions
+from gengap.packing import (
+    dataset_key,
+    labels_key,
+    pack_settings,
+    packs,
+    section_settings,
+)
+from gengap.registry import REGISTRY
+from gengap.study import check_config, load_studies
+
+
+configfile: "config/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+container: config["container"]
+
+
+# A mistake in a study or in the configuration ends the run with one message.
+with logs.job():
+    STUDIES = load_studies(Path("config/studies"))
+    check_config(config, STUDIES, Path("config/config.yaml"))
+    PACKS = {name: packs(study) for name, study in STUDIES.items()}
+
+
+include: "rules/common.smk"
+
+
+wildcard_constraints:
+    study=any_of(STUDIES),
+    pack=any_of(pack for packs in PACKS.values() for pack in packs),
+    dataset=any_of(DATASETS),
+    labels=any_of(labels for _, labels in LABELS),
+    probe=any_of(REGISTRY["probe"]),
+
+
+rule all:
+    default_target: True
+    input:
+        [evidence_of(name) for name in config["studies"]],
+    localrule: True
+
+
+rule data:
+    input:
+        [labelled_data(name) for name in config["studies"]],
+    localrule: True
+
+
+for name in STUDIES:
+
+    rule:
+        name:
+            name
+        input:
+            evidence_of(name),
+        localrule: True
+
+
+include: "rules/data.smk"
+include: "rules/label.smk"
+include: "rules/train.smk"
+include: "rules/probe.smk"
+include: "rules/collect.smk"
+include: "rules/report.smk"

@@ -1,0 +1,68 @@
+"""What several rules ask: which cell stands for a pack, which files a study needs, which code a rule depends on."""
+
+
+def cell_of(study, pack):
+    """Any cell of a pack: they share their data."""
+    return STUDIES[study].cells[PACKS[study][pack][0]]
+
+
+CELLS = [cell_of(study, pack) for study in STUDIES for pack in PACKS[study]]
+DATASETS = {dataset_key(cell): section_settings(cell, "dataset") for cell in CELLS}
+LABELS = {(dataset_key(cell), labels_key(cell)): section_settings(cell, "labels") for cell in CELLS}
+
+
+def any_of(names):
+    """A wildcard's constraint: exactly these names."""
+    return "|".join(re.escape(name) for name in dict.fromkeys(names))
+
+
+def prepared(wildcards):
+    return f"data/prepared/{dataset_key(cell_of(wildcards.study, wildcards.pack))}.h5"
+
+
+def labelled(wildcards):
+    cell = cell_of(wildcards.study, wildcards.pack)
+    return f"data/labelled/{dataset_key(cell)}/{labels_key(cell)}.h5"
+
+
+def labelled_data(study):
+    """The labelled data of a study, each file once."""
+    cells = [cell_of(study, pack) for pack in PACKS[study]]
+    return sorted({f"data/labelled/{dataset_key(cell)}/{labels_key(cell)}.h5" for cell in cells})
+
+
+def cells_of(wildcards):
+    """What a job of this pack depends on: the resolved settings of its cells."""
+    return pack_settings(STUDIES[wildcards.study], PACKS[wildcards.study][wildcards.pack])
+
+
+def probe_of(wildcards):
+    """The study's settings of a probe."""
+    probes = {probe.name: probe for probe in STUDIES[wildcards.study].probes}
+    return probes[wildcards.probe].model_dump(mode="json")
+
+
+def evidence_of(study):
+    """Everything that a study ends with."""
+    folder = f"results/{study}"
+    figures = [f"{folder}/figures/{name}.pdf" for name in STUDIES[study].figures]
+    tables = [f"{folder}/tables/{name}.csv" for name in STUDIES[study].tables]
+    return [
+        f"{folder}/cells.csv",
+        *figures,
+        *tables,
+        f"{folder}/verdicts.csv",
+        f"{folder}/metrics.json",
+    ]
+
+
+def source(kind, name):
+    """The file of a registered module."""
+    return f"src/{REGISTRY[kind][name].module.replace('.', '/')}.py"
+
+
+def shared_sources(kind):
+    """The files in the package of that kind that no single name owns: helpers, the style."""
+    own = {Path(source(kind, name)) for name in REGISTRY[kind]}
+    folder = next(iter(own)).parent
+    return sorted(str(path) for path in folder.glob("*.*") if path not in own and path.is_file())

@@ -1,0 +1,18 @@
+rule prepare:
+    """Rescale and standardise the images of one dataset."""
+    input:
+        script="workflow/scripts/prepare.py",
+    output:
+        update("data/prepared/{dataset}.h5"),
+    log:
+        "data/logs/prepare/{dataset}.log",
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,  # minutes; the first time, the raw files are downloaded
+    params:
+        settings=lambda wildcards: DATASETS[wildcards.dataset],
+        results_version=versions.DATA,
+    message:
+        "Preparing {wildcards.dataset}"
+    script:
+        "../workflow/scripts/prepare.py"

@@ -1,0 +1,118 @@
+"""The command `gengap`: check studies, choose their settings for this machine, say where results are."""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from gengap.errors import UserError
+from gengap.packing import packs
+from gengap.study import REDUCED, Study, StudyFile, find_study, load_studies
+
+STUDIES = Path("config/studies")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a user's mistake is one message and exit status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Check every study; print the packs of one, or the size of all."""
+    studies = load_studies(STUDIES)
+    if options.study is None:
+        for name, study in studies.items():
+            print(f"{name:32}{len(study.cells):6} cells {len(packs(study)):4} packs  {study.title}")
+        return
+    study = find_study(studies, options.study)
+    print(f"{study.name}: {study.title}\n{len(study.cells)} cells in {len(packs(study))} packs")
+    for pack, cells in packs(study).items():
+        print(f"\n{pack}")
+        for cell in cells:
+            print(f"  {cell}")
+
+
+def scale(options: argparse.Namespace) -> None:
+    """Print the study that `make run` builds: the full or the reduced settings."""
+    studies = load_studies(STUDIES)
+    print(_scaled(studies, options.study, options.scale, gpu=has_nvidia_gpu()))
+
+
+def summary(options: argparse.Namespace) -> None:
+    """Say what a finished study found and where its results are."""
+    study = find_study(load_studies(STUDIES), options.study)
+    folder = Path("results") / study.name
+    try:
+        metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: there are no finished results. Run `make run STUDY={study.name}`.") from error
+    lines = {
+        "cells": _counts(metrics["cells"]),
+        "verdicts": _counts(metrics["verdicts"]) if study.reference else "no published numbers to compare with",
+        "report": folder / "report.html",
+        "figures": folder / "figures",
+        "tables": folder / "tables",
+        "verdict table": folder / "verdicts.csv" if study.reference else "",
+        "measurements": f'{folder / "measurements.h5"}, in Python: gengap.load("{folder}")',
+    }
+    print(f"{study.name}: {study.title}")
+    for key, value in lines.items():
+        if value.exists() if isinstance(value, Path) else value:
+            print(f"  {key:14}{value}")
+
+
+def schema(options: argparse.Namespace) -> None:
+    """Print the JSON schema of study files, for editors."""
+    content = StudyFile.model_json_schema()
+    overrides = {"type": "object", "description": f"Values for `<study>{REDUCED}`: the same study on a small machine."}
+    content["properties"]["reduced"] = overrides
+    content["$defs"]["Cell"]["patternProperties"] = {r"^[a-z_]+\.[a-z_]+$": {"description": "A dotted key."}}
+    print(json.dumps(content, indent=2))
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether an NVIDIA driver is there; PyTorch, which would know better, takes seconds to ask."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _scaled(studies: dict[str, Study], name: str, wanted: str, *, gpu: bool) -> str:
+    study = find_study(studies, name)
+    has_reduced = name + REDUCED in studies
+    if study.reduced or wanted == "full":
+        return name
+    if wanted == "reduced":
+        if not has_reduced:
+            raise UserError(f"study '{name}' has no reduced settings. Run it with SCALE=full.")
+        return name + REDUCED
+    if study.full_on == "gpu" and has_reduced and not gpu:
+        print(f"No NVIDIA GPU: taking the reduced settings of '{name}'; SCALE=full takes all.", file=sys.stderr)
+        return name + REDUCED
+    return name
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for run, with_study in ((check, "?"), (summary, None), (scale, None), (schema, "")):
+        text = (run.__doc__ or "").split(".")[0]
+        command = commands.add_parser(run.__name__, help=text, description=text + ".")
+        command.set_defaults(run=run)
+        if with_study != "":
+            command.add_argument("study", nargs=with_study, metavar="STUDY", help="name of a file in config/studies")
+        if run is scale:
+            command.add_argument("scale", choices=("auto", "full", "reduced"))
+    return parser

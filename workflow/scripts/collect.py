@@ -1,0 +1,17 @@
+"""Collect a study's measurements (rule `collect`); the work is in gengap.analysis.collect."""
+
+from pathlib import Path
+
+from gengap import logs
+from gengap.analysis.collect import collect, data_facts
+from gengap.study import Study
+
+with logs.job(snakemake.log[0]):
+    collect(
+        Study.model_validate(snakemake.params.study),
+        data_facts([Path(path) for path in snakemake.input.labelled]),
+        [Path(path) for path in snakemake.input.histories],
+        [Path(path) for path in snakemake.input.probes],
+        Path(snakemake.output.measurements),
+        Path(snakemake.output.cells),
+    )

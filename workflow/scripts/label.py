@@ -1,0 +1,11 @@
+"""Label one dataset (rule `label`); the work is in gengap.labels."""
+
+from pathlib import Path
+
+from gengap import labels, logs
+from gengap.settings import Labels
+
+with logs.job(snakemake.log[0]):
+    labels.label(
+        Labels.model_validate(snakemake.params.settings), Path(snakemake.input.prepared), Path(snakemake.output[0])
+    )

@@ -1,0 +1,13 @@
+"""Prepare one dataset (rule `prepare`); the work is in gengap.datasets."""
+
+from pathlib import Path
+
+from gengap import datasets, logs, paths
+from gengap.settings import Dataset
+
+with logs.job(snakemake.log[0]):
+    datasets.prepare(
+        Dataset.model_validate(snakemake.params.settings),
+        paths.data_root(snakemake.config["data_root"]),
+        Path(snakemake.output[0]),
+    )

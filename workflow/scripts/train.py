@@ -1,0 +1,19 @@
+"""Train one pack of cells (rule `train`); the work is in gengap.training."""
+
+from pathlib import Path
+
+import torch
+
+from gengap import labels, logs, provenance, training
+from gengap.settings import Cell
+
+with logs.job(snakemake.log[0]):
+    torch.set_num_threads(snakemake.threads)
+    training.train_pack(
+        {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()},
+        labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled)),
+        Path(snakemake.output.weights),
+        Path(snakemake.output.history),
+        device=snakemake.config["device"],
+        provenance=provenance.record({"cells": snakemake.params.cells}),
+    )
