@@ -46,6 +46,9 @@ _ALL = (
         "test_balanced_accuracy", "test balanced accuracy", "", "%", "Mean over classes of the accuracy within a class."
     ),
     Quantity("generalization_gap", "generalization gap", "", "%", "Train accuracy minus test accuracy."),
+    Quantity(
+        "l2_penalty", "L2 penalty", r"\frac{d}{2}\|\theta\|^2", "1", "Half the weight decay times the squared weight norm."
+    ),
     Quantity("lr", "learning rate", r"\eta", "1", "Step size in force at the end of the epoch."),
     Quantity(
         "gradient_norm",

@@ -33,12 +33,11 @@ def writing(path: str | Path, kind: str, provenance: Mapping[str, Any]) -> Itera
     Raises:
         UserError: If the folder cannot be written, or the disk is full.
     """
-    with beside(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["kind"] = kind
-            file.attrs["format"] = FORMAT
-            file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
-            yield file
+    with beside(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["kind"] = kind
+        file.attrs["format"] = FORMAT
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
+        yield file
 
 
 @contextmanager
@@ -104,7 +103,7 @@ def provenance_of(file: h5py.File) -> dict[str, Any]:
     return dict(json.loads(file.attrs["provenance"]))
 
 
-def write_table(file: h5py.File, name: str, table: pd.DataFrame, units: Mapping[str, str] | None = None) -> None:
+def write_table(file: h5py.Group, name: str, table: pd.DataFrame, units: Mapping[str, str] | None = None) -> None:
     """Write a table as a group; `units` goes to the columns' attributes."""
     group = file.create_group(name)
     group.attrs["columns"] = json.dumps(list(table.columns))
@@ -118,7 +117,7 @@ def write_table(file: h5py.File, name: str, table: pd.DataFrame, units: Mapping[
         data.attrs["unit"] = (units or {}).get(column, "")
 
 
-def read_table(file: h5py.File, name: str) -> pd.DataFrame:
+def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
     """Read back what `write_table` wrote."""
     group = file[name]
     columns = {}
@@ -126,6 +125,13 @@ def read_table(file: h5py.File, name: str) -> pd.DataFrame:
         data = group[column]
         columns[column] = data.asstr()[()] if h5py.check_string_dtype(data.dtype) else data[()]
     return pd.DataFrame(columns)
+
+
+def dataset_names(group: h5py.Group) -> list[str]:
+    """Names of all datasets below a group, as paths from it."""
+    names: list[str] = []
+    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -56,7 +55,7 @@ def read(path: Path) -> dict[str, Checkpoints]:
     """Read everything that `write` wrote."""
     with storage.reading(path, "weights") as file:
         index = storage.read_table(file, "checkpoints")
-        tensors = {name: torch.from_numpy(file["weights"][name][()]) for name in _names(file)}
+        tensors = {name: torch.from_numpy(file["weights"][name][()]) for name in storage.dataset_names(file["weights"])}
     checkpoints: dict[str, Checkpoints] = {}
     for row, (cell, epoch) in enumerate(zip(index["cell"], index["epoch"], strict=True)):
         checkpoints.setdefault(cell, {})[float(epoch)] = {name: value[row] for name, value in tensors.items()}
@@ -72,7 +71,10 @@ def read_index(path: Path) -> pd.DataFrame:
 def read_rows(path: Path, rows: Sequence[int]) -> State:
     """The stacked state of the chosen checkpoints, ``[len(rows), ...]``, on the CPU."""
     with storage.reading(path, "weights") as file:
-        return {name: torch.from_numpy(file["weights"][name][()][list(rows)]) for name in _names(file)}
+        return {
+            name: torch.from_numpy(file["weights"][name][()][list(rows)])
+            for name in storage.dataset_names(file["weights"])
+        }
 
 
 def read_cell(
@@ -103,12 +105,9 @@ def read_cell(
             listed = ", ".join(f"{value:g}" for value in epochs)
             raise UserError(f"{path}: cell '{cell}' has no weights at epoch {wanted:g}. Choose from: {listed}.")
         row = int(saved[epochs == wanted][0])
-        state = {name: torch.from_numpy(np.asarray(file["weights"][name][row])) for name in _names(file)}
+        state = {
+            name: torch.from_numpy(np.asarray(file["weights"][name][row]))
+            for name in storage.dataset_names(file["weights"])
+        }
         channels, height, width = (int(size) for size in file.attrs["image_shape"])
         return json.loads(described[cell]), (channels, height, width), int(file.attrs["n_outputs"]), state
-
-
-def _names(file: h5py.File) -> list[str]:
-    names: list[str] = []
-    file["weights"].visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return names

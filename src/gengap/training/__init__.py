@@ -1,5 +1,6 @@
 """Training packs of cells."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import torch
 from gengap import losses, models
 from gengap.engine import device as devices
 from gengap.engine import stack
+from gengap.engine.stack import Architecture
 from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.logs import log
 from gengap.settings import Cell
-from gengap.training import loop, record
+from gengap.training import live, loop, partial, record, store
+from gengap.training.record import Record
 
 
 def train_pack(
@@ -22,23 +25,27 @@ def train_pack(
     weights: Path,
     history: Path,
     *,
+    store_folder: Path | None = None,
     device: str = "auto",
     compile_step: str = "auto",
+    save_seconds: float = partial.INTERVAL_SECONDS,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train the cells of a pack, except those that the two files already hold.
+    """Train the cells of a pack, except those that its files or the store already hold.
 
     Args:
         cells: Settings by name; they must share all that `gengap.packing.shape_key` names.
         data: Their labelled data.
         weights: HDF5 file of checkpoints, replaced as a whole.
         history: HDF5 file of learning curves and cell facts, replaced as a whole.
+        store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
         device: ``auto``, ``cpu`` or ``cuda``.
         compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
+        save_seconds: How often an unfinished pack is saved.
         provenance: Stored in both files.
 
     Raises:
-        UserError: If the loss does not fit the labels, or a file cannot be written.
+        UserError: If the loss does not fit the labels, a file cannot be written, or the process was asked to end.
     """
     target_device = devices.choose(device)
     first = next(iter(cells.values()))
@@ -46,20 +53,28 @@ def train_pack(
     image_shape = (data.train_images.shape[1], data.train_images.shape[2], data.train_images.shape[3])
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
     identities = {name: record.identity(cell, data.digest) for name, cell in cells.items()}
-    finished = _finished(cells, identities, weights, history)
-    todo = [name for name in cells if name not in finished]
-    log.info("%d of %d cells are to be trained, %d were found finished", len(todo), len(cells), len(finished))
-    fresh = [record.Record(name, cells[name], identities[name], arch.n_parameters) for name in todo]
-    if fresh:
+    done = _finished(cells, identities, weights, history, store_folder)
+    todo = [Record(n, cells[n], identities[n], arch.n_parameters) for n in cells if n not in done]
+    log.info("%d of %d cells are to be trained, %d were found finished", len(todo), len(cells), len(done))
+    unfinished = store_folder / "unfinished" / f"{_digest(identities)}.h5" if store_folder else None
+    saver = partial.Saver(unfinished, save_seconds)
+    if todo:
         dtype = getattr(torch, first.training.dtype)
-        state = stack.initial_state([r.cell for r in fresh], image_shape, n_outputs, dtype=dtype, device=target_device)
-        loop.train(fresh, arch, state, on_device(data, n_outputs, dtype, target_device), compile_step=compile_step)
-    done = finished | {r.name: r for r in fresh}
+        arrays = on_device(data, n_outputs, dtype, target_device)
+        networks, records = partial.read(unfinished, todo, target_device) or _fresh(
+            todo, arch, arrays, n_outputs, dtype
+        )
+        with saver.listening():
+            loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
+        done |= {r.name: r for r in records if r.name in cells}
+        for r in records:
+            if store_folder:
+                store.put(store_folder, r)
+            if r.status != "finished":
+                log.warning("cell %s is %s after %d epochs", r.name, r.status, r.epochs_trained)
     where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": data.digest}
     record.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
-    for r in fresh:
-        if r.status != "finished":
-            log.warning("cell %s is %s after %d epochs", r.name, r.status, r.epochs_trained)
+    saver.remove()
 
 
 def on_device(data: LabelledData, n_outputs: int, dtype: torch.dtype, device: torch.device) -> loop.Data:
@@ -72,15 +87,32 @@ def on_device(data: LabelledData, n_outputs: int, dtype: torch.dtype, device: to
     )
 
 
+def _fresh(
+    records: list[Record], arch: Architecture, data: loop.Data, n_outputs: int, dtype: torch.dtype
+) -> tuple[live.Live, list[Record]]:
+    channels, height, width = data.train_images.shape[1:]
+    cells = [record.cell for record in records]
+    device = data.train_images.device
+    state = stack.initial_state(cells, (channels, height, width), n_outputs, dtype=dtype, device=device)
+    return live.start(records, arch, state), records
+
+
 def _finished(
-    cells: Mapping[str, Cell], identities: Mapping[str, str], weights: Path, history: Path
-) -> dict[str, record.Record]:
+    cells: Mapping[str, Cell], identities: Mapping[str, str], weights: Path, history: Path, store_folder: Path | None
+) -> dict[str, Record]:
     """Cells that an earlier run of the same code on the same data has trained."""
-    if not (weights.exists() and history.exists()):
-        return {}
-    try:
-        found = record.read(cells, weights, history)
-    except UserError as error:
-        log.warning("%s Its cells are trained again.", error)
-        return {}
-    return {name: found[name] for name in cells if name in found and found[name].identity == identities[name]}
+    found: dict[str, Record] = {}
+    if weights.exists() and history.exists():
+        try:
+            found = record.read(cells, weights, history)
+        except UserError as error:
+            log.warning("%s Its cells are looked for in the store, or trained again.", error)
+    done = {name: found[name] for name in cells if name in found and found[name].identity == identities[name]}
+    for name, cell in cells.items():
+        if store_folder and name not in done and (stored := store.get(store_folder, identities[name], name, cell)):
+            done[name] = stored
+    return done
+
+
+def _digest(identities: Mapping[str, str]) -> str:
+    return hashlib.sha256("".join(sorted(identities.values())).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """The one training loop: a single network is a pack of one."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,14 @@ import torch
 from torch import Tensor
 
 from gengap import registry
-from gengap.engine import evaluation, stack
-from gengap.engine.stack import Architecture, State
+from gengap.engine import evaluation
+from gengap.engine.stack import Architecture
 from gengap.settings import Cell
 from gengap.training import compilation
-from gengap.training.optimizers import Memory, stacked_settings
+from gengap.training.live import Live
+from gengap.training.optimizers import stacked_settings
 from gengap.training.order import order
+from gengap.training.partial import Saver
 from gengap.training.progress import Progress
 from gengap.training.record import Record
 from gengap.training.schedules import Decision
@@ -30,197 +33,166 @@ class Data:
     test_targets: Tensor
 
 
-@dataclass
-class Live:
-    """The stack in training; a finished cell keeps its place until the stack is made smaller."""
-
-    records: list[Record]
-    decisions: list[Decision]
-    parameters: State
-    buffers: State
-    memory: Memory
-    numbers: dict[str, Tensor]
-
-    def state(self) -> State:
-        """Parameters and buffers together."""
-        return {**self.parameters, **self.buffers}
-
-    def keep(self, places: list[int]) -> None:
-        """Drop all but the given places."""
-        index = torch.tensor(places, device=next(iter(self.parameters.values())).device)
-        self.records = [self.records[place] for place in places]
-        self.decisions = [self.decisions[place] for place in places]
-        self.parameters = stack.take(self.parameters, index)
-        self.buffers = stack.take(self.buffers, index)
-        self.memory = {kind: stack.take(part, index) for kind, part in self.memory.items()}
-        self.numbers = {name: value[index] for name, value in self.numbers.items()}
-
-
-def train(records: Sequence[Record], arch: Architecture, state: State, data: Data, *, compile_step: str) -> None:
+def train(
+    live: Live, records: Sequence[Record], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
+) -> None:
     """Train all cells of a pack together and fill in their records.
 
     Args:
-        records: One per network, empty; what they share is read from the first.
+        live: The stack, before its first step or as it was saved.
+        records: Of all cells, also of those that have left the stack; what they share is read from the first.
         arch: Their architecture.
-        state: Initial weights ``[K, ...]``, on the device of the data.
         data: The labelled data.
+        saver: Saves the pack between steps.
         compile_step: ``auto``, ``on`` or ``off``.
     """
     first = records[0].cell
-    live = _start(records, arch, state, first)
-    step = make_step(arch, first)
     n_samples = len(data.train_images)
     batch_size = n_samples if first.training.batch_size == "full" else min(first.training.batch_size, n_samples)
     longest = max(record.cell.training.epochs for record in records)
-    progress = Progress(longest, len(records))
-    fast_step = _faster(step, live, arch, data, batch_size, longest, compile_step)
-    _evaluate(live, arch, data, first, 0)
-    for record, one in zip(live.records, _unstack(live), strict=True):
-        record.checkpoints[0.0] = one
-    for epoch in range(longest):
-        working = sum(not record.stopped_by for record in live.records)
-        live.numbers["lr"] = _learning_rates(live)
-        _epoch(live, step, fast_step, data, epoch, batch_size)
-        done = epoch + 1
-        if done % first.training.evaluate_every == 0 or any(r.cell.training.epochs == done for r in live.records):
-            _evaluate(live, arch, data, first, done)
-        _finish(live, done)
-        waiting = [place for place, record in enumerate(live.records) if not record.stopped_by]
-        progress.epoch(done, len(records) - len(waiting), n_samples * working, _summary(records))
-        if not waiting:
-            break
+    step = make_step(arch, first)
+    compiled_step = functools.cache(lambda: compilation.compiled(step, data.train_images.device))
+    decide = functools.partial(_compile, arch, data, batch_size, compile_step)
+    progress = Progress(longest, len(records), live.epoch)
+    if not any(record.checkpoints for record in records):
+        live.compiled = decide(len(live.records), longest)
+        _evaluate(live, arch, data, first)
+        for place, record in enumerate(live.records):
+            record.checkpoints[0.0] = live.one(place)
+    while live.waiting():
+        working = len(live.waiting())
+        _epoch(live, records, step, compiled_step() if live.compiled else step, data, batch_size, saver)
+        live.epoch, live.step = live.epoch + 1, 0
+        if _evaluation_is_due(live):
+            _evaluate(live, arch, data, first)
+        _finish(live)
+        left = live.waiting()
+        progress.epoch(live.epoch, sum(bool(r.stopped_by) for r in records), n_samples * working, _summary(records))
         # Compiled code is for one size of stack: making it smaller must be worth compiling again.
-        if len(waiting) < len(live.records) and (fast_step is step or 2 * len(waiting) <= len(live.records)):
-            live.keep(waiting)
-            fast_step = _faster(step, live, arch, data, batch_size, longest - done, compile_step)
+        if left and len(left) < len(live.records) and (not live.compiled or 2 * len(left) <= len(live.records)):
+            live.keep(left)
+            live.compiled = decide(len(left), longest - live.epoch)
     progress.close()
 
 
-def _start(records: Sequence[Record], arch: Architecture, state: State, first: Cell) -> Live:
-    parameters = {name: state[name] for name in arch.parameters}
-    some = next(iter(parameters.values()))
-    return Live(
-        records=list(records),
-        decisions=[Decision()] * len(records),
-        parameters=parameters,
-        buffers={name: state[name] for name in arch.buffers},
-        memory=registry.load("optimizer", first.optimizer.name).start(parameters),
-        numbers=stacked_settings([record.cell for record in records], dtype=some.dtype, device=some.device),
+def _compile(arch: Architecture, data: Data, batch_size: int, wanted: str, n_networks: int, epochs: int) -> bool:
+    """Whether to compile the step for this many networks and the epochs that are left."""
+    if wanted != "auto":
+        return wanted == "on"
+    n_samples, _, height, width = data.train_images.shape
+    n_steps = epochs * (n_samples // batch_size)
+    return compilation.pays(
+        arch, n_networks=n_networks, batch_size=batch_size, n_steps=n_steps, image_area=height * width
     )
 
 
-def _faster(
-    step: Step, live: Live, arch: Architecture, data: Data, batch_size: int, epochs: int, compile_step: str
-) -> Step:
-    n_samples, _, height, width = data.train_images.shape
-    sizes = {
-        "n_networks": len(live.records),
-        "batch_size": batch_size,
-        "n_steps": epochs * (n_samples // batch_size),
-        "image_area": height * width,
-    }
-    if compile_step == "on" or (compile_step == "auto" and compilation.pays(arch, **sizes)):
-        return compilation.compiled(step, data.train_images.device)
-    return step
-
-
-def _epoch(live: Live, step: Step, fast_step: Step, data: Data, epoch: int, batch_size: int) -> None:
-    """One pass over the data, every network in its own order; snapshots that fall within it are kept."""
+def _epoch(
+    live: Live, records: Sequence[Record], step: Step, fast_step: Step, data: Data, batch_size: int, saver: Saver
+) -> None:
+    """The rest of one pass over the data, every network in its own order; snapshots that fall within it are kept."""
     n_samples = len(data.train_images)
-    device = data.train_images.device
-    orders = torch.from_numpy(np.stack([order(record.cell.seed, epoch, n_samples) for record in live.records]))
-    n_steps = -(-n_samples // batch_size)
-    due = _snapshots_within(live.records, epoch, n_steps)
-    for number, index in enumerate(orders.to(device).split(batch_size, dim=1), start=1):
+    some = next(iter(live.parameters.values()))
+    numbers = stacked_settings([record.cell for record in live.records], dtype=some.dtype, device=some.device)
+    numbers["lr"] = torch.tensor(_learning_rates(live), dtype=some.dtype, device=some.device)
+    orders = torch.from_numpy(np.stack([order(r.cell.seed, live.epoch, n_samples) for r in live.records]))
+    batches = orders.to(some.device).split(batch_size, dim=1)
+    due = _snapshots_within(live, len(batches))
+    for index in batches[live.step :]:
+        saver.step(live, records)
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         run = fast_step if index.shape[1] == batch_size else step
         live.parameters, live.buffers, live.memory, _ = run(
-            live.parameters, live.buffers, live.memory, data.train_images, data.train_targets, index, live.numbers
+            live.parameters, live.buffers, live.memory, data.train_images, data.train_targets, index, numbers
         )
-        for place, at in due.get(number, ()):
-            live.records[place].checkpoints[at] = _one(live, place)
+        live.step += 1
+        for place, at in due.get(live.step, ()):
+            live.records[place].checkpoints[at] = live.one(place)
 
 
-def _snapshots_within(records: Sequence[Record], epoch: int, n_steps: int) -> dict[int, list[tuple[int, float]]]:
+def _snapshots_within(live: Live, n_steps: int) -> dict[int, list[tuple[int, float]]]:
     """Which places to keep after which step of this epoch: step -> [(place, epoch)]."""
     due: dict[int, list[tuple[int, float]]] = {}
-    for place, record in enumerate(records):
-        if record.stopped_by:
-            continue
-        for at in record.cell.training.snapshots:
-            if epoch < at <= epoch + 1 and at <= record.cell.training.epochs:
-                due.setdefault(max(1, round((at - epoch) * n_steps)), []).append((place, float(at)))
+    for place in live.waiting():
+        training = live.records[place].cell.training
+        for at in training.snapshots:
+            if live.epoch < at <= live.epoch + 1 and at <= training.epochs:
+                due.setdefault(max(1, round((at - live.epoch) * n_steps)), []).append((place, float(at)))
     return due
 
 
-def _learning_rates(live: Live) -> Tensor:
-    rates = [
-        record.cell.optimizer.lr * decision.multiplier
-        for record, decision in zip(live.records, live.decisions, strict=True)
-    ]
-    return torch.tensor(rates, dtype=live.numbers["lr"].dtype, device=live.numbers["lr"].device)
+def _decision(record: Record, done: int) -> Decision:
+    """What the cell's schedule says after so many epochs."""
+    if done == 0:
+        return Decision()
+    schedule = record.cell.schedule
+    decision: Decision = registry.load("schedule", schedule.name).decide(
+        schedule, record.cell.training.epochs, done, record.train_accuracies()
+    )
+    return decision
 
 
-def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell, done: int) -> None:
+def _learning_rates(live: Live) -> list[float]:
+    """The learning rate of every place in the next epoch."""
+    return [record.cell.optimizer.lr * _decision(record, live.epoch).multiplier for record in live.records]
+
+
+def _evaluation_is_due(live: Live) -> bool:
+    training = [live.records[place].cell.training for place in live.waiting()]
+    return any(live.epoch % one.evaluate_every == 0 or live.epoch == one.epochs for one in training)
+
+
+def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell) -> None:
     """Add a row per quantity to every working cell's history."""
     mode = first.training.batchnorm
     state = evaluation.for_mode(arch, live.state(), data.train_images, mode)
-    measured: dict[str, Tensor] = {}
-    for split, images, targets in (
-        ("train", data.train_images, data.train_targets),
-        ("test", data.test_images, data.test_targets),
-    ):
-        outputs = evaluation.all_outputs(arch, state, images, mode)
-        found = evaluation.performance(outputs, targets, first.loss)
-        measured |= {f"{split}_loss": found["loss"].cpu(), f"{split}_accuracy": found["accuracy"].cpu()}
-        if split == "train":
-            spread = found["spread"].cpu()
-    rates = _learning_rates(live)
-    for place, record in enumerate(live.records):
-        if record.stopped_by:
-            continue
-        record.history += [(float(done), name, float(value[place])) for name, value in measured.items()]
-        record.history.append((float(done), "lr", float(rates[place])))
-        if not np.isfinite(float(measured["train_loss"][place])):
+    train_outputs = evaluation.all_outputs(arch, state, data.train_images, mode)
+    test_outputs = evaluation.all_outputs(arch, state, data.test_images, mode)
+    train = evaluation.performance(train_outputs, data.train_targets, first.loss)
+    test = evaluation.performance(test_outputs, data.test_targets, first.loss)
+    spread = train["spread"].tolist()
+    columns = {
+        "train_loss": train["loss"].tolist(),
+        "train_accuracy": train["accuracy"].tolist(),
+        "test_loss": test["loss"].tolist(),
+        "test_accuracy": test["accuracy"].tolist(),
+        "l2_penalty": _l2_penalties(live),
+        "lr": _learning_rates(live),
+    }
+    for place in live.waiting():
+        record = live.records[place]
+        record.history += [(float(live.epoch), name, values[place]) for name, values in columns.items()]
+        if not np.isfinite(columns["train_loss"][place]):
             record.status = "diverged"
         else:
-            record.status = "dead" if float(spread[place]) == 0 else "finished"
+            record.status = "dead" if spread[place] == 0 else "finished"
 
 
-def _finish(live: Live, done: int) -> None:
-    """Decide for every working cell how its next epoch runs, or that it has finished."""
-    for place, record in enumerate(live.records):
+def _l2_penalties(live: Live) -> list[float]:
+    squares = [value.double().flatten(1).square().sum(dim=1) for value in live.parameters.values()]
+    total = torch.stack(squares).sum(dim=0).tolist()
+    return [r.cell.optimizer.weight_decay / 2 * square for r, square in zip(live.records, total, strict=True)]
+
+
+def _finish(live: Live) -> None:
+    """Mark the cells that need no further epoch, and keep their weights."""
+    for place in live.waiting():
+        record = live.records[place]
+        record.epochs_trained = live.epoch
+        record.stopped_by = _reason_to_stop(record, live.epoch)
         if record.stopped_by:
-            continue
-        training, schedule = record.cell.training, record.cell.schedule
-        accuracies = record.train_accuracies()
-        decision = registry.load("schedule", schedule.name).decide(schedule, training.epochs, done, accuracies)
-        live.decisions[place] = decision
-        record.epochs_trained = done
-        if record.status == "diverged":
-            record.stopped_by = "divergence"
-        elif (
-            training.stop_accuracy is not None
-            and accuracies
-            and accuracies[-1] == (done, accuracies[-1][1])
-            and (accuracies[-1][1] >= training.stop_accuracy)
-        ):
-            record.stopped_by = "stop_accuracy"
-        elif decision.stop:
-            record.stopped_by = "plateau"
-        elif done == training.epochs:
-            record.stopped_by = "epochs"
-        if record.stopped_by:
-            record.checkpoints[float(done)] = _one(live, place)
+            record.checkpoints[float(live.epoch)] = live.one(place)
 
 
-def _one(live: Live, place: int) -> State:
-    """The state of one network, on the CPU, independent of the stack."""
-    return {name: value[place].detach().to("cpu", copy=True) for name, value in live.state().items()}
-
-
-def _unstack(live: Live) -> list[State]:
-    return [_one(live, place) for place in range(len(live.records))]
+def _reason_to_stop(record: Record, done: int) -> str:
+    training = record.cell.training
+    latest = {quantity: value for epoch, quantity, value in record.history[-8:] if epoch == done}
+    if record.status == "diverged":
+        return "divergence"
+    if training.stop_accuracy is not None and latest.get("train_accuracy", -1.0) >= training.stop_accuracy:
+        return "stop_accuracy"
+    if _decision(record, done).stop:
+        return "plateau"
+    return "epochs" if done == training.epochs else ""
 
 
 def _summary(records: Sequence[Record]) -> str:

@@ -16,13 +16,14 @@ class Progress:
     Args:
         epochs: The longest budget of its cells.
         cells: How many cells are trained.
+        done: Epochs that were done before.
     """
 
-    def __init__(self, epochs: int, cells: int) -> None:
-        self._epochs, self._cells = epochs, cells
+    def __init__(self, epochs: int, cells: int, done: int = 0) -> None:
+        self._epochs, self._cells, self._before = epochs, cells, done
         self._start = self._last_line = time.monotonic()
         self._samples = 0
-        self._bar = tqdm(total=epochs, unit="epoch", leave=False, disable=not sys.stderr.isatty())
+        self._bar = tqdm(total=epochs, initial=done, unit="epoch", leave=False, disable=not sys.stderr.isatty())
 
     def epoch(self, done: int, finished: int, samples: int, accuracy: str) -> None:
         """Report one epoch more.
@@ -36,7 +37,7 @@ class Progress:
         self._samples += samples
         now = time.monotonic()
         rate = self._samples / max(now - self._start, 1e-9)
-        left = (now - self._start) / done * (self._epochs - done)
+        left = (now - self._start) / (done - self._before) * (self._epochs - done)
         state = f"{finished}/{self._cells} cells finished, {rate:,.0f} samples/s, {accuracy}"
         self._bar.update(1)
         self._bar.set_postfix_str(state, refresh=False)

@@ -89,7 +89,7 @@ def read(cells: Mapping[str, Cell], weights_path: Path, history_path: Path) -> d
     checkpoints = weights.read(weights_path)
     rows = dict(iter(history.groupby("cell")))
     records = {}
-    for name in set(cells) & set(facts) & set(checkpoints):
+    for name in (name for name in cells if name in facts and name in checkpoints):
         fact, past = facts[name], rows[name]
         records[name] = Record(
             name=name,

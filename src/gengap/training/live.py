@@ -1,0 +1,68 @@
+"""The stack of networks in training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gengap import registry
+from gengap.engine import stack
+from gengap.engine.stack import Architecture, State
+from gengap.training.optimizers import Memory
+from gengap.training.record import Record
+
+
+@dataclass
+class Live:
+    """Networks in training; a finished cell keeps its place until the stack is made smaller.
+
+    Attributes:
+        records: One per place.
+        parameters: Stacked ``[K, ...]``.
+        buffers: Stacked ``[K, ...]``: BatchNorm's running statistics.
+        memory: The optimiser's.
+        epoch: Epochs done.
+        step: Steps done in the epoch at hand.
+        compiled: Whether steps run compiled. Kept with the rest, so that a resumed pack gives the same bits.
+    """
+
+    records: list[Record]
+    parameters: State
+    buffers: State
+    memory: Memory
+    epoch: int = 0
+    step: int = 0
+    compiled: bool = False
+
+    def state(self) -> State:
+        """Parameters and buffers together."""
+        return {**self.parameters, **self.buffers}
+
+    def waiting(self) -> list[int]:
+        """Places of the cells that are not finished."""
+        return [place for place, record in enumerate(self.records) if not record.stopped_by]
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Drop all but the given places."""
+        index = torch.tensor(places, device=next(iter(self.parameters.values())).device)
+        self.records = [self.records[place] for place in places]
+        self.parameters = stack.take(self.parameters, index)
+        self.buffers = stack.take(self.buffers, index)
+        self.memory = {kind: stack.take(part, index) for kind, part in self.memory.items()}
+
+    def one(self, place: int) -> State:
+        """The state of one network, on the CPU, independent of the stack."""
+        return {name: value[place].detach().to("cpu", copy=True) for name, value in self.state().items()}
+
+
+def start(records: Sequence[Record], arch: Architecture, state: State) -> Live:
+    """A stack before its first step.
+
+    Args:
+        records: One per network, empty.
+        arch: Their architecture.
+        state: Initial weights ``[K, ...]``.
+    """
+    parameters = {name: state[name] for name in arch.parameters}
+    memory = registry.load("optimizer", records[0].cell.optimizer.name).start(parameters)
+    return Live(list(records), parameters, {name: state[name] for name in arch.buffers}, memory)

@@ -1,0 +1,54 @@
+"""The store of finished cells: one file per identity, so that no study trains a cell that another has trained.
+
+A file is written beside and renamed, so two jobs that finish the same cell at once leave one good copy.
+"""
+
+from pathlib import Path
+
+from gengap import storage
+from gengap.errors import UserError
+from gengap.logs import log
+from gengap.settings import Cell
+from gengap.training import archive
+from gengap.training.record import Record
+
+
+def put(store: Path, record: Record) -> None:
+    """Keep a finished cell, unless it is kept already."""
+    path = _path(store, record.identity)
+    if not path.exists():
+        with storage.writing(path, "cell", {}) as file:
+            archive.write_records(file, [record])
+
+
+def get(store: Path, identity: str, name: str, cell: Cell) -> Record | None:
+    """Find a finished cell by its identity.
+
+    Args:
+        store: Folder of the store.
+        identity: See `gengap.training.record.identity`.
+        name: The cell's name in the study at hand; another study may call it otherwise.
+        cell: Its settings.
+
+    Returns:
+        The record, or None. A damaged entry is set aside with a warning, and counts as missing.
+    """
+    path = _path(store, identity)
+    if not path.exists():
+        return None
+    try:
+        with storage.reading(path, "cell") as file:
+            record = archive.read_records(file)[0]
+        if record.identity != identity:
+            raise ValueError(f"it holds the cell {record.identity}")
+    except (UserError, ValueError, OSError, KeyError) as error:
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        log.warning("%s is damaged (%s): set aside as %s, and the cell is trained again", path, error, aside.name)
+        return None
+    record.name, record.cell = name, cell
+    return record
+
+
+def _path(store: Path, identity: str) -> Path:
+    return store / identity[:2] / f"{identity}.h5"

@@ -1,0 +1,135 @@
+"""A pack that is killed at any moment goes on where it was, and ends with the bits of an undisturbed run."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+
+from gengap.errors import UserError
+from gengap.storage import beside
+from gengap.training import partial, record, train_pack
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
+
+
+def work(folder, cells, data, save_seconds):
+    torch.set_num_threads(1)
+    paths = folder / "weights.h5", folder / "history.h5"
+    train_pack(cells, data, *paths, store_folder=folder / "store", device="cpu", save_seconds=save_seconds)
+
+
+def start(folder, cells, data, save_seconds=0.01):
+    process = CONTEXT.Process(target=work, args=(folder, cells, data, save_seconds))
+    process.start()
+    return process
+
+
+def bits(folder, cells):
+    """All numbers of a pack, as bytes."""
+    records = record.read(cells, folder / "weights.h5", folder / "history.h5")
+    assert len(records) == len(cells)
+    return {
+        name: (
+            [(epoch, quantity, value.hex()) for epoch, quantity, value in found.history],
+            found.status,
+            found.stopped_by,
+            {
+                (epoch, key): value.numpy().tobytes()
+                for epoch, state in found.checkpoints.items()
+                for key, value in state.items()
+            },
+        )
+        for name, found in records.items()
+    }
+
+
+@pytest.fixture
+def cells(make_cell):
+    """Cells of unequal length, one that stops early, and one that diverges, so that the stack shrinks on the way."""
+    return {
+        "short": make_cell(0, training={"epochs": 6}),
+        "long": make_cell(1, training={"epochs": 40, "snapshots": [0.25, 1, 7, 20]}),
+        "stopped": make_cell(2, training={"epochs": 40, "stop_accuracy": 0.9}),
+        "diverged": make_cell(3, optimizer={"lr": 1e150}, training={"epochs": 40}),
+    }
+
+
+def test_killed_twenty_times_ends_with_the_same_bits(tmp_path, cells, data):
+    quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
+    began = time.monotonic()
+    process = start(quiet, cells, data)
+    process.join()
+    duration = time.monotonic() - began
+    assert process.exitcode == 0
+    chance = random.Random(0)
+    kills = 0
+    for _ in range(200):
+        process = start(hurt, cells, data)
+        process.join(chance.uniform(0.05, 0.6) * duration if kills < 20 else None)
+        if process.exitcode is None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+            kills += 1
+            continue
+        assert process.exitcode == 0
+        if kills >= 20:
+            break
+        # It finished between two kills: begin again, so that all twenty hit a run at work.
+        for path in sorted(hurt.rglob("*.h5")):
+            path.unlink()
+    assert kills == 20
+    assert bits(hurt, cells) == bits(quiet, cells)
+    assert not list((hurt / "store" / "unfinished").glob("*.h5"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_it_saves_and_goes_on_later(tmp_path, cells, data, number, capfd):
+    """With a save interval of an hour: only the signal can have saved."""
+    quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
+    work(quiet, cells, data, 3600)
+    process = start(hurt, cells, data, 3600)
+    unfinished = hurt / "store" / "unfinished"
+    time.sleep(1.0)
+    while process.exitcode is None and not list(unfinished.glob("*.h5")):
+        os.kill(process.pid, number)
+        time.sleep(0.05)
+    process.join()
+    assert list(unfinished.glob("*.h5")), "it finished before the signal came"
+    assert not (hurt / "weights.h5").exists()
+    work(hurt, cells, data, 3600)
+    assert bits(hurt, cells) == bits(quiet, cells)
+
+
+def test_a_damaged_save_is_said_and_training_starts_afresh(tmp_path, cells, data, caplog, monkeypatch):
+    folder = tmp_path / "pack"
+
+    def interrupted(self, live, records):
+        if live.epoch == 2:
+            self._signal = signal.SIGTERM
+        original(self, live, records)
+
+    original = partial.Saver.step
+    monkeypatch.setattr(partial.Saver, "step", interrupted)
+    with pytest.raises(UserError, match="stopped by SIGTERM at epoch 2, step 0"):
+        work(folder, cells, data, 3600)
+    monkeypatch.undo()
+    saved = next((folder / "store" / "unfinished").glob("*.h5"))
+    saved.write_bytes(saved.read_bytes()[:5000])
+    work(folder, cells, data, 3600)
+    assert "training starts afresh" in caplog.text
+    work(tmp_path / "quiet", cells, data, 3600)
+    assert bits(folder, cells) == bits(tmp_path / "quiet", cells)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    target = tmp_path / "weights.h5"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), beside(target) as temporary:
+        temporary.write_text(f"half, then {1 / 0}")
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.h5"]
+    assert target.read_text() == "old"
