@@ -14,6 +14,7 @@ with logs.job(snakemake.log[0]):
         labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled)),
         Path(snakemake.output.weights),
         Path(snakemake.output.history),
+        store_folder=Path(".gengap/store"),
         device=snakemake.config["device"],
         provenance=provenance.record({"cells": snakemake.params.cells}),
     )
