@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gengap import logs, versions
 from gengap.packing import (
+    collected_settings,
     dataset_key,
     labels_key,
     pack_settings,
@@ -17,7 +18,8 @@ from gengap.packing import (
     section_settings,
 )
 from gengap.registry import REGISTRY
-from gengap.study import check_config, load_studies
+from gengap.paths import check_writable
+from gengap.study import check_config, check_references, load_studies
 
 
 configfile: "config/config.yaml"
@@ -33,6 +35,10 @@ container: config["container"]
 with logs.job():
     STUDIES = load_studies(Path("config/studies"))
     check_config(config, STUDIES, Path("config/config.yaml"))
+    check_references(STUDIES, Path("config/reference"))
+    results = [f"results/{study}/{part}" for study in STUDIES for part in ("packs", "figures", "tables", "logs")]
+    for folder in ("data/prepared", "data/labelled", *results):
+        check_writable(Path(folder))
     PACKS = {name: packs(study) for name, study in STUDIES.items()}
 
 

@@ -22,7 +22,7 @@ rule collect:
         "results/{study}/logs/collect.log",
     localrule: True
     params:
-        study=lambda wildcards: STUDIES[wildcards.study].collected(),
+        study=lambda wildcards: collected_settings(STUDIES[wildcards.study]),
     message:
         "Collecting {wildcards.study}"
     script:

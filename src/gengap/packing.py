@@ -1,5 +1,7 @@
 """Cutting a study's cells into packs: cells that one program can train together."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +15,9 @@ FREE = frozenset(
         "init.name",
         "optimizer.lr",
         "optimizer.momentum",
+        "optimizer.beta1",
+        "optimizer.beta2",
+        "optimizer.eps",
         "optimizer.weight_decay",
         "schedule.name",
         "schedule.factor",
@@ -20,8 +25,12 @@ FREE = frozenset(
         "schedule.patience",
         "schedule.threshold",
         "schedule.max_drops",
+        "schedule.final",
         "training.epochs",
         "training.stop_accuracy",
+        "training.stop_loss",
+        "training.noise_factor",
+        "training.noise_milestones",
         "training.snapshots",
     }
 )
@@ -53,9 +62,27 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     return result
 
 
-def pack_settings(study: Study, names: Iterable[str]) -> dict[str, Any]:
+class Digested(dict[str, Any]):
+    """Plain data that a job depends on, printed as a digest.
+
+    Snakemake records a parameter as it prints, compares it with the present one, and shows both where they differ:
+    hundreds of cells would fill the screen.
+    """
+
+    def __repr__(self) -> str:
+        content = json.dumps(self, sort_keys=True, default=str)
+        return f"<{len(self)} settings, digest {hashlib.sha256(content.encode()).hexdigest()[:16]}>"
+
+
+def pack_settings(study: Study, names: Iterable[str]) -> Digested:
     """Settings of the named cells, as plain data that `Cell.from_identity` reads: what a pack's job depends on."""
-    return {name: study.cells[name].identity() for name in names}
+    return Digested({name: study.cells[name].identity() for name in names})
+
+
+def collected_settings(study: Study) -> Digested:
+    """What a study's collected measurements depend on, as plain data that `Study` reads: all but probes, evidence."""
+    keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size"}
+    return Digested(study.model_dump(include=keys, exclude_defaults=True))
 
 
 def section_settings(cell: Cell, section: str) -> dict[str, Any]:

@@ -67,11 +67,6 @@ class Study(StudyFile):
     cells: dict[str, Cell]
     axes: tuple[str, ...]
 
-    def collected(self) -> dict[str, Any]:
-        """What the collected measurements depend on, as plain data: all but probes and evidence."""
-        keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size"}
-        return self.model_dump(include=keys, exclude_defaults=True)
-
 
 class Config(Settings):
     """The keys of config/config.yaml."""
@@ -152,6 +147,20 @@ def check_config(content: Mapping[str, Any], studies: Mapping[str, Study], path:
             raise unknown_name("study", name, studies, where=f"{path}: studies")
 
 
+def check_references(studies: Mapping[str, Study], folder: Path) -> None:
+    """Check that the published numbers that studies compare with are there.
+
+    Raises:
+        UserError: If a study names a file that `folder` lacks.
+    """
+    known = [path.stem for path in folder.glob("*.csv")]
+    for study in studies.values():
+        for name in study.reference:
+            if name not in known:
+                where = f"config/studies/{study.name.removesuffix(REDUCED)}.yaml: reference"
+                raise unknown_name("file of published numbers", name, known, where=where)
+
+
 def find_study(studies: Mapping[str, Study], name: str) -> Study:
     """Return a study by name, or raise an error that lists the names."""
     if name not in studies:
@@ -176,9 +185,21 @@ def axis_values(study: Study, cell: Cell) -> dict[str, Any]:
     return {short: _spell_or_value(_get(cell, axis)) for short, axis in zip(axis_names(study), study.axes, strict=True)}
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML as `safe_load` reads it, but of two equal keys the second is an error, not the winner."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                line = node.value[number][0].start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key '{key}' is given twice")
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -239,6 +260,8 @@ def _nest(base: Any, path: Path) -> dict[str, Any]:
 
 def _grids(grid: Any, path: Path) -> list[Axis]:
     """Check a grid or a list of grids; a range such as ``0..9`` is written out."""
+    if grid == []:
+        raise UserError(f"{path}: grid: is empty, so the study has no cell. Give dotted keys with lists of values.")
     grids = grid if isinstance(grid, list) else [grid]
     checked: list[Axis] = []
     known = leaf_names()

@@ -1,0 +1,121 @@
+"""A copy of the project with one tiny study, and real Snakemake run in it."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+STUDY = """\
+title: Tiny
+base:
+  dataset: {name: gaussian, image_size: 8, n_train: 400, n_test: 200}
+  labels: {name: teacher, train_size: 60, test_size: 30, minority_share: 0.2}
+  training: {batch_size: 20, epochs: 1, snapshots: [0, 1]}
+grid:
+  - {model.width: [2], optimizer.lr: [0.1], seed: [0]}
+  - {model.width: [3], optimizer.lr: [0.1], seed: [0]}
+probes: [performance]
+figures: [accuracy_by_width]
+tables: [final_performance]
+"""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A working copy.
+
+    Attributes:
+        folder: Its top.
+    """
+
+    folder: Path
+
+    def __truediv__(self, path: str) -> Path:
+        return self.folder / path
+
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
+        """Exit status and all output of snakemake with these arguments."""
+        environment = os.environ | {
+            "PYTHONPATH": str(self / "src"),
+            "GENGAP_DATA_ROOT": str(self / "data/raw"),
+            "https_proxy": "http://127.0.0.1:9",  # nobody listens: a test downloads nothing
+            "http_proxy": "http://127.0.0.1:9",
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.returncode, done.stdout
+
+    def planned(self, *targets: str) -> set[str]:
+        """The messages of all jobs that Snakemake would run."""
+        status, output = self.run("--dry-run", *targets)
+        assert status == 0, output
+        jobs = set(re.findall(r"^Job \d+: (.*)$", output, flags=re.MULTILINE))
+        assert bool(jobs) != ("Nothing to be done" in output), output
+        return jobs
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text that must be there."""
+        text = (self / path).read_text()
+        assert old in text
+        (self / path).write_text(text.replace(old, new))
+
+    def results(self) -> dict[str, str]:
+        """Digest of every finished file, logs left out."""
+        files = [
+            path
+            for top in ("results", "data/prepared", "data/labelled")
+            for path in (self / top).rglob("*")
+            if path.is_file()
+        ]
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+            if "logs" not in path.parts
+        }
+
+    def copy(self, to: Path) -> "Workspace":
+        """The same with all its results and Snakemake's records, at another place."""
+        shutil.copytree(self.folder, to, symlinks=True)
+        return Workspace(to)
+
+
+@pytest.fixture(scope="session")
+def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy in which the tiny study was run; made once for all workers. Never to be changed: take `workspace`."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
+    made = Workspace(shared / "finished workspace")  # with a space, as in many a user's folder
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished").exists():
+            for name in ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/reference"):
+                source, target = REPOSITORY / name, made / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                copy = shutil.copytree if source.is_dir() else shutil.copy2
+                copy(source, target)
+            made.edit("config/config.yaml", "studies: [quickstart]", "studies: [tiny]")
+            (made / "config/studies").mkdir()
+            (made / "config/studies/tiny.yaml").write_text(STUDY)
+            status, output = made.run()
+            assert status == 0, output
+            (shared / "finished").touch()
+    return made
+
+
+@pytest.fixture
+def workspace(finished_workspace: Workspace, tmp_path: Path) -> Workspace:
+    """A copy with finished results, to be changed."""
+    return finished_workspace.copy(tmp_path / "copy")

@@ -1,0 +1,81 @@
+"""The command `gengap`."""
+
+import json
+
+import pytest
+
+from gengap import cli
+
+STUDIES = {
+    "heavy": "title: Heavy\ngrid: {seed: 0..9}\nfull_on: gpu\nreduced: {grid: {seed: [0]}}\n",
+    "light": "title: Light\nreference: [table]\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def _project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config/studies").mkdir(parents=True)
+    for name, text in STUDIES.items():
+        (tmp_path / f"config/studies/{name}.yaml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "gpu", "expected", "note"),
+    [
+        (["heavy", "auto"], False, "heavy-reduced", "No NVIDIA GPU"),
+        (["heavy", "auto"], True, "heavy", ""),
+        (["heavy", "full"], False, "heavy", ""),
+        (["heavy", "reduced"], True, "heavy-reduced", ""),
+        (["heavy-reduced", "auto"], True, "heavy-reduced", ""),
+        (["light", "auto"], False, "light", ""),
+    ],
+)
+def test_scale_of_a_study_on_this_machine(arguments, gpu, expected, note, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "has_nvidia_gpu", lambda: gpu)
+    assert cli.main(["scale", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert out == expected + "\n"
+    assert note in err
+    assert bool(note) == bool(err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["scale", "light", "reduced"], "'light' has no reduced settings"),
+        (["check", "haevy"], "Did you mean 'heavy'?"),
+        (["summary", "light"], "there are no finished results. Run `make run STUDY=light`"),
+    ],
+)
+def test_a_mistake_is_one_message(arguments, words, capsys):
+    assert cli.main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("error: ")
+    assert words in err
+
+
+def test_check_lists_studies_and_the_packs_of_one(capsys):
+    assert cli.main(["check"]) == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["heavy", "10"],
+        ["heavy-reduced", "1"],
+        ["light", "1"],
+    ]
+    assert cli.main(["check", "heavy"]) == 0
+    assert "10 cells in 1 packs" in (out := capsys.readouterr().out)
+    assert "  seed=9\n" in out
+
+
+def test_summary_names_what_is_there(tmp_path, capsys):
+    folder = tmp_path / "results/light"
+    (folder / "figures").mkdir(parents=True)
+    metrics = {"cells": {"finished": 3, "dead": 1}, "verdicts": {"agrees": 2, "disagrees": 0}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert cli.main(["summary", "light"]) == 0
+    out = capsys.readouterr().out
+    assert "3 finished, 1 dead" in out
+    assert "2 agrees\n" in out
+    assert "results/light/figures" in out
+    assert "report" not in out  # not made yet

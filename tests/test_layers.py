@@ -1,0 +1,94 @@
+"""A module imports only from lower layers, or from its own package."""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gengap
+from gengap.registry import REGISTRY
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SOURCE = REPOSITORY / "src/gengap"
+LAYERS = [  # facts
+    {"errors"},
+    {"quantities", "registry", "versions", "paths", "provenance", "logs"},
+    # plan
+    {"settings"},
+    {"study"},
+    {"packing"},
+    # parts
+    {"storage", "seeding", "numerics"},
+    {"datasets", "models", "inits", "losses"},
+    {"labels", "engine"},
+    # science
+    {"training", "probes"},
+    # evidence
+    {"analysis"},
+    {"figures", "tables"},
+    # glue
+    {"results", "reference", "cli"},
+    {"__init__"},
+]
+LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
+NO_TORCH = {part for part, number in LAYER.items() if number <= LAYER["packing"]} | {"analysis", "figures", "tables"}
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+
+def imports(path):
+    """Every module that a file names in an import, at any depth of its code; `from a import b` names a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: write imports with the package's name"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(path):
+    """The module or package of the top level that a file belongs to."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_downwards(path):
+    own = part_of(path)
+    parts = {name.split(".")[1] for name in imports(path) if name.startswith("gengap.")} & set(LAYER)
+    assert own in LAYER, f"give '{own}' a layer"
+    assert {part for part in parts if part != own and LAYER[part] >= LAYER[own]} == set()
+    assert own not in NO_TORCH or not any(name.split(".")[0] in ("torch", "torchvision") for name in imports(path))
+
+
+def test_nothing_imports_the_workflow():
+    scripts = {path.stem for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
+    for path in [*MODULES, *(REPOSITORY / "tests").rglob("*.py")]:
+        assert not {name for name in imports(path) if name.split(".")[0] in scripts | {"workflow"}}, path
+
+
+def test_planning_a_study_leaves_torch_and_pandas_out():
+    """The Snakefile is parsed for every job on a cluster, and these would cost seconds each time."""
+    snakefile = (REPOSITORY / "Snakefile").read_text()
+    lines = [line for line in snakefile.splitlines() if line.startswith(("import gengap", "from gengap"))]
+    parts = {part for part, number in LAYER.items() if number <= LAYER["packing"]}
+    for line in lines:
+        assert all(word in parts for word in line.removesuffix("(").split()[1].split(".")[1:]), line
+    code = "import sys, gengap.study, gengap.packing, gengap.logs; print({'torch', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_evidence_leaves_torch_out():
+    modules = sorted(entry.module for kind in ("figure", "table") for entry in REGISTRY[kind].values())
+    code = f"import sys, gengap.analysis.verdicts, {', '.join(modules)}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_every_module_can_be_imported():
+    for module in pkgutil.walk_packages(gengap.__path__, "gengap."):
+        importlib.import_module(module.name)

@@ -1,0 +1,151 @@
+"""Reading a study file: overrides, grids, names, and what a cell is known by."""
+
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from gengap.cli import main
+from gengap.errors import UserError
+from gengap.packing import dataset_key, labels_key
+from gengap.settings import Cell
+from gengap.study import axis_names, axis_values, load_studies, load_study
+
+BASE = """
+title: Test
+base:
+  dataset: {name: cifar10, image_size: 8}
+  labels: {name: teacher, train_size: 300, margin: 0.5}
+  schedule: {name: plateau, patience: 5}
+grid:
+  model.width: [4, 6]
+  optimizer.lr: [0.1, 0.01]
+  seed: 3..5
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def write_and_load(text, *, reduced=False):
+        path = tmp_path / "study.yaml"
+        path.write_text(text)
+        return load_study(path, reduced=reduced)
+
+    return write_and_load
+
+
+def test_every_combination_of_the_grid_is_one_cell(load):
+    study = load(BASE)
+    assert len(study.cells) == 2 * 2 * 3
+    assert list(study.cells)[:3] == [f"width=4,lr=0.1,seed={seed}" for seed in (3, 4, 5)]
+    cell = study.cells["width=6,lr=0.01,seed=4"]
+    assert (cell.model.width, cell.optimizer.lr, cell.seed) == (6, 0.01, 4)
+    assert (cell.dataset.image_size, cell.schedule.patience) == (8, 5)
+    assert axis_names(study) == ("width", "lr", "seed")
+    assert axis_values(study, cell) == {"width": 6, "lr": 0.01, "seed": 4}
+
+
+def test_grids_of_a_list_are_joined_and_named_by_all_axes(load):
+    study = load("title: t\ngrid:\n  - {model.width: [4], seed: [0, 1]}\n  - {model.width: [8], init: [xavier]}\n")
+    assert list(study.cells) == [
+        "width=4,seed=0,init=he",
+        "width=4,seed=1,init=he",
+        "width=8,seed=0,init=xavier",
+    ]
+
+
+def test_a_study_without_grid_has_one_cell(load):
+    assert list(load("title: t\nbase: {seed: 7}\n").cells) == ["base"]
+
+
+def test_reduced_base_is_merged_and_reduced_grid_replaces_axes(load):
+    text = BASE + "reduced:\n  base: {training.epochs: 3, labels: {train_size: 50}}\n  grid: {seed: [0]}\n"
+    full, reduced = load(text), load(text, reduced=True)
+    assert (full.name, reduced.name) == ("study", "study-reduced")
+    assert next(iter(reduced.cells)) == "width=4,lr=0.1,seed=0"
+    assert len(reduced.cells) == 4
+    cell = reduced.cells["width=4,lr=0.1,seed=0"]
+    assert (cell.training.epochs, cell.labels.train_size, cell.labels.margin) == (3, 50, 0.5)
+    assert next(iter(full.cells.values())).training.epochs == Cell().training.epochs
+
+
+def test_another_component_in_reduced_drops_the_old_ones_options(load):
+    text = BASE + "reduced: {base: {schedule: {name: multistep, milestones: [0.5]}}}\n"
+    cell = next(iter(load(text, reduced=True).cells.values()))
+    assert cell.schedule.name == "multistep"
+    assert cell.schedule.patience == Cell().schedule.patience
+
+
+def test_a_grid_over_names_may_give_each_its_own_options(load):
+    study = load("title: t\nbase: {loss: {power: 3.0}}\ngrid: {loss: [smooth_hinge, cross_entropy]}\n")
+    assert study.cells["loss=smooth_hinge"].loss.power == 3.0
+    assert study.cells["loss=cross_entropy"].loss.power == Cell().loss.power
+
+
+def test_identity_leaves_defaults_out_and_keeps_names():
+    assert Cell().identity()["model.name"] == "song"
+    assert "optimizer.lr" not in Cell().identity()
+    changed = Cell.model_validate({"optimizer": {"lr": 0.3}, "seed": 2}).identity()
+    assert (changed["optimizer.lr"], changed["seed"]) == (0.3, 2)
+
+
+def test_a_cell_comes_back_from_its_identity_as_json(load):
+    """What a job is handed is what was checked."""
+    for cell in load(BASE).cells.values():
+        assert Cell.from_identity(json.loads(json.dumps(cell.identity()))) == cell
+
+
+def test_names_of_data_files_spell_what_differs_from_the_defaults(load):
+    cell = next(iter(load(BASE).cells.values()))
+    assert dataset_key(cell) == "cifar10,image_size=8"
+    assert labels_key(cell) == "teacher,train_size=300,margin=0.5"
+    assert dataset_key(Cell()) == "gaussian"
+
+
+def test_an_exponent_with_point_and_sign_is_a_number(load):
+    assert list(load("title: t\ngrid: {optimizer.lr: [1.0e-3]}\n").cells) == ["lr=0.001"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("base: {seed: 1}", ["title: is missing"]),
+        ("title: t\nbase: {optimizer: {lr: 0}}", ["optimizer.lr: 0 is not allowed", "greater than 0"]),
+        ("title: t\nbase: {seed: true}", ["seed: True is not allowed"]),
+        ("title: t\nbase: [1]", ["base: must hold keys and values"]),
+        ("title: t\ngrid: {seed: 1}", ["grid.seed: must be a list of values or a range such as 0..9, got 1"]),
+        ("title: t\ngrid: {seed: [0], optimizer.lr: [0.1, 0.10]}", ["'seed=0,lr=0.1'", "twice"]),
+        ("title: t\nbase: {optimizer: {lr: .nan}}", ["optimizer.lr: nan is not allowed"]),
+        ("title: t\nreduced: 3", ["reduced: there are no reduced settings"]),
+        ("- 1", ["must hold keys and values"]),
+    ],
+)
+def test_a_mistake_names_file_key_and_value(load, text, words):
+    with pytest.raises(UserError) as caught:
+        load(text, reduced="reduced" in text)
+    assert "study.yaml" in str(caught.value)
+    assert not [word for word in words if word not in str(caught.value)], str(caught.value)
+
+
+def test_every_mistake_of_a_file_is_told_at_once(load):
+    with pytest.raises(UserError) as caught:
+        load("title: 3\ntabels: []\n")
+    assert "title: 3" in str(caught.value)
+    assert "Did you mean 'tables'?" in str(caught.value)
+
+
+def test_a_folder_without_studies_is_a_mistake(tmp_path):
+    with pytest.raises(UserError, match="no study found"):
+        load_studies(tmp_path)
+
+
+def test_the_projects_own_studies_fit_the_schema_that_editors_get(capsys, pytestconfig):
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    files = sorted((pytestconfig.rootpath / "config/studies").glob("*.yaml"))
+    assert files
+    for path in files:
+        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"title": "t", "base": {"training": {"epochs": "many"}}}, schema)
