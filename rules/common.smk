@@ -66,3 +66,8 @@ def shared_sources(kind):
     own = {Path(source(kind, name)) for name in REGISTRY[kind]}
     folder = next(iter(own)).parent
     return sorted(str(path) for path in folder.glob("*.*") if path not in own and path.is_file())
+
+
+def threads_of_pack(wildcards):
+    """One core per pack while there are packs enough: two packs side by side beat one on two cores."""
+    return max(1, (workflow.cores or 1) // len(PACKS[wildcards.study]))

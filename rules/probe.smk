@@ -10,7 +10,7 @@ rule probe:
         update("results/{study}/packs/{pack}/probes/{probe}.h5"),
     log:
         "results/{study}/logs/probe/{pack}/{probe}.log",
-    threads: 4
+    threads: threads_of_pack
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,  # minutes

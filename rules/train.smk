@@ -9,7 +9,7 @@ rule train:
         history=update("results/{study}/packs/{pack}/history.h5"),
     log:
         "results/{study}/logs/train/{pack}.log",
-    threads: 4
+    threads: threads_of_pack
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=240,  # minutes

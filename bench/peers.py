@@ -1,0 +1,121 @@
+"""The peers, as their users write them. Each trains Song's network on resident random data and returns samples/s."""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.utils.data import DataLoader, TensorDataset
+
+from gengap import models
+from gengap.settings import Model
+
+
+def data(n_samples: int, device: str = "cpu", size: int = 8) -> tuple[Tensor, Tensor]:
+    """Random images and labels -1 and +1."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(n_samples, 3, size, size, generator=generator)
+    labels = torch.randn(n_samples, generator=generator).sign()
+    return images.to(device), labels.to(device)
+
+
+def network(width: int, device: str) -> nn.Module:
+    """Song's network, as an ordinary module."""
+    return models.build(Model(width=width), (3, 8, 8), 1).to(device)
+
+
+def hinge(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Squared hinge loss."""
+    return (1 - labels * outputs[:, 0]).clamp(min=0).square().mean()
+
+
+def dataloader_loop(width: int, batch_size: int, n_steps: int, device: str = "cpu") -> Callable[[], float]:
+    """(a) A plain PyTorch loop with a DataLoader, one network at a time."""
+    images, labels = data(batch_size * n_steps)
+    loader = DataLoader(TensorDataset(images, labels), batch_size=batch_size, shuffle=True)
+    net = network(width, device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+
+    def run() -> float:
+        begin = time.perf_counter()
+        for x, y in loader:
+            optimizer.zero_grad()
+            hinge(net(x.to(device)), y.to(device)).backward()
+            optimizer.step()
+        _wait(device)
+        return batch_size * n_steps / (time.perf_counter() - begin)
+
+    return run
+
+
+def resident_loop(width: int, batch_size: int, n_steps: int, device: str = "cpu") -> Callable[[], float]:
+    """(b) The same loop with index gathers on a resident tensor."""
+    images, labels = data(batch_size * n_steps, device)
+    net = network(width, device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+
+    def run() -> float:
+        begin = time.perf_counter()
+        for index in torch.randperm(len(images), device=device).split(batch_size):
+            optimizer.zero_grad()
+            hinge(net(images[index]), labels[index]).backward()
+            optimizer.step()
+        _wait(device)
+        return batch_size * n_steps / (time.perf_counter() - begin)
+
+    return run
+
+
+def ensemble_loop(width: int, batch_size: int, n_steps: int, pack: int, device: str = "cpu") -> Callable[[], float]:
+    """(c) `torch.func` model ensembling as in PyTorch's tutorial, eager, with every network's own data order."""
+    images, labels = data(batch_size * n_steps, device)
+    nets = [network(width, device) for _ in range(pack)]
+    for net in nets:
+        torch.func.replace_all_batch_norm_modules_(net)
+    params, buffers = stack_module_state(nets)
+    base = nets[0].to("meta")
+    momentum = {name: torch.zeros_like(value) for name, value in params.items()}
+
+    def loss(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return hinge(functional_call(base, (p, b), (x,)), y)
+
+    gradient = vmap(grad(loss))
+
+    def run() -> float:
+        nonlocal params
+        begin = time.perf_counter()
+        orders = torch.stack([torch.randperm(len(images), device=device) for _ in range(pack)])
+        for index in orders.split(batch_size, dim=1):
+            gradients = gradient(params, buffers, images[index], labels[index])
+            with torch.no_grad():
+                for name, value in gradients.items():
+                    momentum[name] = 0.9 * momentum[name] + value
+                params = {name: value - 0.01 * momentum[name] for name, value in params.items()}
+        _wait(device)
+        return pack * batch_size * n_steps / (time.perf_counter() - begin)
+
+    return run
+
+
+def process_loop(width: int, batch_size: int, n_steps: int, processes: int) -> Callable[[], float]:
+    """(d) One process per core, each with its own plain loop and one thread."""
+    context = multiprocessing.get_context("spawn")
+    pool = context.Pool(processes, initializer=torch.set_num_threads, initargs=(1,))
+
+    def run() -> float:
+        begin = time.perf_counter()
+        pool.starmap(_one_process, [(width, batch_size, n_steps)] * processes, chunksize=1)
+        return processes * batch_size * n_steps / (time.perf_counter() - begin)
+
+    return run
+
+
+def _one_process(width: int, batch_size: int, n_steps: int) -> float:
+    return dataloader_loop(width, batch_size, n_steps)()
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
