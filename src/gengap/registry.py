@@ -67,12 +67,14 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "normal": Entry("gengap.inits.normal", "Every parameter standard normal, BatchNorm's and biases included."),
     },
     "loss": {
-        "smooth_hinge": Entry(
-            "gengap.losses.smooth_hinge", "max(0, 1 - y f)^p for labels -1 and +1.", ("power",)
-        ),
+        "smooth_hinge": Entry("gengap.losses.smooth_hinge", "max(0, 1 - y f)^p for labels -1 and +1.", ("power",)),
         "cross_entropy": Entry(
             "gengap.losses.cross_entropy",
             "Softmax cross-entropy; the logistic loss where the network has one output.",
+        ),
+        "squared": Entry(
+            "gengap.losses.squared",
+            "Squared error, mean over the outputs: to one-hot targets; to -1 and +1 where the network has one output.",
         ),
     },
     "optimizer": {
@@ -80,6 +82,16 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.training.optimizers.sgd",
             "Stochastic gradient descent, with momentum as in torch.optim.SGD.",
             ("lr", "momentum", "nesterov", "weight_decay"),
+        ),
+        "adam": Entry(
+            "gengap.training.optimizers.adam",
+            "Adam as in torch.optim.Adam (Kingma and Ba 2015).",
+            ("lr", "beta1", "beta2", "eps", "weight_decay"),
+        ),
+        "adagrad": Entry(
+            "gengap.training.optimizers.adagrad",
+            "Adagrad as in torch.optim.Adagrad (Duchi, Hazan and Singer 2011).",
+            ("lr", "eps", "weight_decay"),
         ),
     },
     "schedule": {
@@ -93,6 +105,12 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.training.schedules.plateau",
             "Multiply by `factor` when train accuracy has not risen by `threshold` for `patience` epochs.",
             ("factor", "patience", "threshold", "max_drops"),
+        ),
+        "cosine": Entry(
+            "gengap.training.schedules.cosine", "Half a cosine from 1 to `final` over `training.epochs`.", ("final",)
+        ),
+        "linear": Entry(
+            "gengap.training.schedules.linear", "A straight line from 1 to `final` over `training.epochs`.", ("final",)
         ),
     },
     "probe": {
@@ -128,4 +146,6 @@ def load(kind: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(entry.module)
     except ModuleNotFoundError as error:
-        raise UserError(f"the {kind} '{name}' needs the package '{error.name}'. Install it, or run `make env`.") from error
+        raise UserError(
+            f"the {kind} '{name}' needs the package '{error.name}'. Install it, or run `make env`."
+        ) from error

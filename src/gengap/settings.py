@@ -110,6 +110,13 @@ class Optimizer(Component):
     lr: Positive = Field(0.1, description="Learning rate at the start.")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum.")
     nesterov: bool = Field(False, description="Nesterov's form of momentum.")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of Adam's average gradient, per step.")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="Decay of Adam's average squared gradient, per step."
+    )
+    eps: Positive | None = Field(
+        None, description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and 1e-10 for adagrad."
+    )
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         0.0, description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss."
     )
@@ -126,6 +133,7 @@ class Schedule(Component):
     patience: Count = Field(20, description="Epochs without a rise before a drop.")
     threshold: Annotated[float, Field(ge=0)] = Field(0.001, description="Smallest rise in train accuracy that counts.")
     max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
+    final: Fraction = Field(0.0, description="Last multiplier of the learning rate, at the end of `training.epochs`.")
 
 
 class Training(Settings):
@@ -135,6 +143,26 @@ class Training(Settings):
     epochs: Count = Field(30, description="Most epochs to train.")
     stop_accuracy: Fraction | None = Field(
         None, description="Stop once train accuracy reaches it at the end of an epoch; null never stops."
+    )
+    stop_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="Stop once train loss, without any penalty, is this low at the end of an epoch; null never."
+    )
+    augmentation: Literal["none", "flip", "flip_crop"] = Field(
+        "none",
+        description="Random changes of every training image at every use. flip: mirrored left and right half of the "
+        "time; flip_crop: also shifted by up to 4 pixels each way, with zeros moving in.",
+    )
+    noise_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="Standard deviation of the noise before every ReLU, in training alone; 0: no noise."
+    )
+    noise_mode: Literal["shared", "unit"] = Field(
+        "shared",
+        description="shared: one H x W field per layer and step, the same for all samples and channels (one number "
+        "behind a linear layer); unit: each sample's every unit has its own.",
+    )
+    noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
+    noise_milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
+        (0.5,), description="When to multiply the noise, as fractions of `training.epochs`."
     )
     batchnorm: Literal["running", "batch", "exact"] = Field(
         "running", description="BatchNorm statistics for the accuracies and losses recorded while training."

@@ -32,6 +32,34 @@ def test_cross_entropy_of_equal_logits_is_the_logarithm_of_the_classes():
     assert found.item() == pytest.approx(math.log(10))
 
 
+def test_squared_error_equals_torchs_against_one_hot_targets():
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([0, 3, 1, 1, 2, 0])
+    found = losses.sample_losses(Loss(name="squared"))(outputs, targets)
+    one_hot = torch.nn.functional.one_hot(targets, 4).double()
+    torch.testing.assert_close(found.mean(), torch.nn.functional.mse_loss(outputs, one_hot), rtol=1e-14, atol=0)
+    each = torch.nn.functional.mse_loss(outputs, one_hot, reduction="none").mean(dim=1)
+    torch.testing.assert_close(found, each, rtol=1e-14, atol=0)
+
+
+def test_squared_error_of_a_single_output_is_to_minus_and_plus_one():
+    outputs, targets = torch.tensor([[0.5], [0.5], [-3.0]], dtype=torch.float64), torch.tensor([1, -1, -1])
+    found = losses.sample_losses(Loss(name="squared"))(outputs, targets)
+    assert found.tolist() == [0.25, 2.25, 4.0]
+    correct = losses.correct(Loss(name="squared"))(outputs, targets)
+    assert correct.tolist() == [True, False, True]
+
+
+def test_squared_error_in_a_stack_is_each_networks_own():
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 6, 4, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([0, 3, 1, 1, 2, 0])
+    function = losses.sample_losses(Loss(name="squared"))
+    stacked = torch.func.vmap(function, in_dims=(0, None))(outputs, targets)
+    torch.testing.assert_close(stacked, torch.stack([function(one, targets) for one in outputs]))
+
+
 def test_an_output_of_exactly_zero_counts_as_negative():
     assert losses.correct_sign(torch.zeros(2, 1), torch.tensor([-1, 1])).tolist() == [True, False]
 

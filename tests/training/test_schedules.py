@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gengap.settings import Schedule
-from gengap.training.schedules import constant, multistep, plateau
+from gengap.training.schedules import constant, cosine, linear, multistep, plateau
 
 
 def rates(make_scheduler, metrics):
@@ -24,6 +24,24 @@ def test_multistep_equals_torchs():
     ours = [multistep.decide(settings, 20, done, []).multiplier for done in range(1, 21)]
     theirs = rates(lambda o: torch.optim.lr_scheduler.MultiStepLR(o, [10, 15, 15], gamma=0.2), [None] * 20)
     assert ours == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("final", [0.0, 0.001, 0.3])
+def test_cosine_equals_torchs(final):
+    settings = Schedule(name="cosine", final=final)
+    ours = [cosine.decide(settings, 20, done, []).multiplier for done in range(1, 21)]
+    theirs = rates(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 20, eta_min=final), [None] * 20)
+    assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("final", [0.0, 0.001, 0.3])
+def test_linear_equals_torchs(final):
+    settings = Schedule(name="linear", final=final)
+    ours = [linear.decide(settings, 20, done, []).multiplier for done in range(1, 21)]
+    theirs = rates(
+        lambda o: torch.optim.lr_scheduler.LinearLR(o, start_factor=1.0, end_factor=final, total_iters=20), [None] * 20
+    )
+    assert ours == pytest.approx(theirs, rel=1e-12, abs=1e-15)
 
 
 def test_plateau_equals_torchs_with_a_shifted_patience():

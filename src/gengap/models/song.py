@@ -22,11 +22,13 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.shortcut = nn.Conv2d(in_channels, width, 1, stride=2)
         self.shortcut_bn = nn.BatchNorm2d(width)
+        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C, H, W]`` to ``[N, width, H / 2, W / 2]``."""
-        y = nn.functional.relu(self.bn1(self.conv1(x)))
-        return nn.functional.relu(self.bn2(self.conv2(y)) + self.shortcut_bn(self.shortcut(x)))
+        y = self.relu1(self.bn1(self.conv1(x)))
+        output: Tensor = self.relu2(self.bn2(self.conv2(y)) + self.shortcut_bn(self.shortcut(x)))
+        return output
 
 
 class Song(nn.Module):

@@ -1,6 +1,7 @@
 """Optimisers as functions on stacked tensors, with every cell's own settings; a new one is one file and one line.
 
-Each module has `start(parameters)`, the initial memory, and `step(parameters, gradients, memory, settings)`.
+Each module has `NUMBERS`, the settings that may differ between cells; `start(parameters)`, the initial memory; and
+`step(parameters, gradients, memory, numbers, settings)`. Where the setting `eps` is read, `EPS` stands for null.
 """
 
 from collections.abc import Sequence
@@ -8,18 +9,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gengap import registry
 from gengap.settings import Cell
 
-NUMBERS = ("lr", "momentum", "weight_decay")
 Memory = dict[str, dict[str, Tensor]]
 
 
 def stacked_settings(cells: Sequence[Cell], *, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-    """The numeric settings of all cells' optimisers, each ``[K]``."""
-    return {
-        name: torch.tensor([getattr(cell.optimizer, name) for cell in cells], dtype=dtype, device=device)
-        for name in NUMBERS
-    }
+    """The numeric settings that the cells' optimiser reads, each ``[K]``; they share its kind."""
+    module = registry.load("optimizer", cells[0].optimizer.name)
+    values = {name: [getattr(cell.optimizer, name) for cell in cells] for name in module.NUMBERS}
+    if "eps" in values:
+        values["eps"] = [module.EPS if value is None else value for value in values["eps"]]
+    return {name: torch.tensor(listed, dtype=dtype, device=device) for name, listed in values.items()}
 
 
 def per_cell(value: Tensor, like: Tensor) -> Tensor:

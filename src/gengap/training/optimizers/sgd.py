@@ -9,6 +9,8 @@ from gengap.engine.stack import State
 from gengap.settings import Optimizer
 from gengap.training.optimizers import Memory, per_cell
 
+NUMBERS = ("lr", "momentum", "weight_decay")
+
 
 def start(parameters: State) -> Memory:
     """Momentum 0 for every parameter."""

@@ -1,0 +1,70 @@
+"""Random changes of the training images, made on the device for all networks of a stack at once."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gengap import seeding
+
+PADDING = 4  # pixels of zeros on every side before the crop, as is usual for CIFAR
+
+
+def draw(kind: str, seed: int, epoch: int, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """How every training sample is changed in one epoch; depends on seed and epoch alone.
+
+    Args:
+        kind: ``flip``, or ``flip_crop``, which flips the same samples.
+        seed: The cell's seed.
+        epoch: 0 for the first.
+        n_samples: Size of the training set.
+
+    Returns:
+        Whether to mirror left and right, bool ``[n_samples]`` with probability 1/2, and the shift of the crop down
+        and to the right [pixels], int64 ``[n_samples, 2]``, uniform from -4 to 4; 0 where nothing is cropped.
+    """
+    stream = seeding.stream(seed, seeding.AUGMENTATION, epoch)
+    flips = stream.integers(2, size=n_samples).astype(bool)
+    if kind == "flip":
+        return flips, np.zeros((n_samples, 2), dtype=np.int64)
+    return flips, stream.integers(-PADDING, PADDING, size=(n_samples, 2), endpoint=True)
+
+
+def augment(images: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
+    """Pad with zeros, crop back to the same size, then mirror: torchvision's `RandomCrop`, `RandomHorizontalFlip`.
+
+    Args:
+        images: Standardised, so that zeros are the mean colour: ``[K, B, C, H, W]``.
+        flips: Whether to mirror left and right, bool ``[K, B]``.
+        shifts: Where the crop begins, down and to the right of the image's corner [pixels], integers ``[K, B, 2]``.
+
+    Returns:
+        Same shape.
+    """
+    height, width = images.shape[-2:]
+    across = torch.arange(width, device=images.device)
+    rows = torch.arange(height, device=images.device) + shifts[..., :1]
+    columns = torch.where(flips[..., None], width - 1 - across, across) + shifts[..., 1:]
+    inside = _within(rows, height)[..., :, None] & _within(columns, width)[..., None, :]
+    pixels = rows.clamp(0, height - 1)[..., :, None] * width + columns.clamp(0, width - 1)[..., None, :]
+    moved = images.flatten(3).gather(3, pixels.flatten(2)[:, :, None].expand(-1, -1, images.shape[2], -1))
+    return torch.where(inside[:, :, None], moved.view(images.shape), 0)
+
+
+def augmented(images: Tensor, index: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
+    """Every network's own batch, augmented; takes the place of ``images[index]``.
+
+    Args:
+        images: The training set ``[N, C, H, W]``.
+        index: The samples of the batch ``[K, B]``.
+        flips: One epoch's draws of every network ``[K, N]``.
+        shifts: The same ``[K, N, 2]``.
+
+    Returns:
+        ``[K, B, C, H, W]``.
+    """
+    shifts_here = shifts.gather(1, index[..., None].expand(-1, -1, 2))
+    return augment(images[index], flips.gather(1, index), shifts_here)
+
+
+def _within(position: Tensor, size: int) -> Tensor:
+    return (position >= 0) & (position < size)

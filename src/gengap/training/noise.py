@@ -1,0 +1,54 @@
+"""Noise on the pre-activations while training: its level and its draws (Li, Wei and Ma 2019)."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+
+from gengap import seeding
+from gengap.engine.stack import State
+from gengap.settings import Cell, Training
+
+
+def level(settings: Training, done: int) -> float:
+    """Standard deviation of the noise after so many epochs: times `noise_factor` for every milestone reached."""
+    reached = sum(done >= round(milestone * settings.epochs) for milestone in settings.noise_milestones)
+    return settings.noise_std * settings.noise_factor**reached
+
+
+def draws(
+    cells: Sequence[Cell],
+    places: Mapping[str, torch.Size],
+    epoch: int,
+    batch_sizes: Sequence[int],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Iterator[State]:
+    """The noise of one epoch's steps, from a stream per cell that depends on seed and epoch alone.
+
+    A pack that goes on within an epoch passes over the steps that it has done.
+
+    Args:
+        cells: One per place in the stack; they share `noise_mode`.
+        places: Where the noise enters, from `gengap.engine.noise.places`.
+        epoch: 0 for the first.
+        batch_sizes: Samples of every step.
+        dtype: Of the network.
+        device: Of the network; drawn there, since one step may take millions of numbers.
+
+    Yields:
+        Buffers by name, ``[K, H, W]`` (behind a linear layer ``[K]``) in mode ``shared``, ``[K, B, C, H, W]``
+        (``[K, B, units]``) in mode ``unit``.
+    """
+    generators = [torch.Generator(device) for _ in cells]
+    for cell, generator in zip(cells, generators, strict=True):
+        generator.manual_seed(seeding.torch_seed(cell.seed, seeding.NOISE, epoch))
+    levels = torch.tensor([level(cell.training, epoch) for cell in cells], dtype=dtype, device=device)
+    shared = cells[0].training.noise_mode == "shared"
+    for batch_size in batch_sizes:
+        shapes = {name: shape[1:] if shared else (batch_size, *shape) for name, shape in places.items()}
+        sizes = [math.prod(shape) for shape in shapes.values()]
+        rows = [torch.randn(sum(sizes), generator=each, dtype=dtype, device=device) for each in generators]
+        parts = (torch.stack(rows) * levels[:, None]).split(sizes, dim=1)
+        yield {name: part.view(len(cells), *shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)}

@@ -1,0 +1,49 @@
+"""Adam (Kingma and Ba 2015), step for step as `torch.optim.Adam`: the L2 penalty is part of the gradient."""
+
+import torch
+from torch import Tensor
+
+from gengap.engine.stack import State
+from gengap.settings import Optimizer
+from gengap.training.optimizers import Memory, per_cell
+
+NUMBERS = ("lr", "beta1", "beta2", "eps", "weight_decay")
+EPS = 1e-8
+
+
+def start(parameters: State) -> Memory:
+    """Both averages 0, and no step done by any network."""
+    first = next(iter(parameters.values()))
+    return {
+        "mean": {name: torch.zeros_like(value) for name, value in parameters.items()},
+        "square": {name: torch.zeros_like(value) for name, value in parameters.items()},
+        # A count per network and not a Python number, which would be compiled anew at every step.
+        "count": {"steps": first.new_zeros(len(first))},
+    }
+
+
+def step(
+    parameters: State, gradients: State, memory: Memory, numbers: dict[str, Tensor], settings: Optimizer
+) -> tuple[State, Memory]:
+    """One step of every network.
+
+    Args:
+        parameters: Stacked ``[K, ...]``.
+        gradients: Of the data loss, same shapes.
+        memory: From `start` or the last step.
+        numbers: What `NUMBERS` names, each ``[K]``.
+        settings: Not read.
+    """
+    beta1, beta2 = numbers["beta1"], numbers["beta2"]
+    steps = memory["count"]["steps"] + 1
+    # The averages start at 0; these factors undo their bias towards it.
+    rate = numbers["lr"] / (1 - beta1**steps)
+    unbias = (1 - beta2**steps).rsqrt()
+    new_parameters, mean, square = {}, {}, {}
+    for name, value in parameters.items():
+        gradient = gradients[name] + per_cell(numbers["weight_decay"], value) * value
+        mean[name] = torch.lerp(gradient, memory["mean"][name], per_cell(beta1, value))
+        square[name] = torch.lerp(gradient.square(), memory["square"][name], per_cell(beta2, value))
+        scale = square[name].sqrt() * per_cell(unbias, value) + per_cell(numbers["eps"], value)
+        new_parameters[name] = value - per_cell(rate, value) * mean[name] / scale
+    return new_parameters, {"mean": mean, "square": square, "count": {"steps": steps}}

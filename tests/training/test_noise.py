@@ -1,0 +1,66 @@
+"""The noise's level, shapes, distribution and independence of pack and interruption."""
+
+import itertools
+
+import pytest
+import torch
+
+from gengap.settings import Training
+from gengap.training import noise
+
+PLACES = {"relu1.noise": torch.Size((4, 6, 5)), "hidden.relu.noise": torch.Size((7,))}
+
+
+@pytest.fixture
+def draws():
+    def run(cells, epoch=0, batch_sizes=(3, 3, 2)):
+        return noise.draws(cells, PLACES, epoch, batch_sizes, dtype=torch.float64, device=torch.device("cpu"))
+
+    return run
+
+
+def test_the_level_changes_at_the_milestones():
+    settings = Training(epochs=60, noise_std=0.4, noise_factor=1e-5, noise_milestones=(0.5,))
+    assert [noise.level(settings, done) for done in (0, 29, 30, 59)] == pytest.approx([0.4, 0.4, 4e-6, 4e-6])
+    twice = Training(epochs=10, noise_std=0.4, noise_factor=0.5, noise_milestones=(0.2, 0.4))
+    assert [noise.level(twice, done) for done in (1, 2, 3, 4)] == pytest.approx([0.4, 0.2, 0.2, 0.1])
+
+
+def test_a_shared_field_has_no_sample_and_no_channel(make_cell, draws):
+    cells = [make_cell(seed, training={"noise_std": 0.1}) for seed in range(2)]
+    for field in draws(cells):
+        assert {name: value.shape for name, value in field.items()} == {
+            "relu1.noise": (2, 6, 5),
+            "hidden.relu.noise": (2,),
+        }
+
+
+def test_noise_per_unit_has_a_value_for_every_sample_and_unit(make_cell, draws):
+    cells = [make_cell(seed, training={"noise_std": 0.1, "noise_mode": "unit"}) for seed in range(2)]
+    shapes = [field["relu1.noise"].shape for field in draws(cells)]
+    assert shapes == [(2, 3, 4, 6, 5), (2, 3, 4, 6, 5), (2, 2, 4, 6, 5)]
+    assert [field["hidden.relu.noise"].shape for field in draws(cells)] == [(2, 3, 7), (2, 3, 7), (2, 2, 7)]
+
+
+@pytest.mark.parametrize("mode", ["shared", "unit"])
+def test_a_cells_noise_depends_on_neither_its_pack_nor_an_interruption(mode, make_cell, draws):
+    cells = [make_cell(seed, training={"noise_std": 0.1 * (1 + seed), "noise_mode": mode}) for seed in range(3)]
+    together = list(draws(cells, epoch=2))
+    alone = list(draws(cells[1:2], epoch=2))
+    resumed = list(itertools.islice(draws(cells, epoch=2), 1, None))
+    for name in PLACES:
+        assert all(torch.equal(a[name][1], b[name][0]) for a, b in zip(together, alone, strict=True))
+        assert all(torch.equal(a[name], b[name]) for a, b in zip(together[1:], resumed, strict=True))
+        assert not torch.equal(together[0][name], together[1][name])
+        assert not torch.equal(together[0][name], next(draws(cells, epoch=3))[name])
+
+
+def test_noise_is_normal_at_each_cells_own_level(make_cell, draws):
+    levels = {"noise_mode": "unit", "noise_factor": 0.1, "epochs": 4}
+    cells = [make_cell(seed, training={**levels, "noise_std": std}) for seed, std in enumerate((0.5, 2.0))]
+    for epoch, factor in ((0, 1), (2, 0.1)):
+        field = next(draws(cells, epoch, batch_sizes=(2000,)))["relu1.noise"].flatten(1)
+        assert field.std(dim=1).tolist() == pytest.approx([0.5 * factor, 2.0 * factor], rel=0.02)
+        assert (field.mean(dim=1) / field.std(dim=1)).tolist() == pytest.approx([0, 0], abs=0.02)
+        share_within = (field.abs() < field.std(dim=1, keepdim=True)).double().mean(dim=1)
+        assert share_within.tolist() == pytest.approx([0.6827] * 2, abs=0.01)

@@ -1,0 +1,121 @@
+"""Optimisers on stacked tensors against torch.optim, step for step, float64."""
+
+import pytest
+import torch
+
+from gengap import registry
+from gengap.settings import Cell
+from gengap.training.optimizers import stacked_settings
+
+SHAPES = {"weight": (3, 2), "bias": (3,)}
+
+
+def ours(cells, starts, gradients):
+    """Parameters ``[K, ...]`` after every step; `gradients` lists one dict ``[K, ...]`` per step."""
+    optimizer = registry.load("optimizer", cells[0].optimizer.name)
+    numbers = stacked_settings(cells, dtype=torch.float64, device=torch.device("cpu"))
+    parameters, memory, found = starts, optimizer.start(starts), []
+    for gradient in gradients:
+        parameters, memory = optimizer.step(parameters, gradient, memory, numbers, cells[0].optimizer)
+        found.append(parameters)
+    return found
+
+
+def theirs(make, start, gradients):
+    """One network's parameters after every step of one of PyTorch's own optimisers."""
+    parameters = {name: torch.nn.Parameter(value.clone()) for name, value in start.items()}
+    optimizer, found = make(parameters.values()), []
+    for gradient in gradients:
+        for name, parameter in parameters.items():
+            parameter.grad = gradient[name].clone()
+        optimizer.step()
+        found.append({name: parameter.detach().clone() for name, parameter in parameters.items()})
+    return found
+
+
+@pytest.fixture
+def problem():
+    """Two networks' start and 30 steps' gradients, of sizes from 1e-9 to 1e3."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw():
+        return {n: torch.randn(2, *shape, generator=generator, dtype=torch.float64) for n, shape in SHAPES.items()}
+
+    sizes = torch.logspace(-9, 3, 30, dtype=torch.float64)
+    return draw(), [{name: size * value for name, value in draw().items()} for size in sizes]
+
+
+def assert_equal(cells, make, problem):
+    starts, gradients = problem
+    found = ours(cells, starts, gradients)
+    for place, cell in enumerate(cells):
+        start = {name: value[place] for name, value in starts.items()}
+        single = [{name: value[place] for name, value in gradient.items()} for gradient in gradients]
+        options = cell.optimizer
+        for mine, torchs in zip(found, theirs(lambda p, o=options: make(p, o), start, single), strict=True):
+            for name, value in torchs.items():
+                torch.testing.assert_close(mine[name][place], value, rtol=1e-12, atol=1e-14)
+
+
+def cells(*optimizers):
+    return [Cell.model_validate({"optimizer": optimizer}) for optimizer in optimizers]
+
+
+def test_adam_equals_torchs(problem):
+    pack = cells(
+        {"name": "adam", "lr": 0.001},
+        {"name": "adam", "lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-5, "weight_decay": 0.01},
+    )
+
+    def make(parameters, o):
+        eps = 1e-8 if o.eps is None else o.eps
+        return torch.optim.Adam(parameters, o.lr, (o.beta1, o.beta2), eps, o.weight_decay)
+
+    assert_equal(pack, make, problem)
+
+
+def test_adagrad_equals_torchs(problem):
+    pack = cells({"name": "adagrad", "lr": 0.01}, {"name": "adagrad", "lr": 0.5, "eps": 1e-3, "weight_decay": 0.02})
+
+    def make(parameters, o):
+        return torch.optim.Adagrad(parameters, o.lr, weight_decay=o.weight_decay, eps=1e-10 if o.eps is None else o.eps)
+
+    assert_equal(pack, make, problem)
+
+
+@pytest.mark.parametrize(("name", "optimizer"), [("adam", torch.optim.Adam), ("adagrad", torch.optim.Adagrad)])
+def test_the_defaults_are_torchs(name, optimizer, problem):
+    assert_equal(cells(*[{"name": name, "lr": 0.01}] * 2), lambda p, o: optimizer(p, lr=0.01), problem)
+
+
+def test_sgd_equals_torchs(problem):
+    pack = cells({"lr": 0.1}, {"lr": 0.01, "momentum": 0.5, "weight_decay": 0.1})
+    assert_equal(pack, lambda p, o: torch.optim.SGD(p, o.lr, momentum=o.momentum, weight_decay=o.weight_decay), problem)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adagrad"])
+def test_a_compiled_step_serves_every_rate_and_step(name, problem):
+    """Neither a new learning rate nor Adam's count of steps may ask for another compilation."""
+    starts, gradients = problem
+    pack = cells({"name": name}, {"name": name})
+    optimizer = registry.load("optimizer", name)
+    numbers = stacked_settings(pack, dtype=torch.float64, device=torch.device("cpu"))
+    compilations = []
+
+    def backend(graph, inputs):
+        compilations.append(graph)
+        return graph.forward
+
+    step = torch.compile(lambda *tensors: optimizer.step(*tensors, pack[0].optimizer), backend=backend, fullgraph=True)
+    parameters, memory = starts, optimizer.start(starts)
+    for done, gradient in enumerate(gradients[:4]):
+        numbers["lr"] = torch.full((2,), 0.1 / (1 + done), dtype=torch.float64)
+        parameters, memory = step(parameters, gradient, memory, numbers)
+    assert len(compilations) == 1
+
+
+@pytest.mark.parametrize("name", ["adam", "adagrad"])
+def test_a_network_learns(name, make_cell, train):
+    found = train({"cell": make_cell(optimizer={"name": name, "lr": 0.02}, training={"epochs": 15})})["cell"]
+    losses = [value for _, quantity, value in found.history if quantity == "train_loss"]
+    assert losses[-1] < losses[0] / 2
