@@ -6,6 +6,8 @@ snakemake data                prepared and labelled data only
 """
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 from gengap import logs, versions
@@ -20,6 +22,10 @@ from gengap.packing import (
 from gengap.registry import REGISTRY
 from gengap.paths import check_writable
 from gengap.study import check_config, check_references, load_studies
+
+
+# Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
+sys.executable = shlex.quote(sys.executable)
 
 
 configfile: "config/config.yaml"
