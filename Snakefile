@@ -23,7 +23,6 @@ from gengap.registry import REGISTRY
 from gengap.paths import check_writable
 from gengap.study import check_config, check_references, load_studies
 
-
 # Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
 sys.executable = shlex.quote(sys.executable)
 
