@@ -56,7 +56,7 @@ repro: $(ENV) ## All studies of config/config.yaml, versioned by DVC
 	@dvc repro
 
 test: $(ENV) ## The tests
-	@pytest
+	@pytest -n 2
 
 lint: $(ENV) ## Style, types and the workflow's rules
 	@ruff check .
