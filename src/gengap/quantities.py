@@ -40,14 +40,22 @@ _ALL = (
     Quantity("train_accuracy", "train accuracy", "", "%", "Share of training samples classified correctly."),
     Quantity("test_accuracy", "test accuracy", "", "%", "Share of test samples classified correctly."),
     Quantity(
-        "train_balanced_accuracy", "train balanced accuracy", "", "%", "Mean over classes of the accuracy within a class."
+        "train_balanced_accuracy",
+        "train balanced accuracy",
+        "",
+        "%",
+        "Mean over classes of the accuracy within a class.",
     ),
     Quantity(
         "test_balanced_accuracy", "test balanced accuracy", "", "%", "Mean over classes of the accuracy within a class."
     ),
     Quantity("generalization_gap", "generalization gap", "", "%", "Train accuracy minus test accuracy."),
     Quantity(
-        "l2_penalty", "L2 penalty", r"\frac{d}{2}\|\theta\|^2", "1", "Half the weight decay times the squared weight norm."
+        "l2_penalty",
+        "L2 penalty",
+        r"\frac{d}{2}\|\theta\|^2",
+        "1",
+        "Half the weight decay times the squared weight norm.",
     ),
     Quantity("lr", "learning rate", r"\eta", "1", "Step size in force at the end of the epoch."),
     Quantity(

@@ -44,8 +44,8 @@ class Results:
             UserError: If there is no such cell, or no weights were saved at that epoch.
         """
         from gengap import models
-        from gengap.settings import Cell
         from gengap.engine import weights
+        from gengap.settings import Cell
 
         pack = self.cells.set_index("cell")["pack"].get(cell)
         if pack is None:
