@@ -78,3 +78,13 @@ def test_flip_alone_mirrors_the_same_samples_and_moves_none():
     flips, shifts = augmentation.draw("flip", 1, 2, 100)
     assert (flips == augmentation.draw("flip_crop", 1, 2, 100)[0]).all()
     assert not shifts.any()
+
+
+def test_a_packs_draws_are_its_cells_own(make_cell):
+    cells = [make_cell(seed, training={"augmentation": "flip_crop"}) for seed in (3, 1)]
+    drawn = augmentation.draws(cells, 2, 50, torch.device("cpu"))
+    for place, cell in enumerate(cells):
+        flips, shifts = augmentation.draw("flip_crop", cell.seed, 2, 50)
+        assert (drawn["flips"][place].numpy() == flips).all()
+        assert (drawn["shifts"][place].numpy() == shifts).all()
+    assert augmentation.draws([make_cell()], 2, 50, torch.device("cpu")) == {}

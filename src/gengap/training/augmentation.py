@@ -1,10 +1,13 @@
 """Random changes of the training images, made on the device for all networks of a stack at once."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from gengap import seeding
+from gengap.settings import Cell
 
 PADDING = 4  # pixels of zeros on every side before the crop, as is usual for CIFAR
 
@@ -27,6 +30,16 @@ def draw(kind: str, seed: int, epoch: int, n_samples: int) -> tuple[np.ndarray, 
     if kind == "flip":
         return flips, np.zeros((n_samples, 2), dtype=np.int64)
     return flips, stream.integers(-PADDING, PADDING, size=(n_samples, 2), endpoint=True)
+
+
+def draws(cells: Sequence[Cell], epoch: int, n_samples: int, device: torch.device) -> dict[str, Tensor]:
+    """What `augmented` needs for one epoch: ``flips`` and ``shifts``; nothing where the cells ask for none."""
+    kind = cells[0].training.augmentation
+    if kind == "none":
+        return {}
+    flips, shifts = zip(*(draw(kind, cell.seed, epoch, n_samples) for cell in cells), strict=True)
+    stacked = {"flips": np.stack(flips), "shifts": np.stack(shifts)}
+    return {name: torch.from_numpy(value).to(device) for name, value in stacked.items()}
 
 
 def augment(images: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
