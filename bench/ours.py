@@ -35,7 +35,7 @@ def pack_loop(
         orders = torch.stack([torch.randperm(len(images)) for _ in range(pack)]).to(where)
         for index in orders.split(batch_size, dim=1):
             networks.parameters, networks.buffers, networks.memory, _ = step(
-                networks.parameters, networks.buffers, networks.memory, images, labels, index, numbers
+                networks.parameters, networks.buffers, networks.memory, images, labels, index, numbers, {}, {}
             )
         if device != "cpu":
             torch.cuda.synchronize()

@@ -1,7 +1,8 @@
 """The one training loop: a single network is a pack of one."""
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from gengap import registry
 from gengap.engine import evaluation
+from gengap.engine import noise as engine_noise
 from gengap.engine.stack import Architecture
 from gengap.settings import Cell
-from gengap.training import compilation
+from gengap.training import augmentation, compilation, noise
 from gengap.training.live import Live
 from gengap.training.optimizers import stacked_settings
 from gengap.training.order import order
@@ -51,6 +53,7 @@ def train(
     batch_size = n_samples if first.training.batch_size == "full" else min(first.training.batch_size, n_samples)
     longest = max(record.cell.training.epochs for record in records)
     step = make_step(arch, first)
+    places = _noise_places(arch, first, data)
     compiled_step = functools.cache(lambda: compilation.compiled(step, data.train_images.device))
     decide = functools.partial(_compile, arch, data, batch_size, compile_step)
     progress = Progress(longest, len(records), live.epoch)
@@ -61,7 +64,8 @@ def train(
             record.checkpoints[0.0] = live.one(place)
     while live.waiting():
         working = len(live.waiting())
-        _epoch(live, records, step, compiled_step() if live.compiled else step, data, batch_size, saver)
+        run = compiled_step() if live.compiled else step
+        _epoch(live, records, step, run, data, batch_size, places, saver)
         live.epoch, live.step = live.epoch + 1, 0
         if _evaluation_is_due(live):
             _evaluate(live, arch, data, first)
@@ -73,6 +77,14 @@ def train(
             live.keep(left)
             live.compiled = decide(len(left), longest - live.epoch)
     progress.close()
+
+
+def _noise_places(arch: Architecture, cell: Cell, data: Data) -> dict[str, torch.Size]:
+    """Where noise enters the cell's network; nowhere if it has none."""
+    if not cell.training.noise_std:
+        return {}
+    channels, height, width = data.train_images.shape[1:]
+    return engine_noise.places(engine_noise.noisy(arch), (channels, height, width))
 
 
 def _compile(arch: Architecture, data: Data, batch_size: int, wanted: str, n_networks: int, epochs: int) -> bool:
@@ -87,22 +99,41 @@ def _compile(arch: Architecture, data: Data, batch_size: int, wanted: str, n_net
 
 
 def _epoch(
-    live: Live, records: Sequence[Record], step: Step, fast_step: Step, data: Data, batch_size: int, saver: Saver
+    live: Live,
+    records: Sequence[Record],
+    step: Step,
+    fast_step: Step,
+    data: Data,
+    batch_size: int,
+    places: Mapping[str, torch.Size],
+    saver: Saver,
 ) -> None:
     """The rest of one pass over the data, every network in its own order; snapshots that fall within it are kept."""
     n_samples = len(data.train_images)
     some = next(iter(live.parameters.values()))
-    numbers = stacked_settings([record.cell for record in live.records], dtype=some.dtype, device=some.device)
+    cells = [record.cell for record in live.records]
+    numbers = stacked_settings(cells, dtype=some.dtype, device=some.device)
     numbers["lr"] = torch.tensor(_learning_rates(live), dtype=some.dtype, device=some.device)
     orders = torch.from_numpy(np.stack([order(r.cell.seed, live.epoch, n_samples) for r in live.records]))
     batches = orders.to(some.device).split(batch_size, dim=1)
+    changes = augmentation.draws(cells, live.epoch, n_samples, some.device)
+    sizes = [index.shape[1] for index in batches]
+    fields = noise.draws(cells, places, live.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(live, len(batches))
-    for index in batches[live.step :]:
+    for index, field in itertools.islice(zip(batches, fields, strict=True), live.step, None):
         saver.step(live, records)
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         run = fast_step if index.shape[1] == batch_size else step
         live.parameters, live.buffers, live.memory, _ = run(
-            live.parameters, live.buffers, live.memory, data.train_images, data.train_targets, index, numbers
+            live.parameters,
+            live.buffers,
+            live.memory,
+            data.train_images,
+            data.train_targets,
+            index,
+            numbers,
+            changes,
+            field,
         )
         live.step += 1
         for place, at in due.get(live.step, ()):
@@ -190,6 +221,8 @@ def _reason_to_stop(record: Record, done: int) -> str:
         return "divergence"
     if training.stop_accuracy is not None and latest.get("train_accuracy", -1.0) >= training.stop_accuracy:
         return "stop_accuracy"
+    if training.stop_loss is not None and latest.get("train_loss", float("inf")) <= training.stop_loss:
+        return "stop_loss"
     if _decision(record, done).stop:
         return "plateau"
     return "epochs" if done == training.epochs else ""

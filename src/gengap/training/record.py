@@ -30,7 +30,7 @@ class Record:
         checkpoints: State by epoch, on the CPU.
         history: Rows (epoch, quantity, value).
         status: ``finished``; ``diverged`` if a loss was not finite; ``dead`` if the output ignores the input.
-        stopped_by: ``epochs``, ``stop_accuracy``, ``plateau`` or ``divergence``; empty while training.
+        stopped_by: ``epochs``, ``stop_accuracy``, ``stop_loss``, ``plateau`` or ``divergence``; empty while training.
         epochs_trained: Epochs done.
     """
 

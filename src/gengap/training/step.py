@@ -6,12 +6,18 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
+from gengap.engine import noise
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.settings import Cell
+from gengap.training.augmentation import augmented
 from gengap.training.optimizers import Memory
 
-# (parameters, buffers, memory, images, targets, index [K, B], numbers) -> (parameters, buffers, memory, loss [K])
-Step = Callable[[State, State, Memory, Tensor, Tensor, Tensor, dict[str, Tensor]], tuple[State, State, Memory, Tensor]]
+# (parameters, buffers, memory, images, targets, index [K, B], numbers, changes, field)
+# -> (parameters, buffers, memory, loss [K])
+Step = Callable[
+    [State, State, Memory, Tensor, Tensor, Tensor, dict[str, Tensor], dict[str, Tensor], State],
+    tuple[State, State, Memory, Tensor],
+]
 
 
 def make_step(arch: Architecture, cell: Cell) -> Step:
@@ -19,17 +25,21 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
 
     Args:
         arch: Their architecture.
-        cell: Any cell of the pack: loss and kind of optimiser are shared.
+        cell: Any cell of the pack: loss, kind of optimiser, augmentation and noise are shared.
 
     Returns:
         A function that gathers every network's own batch from the resident data and updates all networks. The loss
-        it returns is the mean data loss of each network on its batch, before the step.
+        it returns is the mean data loss of each network on its batch, before the step. `changes` are the epoch's
+        draws of `training.augmentation`, `field` the step's of `training.noise`; both are empty where there is none.
     """
     sample_losses = losses.sample_losses(cell.loss)
     optimizer = registry.load("optimizer", cell.optimizer.name)
+    network = noise.noisy(arch) if cell.training.noise_std else arch.training
 
-    def mean_loss(parameters: State, buffers: State, images: Tensor, targets: Tensor) -> tuple[Tensor, State]:
-        outputs, new_buffers = outputs_and_buffers(arch, arch.training, {**parameters, **buffers}, images)
+    def mean_loss(
+        parameters: State, buffers: State, field: State, images: Tensor, targets: Tensor
+    ) -> tuple[Tensor, State]:
+        outputs, new_buffers = outputs_and_buffers(arch, network, {**parameters, **buffers, **field}, images)
         return sample_losses(outputs, targets).mean(), new_buffers
 
     gradients_of = vmap(grad_and_value(mean_loss, has_aux=True))
@@ -42,8 +52,11 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         targets: Tensor,
         index: Tensor,
         numbers: dict[str, Tensor],
+        changes: dict[str, Tensor],
+        field: State,
     ) -> tuple[State, State, Memory, Tensor]:
-        gradients, (loss, new_buffers) = gradients_of(parameters, buffers, images[index], targets[index])
+        batch = augmented(images, index, **changes) if changes else images[index]
+        gradients, (loss, new_buffers) = gradients_of(parameters, buffers, field, batch, targets[index])
         parameters, memory = optimizer.step(parameters, gradients, memory, numbers, cell.optimizer)
         return parameters, new_buffers, memory, loss
 
