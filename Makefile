@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report repro test lint format lock
+.PHONY: help env run report repro test lint format bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -69,6 +69,9 @@ format: $(ENV) ## Format all code
 	@ruff check --fix .
 	ruff format .
 	snakefmt .
+
+bench: $(ENV) ## Packs against plain PyTorch on this processor
+	@python -m bench.cpu
 
 # CUDA's libraries are for Linux on x86-64 alone, as PyTorch's own requirements say.
 lock: ## Write requirements.lock from the present environment

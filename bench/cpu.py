@@ -7,7 +7,7 @@ import os
 from bench import ours, peers, rows
 
 # width: (pack, steps of ours, steps of a single network). Enough work that one run takes about a second.
-CASES = {4: (64, 20, 200), 16: (32, 20, 200), 64: (4, 60, 120)}
+CASES = {4: (64, 20, 200), 16: (16, 40, 200), 64: (3, 60, 120)}
 BATCH_SIZE = 128
 
 
@@ -24,7 +24,7 @@ def main(*, toy: bool, repeats: int) -> list[rows.Row]:
         if toy:
             pack, pack_steps, steps = 2, 2, 4
         case = f"cpu/width={width},batch_size={BATCH_SIZE},pack={pack}"
-        run = ours.pack_loop(width, BATCH_SIZE, pack_steps, pack, compiled=not toy)
+        run = ours.packs_side_by_side(width, BATCH_SIZE, pack_steps, pack, cores, compiled=not toy)
         against = {
             "plain loop with DataLoader": peers.dataloader_loop(width, BATCH_SIZE, steps),
             "resident loop": peers.resident_loop(width, BATCH_SIZE, steps),

@@ -1,5 +1,6 @@
 """Our own step, as the training loop runs it: gathers, gradients and updates of a whole pack."""
 
+import multiprocessing
 import time
 from collections.abc import Callable
 
@@ -42,3 +43,31 @@ def pack_loop(
         return pack * batch_size * n_steps / (time.perf_counter() - begin)
 
     return run
+
+
+def packs_side_by_side(
+    width: int, batch_size: int, n_steps: int, pack: int, processes: int, *, compiled: bool = True
+) -> Callable[[], float]:
+    """One pack per core, each in its own process with one thread, as the workflow runs a study's packs."""
+    context = multiprocessing.get_context("spawn")
+    pool = context.Pool(processes, _prepare, (width, batch_size, n_steps, pack, compiled))
+
+    def run() -> float:
+        begin = time.perf_counter()
+        pool.starmap(_run_prepared, [()] * processes, chunksize=1)
+        return processes * pack * batch_size * n_steps / (time.perf_counter() - begin)
+
+    return run
+
+
+_prepared: list[Callable[[], float]] = []
+
+
+def _prepare(width: int, batch_size: int, n_steps: int, pack: int, compiled: bool) -> None:
+    torch.set_num_threads(1)
+    _prepared.append(pack_loop(width, batch_size, n_steps, pack, compiled=compiled))
+    _prepared[0]()
+
+
+def _run_prepared() -> float:
+    return _prepared[0]()

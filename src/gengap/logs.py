@@ -20,7 +20,9 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        # Jobs run side by side: on the console, a line says whose it is.
+        prefix = _label(Path(log_file)) if log_file and not isinstance(handler, logging.FileHandler) else ""
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     try:
         yield log
@@ -34,3 +36,11 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
+
+
+def _label(log_file: Path) -> str:
+    """A job's short name from its log file: ``logs/train/width=4,pack=0.log`` gives ``[train width=4,pack=0] ``."""
+    parts = log_file.with_suffix("").parts
+    inside = parts[parts.index("logs") + 1 :] if "logs" in parts else parts[-1:]
+    # A percent sign would be read as a place holder.
+    return f"[{' '.join(inside)}] ".replace("%", "%%")

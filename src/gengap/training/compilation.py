@@ -1,5 +1,6 @@
 """Whether compiling the step pays, and compiling it."""
 
+import logging
 import shutil
 import warnings
 
@@ -31,5 +32,7 @@ def compiled(step: Step, device: torch.device) -> Step:
     if device.type == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++")):
         log.warning("no C++ compiler was found, so training runs uncompiled, 2 to 5 times slower: install g++")
         return step
+    # PyTorch says here that there is no GPU, which is no news to who trains on the CPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TensorFloat32.*")
     return torch.compile(step, dynamic=False)
