@@ -1,0 +1,22 @@
+"""The examples in the documents are studies that gengap accepts."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gengap.study import load_study
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/adding.md"])
+def test_the_example_study_is_valid(page, tmp_path):
+    block = re.search(r"```yaml\n(title:.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    path = tmp_path / "example.yaml"
+    path.write_text(block[1])
+    study = load_study(path)
+    assert len(study.cells) == 3 * 2 * 5
+    if "reduced:" in block[1]:
+        assert len(load_study(path, reduced=True).cells) == 3 * 2 * 2
