@@ -1,5 +1,6 @@
 """Our own step, as the training loop runs it: gathers, gradients and updates of a whole pack."""
 
+import atexit
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def packs_side_by_side(
     """One pack per core, each in its own process with one thread, as the workflow runs a study's packs."""
     context = multiprocessing.get_context("spawn")
     pool = context.Pool(processes, _prepare, (width, batch_size, n_steps, pack, compiled))
+    atexit.register(pool.terminate)
 
     def run() -> float:
         begin = time.perf_counter()

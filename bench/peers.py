@@ -1,5 +1,6 @@
 """The peers, as their users write them. Each trains Song's network on resident random data and returns samples/s."""
 
+import atexit
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -103,6 +104,7 @@ def process_loop(width: int, batch_size: int, n_steps: int, processes: int) -> C
     """(d) One process per core, each with its own plain loop and one thread."""
     context = multiprocessing.get_context("spawn")
     pool = context.Pool(processes, initializer=torch.set_num_threads, initargs=(1,))
+    atexit.register(pool.terminate)
 
     def run() -> float:
         begin = time.perf_counter()

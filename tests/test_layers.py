@@ -19,6 +19,7 @@ LAYERS = [  # facts
     {"quantities", "registry", "versions", "paths", "provenance", "logs"},
     # plan
     {"settings"},
+    {"checking"},
     {"study"},
     {"packing"},
     # parts

@@ -1,22 +1,20 @@
 """A study: one YAML file with base settings, a grid over dotted keys, probes, figures and tables."""
 
-import difflib
 import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from gengap import registry
+from gengap.checking import read_yaml, validate
 from gengap.errors import UserError, unknown_name
 from gengap.settings import Cell, Component, Count, Settings, allowed_options, leaf_names
 
 REDUCED = "-reduced"
 Axis = dict[str, Any]
-T = TypeVar("T", bound=Settings)
 
 
 class Probe(Component):
@@ -87,7 +85,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     Raises:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
-    content = _read_yaml(path)
+    content = read_yaml(path)
     overrides = content.pop("reduced", None)
     if reduced:
         if not isinstance(overrides, Mapping):
@@ -97,7 +95,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         content = _override(content, overrides)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
-    file = _validate(StudyFile, content, f"{path}: ")
+    file = validate(StudyFile, content, f"{path}: ")
     for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
         for entry in names:
             registry.check(kind, entry, where=f"{path}: {kind}s")
@@ -124,7 +122,7 @@ def load_studies(folder: Path) -> dict[str, Study]:
     studies: dict[str, Study] = {}
     for path in sorted(folder.glob("*.yaml")):
         studies[path.stem] = load_study(path)
-        if "reduced" in _read_yaml(path):
+        if "reduced" in read_yaml(path):
             studies[path.stem + REDUCED] = load_study(path, reduced=True)
     if not studies:
         raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
@@ -142,7 +140,7 @@ def check_config(content: Mapping[str, Any], studies: Mapping[str, Study], path:
     Raises:
         UserError: If a key, a value or a study's name is wrong.
     """
-    for name in _validate(Config, content, f"{path}: ").studies:
+    for name in validate(Config, content, f"{path}: ").studies:
         if name not in studies:
             raise unknown_name("study", name, studies, where=f"{path}: studies")
 
@@ -183,30 +181,6 @@ def axis_names(study: Study) -> tuple[str, ...]:
 def axis_values(study: Study, cell: Cell) -> dict[str, Any]:
     """A cell's value on every grid axis of the study, by short name."""
     return {short: _spell_or_value(_get(cell, axis)) for short, axis in zip(axis_names(study), study.axes, strict=True)}
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML as `safe_load` reads it, but of two equal keys the second is an error, not the winner."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                line = node.value[number][0].start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: the key '{key}' is given twice")
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: must hold keys and values; see docs/adding.md for an example.")
-    return content
 
 
 def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -302,11 +276,11 @@ def _expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path
             nested: dict[str, Any] = base
             for key, value in point.items():
                 nested = _merge(nested, _undot({key: value}))
-            cell = _validate(Cell, nested, where)
+            cell = validate(Cell, nested, where)
             unused = _unused_options(nested, cell, where)
             ignored.append(unused)
             if unused:
-                cell = _validate(Cell, _without(nested, unused), where)
+                cell = validate(Cell, _without(nested, unused), where)
             name = cell_name({axis: _get(cell, axis) for axis in axes})
             identity = repr(sorted(cell.identity().items()))
             if name in cells or identity in identities:
@@ -358,50 +332,6 @@ def _check_probe_epochs(study: Study, path: Path) -> None:
                     f"{path}: probes: '{probe.name}' asks for epoch {missing[0]:g}, at which no weights are kept. "
                     f"Add it to base.training.snapshots or choose from: {', '.join(f'{e:g}' for e in sorted(saved))}."
                 )
-
-
-def _validate(model: type[T], content: Any, where: str) -> T:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise UserError("\n".join(_explain(model, detail, where) for detail in error.errors())) from error
-
-
-def _explain(model: type[Settings], detail: Any, where: str) -> str:
-    """One line for one of pydantic's findings."""
-    parts = [str(part) for part in detail["loc"]]
-    key, value, kind = ".".join(parts), detail["input"], detail["type"]
-    if kind == "extra_forbidden":
-        allowed = _fields_at(model, parts[:-1])
-        near = difflib.get_close_matches(parts[-1], allowed, n=1, cutoff=0.5)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        return f"{where}{key}: unknown key.{hint} Allowed: {', '.join(sorted(allowed))}."
-    if kind == "missing":
-        return f"{where}{key}: is missing."
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return (
-            f"{where}{key}: {value!r} is text, not a number: YAML reads an exponent as a number only with a decimal "
-            f"point and a sign. Write {float(value)!r} or {_yaml_number(value)}."
-        )
-    return f"{where}{key}: {value!r} is not allowed: {detail['msg'][0].lower()}{detail['msg'][1:]}."
-
-
-def _yaml_number(text: str) -> str:
-    mantissa, exponent = re.split("[eE]", text)
-    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
-    return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
-
-
-def _fields_at(model: type[Settings], parts: Iterable[str]) -> list[str]:
-    fields = model.model_fields
-    for part in parts:
-        if part not in fields:
-            continue
-        annotation = fields[part].annotation
-        for kind in (annotation, *getattr(annotation, "__args__", ())):
-            if isinstance(kind, type) and issubclass(kind, Settings):
-                fields = kind.model_fields
-    return list(fields)
 
 
 def _get(cell: Cell, dotted: str) -> Any:
