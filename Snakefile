@@ -47,6 +47,19 @@ with logs.job():
     PACKS = {name: packs(study) for name, study in STUDIES.items()}
 
 
+# The report's text lists these: Snakemake's report leaves the configuration out.
+config["described"] = {
+    name: {
+        "title": STUDIES[name].title,
+        "question": STUDIES[name].question,
+        "source": STUDIES[name].source,
+        "reduced": STUDIES[name].reduced,
+        "n_cells": len(STUDIES[name].cells),
+    }
+    for name in config["studies"]
+}
+
+
 include: "rules/common.smk"
 
 
