@@ -7,6 +7,7 @@ import torch
 
 from gengap import models
 from gengap.engine import evaluation, stack
+from gengap.engine.gradients import full_gradient
 from gengap.probes import distance, gradient, performance
 from gengap.probes.subject import Subject
 from gengap.settings import Cell, Loss
@@ -14,6 +15,11 @@ from gengap.settings import Cell, Loss
 
 @pytest.fixture(params=["running", "batch", "exact"])
 def subject(request):
+    """The networks below in each BatchNorm mode."""
+    return make_subject(request.param)
+
+
+def make_subject(batchnorm):
     """Two width-2 networks in float64 on 40 random images."""
     cells = tuple(Cell.model_validate({"model": {"width": 2}, "seed": seed}) for seed in (0, 3))
     arch = stack.architecture(models.build(cells[0].model, (3, 8, 8), 1))
@@ -28,9 +34,9 @@ def subject(request):
     targets = normal(40).sign().long()
     return Subject(
         arch=arch,
-        state=evaluation.for_mode(arch, moved, images[:30], request.param),
+        state=evaluation.for_mode(arch, moved, images[:30], batchnorm),
         start=start,
-        batchnorm=request.param,
+        batchnorm=batchnorm,
         loss=Loss(power=3.0),
         cells=cells,
         train_images=images[:30],
@@ -91,21 +97,19 @@ def test_gradient_norm_is_the_root_of_all_squares(subject):
     assert found["gradient_ratio", ""][0].item() == pytest.approx(max(layers) / min(layers), rel=1e-9)
 
 
-def test_gradient_over_batches_is_the_gradient_of_the_mean(subject, monkeypatch):
-    if subject.batchnorm == "batch":
-        pytest.skip("in mode `batch` the batches change the statistics, so they change the gradient")
+@pytest.mark.parametrize("batchnorm", ["running", "exact"])
+def test_gradient_over_batches_is_the_gradient_of_the_mean(batchnorm, monkeypatch):
+    """In mode `batch` it is not: there the batches change the statistics."""
+    subject = make_subject(batchnorm)
     whole = by_name(gradient.measure(subject))
     monkeypatch.setattr(gradient, "BATCH_SIZE", 7)
     parts = by_name(gradient.measure(subject))
     torch.testing.assert_close(parts["gradient_norm", ""], whole["gradient_norm", ""], rtol=1e-10, atol=0)
 
 
-def test_biases_before_batchnorm_have_no_gradient(subject):
-    """Why layer norms leave biases out: in mode `batch` theirs is zero up to rounding."""
-    from gengap.engine.gradients import full_gradient
-
-    if subject.batchnorm != "batch":
-        pytest.skip("holds for the batch's own statistics only")
+def test_biases_before_batchnorm_have_no_gradient():
+    """Why layer norms leave biases out: with the batch's own statistics theirs is zero up to rounding."""
+    subject = make_subject("batch")
     found = full_gradient(
         subject.arch, subject.state, subject.train_images, subject.train_targets, subject.loss, through_batch=True
     )
