@@ -4,6 +4,7 @@ Every file carries its kind, the format version and its provenance as attributes
 one-dimensional dataset per column; strings are UTF-8.
 """
 
+import errno
 import json
 import os
 import tempfile
@@ -62,9 +63,17 @@ def beside(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: could not be written ({error.strerror or error}).") from error
+        raise UserError(
+            f"{path}: could not be written ({_reason(error)}). What was there before is untouched."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _reason(error: OSError) -> str:
+    """Why a write failed, in a few words; HDF5 hides the system's error number in a long text."""
+    full = error.errno == errno.ENOSPC or f"errno = {errno.ENOSPC}," in str(error)
+    return "the disk is full" if full else error.strerror or str(error)
 
 
 @contextmanager
