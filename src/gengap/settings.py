@@ -140,6 +140,10 @@ class Training(Settings):
     """The loop."""
 
     batch_size: Count | Literal["full"] = Field(128, description="Samples per step; full: the whole training set.")
+    switch_epoch: Count | None = Field(
+        None, description="After so many epochs, batches have `switch_batch_size` samples; null never switches."
+    )
+    switch_batch_size: Count = Field(128, description="Samples per step after `switch_epoch`.")
     epochs: Count = Field(30, description="Most epochs to train.")
     stop_accuracy: Fraction | None = Field(
         None, description="Stop once train accuracy reaches it at the end of an epoch; null never stops."

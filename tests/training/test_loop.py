@@ -140,6 +140,23 @@ def test_full_batch_is_one_step_per_epoch(data, make_cell, train):
     torch.testing.assert_close(checkpoints[1.0]["output.weight"], expected, rtol=1e-9, atol=1e-12)
 
 
+def test_the_batch_size_switches_at_its_epoch(data, make_cell, train):
+    """One epoch in batches of 50, then two in batches of 25, by a plain PyTorch loop with momentum kept."""
+    cell = make_cell(training={"batch_size": 50, "switch_epoch": 1, "switch_batch_size": 25})
+    checkpoints = train({"cell": cell})["cell"].checkpoints
+    network = models.build(cell.model, (3, 8, 8), 1).double()
+    network.load_state_dict(checkpoints[0.0], strict=False)
+    sgd = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    for epoch, batch_size in enumerate((50, 25, 25)):
+        for index in torch.from_numpy(order(cell.seed, epoch, 100)).split(batch_size):
+            sgd.zero_grad()
+            margins = data.train_labels[index] * network(data.train_images[index])[:, 0]
+            (1 - margins).clamp(min=0).square().mean().backward()
+            sgd.step()
+    for name, value in network.named_parameters():
+        torch.testing.assert_close(checkpoints[3.0][name], value.detach(), rtol=1e-9, atol=1e-12)
+
+
 def test_the_order_depends_on_seed_and_epoch_alone():
     assert sorted(order(3, 7, 50)) == list(range(50))
     assert (order(3, 7, 50) == order(3, 7, 50)).all()

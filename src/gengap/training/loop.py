@@ -50,12 +50,11 @@ def train(
     """
     first = records[0].cell
     n_samples = len(data.train_images)
-    batch_size = n_samples if first.training.batch_size == "full" else min(first.training.batch_size, n_samples)
     longest = max(record.cell.training.epochs for record in records)
     step = make_step(arch, first)
     places = _noise_places(arch, first, data)
     compiled_step = functools.cache(lambda: compilation.compiled(step, data.train_images.device))
-    decide = functools.partial(_compile, arch, data, batch_size, compile_step)
+    decide = functools.partial(_compile, arch, data, _batch_size(first, 0, n_samples), compile_step)
     progress = Progress(longest, len(records), live.epoch)
     if not any(record.checkpoints for record in records):
         live.compiled = decide(len(live.records), longest)
@@ -65,7 +64,7 @@ def train(
     while live.waiting():
         working = len(live.waiting())
         run = compiled_step() if live.compiled else step
-        _epoch(live, records, step, run, data, batch_size, places, saver)
+        _epoch(live, records, step, run, data, _batch_size(first, live.epoch, n_samples), places, saver)
         live.epoch, live.step = live.epoch + 1, 0
         if _evaluation_is_due(live):
             _evaluate(live, arch, data, first)
@@ -77,6 +76,14 @@ def train(
             live.keep(left)
             live.compiled = decide(len(left), longest - live.epoch)
     progress.close()
+
+
+def _batch_size(cell: Cell, done: int, n_samples: int) -> int:
+    """Samples per step in the epoch that follows `done` epochs."""
+    training = cell.training
+    if training.switch_epoch is not None and done >= training.switch_epoch:
+        return min(training.switch_batch_size, n_samples)
+    return n_samples if training.batch_size == "full" else min(training.batch_size, n_samples)
 
 
 def _noise_places(arch: Architecture, cell: Cell, data: Data) -> dict[str, torch.Size]:
