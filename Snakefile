@@ -5,6 +5,7 @@ snakemake quickstart          one study;  quickstart-reduced: with its reduced s
 snakemake data                prepared and labelled data only
 """
 
+import functools
 import re
 import shlex
 import sys

@@ -31,9 +31,14 @@ def labelled_data(study):
     return sorted({f"data/labelled/{dataset_key(cell)}/{labels_key(cell)}.h5" for cell in cells})
 
 
-def cells_of(wildcards):
+@functools.cache  # the jobs that train and that measure a pack depend on the same
+def settings_of(study, pack):
     """What a job of this pack depends on: the resolved settings of its cells."""
-    return pack_settings(STUDIES[wildcards.study], PACKS[wildcards.study][wildcards.pack])
+    return pack_settings(STUDIES[study], PACKS[study][pack])
+
+
+def cells_of(wildcards):
+    return settings_of(wildcards.study, wildcards.pack)
 
 
 def probe_of(wildcards):

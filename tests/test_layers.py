@@ -20,10 +20,12 @@ LAYERS = [  # facts
     # plan
     {"settings"},
     {"checking"},
+    {"grid"},
     {"study"},
     {"packing"},
     # parts
-    {"storage", "seeding", "numerics"},
+    {"storage", "seeding"},
+    {"arrays"},
     {"datasets", "models", "inits", "losses"},
     {"labels", "engine"},
     # science

@@ -1,12 +1,14 @@
 """Cutting a study's cells into packs: cells that one program can train together."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
 
-from gengap.settings import Cell
-from gengap.study import Study, cell_name
+from gengap.grid import cell_name, value_at
+from gengap.settings import Cell, Settings
+from gengap.study import Study
 
 # What may differ between the cells of a pack: everything else shapes the computation.
 FREE = frozenset(
@@ -38,7 +40,15 @@ FREE = frozenset(
 
 def shape_key(cell: Cell) -> tuple[tuple[str, str], ...]:
     """What two cells must share to be trained together."""
-    return tuple(sorted((key, repr(value)) for key, value in cell.identity().items() if key not in FREE))
+    return tuple(pair for section, settings in cell for pair in _shape(section, settings))
+
+
+@functools.cache  # the cells of a study share their sections
+def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
+    """The part of a shape key that one section gives."""
+    if not isinstance(settings, Settings):
+        return () if section in FREE else ((section, repr(settings)),)
+    return tuple((key, repr(value)) for key, value in settings if f"{section}.{key}" not in FREE)
 
 
 def packs(study: Study) -> dict[str, tuple[str, ...]]:
@@ -55,7 +65,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     result: dict[str, tuple[str, ...]] = {}
     for names in groups.values():
         first = study.cells[names[0]]
-        values = {axis: _get(first, axis) for axis in shared_axes}
+        values = {axis: value_at(first, axis) for axis in shared_axes}
         prefix = cell_name(values) + "," if values else ""
         for number, start in enumerate(range(0, len(names), study.pack_size)):
             result[f"{prefix}pack={number}"] = tuple(names[start : start + study.pack_size])
@@ -70,6 +80,10 @@ class Digested(dict[str, Any]):
     """
 
     def __repr__(self) -> str:
+        return self._printed
+
+    @functools.cached_property  # Snakemake prints it many times
+    def _printed(self) -> str:
         content = json.dumps(self, sort_keys=True, default=str)
         return f"<{len(self)} settings, digest {hashlib.sha256(content.encode()).hexdigest()[:16]}>"
 
@@ -106,9 +120,3 @@ def _component_key(section: str, cell: Cell) -> str:
     name = settings.pop("name")
     options = {f"{section}.{key}": value for key, value in settings.items()}
     return ",".join([name, *([cell_name(options)] if options else [])])
-
-
-def _get(cell: Cell, dotted: str) -> Any:
-    section, _, key = dotted.partition(".")
-    settings = getattr(cell, section)
-    return getattr(settings, key) if key else settings

@@ -4,7 +4,10 @@ These models are the single source of the checks, the defaults, the reference pa
 A default is left out of a cell's identity, so a new key whose default changes nothing keeps old results valid.
 """
 
+import collections
+import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
@@ -65,6 +68,7 @@ class Labels(Component):
     train_size: Count | None = Field(None, description="Training samples kept; null keeps all.")
     test_size: Count | None = Field(None, description="Test samples kept; null keeps all.")
     teacher_width: Count = Field(4, description="Width of the teacher network.")
+    teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
     teacher_seed: Annotated[int, Field(ge=0)] = Field(0, description="First teacher seed to try.")
     teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
     teacher_batchnorm: Literal["fresh", "calibrated"] = Field(
@@ -84,9 +88,24 @@ class Model(Component):
     """Which network."""
 
     name: str = Field("song", description="Registered model.")
-    width: Count = Field(4, description="Channels of every convolution, units of every hidden layer.")
+    width: Count = Field(
+        4,
+        description="Channels or units of the first hidden layer, the others in proportion; of wide_resnet, channels "
+        "of the first stage: 16 k for WRN-16-k.",
+    )
     head: Literal["hidden", "linear"] = Field(
         "hidden", description="hidden: a fully connected layer before the output; linear: none."
+    )
+    depth: Count | None = Field(
+        None,
+        description="Hidden layers of mlp and keskar_fc; the number in the name VGG-16, ResNet-20 or WRN-16-4; null: "
+        "2 for mlp, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+    )
+    batchnorm: Literal["none", "before", "after"] = Field(
+        "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."
+    )
+    activation: Literal["relu", "identity"] = Field(
+        "relu", description="Of every hidden layer; identity makes it linear (max-pools stay)."
     )
 
 
@@ -101,6 +120,9 @@ class Loss(Component):
 
     name: str = Field("smooth_hinge", description="Registered loss.")
     power: Positive = Field(2.0, description="Exponent p of the smooth hinge.")
+    temperature: Positive | None = Field(
+        None, description="Distillation compares classes softened by this temperature; null: outputs, squared error."
+    )
 
 
 class Optimizer(Component):
@@ -199,10 +221,7 @@ class Cell(Settings):
         flat: dict[str, Any] = {}
         for section, settings in self:
             if isinstance(settings, Settings):
-                changed = settings.model_dump(mode="json", exclude_defaults=True)
-                if isinstance(settings, Component):
-                    changed = {"name": settings.name} | changed
-                flat |= {f"{section}.{key}": value for key, value in changed.items()}
+                flat |= {f"{section}.{key}": value for key, value in _identity(settings).items()}
             else:
                 flat[section] = settings
         return flat
@@ -220,6 +239,13 @@ class Cell(Settings):
         return cls.model_validate(nested)
 
 
+@functools.cache  # a study's cells have few different sections, and thousands of cells are asked
+def _identity(settings: Settings) -> Mapping[str, Any]:
+    """What of a section differs from its defaults, and its name."""
+    changed = settings.model_dump(mode="json", exclude_defaults=True)
+    return MappingProxyType({"name": settings.name} | changed if isinstance(settings, Component) else changed)
+
+
 # Options that every component of a kind reads, whatever its name.
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
@@ -232,8 +258,12 @@ def allowed_options(kind: str, name: str) -> tuple[str, ...]:
     return registry.check(kind, name).options + COMMON_OPTIONS.get(kind, ())
 
 
-def leaf_names() -> dict[str, str]:
-    """Short name of every dotted key: its last part, or the section for a component's name."""
+@functools.cache
+def leaf_names() -> Mapping[str, str]:
+    """Short name of every dotted key: its last part, or the section for a component's name.
+
+    Where two sections share a last part, both keep their section: ``model_batchnorm``, ``training_batchnorm``.
+    """
     short: dict[str, str] = {}
     for section, field in Cell.model_fields.items():
         kind = field.annotation
@@ -242,4 +272,7 @@ def leaf_names() -> dict[str, str]:
             continue
         for key in kind.model_fields:
             short[f"{section}.{key}"] = section if key == "name" else key
-    return short
+    used = collections.Counter(short.values())
+    return MappingProxyType(
+        {dotted: name if used[name] == 1 else dotted.replace(".", "_") for dotted, name in short.items()}
+    )
