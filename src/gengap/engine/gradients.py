@@ -1,5 +1,7 @@
 """Gradients of the mean training loss over a whole set, for a stack of networks."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.func import grad, vmap
@@ -8,6 +10,20 @@ from gengap import losses
 from gengap.engine.groups import groups
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.settings import Loss
+
+SummedLoss = Callable[[State, State, Tensor, Tensor], Tensor]
+
+
+def summed_loss(arch: Architecture, loss: Loss, *, through_batch: bool) -> SummedLoss:
+    """The sum of one network's sample losses, as a function of its parameters, buffers, images and targets."""
+    sample_losses = losses.sample_losses(loss)
+    network = arch.batch if through_batch else arch.evaluation
+
+    def summed(parameters: State, buffers: State, images: Tensor, targets: Tensor) -> Tensor:
+        outputs, _ = outputs_and_buffers(arch, network, {**parameters, **buffers}, images)
+        return sample_losses(outputs, targets).sum()
+
+    return summed
 
 
 def full_gradient(
@@ -35,14 +51,7 @@ def full_gradient(
     Returns:
         The gradient by parameter name, each ``[K, ...]``.
     """
-    sample_losses = losses.sample_losses(loss)
-    network = arch.training if through_batch else arch.evaluation
-
-    def summed(parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:
-        outputs, _ = outputs_and_buffers(arch, network, {**parameters, **buffers}, x)
-        return sample_losses(outputs, y).sum()
-
-    gradient_of = vmap(grad(summed), in_dims=(0, 0, None, None))
+    gradient_of = vmap(grad(summed_loss(arch, loss, through_batch=through_batch)), in_dims=(0, 0, None, None))
     batches = list(zip(images.split(batch_size), targets.split(batch_size), strict=True))
     parts = []
     for part in groups(state, images, batch_size):

@@ -1,0 +1,128 @@
+"""Products with the Hessian, and what is made of them, against finite differences and dense linear algebra."""
+
+import numpy as np
+import pytest
+import torch
+
+from gengap.engine import curvature, lanczos
+from gengap.engine.gradients import full_gradient
+from gengap.engine.stack import take
+from gengap.settings import Loss
+
+LOSS = Loss(power=3.0)
+MODES = pytest.mark.parametrize("through_batch", [False, True])
+
+
+@pytest.fixture
+def images(images):
+    return images[:30]
+
+
+@pytest.fixture
+def targets():
+    return torch.randn(30, generator=torch.Generator().manual_seed(2)).sign().long()
+
+
+def random_vectors(arch, state, count=3):
+    flat = torch.randn(count, arch.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    return curvature.unflatten(arch, state, flat)
+
+
+@MODES
+def test_product_equals_finite_differences_of_the_gradient(arch, state, images, targets, through_batch):
+    """With batches of 12, 12 and 6 samples: sums are divided once, by all of them."""
+    vectors = random_vectors(arch, state)
+    shared = {"through_batch": through_batch, "batch_size": 12}
+    found = curvature.hessian_vector_product(arch, state, images, targets, LOSS, vectors, **shared)
+    step = 1e-7
+    ends = [
+        full_gradient(
+            arch,
+            {**state, **{name: state[name] + sign * step * vectors[name] for name in arch.parameters}},
+            images,
+            targets,
+            LOSS,
+            **shared,
+        )
+        for sign in (1, -1)
+    ]
+    for name in arch.parameters:
+        expected = (ends[0][name] - ends[1][name]) / (2 * step)
+        torch.testing.assert_close(found[name], expected, rtol=1e-5, atol=1e-5)
+
+
+def dense_hessian(arch, state, place, images, targets, through_batch):
+    """The Hessian column by column."""
+    copies = take(state, torch.full((arch.n_parameters,), place))
+    columns = curvature.unflatten(arch, state, torch.eye(arch.n_parameters, dtype=torch.float64))
+    product = curvature.hessian_vector_product(
+        arch, copies, images, targets, LOSS, columns, through_batch=through_batch
+    )
+    return curvature.flatten(arch, product)
+
+
+@MODES
+def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targets, through_batch):
+    found = curvature.largest_eigenvalue(
+        arch,
+        state,
+        images,
+        targets,
+        LOSS,
+        through_batch=through_batch,
+        tolerance=1e-4,
+        iterations=200,
+        seeds=[0, 1, 5],
+    )
+    expected = torch.linalg.eigvalsh(dense_hessian(arch, state, 1, images, targets, through_batch))[-1]
+    assert found[1].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert len(set(found.tolist())) == 3
+
+
+def test_largest_eigenvalue_does_not_depend_on_the_stack(arch, state, images, targets):
+    options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50}
+    together = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, seeds=[0, 1, 5], **options)
+    alone = curvature.largest_eigenvalue(arch, take(state, [2]), images, targets, LOSS, seeds=[5], **options)
+    assert together[2].item() == alone[0].item()
+
+
+def test_diverged_network_gives_not_a_number_and_leaves_the_others(arch, state, images, targets):
+    options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50, "seeds": [0, 1, 5]}
+    whole = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    state["output.weight"][1] = float("nan")
+    found = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    assert found[1].isnan()
+    assert found[[0, 2]].tolist() == whole[[0, 2]].tolist()
+
+
+def matrices(spectra):
+    """Symmetric matrices of known spectra, ``[B, P, P]``."""
+    spectra = torch.from_numpy(np.asarray(spectra))
+    generator = torch.Generator().manual_seed(4)
+    rotations, _ = torch.linalg.qr(torch.randn(*spectra.shape, spectra.shape[1], generator=generator).double())
+    return rotations @ torch.diag_embed(spectra) @ rotations.mT
+
+
+def test_lanczos_run_to_the_end_gives_the_whole_spectrum():
+    spectrum = np.concatenate([-np.logspace(-3, 1, 20), np.logspace(-6, 3, 40)])
+    dense = matrices([np.sort(spectrum)])
+    start = lanczos.start_vectors([7], 1, 60)[0]
+    found = lanczos.lanczos(lambda vectors: torch.einsum("bpq,bq->bp", dense, vectors), start, 60)
+    values, weights, _ = found.ritz(0)
+    np.testing.assert_allclose(values, np.sort(spectrum), atol=1e-10)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_lanczos_stops_at_an_invariant_space():
+    """A matrix of rank 2 is known after 3 steps, one of rank 0 after 1; the third goes on by itself."""
+    spectra = np.zeros((3, 30))
+    spectra[0, :2] = 5, -3
+    spectra[2] = np.arange(30)
+    dense = matrices(spectra)
+    start = lanczos.start_vectors([1, 2, 3], 1, 30)[:, 0]
+    found = lanczos.lanczos(lambda vectors: torch.einsum("bpq,bq->bp", dense, vectors), start, 25)
+    assert found.steps.tolist() == [3, 1, 25]
+    np.testing.assert_allclose(found.ritz(0)[0], [-3, 0, 5], atol=1e-10)
+    np.testing.assert_allclose(found.ritz(1)[0], [0], atol=1e-10)
+    values, _, residuals = found.ritz(2)
+    assert np.abs(values[-1] - 29) <= residuals[-1] + 1e-12
