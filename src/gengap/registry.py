@@ -19,16 +19,21 @@ class Entry:
         module: The module that implements it; imported only when it is used.
         summary: One sentence for the reference page.
         options: The settings beside ``name`` that it reads; setting any other is an error.
+        batchnorm: Of a probe, the BatchNorm modes in which it means something.
+        teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
     """
 
     module: str
     summary: str
     options: tuple[str, ...] = ()
+    batchnorm: tuple[str, ...] = ("running", "batch", "exact")
+    teacher: bool = False
 
 
 _STORED = ("image_size", "standardize")
 _TEACHER = (
     "teacher_width",
+    "teacher_head",
     "teacher_seed",
     "teacher_tries",
     "teacher_batchnorm",
@@ -55,10 +60,48 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.labels.teacher",
             "The sign of a small random network; samples inside the margin are dropped (Song 2019, appendix A).",
             _TEACHER,
+            teacher=True,
         ),
     },
     "model": {
         "song": Entry("gengap.models.song", "Two residual blocks of equal width (Song 2019).", ("head",)),
+        "mlp": Entry(
+            "gengap.models.mlp", "Fully connected hidden layers of one width.", ("depth", "batchnorm", "activation")
+        ),
+        "lenet": Entry(
+            "gengap.models.lenet",
+            "LeNet-5 with max-pools, the classical one at width 6 (LeCun 1998).",
+            ("batchnorm", "activation"),
+        ),
+        "vgg": Entry(
+            "gengap.models.vgg",
+            "VGG-11, -13, -16 or -19 with BatchNorm, a global mean and one linear layer; the published width is 64.",
+            ("depth",),
+        ),
+        "resnet": Entry(
+            "gengap.models.resnet",
+            "Residual network for CIFAR, depth 6 n + 2, shortcuts without parameters; the published width is 16 "
+            "(He 2016, section 4.2).",
+            ("depth",),
+        ),
+        "wide_resnet": Entry(
+            "gengap.models.wide_resnet",
+            "Pre-activated wide residual network, depth 6 n + 4 (Zagoruyko and Komodakis 2016).",
+            ("depth",),
+        ),
+        "keskar_fc": Entry(
+            "gengap.models.keskar_fc",
+            "An mlp with BatchNorm before every ReLU; F1 at width 512, F2 at depth 7 as well (Keskar 2017).",
+            ("depth",),
+        ),
+        "keskar_conv": Entry(
+            "gengap.models.keskar_conv",
+            "Two 5 x 5 convolutions and two dense layers with dropout; C1 and C3 at width 64 (Keskar 2017).",
+        ),
+        "keskar_vgg": Entry(
+            "gengap.models.keskar_vgg",
+            "VGG-16's convolutions with dropout and a dense layer; C2 and C4 at width 64 (Keskar 2017).",
+        ),
     },
     "init": {
         "default": Entry("gengap.inits.default", "PyTorch's own initialisation of each layer."),
@@ -75,6 +118,12 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "squared": Entry(
             "gengap.losses.squared",
             "Squared error, mean over the outputs: to one-hot targets; to -1 and +1 where the network has one output.",
+        ),
+        "distillation": Entry(
+            "gengap.losses.distillation",
+            "Squared error to the teacher's outputs, mean over them; with `temperature`, divergence of softened classes.",
+            ("temperature",),
+            teacher=True,
         ),
     },
     "optimizer": {
@@ -119,12 +168,29 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.probes.gradient", "Gradient norm of the training loss, whole and by layer, and its max/min ratio."
         ),
         "distance": Entry("gengap.probes.distance", "Weight norm and distance from the start."),
+        "layer_reset": Entry(
+            "gengap.probes.layer_reset",
+            "Test error when one layer goes back to an earlier checkpoint, or is drawn afresh (Zhang 2019).",
+            ("samples", "draws"),
+        ),
+        "landscape": Entry(
+            "gengap.probes.landscape",
+            "Loss and gradient along a batch's gradient, and internal covariate shift (Santurkar 2018).",
+            ("draws", "points"),
+        ),
+        "gradient_noise": Entry(
+            "gengap.probes.gradient_noise",
+            "Covariance of single-sample gradients, and the noise scale (McCandlish 2018).",
+            ("samples",),
+            batchnorm=("running", "exact"),
+        ),
     },
     "figure": {
         "accuracy_by_width": Entry("gengap.figures.accuracy_by_width", "Final accuracy against width."),
         "learning_curves": Entry("gengap.figures.learning_curves", "Loss and accuracy while training."),
         "gradient_norm": Entry("gengap.figures.gradient_norm", "Norm of the full gradient while training."),
         "layer_gradients": Entry("gengap.figures.layer_gradients", "Gradient norm of each layer, first epochs."),
+        "layer_reset": Entry("gengap.figures.layer_reset", "Test error after a layer's reset, layer by checkpoint."),
     },
     "table": {
         "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),

@@ -27,6 +27,12 @@ class Probe(Component):
     samples: Count | None = Field(
         None, description="How many training images the probe reads, the first ones; null reads all."
     )
+    draws: Count | None = Field(
+        None, description="How many random draws the probe averages over; null: the number that its own page names."
+    )
+    points: Count | None = Field(
+        None, description="Points of a curve that the probe computes; null: the number that its own page names."
+    )
 
 
 class StudyFile(Settings):
@@ -115,6 +121,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         cells=cells,
         axes=axes,
     )
+    _check_teachers(study, path)
     _check_probe_epochs(study, path)
     return study
 
@@ -220,6 +227,24 @@ def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Pa
             raise UserError(
                 f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "
                 f"sample's output depends on its batch. Choose from: {', '.join(entry.batchnorm)}."
+            )
+
+
+def _check_teachers(study: Study, path: Path) -> None:
+    """Refuse losses without the teacher that they need, and probes for which no cell has one."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.teacher)
+    taught = {name: registry.check("labels", cell.labels.name).teacher for name, cell in study.cells.items()}
+    for name, cell in study.cells.items():
+        if registry.check("loss", cell.loss.name).teacher and not taught[name]:
+            raise UserError(
+                f"{path}: cell {name}: loss: '{cell.loss.name}' needs a teacher's outputs, and labels.name is "
+                f"'{cell.labels.name}'. Set labels.name to {rules}, or choose another loss."
+            )
+    for probe in study.probes:
+        if registry.check("probe", probe.name).teacher and not any(taught.values()):
+            raise UserError(
+                f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has one. "
+                f"Set labels.name to {rules}, or remove the probe."
             )
 
 

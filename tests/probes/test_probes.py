@@ -11,6 +11,7 @@ from gengap.engine.gradients import full_gradient
 from gengap.probes import distance, gradient, performance
 from gengap.probes.subject import Subject
 from gengap.settings import Cell, Loss
+from gengap.study import Probe
 
 
 @pytest.fixture(params=["running", "batch", "exact"])
@@ -43,6 +44,10 @@ def make_subject(batchnorm):
         train_targets=targets[:30],
         test_images=images[30:],
         test_targets=targets[30:],
+        options=Probe(name="performance", batchnorm=batchnorm),
+        measured_at=(1.0, 1.0),
+        epochs=(0.0, 1.0),
+        saved=lambda epoch: start if epoch == 0 else moved,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from gengap import provenance, storage
+from gengap import arrays, provenance, storage
 from gengap.errors import UserError
 from gengap.packing import packs
 from gengap.quantities import QUANTITIES
@@ -65,6 +65,10 @@ def collect(
         storage.write_table(file, "history", history, {"epoch": "epoch"})
         storage.write_table(file, "measurements", measured, {"epoch": "epoch"})
         storage.write_table(file, "failures", _of_study(failures, study), {"epoch": "epoch"})
+        for path in probes:
+            with storage.reading(path, "probe") as measured_pack:
+                for array in arrays.read(measured_pack):
+                    arrays.write(file, [array.of(list(study.cells))])
     storage.write_text(cells_csv, cells.to_csv(index=False, lineterminator="\n"))
 
 

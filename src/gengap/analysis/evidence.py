@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from gengap import storage
+from gengap import arrays, storage
+from gengap.arrays import Array
 from gengap.errors import UserError
 from gengap.quantities import QUANTITIES
 
@@ -28,6 +29,7 @@ class Evidence:
         measurements: What the probes measured: ``cell``, ``epoch``, ``layer`` (empty for the whole network),
             ``quantity``, ``value``, ``batchnorm``, ``probe``.
         failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
+        path: The file, from which `arrays` reads.
     """
 
     study: dict[str, Any]
@@ -35,6 +37,7 @@ class Evidence:
     history: pd.DataFrame
     measurements: pd.DataFrame
     failures: pd.DataFrame
+    path: Path
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -45,6 +48,11 @@ class Evidence:
     def finished(self) -> pd.DataFrame:
         """The cells that neither diverged nor died."""
         return self.cells[self.cells["status"] == "finished"]
+
+    def arrays(self, quantity: str) -> list[Array]:
+        """The arrays that were measured of a quantity: one per pack, probe and layer, since shapes may differ."""
+        with storage.reading(self.path, "measurements") as file:
+            return list(arrays.read(file, quantity))
 
 
 def read(path: str | Path) -> Evidence:
@@ -60,6 +68,7 @@ def read(path: str | Path) -> Evidence:
             history=storage.read_table(file, "history"),
             measurements=storage.read_table(file, "measurements"),
             failures=storage.read_table(file, "failures"),
+            path=Path(path),
         )
 
 

@@ -34,6 +34,8 @@ class FunctionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[N, C, ...]`` over all dimensions but the second."""
+        dtype = x.dtype
+        x = x.to(self.running_mean.dtype)  # bfloat16 has too few digits for a mean of squares
         if self.training:
             dims = [0, *range(2, x.dim())]
             var, mean = torch.var_mean(x, dim=dims, correction=0)
@@ -50,7 +52,7 @@ class FunctionalBatchNorm(nn.Module):
         else:
             shift = -mean * scale
         shape = [1, -1] + [1] * (x.dim() - 2)
-        return x * scale.view(shape) + shift.view(shape)
+        return (x * scale.view(shape) + shift.view(shape)).to(dtype)
 
 
 class StatisticsBatchNorm(FunctionalBatchNorm):
@@ -72,6 +74,13 @@ class StatisticsBatchNorm(FunctionalBatchNorm):
             finally:
                 self.train()
         return super().forward(x)
+
+
+def only_batchnorm_trains(network: nn.Module) -> nn.Module:
+    """Put converted BatchNorm layers in training mode and all else in evaluation mode, in place."""
+    for layer in network.modules():
+        layer.training = isinstance(layer, FunctionalBatchNorm)
+    return network
 
 
 def convert(network: nn.Module, kind: type[FunctionalBatchNorm] = FunctionalBatchNorm) -> nn.Module:

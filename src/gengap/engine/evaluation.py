@@ -57,7 +57,7 @@ def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, bat
         # A last batch of one image has no variance; it joins the one before.
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]
-        normalised = vmap(functools.partial(outputs_and_buffers, arch, arch.training), in_dims=(0, None))
+        normalised = vmap(functools.partial(outputs_and_buffers, arch, arch.batch), in_dims=(0, None))
 
         def run(part: State, batch: Tensor) -> Tensor:
             result: Tensor = normalised(part, batch)[0]
@@ -76,7 +76,7 @@ def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, T
 
     Args:
         outputs: ``[K, N, n_outputs]``.
-        targets: ``[N]``; every class present counts the same in the balanced accuracy.
+        targets: As the loss wants them; every class present counts the same in the balanced accuracy.
         settings: The loss.
 
     Returns:
@@ -85,7 +85,8 @@ def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, T
     """
     sample_losses = vmap(losses.sample_losses(settings), in_dims=(0, None))(outputs.double(), targets)
     correct = vmap(losses.correct(settings), in_dims=(0, None))(outputs, targets).double()
-    by_class = [correct[:, targets == label].mean(dim=1) for label in targets.unique()]
+    labels = losses.classes(targets)
+    by_class = [correct[:, labels == label].mean(dim=1) for label in labels.unique()]
     return {
         "loss": sample_losses.mean(dim=1),
         "accuracy": correct.mean(dim=1),

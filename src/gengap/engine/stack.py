@@ -25,14 +25,16 @@ class Architecture:
 
     Attributes:
         training: The module in training mode; BatchNorm uses the batch's statistics and updates the running ones.
+        batch: The same for measuring: BatchNorm as in training, everything else, such as dropout, as in evaluation.
         evaluation: The same in evaluation mode; BatchNorm uses the running statistics.
-        statistics: The same in training mode, with BatchNorm that replaces the running statistics by the batch's.
+        statistics: As `batch`, with BatchNorm that replaces the running statistics by the batch's.
         parameters: Names of the parameters.
         buffers: Names of the buffers, BatchNorm's running statistics.
         layers: Names of the convolutions and linear layers in the network's order.
     """
 
     training: nn.Module
+    batch: nn.Module
     evaluation: nn.Module
     statistics: nn.Module
     parameters: tuple[str, ...]
@@ -49,11 +51,12 @@ def architecture(network: nn.Module) -> Architecture:
     """Prepare an ordinary module. Its weights are not kept: states carry them."""
     bare = copy.deepcopy(network).to("meta")
     training = batchnorm.convert(copy.deepcopy(bare)).train()
-    statistics = batchnorm.convert(copy.deepcopy(bare), batchnorm.StatisticsBatchNorm).train()
+    statistics = batchnorm.convert(copy.deepcopy(bare), batchnorm.StatisticsBatchNorm)
     return Architecture(
         training=training,
+        batch=batchnorm.only_batchnorm_trains(copy.deepcopy(training)),
         evaluation=copy.deepcopy(training).eval(),
-        statistics=statistics,
+        statistics=batchnorm.only_batchnorm_trains(statistics),
         parameters=tuple(name for name, _ in training.named_parameters()),
         buffers=tuple(name for name, _ in training.named_buffers()),
         layers=tuple(name for name, _ in inits.weight_layers(network)),

@@ -1,25 +1,25 @@
 """Probes: measurements of trained networks. A new one is one file with `measure` and one registry line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
-from gengap import losses, models, registry, storage
+from gengap import losses, models, registry
 from gengap.engine import device as devices
-from gengap.engine import evaluation, stack, weights
-from gengap.errors import UserError
+from gengap.engine import evaluation, stack
 from gengap.labels import LabelledData
 from gengap.logs import log
-from gengap.probes.subject import Measure, Measured, Subject
-from gengap.quantities import QUANTITIES
+from gengap.probes.checkpoints import Checkpoints
+from gengap.probes.findings import Findings
+from gengap.probes.subject import Measure, Subject
 from gengap.settings import Cell
 from gengap.study import Probe
 
-COLUMNS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
 _CHECKPOINTS_AT_ONCE = 64
+# What a network can do to a measurement: a number out of range, a matrix that does not decompose, too little memory.
+_FAILURES = (ArithmeticError, RuntimeError, ValueError)
 
 
 def measure_pack(
@@ -34,13 +34,15 @@ def measure_pack(
 ) -> None:
     """Measure one probe on a pack's checkpoints.
 
+    A network that cannot be measured is recorded with the reason, and the others are measured all the same.
+
     Args:
-        probe: Which probe, at which epochs, in which BatchNorm mode.
+        probe: Which probe, at which epochs, in which BatchNorm mode, with which options.
         cells: The pack's cells by name.
         weights_path: Their weights file.
         data: Their labelled data.
-        output: HDF5 file of kind ``probe``: table ``measurements``, and table ``failures`` of what could not be
-            measured, and why.
+        output: HDF5 file of kind ``probe``: table ``measurements``, group ``arrays``, and table ``failures`` of what
+            could not be measured, and why.
         device: ``auto``, ``cpu`` or ``cuda``.
         provenance: Stored in the file.
 
@@ -49,69 +51,56 @@ def measure_pack(
     """
     measure: Measure = registry.load("probe", probe.name).measure
     target_device = devices.choose(device)
-    index = weights.read_index(weights_path)
-    chosen = _chosen_rows(probe, cells, index)
+    checkpoints = Checkpoints(weights_path, cells, target_device)
+    wanted = checkpoints.wanted(probe)
+    subject_of = _subjects(probe, cells, checkpoints, data, target_device)
+    findings = Findings(probe)
+    for at in range(0, len(wanted), _CHECKPOINTS_AT_ONCE):
+        part = wanted[at : at + _CHECKPOINTS_AT_ONCE]
+        names, epochs = checkpoints.names(part), checkpoints.epochs(part)
+        try:
+            findings.add(measure(subject_of(part)), names, epochs)
+        except _FAILURES:
+            for row, name, epoch in zip(part, names, epochs, strict=True):
+                try:
+                    findings.add(measure(subject_of([row])), [name], [epoch])
+                except _FAILURES as error:
+                    findings.fail(name, epoch, error)
+        log.info("%s: %d of %d checkpoints measured", probe.name, at + len(part), len(wanted))
+    findings.write(output, {**(provenance or {}), "device": devices.describe(target_device)})
+
+
+def _subjects(
+    probe: Probe, cells: Mapping[str, Cell], checkpoints: Checkpoints, data: LabelledData, device: torch.device
+) -> Callable[[Sequence[int]], Subject]:
+    """What makes the subject of some checkpoints, by row number."""
     first = next(iter(cells.values()))
+    dtype = getattr(torch, first.training.weights_dtype)
     n_outputs = losses.n_outputs(first.loss, data.n_classes)
     image_shape = (data.train_images.shape[1], data.train_images.shape[2], data.train_images.shape[3])
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
-    start_row = {index.at[row, "cell"]: int(row) for row in index.index[index["epoch"] == 0]}
-    dtype = getattr(torch, first.training.dtype)
-    images = data.train_images.to(target_device, dtype)
-    train_targets = losses.targets(data.train_labels, n_outputs).to(target_device)
-    test_images = data.test_images.to(target_device, dtype)
-    test_targets = losses.targets(data.test_labels, n_outputs).to(target_device)
-    rows: list[tuple[Any, ...]] = []
-    failures: list[tuple[str, float, str]] = []
-    for at in range(0, len(chosen), _CHECKPOINTS_AT_ONCE):
-        part = chosen[at : at + _CHECKPOINTS_AT_ONCE]
-        names, epochs = index.loc[part, "cell"].tolist(), index.loc[part, "epoch"].tolist()
-        saved = _on(target_device, weights.read_rows(weights_path, part))
-        subject = Subject(
+    train_images = data.train_images.to(device, dtype)
+    test_images = data.test_images.to(device, dtype)
+    train_targets = losses.targets(data.train_labels, n_outputs).to(device)
+    test_targets = losses.targets(data.test_labels, n_outputs).to(device)
+
+    def subject_of(rows: Sequence[int]) -> Subject:
+        names = checkpoints.names(rows)
+        return Subject(
             arch=arch,
-            state=evaluation.for_mode(arch, saved, images, probe.batchnorm),
-            start=_on(target_device, weights.read_rows(weights_path, [start_row[name] for name in names])),
+            state=evaluation.for_mode(arch, checkpoints.read(rows), train_images, probe.batchnorm),
+            start=checkpoints.read_at(names, 0.0),
             batchnorm=probe.batchnorm,
             loss=first.loss,
             cells=tuple(cells[name] for name in names),
-            train_images=images,
+            train_images=train_images,
             train_targets=train_targets,
             test_images=test_images,
             test_targets=test_targets,
+            options=probe,
+            measured_at=tuple(checkpoints.epochs(rows)),
+            epochs=checkpoints.shared_epochs(names),
+            saved=lambda epoch: checkpoints.read_at(names, epoch),
         )
-        for measured in measure(subject):
-            rows += _rows(probe, measured, names, epochs)
-        log.info("%s: %d of %d checkpoints measured", probe.name, at + len(part), len(chosen))
-    failures += [(r[0], r[1], f"{r[3]} is not finite") for r in rows if not r[2] and r[4] - r[4] != 0]
-    with storage.writing(output, "probe", {**(provenance or {}), "device": devices.describe(target_device)}) as file:
-        units = {"epoch": "epochs"}
-        storage.write_table(file, "measurements", pd.DataFrame(rows, columns=COLUMNS), units)
-        storage.write_table(file, "failures", pd.DataFrame(failures, columns=["cell", "epoch", "why"]), units)
 
-
-def _chosen_rows(probe: Probe, cells: Mapping[str, Cell], index: pd.DataFrame) -> list[int]:
-    """Row numbers of the checkpoints to measure."""
-    known = index[index["cell"].isin(list(cells))]
-    missing = set(cells) - set(known["cell"])
-    if missing:
-        raise UserError(f"the weights file lacks the cell '{min(missing)}'. Remove the file, and train the pack again.")
-    last = known["epoch"] == known.groupby("cell")["epoch"].transform("max")
-    if probe.epochs == "last":
-        known = known[last]
-    elif not isinstance(probe.epochs, str):
-        known = known[known["epoch"].isin(probe.epochs)]
-    return [int(row) for row in known.index]
-
-
-def _rows(probe: Probe, measured: Measured, names: Sequence[str], epochs: Sequence[float]) -> list[tuple[Any, ...]]:
-    if measured.quantity not in QUANTITIES:
-        raise KeyError(f"probe '{probe.name}' measured '{measured.quantity}', which gengap.quantities does not name")
-    values = measured.values.double().cpu().tolist()
-    return [
-        (name, float(epoch), measured.layer, measured.quantity, value, probe.batchnorm, probe.name)
-        for name, epoch, value in zip(names, epochs, values, strict=True)
-    ]
-
-
-def _on(device: torch.device, state: stack.State) -> stack.State:
-    return {name: value.to(device) for name, value in state.items()}
+    return subject_of

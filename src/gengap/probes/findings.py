@@ -1,0 +1,69 @@
+"""What a probe found on a pack, and what it could not measure: gathered, and written as one file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gengap import arrays, storage
+from gengap.arrays import Array
+from gengap.logs import log
+from gengap.probes.subject import Measured
+from gengap.quantities import QUANTITIES
+from gengap.study import Probe
+
+COLUMNS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
+
+
+class Findings:
+    """Of one probe on one pack."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._rows: list[tuple[Any, ...]] = []
+        self._failures: list[tuple[str, float, str]] = []
+        self._arrays: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, float, NDArray[Any]]]] = {}
+
+    def add(self, found: Sequence[Measured], names: Sequence[str], epochs: Sequence[float]) -> None:
+        """Add what `measure` returned for these cells at these epochs."""
+        for one in found:
+            if one.quantity not in QUANTITIES:
+                raise KeyError(f"probe '{self._probe.name}' measured '{one.quantity}', which quantities.csv lacks")
+            if one.dims:
+                values = one.values.detach().cpu().numpy()
+                kept = self._arrays.setdefault((one.quantity, one.layer, one.dims), [])
+                kept += list(zip(names, epochs, values, strict=True))
+            else:
+                self._add_numbers(one, names, epochs)
+
+    def _add_numbers(self, one: Measured, names: Sequence[str], epochs: Sequence[float]) -> None:
+        probe = self._probe
+        for name, epoch, value in zip(names, epochs, one.values.double().cpu().tolist(), strict=True):
+            self._rows.append((name, epoch, one.layer, one.quantity, value, probe.batchnorm, probe.name))
+            if not one.layer and not np.isfinite(value):
+                self._failures.append((name, epoch, f"{one.quantity} is not finite"))
+
+    def fail(self, name: str, epoch: float, error: Exception) -> None:
+        """Record that a network could not be measured."""
+        why = str(error) or type(error).__name__
+        log.warning("%s could not measure cell %s at epoch %g: %s", self._probe.name, name, epoch, why)
+        self._failures.append((name, epoch, why))
+
+    def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
+        """Write the file of kind ``probe``: tables ``measurements`` and ``failures``, group ``arrays``."""
+        units = {"epoch": "epochs"}
+        with storage.writing(path, "probe", provenance) as file:
+            storage.write_table(file, "measurements", pd.DataFrame(self._rows, columns=COLUMNS), units)
+            failures = pd.DataFrame(self._failures, columns=["cell", "epoch", "why"])
+            storage.write_table(file, "failures", failures, units)
+            arrays.write(file, [self._array(*key, kept) for key, kept in self._arrays.items()])
+
+    def _array(
+        self, quantity: str, layer: str, dims: tuple[str, ...], kept: list[tuple[str, float, NDArray[Any]]]
+    ) -> Array:
+        rows = pd.DataFrame([(name, epoch) for name, epoch, _ in kept], columns=["cell", "epoch"])
+        values = np.stack([values for _, _, values in kept])
+        return Array(quantity, layer, dims, self._probe.batchnorm, self._probe.name, rows, values)
