@@ -135,6 +135,19 @@ def test_every_mistake_of_a_file_is_told_at_once(load):
     assert "Did you mean 'tables'?" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        ("{name: performance, samples: 100}", ["probes: samples", "'performance' does not use it", "batchnorm"]),
+        ("{name: gradient_noise, batchnorm: batch}", ["probes: batchnorm", "'gradient_noise'", "running, exact"]),
+    ],
+)
+def test_a_probe_refuses_what_means_nothing_to_it(load, probe, words):
+    with pytest.raises(UserError) as error:
+        load(f"title: T\nprobes: [{probe}]\n")
+    assert all(word in str(error.value) for word in words), error.value
+
+
 def test_a_folder_without_studies_is_a_mistake(tmp_path):
     with pytest.raises(UserError, match="no study found"):
         load_studies(tmp_path)
