@@ -98,7 +98,7 @@ def largest_eigenvalue(
         batch_size: Samples per call.
 
     Returns:
-        ``[K]``, float64; not a number for a network whose products are not finite.
+        ``[K]``, float64; not a number for a network whose weights or products are not finite.
     """
     found: list[Tensor] = []
     for part in groups(state, images, batch_size):
@@ -116,7 +116,10 @@ def largest_eigenvalue(
             batch_size=batch_size,
         )
         product = functools.partial(_flat_product, arch, part, multiply)
-        found.append(torch.from_numpy(_largest(product, start, tolerance, iterations)))
+        largest = torch.from_numpy(_largest(product, start, tolerance, iterations))
+        # A clamp in the loss gives not-a-number the derivative 0, so the products alone do not tell.
+        finite = flatten(arch, part).isfinite().all(dim=1).cpu()
+        found.append(largest.where(finite, torch.nan))
     return torch.cat(found).to(images.device)
 
 
