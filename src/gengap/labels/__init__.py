@@ -1,6 +1,7 @@
 """Label rules: each module has `select(settings, pool) -> Selection`; `label` stores it and `read` gives it back."""
 
 from gengap.labels.labelling import label
+from gengap.labels.pool import Teacher
 from gengap.labels.reading import LabelledData, digest, read
 
-__all__ = ["LabelledData", "digest", "label", "read"]
+__all__ = ["LabelledData", "Teacher", "digest", "label", "read"]

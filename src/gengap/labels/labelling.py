@@ -1,13 +1,16 @@
 """Applying a label rule to a prepared file, and storing what it says."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from gengap import provenance, registry, storage
-from gengap.labels.pool import Pool, Selection, read_pool
+from gengap.labels.pool import Pool, Selection, Teacher, read_pool
 from gengap.labels.reading import digest
 from gengap.logs import log
 from gengap.settings import Labels
@@ -19,8 +22,8 @@ def label(settings: Labels, prepared: Path, output: Path) -> None:
     Args:
         settings: Which rule, how many images.
         prepared: The file of kind ``prepared``.
-        output: The file, of kind ``labelled``: indices into the pool and labels of each split, and the group
-            ``teacher`` with the weights of the network that labelled, if one did.
+        output: The file, of kind ``labelled``: indices into the pool and labels of each split; if a network labelled,
+            the group ``teacher`` with its weights, and ``train_outputs`` and ``test_outputs`` with what it says.
 
     Raises:
         UserError: If the prepared file is no good, or has too few images for the rule.
@@ -34,10 +37,8 @@ def label(settings: Labels, prepared: Path, output: Path) -> None:
     with storage.writing(output, "labelled", record) as file:
         for name in ("train_indices", "test_indices", "train_labels", "test_labels"):
             storage.write_array(file, name, getattr(selection, name))
-        teacher = file.create_group("teacher")
-        for name, tensor in selection.teacher.items():
-            storage.write_array(teacher, name, tensor.numpy())
-        teacher.attrs.update(selection.facts)
+        if selection.teacher:
+            _write_teacher(file, selection.teacher, selection.facts)
         file.attrs["n_classes"] = selection.n_classes
         file.attrs["class_balance"] = json.dumps(balance)
         file.attrs["digest"] = _digest(pool, selection)
@@ -46,6 +47,18 @@ def label(settings: Labels, prepared: Path, output: Path) -> None:
         *(settings.name, len(selection.train_indices), len(selection.test_indices)),
         ", ".join(f"{name}: {share:.1%}" for name, share in balance["train"].items()),
     )
+
+
+def _write_teacher(file: h5py.File, teacher: Teacher, facts: Mapping[str, Any]) -> None:
+    group = file.create_group("teacher")
+    for name, tensor in teacher.state.items():
+        storage.write_array(group, name, tensor.numpy())
+    group.attrs.update(facts)
+    group.attrs["model"] = teacher.model.model_dump_json()
+    outputs = {name: getattr(teacher, name).numpy() for name in ("train_outputs", "test_outputs")}
+    for name, array in outputs.items():
+        storage.write_array(file, name, array)
+    group.attrs["outputs_digest"] = digest(*outputs.values())
 
 
 def _shares(labels: NDArray[np.int64]) -> dict[str, float]:

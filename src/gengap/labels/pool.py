@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gengap import storage
 from gengap.errors import UserError
+from gengap.settings import Model
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,28 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """The network that labelled, as it was when it did: in evaluation mode, with these running statistics.
+
+    Attributes:
+        model: Its settings, for `gengap.models.build`.
+        state: Its parameters and running statistics by name, float64.
+        train_outputs: What it says of the train images, float32 ``[N, n_outputs]``.
+        test_outputs: What it says of the test images.
+    """
+
+    model: Model
+    state: Mapping[str, Tensor]
+    train_outputs: Tensor
+    test_outputs: Tensor
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs it has."""
+        return self.train_outputs.shape[1]
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which images of the pool are used, and their labels.
 
@@ -46,7 +69,7 @@ class Selection:
         train_labels: int64, one per index.
         test_labels: int64, one per index.
         n_classes: How many classes there are.
-        teacher: Weights of the network that labelled, by name; empty if none did.
+        teacher: The network that labelled, if one did.
         facts: What to record of it.
     """
 
@@ -55,7 +78,7 @@ class Selection:
     train_labels: NDArray[np.int64]
     test_labels: NDArray[np.int64]
     n_classes: int
-    teacher: Mapping[str, Tensor] = field(default_factory=dict)
+    teacher: Teacher | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

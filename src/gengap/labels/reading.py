@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gengap import storage
+from gengap import losses, storage
 from gengap.errors import UserError
-from gengap.labels.pool import read_pool
+from gengap.labels.pool import Teacher, read_pool
+from gengap.settings import Loss, Model
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class LabelledData:
         test_images: As `train_images`.
         test_labels: As `train_labels`.
         n_classes: How many classes there are.
-        digest: sha256 of images and labels: what a cell's results depend on.
+        digest: sha256 of images and labels: what the results of most losses depend on; see `digest_for`.
+        teacher: The network that labelled; None for labels without one.
     """
 
     train_images: Tensor
@@ -34,6 +37,42 @@ class LabelledData:
     test_labels: Tensor
     n_classes: int
     digest: str
+    teacher: Teacher | None = None
+
+    def targets(self, loss: Loss) -> tuple[Tensor, Tensor]:
+        """Train and test targets as the loss wants them.
+
+        Returns:
+            Labels, int64 ``[N]``, or the teacher's outputs, float32 ``[N, n_outputs]``; on the CPU.
+
+        Raises:
+            UserError: If the loss needs a teacher's outputs and there are none.
+        """
+        if losses.needs_teacher(loss):
+            teacher = self._teacher_for(loss)
+            return teacher.train_outputs, teacher.test_outputs
+        n_outputs = losses.n_outputs(loss, self.n_classes)
+        return losses.targets(self.train_labels, n_outputs), losses.targets(self.test_labels, n_outputs)
+
+    def digest_for(self, loss: Loss) -> str:
+        """sha256 of what a cell with this loss depends on: images and labels, and the teacher's outputs if it is told.
+
+        The outputs are left out of `digest`, so that it is the same as before they were kept.
+        """
+        if not losses.needs_teacher(loss):
+            return self.digest
+        teacher = self._teacher_for(loss)
+        outputs = digest(teacher.train_outputs.numpy(), teacher.test_outputs.numpy())
+        return hashlib.sha256((self.digest + outputs).encode()).hexdigest()
+
+    def _teacher_for(self, loss: Loss) -> Teacher:
+        if self.teacher is None:
+            raise UserError(
+                f"loss.name: '{loss.name}' needs the outputs of a teacher, and these labels come without. Choose a "
+                "labels.name with a teacher; if it has one, the file in data/labelled is of an earlier version: "
+                "remove it, and run the study again."
+            )
+        return self.teacher
 
 
 def read(prepared: Path, labelled: Path) -> LabelledData:
@@ -50,6 +89,7 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         indices = {split: file[f"{split}_indices"][()] for split in ("train", "test")}
         labels = {split: file[f"{split}_labels"][()] for split in ("train", "test")}
         n_classes, expected = int(file.attrs["n_classes"]), str(file.attrs["digest"])
+        teacher = _read_teacher(file, labelled)
     pool = read_pool(prepared).images
     found = ""
     if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool):
@@ -66,6 +106,22 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         test_labels=torch.from_numpy(labels["test"]),
         n_classes=n_classes,
         digest=found,
+        teacher=teacher,
+    )
+
+
+def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:
+    """The network that labelled; None if none did, or if the file was made before outputs were kept."""
+    if "train_outputs" not in file:
+        return None
+    group = file["teacher"]
+    outputs = {name: file[name][()] for name in ("train_outputs", "test_outputs")}
+    if digest(*outputs.values()) != group.attrs["outputs_digest"]:
+        raise UserError(f"{path}: the teacher's outputs were changed. Remove the file, and run the study again.")
+    return Teacher(
+        model=Model.model_validate_json(group.attrs["model"]),
+        state={name: torch.from_numpy(group[name][()]) for name in storage.dataset_names(group)},
+        **{name: torch.from_numpy(array) for name, array in outputs.items()},
     )
 
 

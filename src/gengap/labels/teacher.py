@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gengap import inits, models
 from gengap.errors import UserError
 from gengap.labels import statistics
-from gengap.labels.pool import Pool, Selection
+from gengap.labels.pool import Pool, Selection, Teacher
 from gengap.logs import log
 from gengap.seeding import INIT, ORDER, stream, torch_seed
 from gengap.settings import Labels, Model
@@ -71,7 +71,7 @@ def select(settings: Labels, pool: Pool) -> Selection:
 
 def examine(settings: Labels, images: Tensor, seed: int) -> Candidate:
     """Draw the teacher of one seed, and see which of the images ``[N, C, H, W]`` pass its margin."""
-    network = _build(settings.teacher_width, images)
+    network = _build(_model(settings), images)
     inits.initialise(network, "normal", torch.Generator().manual_seed(torch_seed(seed, INIT)))
     network = network.double().eval()
     adjust = _shift if settings.teacher_batchnorm == "fresh" else _calibrate
@@ -96,7 +96,8 @@ def student_of(teacher: Mapping[str, Tensor], images: Tensor) -> dict[str, Tenso
     Returns:
         A state dict in float64; running statistics are the exact ones of `images`, with biased variances.
     """
-    network = _build(len(teacher["block1.bn1.weight"]), images).double().eval()
+    width, head = len(teacher["block1.bn1.weight"]), "hidden" if "hidden.linear.weight" in teacher else "linear"
+    network = _build(Model.model_validate({"name": "song", "width": width, "head": head}), images).double().eval()
     network.load_state_dict(dict(teacher), strict=False)  # the counts of batches are not stored
     layers = statistics.batchnorm_layers(network)
     moments = statistics.input_moments(network, images, layers.values())
@@ -110,9 +111,13 @@ def student_of(teacher: Mapping[str, Tensor], images: Tensor) -> dict[str, Tenso
     return student
 
 
-def _build(width: int, images: Tensor) -> nn.Module:
-    channels, height, image_width = images.shape[1:]
-    return models.build(Model(name="song", width=width, head="hidden"), (channels, height, image_width), 1)
+def _model(settings: Labels) -> Model:
+    return Model(name="song", width=settings.teacher_width, head=settings.teacher_head)
+
+
+def _build(model: Model, images: Tensor) -> nn.Module:
+    channels, height, width = images.shape[1:]
+    return models.build(model, (channels, height, width), 1)
 
 
 @torch.no_grad()
@@ -156,7 +161,9 @@ def _split(settings: Labels, pool: Pool, teacher: Candidate, tried: list[Candida
     }
     # The count of batches, an integer that BatchNorm keeps, plays no part in the arithmetic.
     state = {name: tensor for name, tensor in teacher.network.state_dict().items() if tensor.is_floating_point()}
-    return Selection(train, test, labels[train], labels[test], 2, state, facts)
+    outputs = torch.from_numpy(teacher.outputs[:, None]).float()
+    network = Teacher(_model(settings), state, outputs[train], outputs[test])
+    return Selection(train, test, labels[train], labels[test], 2, network, facts)
 
 
 def _none_accepted(settings: Labels, pool: Pool, needed: int, tried: list[Candidate]) -> UserError:

@@ -15,7 +15,10 @@ SampleLosses = Callable[[Tensor, Tensor], Tensor]
 
 
 def sample_losses(settings: Loss) -> SampleLosses:
-    """The loss as a function of outputs ``[N, n_outputs]`` and targets ``[N]``, giving ``[N]``."""
+    """The loss as a function of outputs ``[N, n_outputs]`` and targets, giving ``[N]``.
+
+    Targets are ``[N]``, or a teacher's outputs ``[N, n_outputs]`` where `needs_teacher` says so.
+    """
     module = registry.load("loss", settings.name)
 
     def losses(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -55,6 +58,23 @@ def targets(labels: Tensor, outputs: int) -> Tensor:
     if outputs == 1:
         return (labels > 0).to(labels.dtype) * 2 - 1
     return labels
+
+
+def needs_teacher(settings: Loss) -> bool:
+    """Whether the targets are the outputs of the network that labelled, and not labels."""
+    return registry.check("loss", settings.name).teacher
+
+
+def classes(targets: Tensor) -> Tensor:
+    """The class that each target stands for.
+
+    Args:
+        targets: Labels ``[N]``, which stand for themselves; or outputs ``[N, n_outputs]``, which stand for the largest,
+            a single output for its sign: 1 if it is above 0, else 0.
+    """
+    if targets.dim() == 1:
+        return targets
+    return (targets[:, 0] > 0).long() if targets.shape[1] == 1 else targets.argmax(dim=1)
 
 
 def correct_sign(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from gengap.engine.stack import Architecture
 from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.logs import log
-from gengap.settings import Cell
+from gengap.settings import Cell, Loss
 from gengap.training import live, loop, partial, record, store
 from gengap.training.record import Record
 
@@ -52,15 +52,16 @@ def train_pack(
     n_outputs = losses.n_outputs(first.loss, data.n_classes)
     image_shape = (data.train_images.shape[1], data.train_images.shape[2], data.train_images.shape[3])
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
-    identities = {name: record.identity(cell, data.digest) for name, cell in cells.items()}
+    digest = data.digest_for(first.loss)
+    identities = {name: record.identity(cell, digest) for name, cell in cells.items()}
     done = _finished(cells, identities, weights, history, store_folder)
     todo = [Record(n, cells[n], identities[n], arch.n_parameters) for n in cells if n not in done]
     log.info("%d of %d cells are to be trained, %d were found finished", len(todo), len(cells), len(done))
     unfinished = store_folder / "unfinished" / f"{_digest(identities)}.h5" if store_folder else None
     saver = partial.Saver(unfinished, save_seconds)
     if todo:
-        dtype = getattr(torch, first.training.dtype)
-        arrays = on_device(data, n_outputs, dtype, target_device)
+        dtype = getattr(torch, first.training.weights_dtype)
+        arrays = on_device(data, first.loss, dtype, target_device)
         networks, records = partial.read(unfinished, todo, target_device) or _fresh(
             todo, arch, arrays, n_outputs, dtype
         )
@@ -72,18 +73,19 @@ def train_pack(
                 store.put(store_folder, r)
             if r.status != "finished":
                 log.warning("cell %s is %s after %d epochs", r.name, r.status, r.epochs_trained)
-    where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": data.digest}
+    where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": digest}
     record.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
     saver.remove()
 
 
-def on_device(data: LabelledData, n_outputs: int, dtype: torch.dtype, device: torch.device) -> loop.Data:
-    """Move a labelled data set to the device and its labels to what a loss of `n_outputs` wants."""
+def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.device) -> loop.Data:
+    """Move a labelled data set to the device, its labels or the teacher's outputs as the loss wants them."""
+    train_targets, test_targets = data.targets(loss)
     return loop.Data(
         train_images=data.train_images.to(device, dtype),
-        train_targets=losses.targets(data.train_labels, n_outputs).to(device),
+        train_targets=train_targets.to(device),
         test_images=data.test_images.to(device, dtype),
-        test_targets=losses.targets(data.test_labels, n_outputs).to(device),
+        test_targets=test_targets.to(device),
     )
 
 
