@@ -243,8 +243,8 @@ def _check_teachers(study: Study, path: Path) -> None:
     for probe in study.probes:
         if registry.check("probe", probe.name).teacher and not any(taught.values()):
             raise UserError(
-                f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has one. "
-                f"Set labels.name to {rules}, or remove the probe."
+                f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
+                f"one. Set labels.name to {rules}, or remove the probe."
             )
 
 

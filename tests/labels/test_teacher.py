@@ -1,6 +1,9 @@
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -9,16 +12,19 @@ from torch import Tensor, nn
 from gengap import models, storage
 from gengap.datasets import prepare
 from gengap.errors import UserError
-from gengap.labels import label, read, statistics, teacher
+from gengap.labels import digest, label, read, statistics, teacher
 from gengap.labels.pool import read_pool
-from gengap.settings import Dataset, Labels, Model
+from gengap.settings import Dataset, Labels, Loss, Model
 
 TEACHER = Labels(name="teacher", train_size=800, test_size=300)
 CALIBRATED = TEACHER.model_copy(update={"teacher_batchnorm": "calibrated", "minority_share": 0.05, "test_size": 200})
 
 
-def network(state: dict[str, Tensor]) -> nn.Module:
-    built = models.build(Model(name="song", width=4, head="hidden"), (3, 8, 8), 1).double().eval()
+FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def network(state: Mapping[str, Tensor], head: str = "hidden") -> nn.Module:
+    built = models.build(Model(name="song", width=4, head=head), (3, 8, 8), 1).double().eval()
     built.load_state_dict(state, strict=False)
     return built
 
@@ -91,21 +97,22 @@ def test_calibration_equals_one_batch_with_all_images(gaussian, monkeypatch):
         assert unbiased == pytest.approx(reference_layers[name].running_var.numpy(), rel=1e-9)
 
 
-def check_zero_loss(prepared: Path, labelled: Path) -> None:
+def check_zero_loss(prepared: Path, labelled: Path, n_parameters: int = 721) -> None:
     """The student that `student_of` makes fits every kept sample, train and test, with a margin."""
     data = read(prepared, labelled)
-    _, weights, _, _ = stored(labelled)
+    weights = data.teacher.state
     images = torch.cat([data.train_images, data.test_images])
     labels = torch.cat([data.train_labels, data.test_labels])
-    student = network(teacher.student_of(weights, images))
+    head = data.teacher.model.head
+    student = network(teacher.student_of(weights, images), head)
     statistics_of_kept = statistics.input_moments(student, images, statistics.batchnorm_layers(student).values())
     for layer in statistics.batchnorm_layers(student).values():
         # The running statistics are the exact ones of the student's own activations, as it sees them.
         assert layer.running_mean.numpy() == pytest.approx(statistics_of_kept[layer].mean.numpy(), rel=1e-9, abs=1e-9)
         assert layer.running_var.numpy() == pytest.approx(statistics_of_kept[layer].var.numpy(), rel=1e-9)
-    assert sum(p.numel() for p in student.parameters()) == 721
+    assert sum(p.numel() for p in student.parameters()) == n_parameters
     f = statistics.outputs(student, images)
-    assert f.numpy() == pytest.approx(statistics.outputs(network(weights), images).numpy(), rel=1e-8, abs=1e-8)
+    assert f.numpy() == pytest.approx(statistics.outputs(network(weights, head), images).numpy(), rel=1e-8, abs=1e-8)
     loss = (1 - labels * f).clamp(min=0).square().mean()
     assert loss.item() == 0.0
     assert torch.equal(f.sign().long(), labels)
@@ -128,6 +135,67 @@ def test_a_student_with_zero_loss_exists_on_cifar10(cifar8, tmp_path):
     for shares in json.loads(attrs["class_balance"]).values():
         assert 0.45 <= min(shares.values()) <= 0.5
     check_zero_loss(cifar8, tmp_path / "l.h5")
+
+
+@pytest.mark.parametrize("head", ["hidden", "linear"])
+def test_the_teacher_is_read_back_and_says_what_is_stored(gaussian, tmp_path, head):
+    label(TEACHER.model_copy(update={"teacher_head": head}), gaussian, tmp_path / "l.h5")
+    data = read(gaussian, tmp_path / "l.h5")
+    again = models.build(data.teacher.model, (3, 8, 8), data.teacher.n_outputs).double().eval()
+    again.load_state_dict(dict(data.teacher.state), strict=False)
+    assert data.teacher.model == Model(name="song", width=4, head=head)
+    assert ("hidden.linear.weight" in data.teacher.state) == (head == "hidden")
+    for split in ("train", "test"):
+        stored_outputs = getattr(data.teacher, f"{split}_outputs")
+        images, labels = getattr(data, f"{split}_images"), getattr(data, f"{split}_labels")
+        assert stored_outputs.dtype == torch.float32
+        torch.testing.assert_close(stored_outputs[:, 0], statistics.outputs(again, images).float())
+        assert torch.equal(stored_outputs[:, 0].sign().long(), labels)
+        assert stored_outputs.shape == (len(images), 1)
+    check_zero_loss(gaussian, tmp_path / "l.h5", n_parameters=721 if head == "hidden" else 657)
+
+
+def test_outputs_are_targets_of_losses_that_need_them(gaussian, tmp_path):
+    label(TEACHER, gaussian, tmp_path / "l.h5")
+    data = read(gaussian, tmp_path / "l.h5")
+    train, test = data.targets(Loss(name="distillation"))
+    assert torch.equal(train, data.teacher.train_outputs)
+    assert torch.equal(test, data.teacher.test_outputs)
+    for name in ("smooth_hinge", "cross_entropy", "squared"):
+        train, test = data.targets(Loss(name=name))
+        assert torch.equal(train, data.train_labels)
+        assert torch.equal(test, data.test_labels)
+
+
+def test_the_digest_knows_the_outputs_only_where_they_are_used(gaussian, tmp_path):
+    label(TEACHER, gaussian, tmp_path / "l.h5")
+    data = read(gaussian, tmp_path / "l.h5")
+    images_and_labels = digest(*(getattr(data, name).numpy() for name in FIELDS))
+    rescaled = dataclasses.replace(data.teacher, train_outputs=2 * data.teacher.train_outputs)
+    other = dataclasses.replace(data, teacher=rescaled)
+    assert data.digest_for(Loss()) == other.digest_for(Loss()) == data.digest == images_and_labels
+    distillation = Loss(name="distillation")
+    assert len({data.digest, data.digest_for(distillation), other.digest_for(distillation)}) == 3
+
+
+def test_a_file_from_before_outputs_were_kept_still_serves_other_losses(gaussian, tmp_path):
+    label(TEACHER, gaussian, tmp_path / "l.h5")
+    before = read(gaussian, tmp_path / "l.h5")
+    with h5py.File(tmp_path / "l.h5", "r+") as file:
+        del file["train_outputs"], file["test_outputs"], file["teacher"].attrs["model"]
+    data = read(gaussian, tmp_path / "l.h5")
+    assert data.digest_for(Loss()) == before.digest_for(Loss())
+    assert torch.equal(data.targets(Loss())[0], before.targets(Loss())[0])
+    with pytest.raises(UserError, match=r"loss\.name: 'distillation' needs the outputs of a teacher.*remove it"):
+        data.targets(Loss(name="distillation"))
+
+
+def test_outputs_that_were_changed_are_noticed(gaussian, tmp_path):
+    label(TEACHER, gaussian, tmp_path / "l.h5")
+    with h5py.File(tmp_path / "l.h5", "r+") as file:
+        file["test_outputs"][0] += 1
+    with pytest.raises(UserError, match="the teacher's outputs were changed"):
+        read(gaussian, tmp_path / "l.h5")
 
 
 def test_sizes_left_open(gaussian, tmp_path):

@@ -74,3 +74,70 @@ def test_hinge_needs_two_classes():
     assert losses.n_outputs(Loss(name="cross_entropy"), 10) == 10
     with pytest.raises(UserError, match=r"smooth_hinge.*two classes.*have 10"):
         losses.n_outputs(Loss(), 10)
+
+
+def test_squared_error_to_a_teacher_equals_a_plain_loop():
+    generator = torch.Generator().manual_seed(0)
+    outputs, teacher = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
+    found = losses.sample_losses(Loss(name="distillation"))(outputs, teacher)
+    for sample in range(5):
+        total = 0.0
+        for output in range(3):
+            total += (outputs[sample, output].item() - teacher[sample, output].item()) ** 2
+        assert found[sample].item() == pytest.approx(total / 3, rel=1e-14)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_softened_distillation_equals_a_plain_loop(temperature):
+    generator = torch.Generator().manual_seed(1)
+    outputs, teacher = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
+    found = losses.sample_losses(Loss(name="distillation", temperature=temperature))(outputs, teacher)
+
+    def softened(logits):
+        powers = [math.exp(logit / temperature) for logit in logits]
+        return [power / sum(powers) for power in powers]
+
+    for sample in range(5):
+        ours, theirs = softened(outputs[sample].tolist()), softened(teacher[sample].tolist())
+        divergence = sum(p * math.log(p / q) for p, q in zip(theirs, ours, strict=True))
+        assert found[sample].item() == pytest.approx(temperature**2 * divergence, rel=1e-12)
+
+
+def test_softened_distillation_at_a_high_temperature_is_half_the_squared_error_of_centred_outputs():
+    """Hinton, Vinyals and Dean (2015), equation 4: with outputs of mean 0, the gradient tends to (f - t) / n_outputs."""
+    generator = torch.Generator().manual_seed(2)
+    outputs, teacher = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
+    outputs, teacher = (logits - logits.mean(dim=1, keepdim=True) for logits in (outputs, teacher))
+    soft = losses.sample_losses(Loss(name="distillation", temperature=1e4))(outputs, teacher)
+    squared = losses.sample_losses(Loss(name="distillation"))(outputs, teacher)
+    torch.testing.assert_close(soft, squared / 2, rtol=1e-3, atol=0)
+
+
+def test_a_single_softened_output_is_the_logit_of_one_of_two_classes():
+    settings = Loss(name="distillation", temperature=2.0)
+    output, teacher = torch.tensor([[0.7]], dtype=torch.float64), torch.tensor([[-1.1]], dtype=torch.float64)
+    p, q = torch.sigmoid(teacher / 2).item(), torch.sigmoid(output / 2).item()
+    expected = 4 * (p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q)))
+    assert losses.sample_losses(settings)(output, teacher).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_distillation_in_a_stack_with_targets_for_each_network():
+    generator = torch.Generator().manual_seed(0)
+    outputs, teacher = torch.randn(2, 3, 6, 4, generator=generator)
+    for temperature in (None, 3.0):
+        function = losses.sample_losses(Loss(name="distillation", temperature=temperature))
+        stacked = torch.func.vmap(function)(outputs, teacher)
+        torch.testing.assert_close(
+            stacked, torch.stack([function(f, t) for f, t in zip(outputs, teacher, strict=True)])
+        )
+
+
+def test_a_teachers_class_is_its_sign_or_its_largest_output():
+    correct = losses.correct(Loss(name="distillation"))
+    single = correct(torch.tensor([[3.0], [-0.1], [0.2]]), torch.tensor([[0.5], [-9.0], [-0.2]]))
+    assert single.tolist() == [True, True, False]
+    several = correct(
+        torch.tensor([[0.0, 5.0, 1.0], [0.0, 5.0, 1.0]]), torch.tensor([[1.0, 2.0, 0.0], [1.0, 2.0, 3.0]])
+    )
+    assert several.tolist() == [True, False]
+    assert losses.classes(torch.tensor([4, -1])).tolist() == [4, -1]
