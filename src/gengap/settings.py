@@ -198,7 +198,16 @@ class Training(Settings):
         (0, 1, 2, 5, 10, 20, 50, 100, 200),
         description="Epochs, fractions allowed, at which the weights are kept; first and last always are.",
     )
-    dtype: Literal["float32", "float64"] = Field("float32", description="Precision of weights and arithmetic.")
+    dtype: Literal["float32", "float64", "bfloat16"] = Field(
+        "float32",
+        description="Precision of weights and arithmetic. bfloat16: weights, BatchNorm statistics and all that is "
+        "measured stay float32; convolutions and matrix products of the training steps are in bfloat16 (for GPUs).",
+    )
+
+    @property
+    def weights_dtype(self) -> Literal["float32", "float64"]:
+        """Precision of the weights and of everything measured."""
+        return "float64" if self.dtype == "float64" else "float32"
 
 
 class Cell(Settings):

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,9 @@ from torch import Tensor
 
 from gengap import registry
 from gengap.engine import evaluation
-from gengap.engine import noise as engine_noise
 from gengap.engine.stack import Architecture
 from gengap.settings import Cell
-from gengap.training import augmentation, compilation, noise
+from gengap.training import augmentation, compilation, fields
 from gengap.training.live import Live
 from gengap.training.optimizers import stacked_settings
 from gengap.training.order import order
@@ -52,7 +51,8 @@ def train(
     n_samples = len(data.train_images)
     longest = max(record.cell.training.epochs for record in records)
     step = make_step(arch, first)
-    places = _noise_places(arch, first, data)
+    channels, height, width = data.train_images.shape[1:]
+    places = fields.places(arch, first, (channels, height, width))
     compiled_step = functools.cache(lambda: compilation.compiled(step, data.train_images.device))
     decide = functools.partial(_compile, arch, data, _batch_size(first, 0, n_samples), compile_step)
     progress = Progress(longest, len(records), live.epoch)
@@ -86,14 +86,6 @@ def _batch_size(cell: Cell, done: int, n_samples: int) -> int:
     return n_samples if training.batch_size == "full" else min(training.batch_size, n_samples)
 
 
-def _noise_places(arch: Architecture, cell: Cell, data: Data) -> dict[str, torch.Size]:
-    """Where noise enters the cell's network; nowhere if it has none."""
-    if not cell.training.noise_std:
-        return {}
-    channels, height, width = data.train_images.shape[1:]
-    return engine_noise.places(engine_noise.noisy(arch), (channels, height, width))
-
-
 def _compile(arch: Architecture, data: Data, batch_size: int, wanted: str, n_networks: int, epochs: int) -> bool:
     """Whether to compile the step for this many networks and the epochs that are left."""
     if wanted != "auto":
@@ -112,7 +104,7 @@ def _epoch(
     fast_step: Step,
     data: Data,
     batch_size: int,
-    places: Mapping[str, torch.Size],
+    places: fields.Places,
     saver: Saver,
 ) -> None:
     """The rest of one pass over the data, every network in its own order; snapshots that fall within it are kept."""
@@ -125,9 +117,9 @@ def _epoch(
     batches = orders.to(some.device).split(batch_size, dim=1)
     changes = augmentation.draws(cells, live.epoch, n_samples, some.device)
     sizes = [index.shape[1] for index in batches]
-    fields = noise.draws(cells, places, live.epoch, sizes, dtype=some.dtype, device=some.device)
+    drawn = fields.draws(cells, places, live.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(live, len(batches))
-    for index, field in itertools.islice(zip(batches, fields, strict=True), live.step, None):
+    for index, field in itertools.islice(zip(batches, drawn, strict=True), live.step, None):
         saver.step(live, records)
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         run = fast_step if index.shape[1] == batch_size else step

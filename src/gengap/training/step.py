@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
-from gengap.engine import noise
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.settings import Cell
+from gengap.training import fields
 from gengap.training.augmentation import augmented
 from gengap.training.optimizers import Memory
 
@@ -25,22 +26,24 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
 
     Args:
         arch: Their architecture.
-        cell: Any cell of the pack: loss, kind of optimiser, augmentation and noise are shared.
+        cell: Any cell of the pack: loss, kind of optimiser, augmentation, noise and precision are shared.
 
     Returns:
         A function that gathers every network's own batch from the resident data and updates all networks. The loss
         it returns is the mean data loss of each network on its batch, before the step. `changes` are the epoch's
-        draws of `training.augmentation`, `field` the step's of `training.noise`; both are empty where there is none.
+        draws of `training.augmentation`, `field` the step's of `training.fields`; both are empty where there is none.
     """
     sample_losses = losses.sample_losses(cell.loss)
     optimizer = registry.load("optimizer", cell.optimizer.name)
-    network = noise.noisy(arch) if cell.training.noise_std else arch.training
+    network = fields.network(arch, cell)
+    mixed = cell.training.dtype == "bfloat16"
 
     def mean_loss(
         parameters: State, buffers: State, field: State, images: Tensor, targets: Tensor
     ) -> tuple[Tensor, State]:
-        outputs, new_buffers = outputs_and_buffers(arch, network, {**parameters, **buffers, **field}, images)
-        return sample_losses(outputs, targets).mean(), new_buffers
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
+            outputs, new_buffers = outputs_and_buffers(arch, network, {**parameters, **buffers, **field}, images)
+        return sample_losses(outputs.to(images.dtype), targets).mean(), new_buffers
 
     gradients_of = vmap(grad_and_value(mean_loss, has_aux=True))
 

@@ -1,0 +1,17 @@
+"""The fully connected networks of Keskar et al. (2017), table 1: an `mlp` with BatchNorm before every ReLU.
+
+F1 has 5 hidden layers of 512 units and 1,462,794 parameters for MNIST; F2 has 7.
+"""
+
+from torch import nn
+
+from gengap.models import mlp
+from gengap.settings import Model
+
+DEPTH = 5  # where the study says nothing
+
+
+def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:
+    """Build the network; see `gengap.models.build`. `depth` counts the hidden layers."""
+    same = Model(name="mlp", width=settings.width, depth=settings.depth or DEPTH, batchnorm="before")
+    return mlp.build(same, image_shape, n_outputs)

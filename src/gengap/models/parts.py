@@ -1,0 +1,58 @@
+"""What several models share: the layers between two weight layers, and the checks of sizes and depths."""
+
+from torch import nn
+
+from gengap.errors import UserError
+from gengap.settings import Model
+
+Layers = dict[str, nn.Module]
+
+
+def hidden(number: int, layer: nn.Conv2d | nn.Linear, settings: Model) -> Layers:
+    """A hidden layer with its activation, and with BatchNorm before it, after it or nowhere.
+
+    Args:
+        number: Of the layer among those of its kind, from 1; part of the names.
+        layer: The convolution or linear layer.
+        settings: `activation` and `batchnorm` are read.
+    """
+    name = f"conv{number}" if isinstance(layer, nn.Conv2d) else f"linear{number}"
+    norm = nn.BatchNorm2d if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d
+    bn: Layers = {f"{name}_bn": norm(layer.weight.shape[0])}
+    act: Layers = {f"{name}_{settings.activation}": nn.ReLU() if settings.activation == "relu" else nn.Identity()}
+    return {name: layer} | {"none": act, "before": bn | act, "after": act | bn}[settings.batchnorm]
+
+
+def check_size(name: str, image_shape: tuple[int, int, int], at_least: int) -> None:
+    """Refuse images that a model's convolutions and pools would shrink to nothing.
+
+    Raises:
+        UserError: If a side has fewer than `at_least` pixels.
+    """
+    _, height, width = image_shape
+    if min(height, width) < at_least:
+        raise UserError(
+            f"model.name: '{name}' needs images of at least {at_least} x {at_least} pixels, got {height} x {width}. "
+            f"Set dataset.image_size to {at_least} or more, or to null for the original size; or choose another model."
+        )
+
+
+def blocks_per_stage(name: str, depth: int, extra: int) -> int:
+    """How many blocks of two layers each of a residual network's three stages has.
+
+    Args:
+        name: Of the model, for the message.
+        depth: Weight layers, shortcuts not counted.
+        extra: Those of them outside the blocks' pairs.
+
+    Raises:
+        UserError: If there is no such depth.
+    """
+    blocks, left = divmod(depth - extra, 6)
+    if left or blocks < 1:
+        near = extra + 6 * max(1, round((depth - extra) / 6))
+        raise UserError(
+            f"model.depth: '{name}' has 6 n + {extra} layers, with n blocks in each of its three stages, not {depth}. "
+            f"The nearest is {near}."
+        )
+    return blocks
