@@ -1,25 +1,35 @@
 """Records of cells as one HDF5 group, checked by a digest when they are read back.
 
-The store keeps one finished cell per file in this form, and an interrupted pack all of its cells.
+The store keeps one finished cell per file in this form, and an interrupted pack all of its cells. A thousand cells
+are a thousand files, and in each a dataset per tensor would cost more than training some of them: all tensors of a
+checkpoint are one row of bytes, and ``facts`` says which are where.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import numpy as np
-import pandas as pd
 import torch
 
-from gengap import storage
+from gengap.engine.stack import State
 from gengap.settings import Cell
 from gengap.training.record import Record
 
 
 def write_records(group: h5py.Group, records: Sequence[Record]) -> None:
     """Write records of one architecture; the group's attribute ``digest`` covers all of it."""
-    facts = [
+    checkpoints = [
+        (place, epoch, state)
+        for place, record in enumerate(records)
+        for epoch, state in sorted(record.checkpoints.items())
+    ]
+    quantities = sorted({quantity for record in records for _, quantity, _ in record.history})
+    numbers = {quantity: number for number, quantity in enumerate(quantities)}
+    tensors = [(name, value.numpy().dtype.str, tuple(value.shape)) for name, value in checkpoints[0][2].items()]
+    cells = [
         {
             "name": record.name,
             "cell": record.cell.identity(),
@@ -31,15 +41,26 @@ def write_records(group: h5py.Group, records: Sequence[Record]) -> None:
         }
         for record in records
     ]
-    group.attrs["facts"] = json.dumps(facts, sort_keys=True)
-    history = [(place, *row) for place, record in enumerate(records) for row in record.history]
-    storage.write_table(group, "history", pd.DataFrame(history, columns=["place", "epoch", "quantity", "value"]))
-    rows = [(place, epoch) for place, record in enumerate(records) for epoch in sorted(record.checkpoints)]
-    storage.write_table(group, "checkpoints", pd.DataFrame(rows, columns=["place", "epoch"]))
-    weights = group.create_group("weights")
-    for name in records[rows[0][0]].checkpoints[rows[0][1]]:
-        weights[name] = np.stack([records[place].checkpoints[epoch][name].numpy() for place, epoch in rows])
-    group.attrs["digest"] = digest(group)
+    facts = json.dumps({"cells": cells, "quantities": quantities, "tensors": tensors}, sort_keys=True)
+    history = [
+        (place, epoch, numbers[quantity], value)
+        for place, record in enumerate(records)
+        for epoch, quantity, value in record.history
+    ]
+    group.attrs["facts"] = facts
+    total = hashlib.sha256(facts.encode())
+    for name, rows in (("history", history), ("checkpoints", [(place, epoch) for place, epoch, _ in checkpoints])):
+        table = np.array(rows, dtype=np.float64)
+        group[name] = table
+        total.update(table.tobytes())
+    weights = None
+    for row, (_, _, state) in enumerate(checkpoints):
+        content = b"".join(state[name].numpy().tobytes() for name, _, _ in tensors)
+        total.update(content)
+        # Row by row: all rows at once would be in memory twice.
+        weights = weights or group.create_dataset("weights", (len(checkpoints), len(content)), np.uint8)
+        weights[row] = np.frombuffer(content, np.uint8)
+    group.attrs["digest"] = total.hexdigest()
 
 
 def read_records(group: h5py.Group) -> list[Record]:
@@ -48,27 +69,32 @@ def read_records(group: h5py.Group) -> list[Record]:
     Raises:
         ValueError: If the content does not have the digest that it was written with.
     """
-    if group.attrs["digest"] != digest(group):
+    text = str(group.attrs["facts"])
+    total = hashlib.sha256(text.encode())
+    history, index = group["history"][()], group["checkpoints"][()]
+    total.update(history.tobytes())
+    total.update(index.tobytes())
+    weights = [group["weights"][row] for row in range(len(index))]
+    for content in weights:
+        total.update(content.tobytes())
+    if group.attrs["digest"] != total.hexdigest():
         raise ValueError("its content is not what was written")
-    records = [
-        Record(**{**facts, "cell": Cell.from_identity(facts["cell"])}) for facts in json.loads(group.attrs["facts"])
-    ]
-    history = storage.read_table(group, "history")
-    for place, epoch, quantity, value in history.itertuples(index=False, name=None):
-        records[int(place)].history.append((float(epoch), str(quantity), float(value)))
-    index = storage.read_table(group, "checkpoints")
-    tensors = {name: torch.from_numpy(group["weights"][name][()]) for name in storage.dataset_names(group["weights"])}
-    for row, (place, epoch) in enumerate(index.itertuples(index=False, name=None)):
-        state = {name: value[row].clone() for name, value in tensors.items()}
-        records[int(place)].checkpoints[float(epoch)] = state
+    facts = json.loads(text)
+    records = [Record(**{**cell, "cell": Cell.from_identity(cell["cell"])}) for cell in facts["cells"]]
+    for place, epoch, quantity, value in history.tolist():
+        records[int(place)].history.append((epoch, facts["quantities"][int(quantity)], value))
+    for (place, epoch), content in zip(index.tolist(), weights, strict=True):
+        records[int(place)].checkpoints[epoch] = _state(content, facts["tensors"])
     return records
 
 
-def digest(group: h5py.Group) -> str:
-    """Digest of a group's facts and of every array in it."""
-    total = hashlib.sha256(str(group.attrs["facts"]).encode())
-    for name in sorted(storage.dataset_names(group)):
-        data = group[name]
-        values = data.asstr()[()].tolist() if h5py.check_string_dtype(data.dtype) else data[()].tobytes()
-        total.update(name.encode() + (json.dumps(values).encode() if isinstance(values, list) else values))
-    return total.hexdigest()
+def _state(content: np.ndarray, tensors: Sequence[tuple[str, str, Sequence[int]]]) -> State:
+    """Cut a row of bytes into the tensors it holds."""
+    state: dict[str, Any] = {}
+    start = 0
+    for name, kind, shape in tensors:
+        dtype = np.dtype(kind)
+        stop = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        state[name] = torch.from_numpy(content[start:stop].copy().view(dtype).reshape(tuple(shape)))
+        start = stop
+    return state

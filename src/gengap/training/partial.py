@@ -78,7 +78,7 @@ class Saver:
 def write(path: Path, live: Live, records: Sequence[Record]) -> None:
     """Save a pack between two steps."""
     places = [next(place for place, record in enumerate(records) if record is one) for one in live.records]
-    with storage.writing(path, "partial", {}) as file:
+    with storage.writing(path, "unfinished", {}) as file:
         file.attrs.update(epoch=live.epoch, step=live.step, compiled=live.compiled, places=places)
         archive.write_records(file.create_group("records"), records)
         _write_tensors(file.create_group("parameters"), live.parameters)
@@ -101,7 +101,7 @@ def read(path: Path | None, wanted: Sequence[Record], device: torch.device) -> t
     if path is None or not path.exists():
         return None
     try:
-        with storage.reading(path, "partial") as file:
+        with storage.reading(path, "unfinished") as file:
             records = archive.read_records(file["records"])
             live = Live(
                 records=[records[place] for place in file.attrs["places"]],

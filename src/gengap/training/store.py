@@ -51,4 +51,4 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> Record | None:
 
 
 def _path(store: Path, identity: str) -> Path:
-    return store / identity[:2] / f"{identity}.h5"
+    return store / "cells" / identity[:2] / f"{identity}.h5"
