@@ -34,7 +34,8 @@ LAYERS = [  # facts
     {"analysis"},
     {"figures", "tables"},
     # glue
-    {"results", "reference", "cli"},
+    {"results", "reference", "cleaning"},
+    {"cli"},
     {"__init__"},
 ]
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}

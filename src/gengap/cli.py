@@ -1,17 +1,23 @@
-"""The command `gengap`: check studies, choose their settings for this machine, say where results are."""
+"""The command `gengap`: check studies, choose their settings for this machine, say where results are, clean up."""
 
 import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gengap.errors import UserError
 from gengap.packing import packs
 from gengap.study import REDUCED, Study, StudyFile, find_study, load_studies
 
+if TYPE_CHECKING:
+    from gengap import cleaning
+
 STUDIES = Path("config/studies")
+STORE = Path(".gengap/store")
+_SHOWN = 10  # files listed per reason
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,6 +77,34 @@ def summary(options: argparse.Namespace) -> None:
             print(f"  {key:14}{value}")
 
 
+def clean(options: argparse.Namespace) -> None:
+    """List what the store keeps that no study refers to, and remove it if you say so."""
+    from gengap import cleaning  # imports torch, which costs the other commands seconds
+
+    wanted = cleaning.wanted(load_studies(STUDIES), Path("data"))
+    found = list(cleaning.stale(Path(), STORE, wanted, options.days))
+    if wanted.settings:
+        print(f"Of {len(wanted.settings)} cells of studies the labelled data are not there: what is theirs is kept.")
+    if not found:
+        print("Nothing can be removed.")
+        return
+    for why in dict.fromkeys(one.why for one in found):
+        those = [one for one in found if one.why == why]
+        print(f"{why}: {_files(those)}")
+        for one in those[:_SHOWN]:
+            print(f"  {_size(one.size):>10}  {one.path}")
+        if len(those) > _SHOWN:
+            print(f"  {'':10}  and {len(those) - _SHOWN} more")
+    if not options.yes and not (
+        sys.stdin.isatty() and input(f"Remove {_files(found)}? [y/N] ").lower() in ("y", "yes")
+    ):
+        print("Nothing was removed. `gengap clean --yes` removes it.")
+        return
+    for one in found:
+        one.path.unlink(missing_ok=True)
+    print(f"Removed {_files(found)}.")
+
+
 def schema(options: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
     content = StudyFile.model_json_schema()
@@ -100,6 +134,14 @@ def _scaled(studies: dict[str, Study], name: str, wanted: str, *, gpu: bool) -> 
     return name
 
 
+def _files(found: Sequence["cleaning.Stale"]) -> str:
+    return f"{len(found):,} file{'s' if len(found) > 1 else ''}, {_size(sum(one.size for one in found))}"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:,.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:.1f} KiB"
+
+
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
 
@@ -107,7 +149,7 @@ def _counts(counts: dict[str, int]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run, with_study in ((check, "?"), (summary, None), (scale, None), (schema, "")):
+    for run, with_study in ((check, "?"), (summary, None), (scale, None), (schema, ""), (clean, "")):
         text = (run.__doc__ or "").split(".")[0]
         command = commands.add_parser(run.__name__, help=text, description=text + ".")
         command.set_defaults(run=run)
@@ -115,4 +157,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("study", nargs=with_study, metavar="STUDY", help="name of a file in config/studies")
         if run is scale:
             command.add_argument("scale", choices=("auto", "full", "reduced"))
+        if run is clean:
+            command.add_argument("--yes", action="store_true", help="remove without asking")
+            days = "age of an unfinished pack or half-written file to be removed (default: 7)"
+            command.add_argument("--days", type=float, default=7.0, help=days)
     return parser

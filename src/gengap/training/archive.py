@@ -88,6 +88,11 @@ def read_records(group: h5py.Group) -> list[Record]:
     return records
 
 
+def read_settings(group: h5py.Group) -> list[dict[str, Any]]:
+    """The records' cells as `Cell.identity` gave them, without reading anything else."""
+    return [facts["cell"] for facts in json.loads(group.attrs["facts"])["cells"]]
+
+
 def _state(content: np.ndarray, tensors: Sequence[tuple[str, str, Sequence[int]]]) -> State:
     """Cut a row of bytes into the tensors it holds."""
     state: dict[str, Any] = {}

@@ -4,6 +4,7 @@ A file is written beside and renamed, so two jobs that finish the same cell at o
 """
 
 from pathlib import Path
+from typing import Any
 
 from gengap import storage
 from gengap.errors import UserError
@@ -11,6 +12,8 @@ from gengap.logs import log
 from gengap.settings import Cell
 from gengap.training import archive
 from gengap.training.record import Record
+
+_DAMAGE = (UserError, ValueError, OSError, KeyError)  # what reading a damaged file may raise
 
 
 def put(store: Path, record: Record) -> None:
@@ -41,13 +44,27 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> Record | None:
             record = archive.read_records(file)[0]
         if record.identity != identity:
             raise ValueError(f"it holds the cell {record.identity}")
-    except (UserError, ValueError, OSError, KeyError) as error:
+    except _DAMAGE as error:
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         log.warning("%s is damaged (%s): set aside as %s, and the cell is trained again", path, error, aside.name)
         return None
     record.name, record.cell = name, cell
     return record
+
+
+def entries(store: Path) -> list[Path]:
+    """Every finished cell's file; its stem is the cell's identity."""
+    return sorted(store.glob("cells/*/*.h5"))
+
+
+def settings(entry: Path) -> dict[str, Any] | None:
+    """What `Cell.identity` gave for the cell that an entry keeps; None if the entry is damaged."""
+    try:
+        with storage.reading(entry, "cell") as file:
+            return archive.read_settings(file)[0]
+    except _DAMAGE:
+        return None
 
 
 def _path(store: Path, identity: str) -> Path:
