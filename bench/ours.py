@@ -3,15 +3,16 @@
 import atexit
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from bench import peers
 from gengap import models
 from gengap.engine import stack
 from gengap.settings import Cell
-from gengap.training import compilation, live
+from gengap.training import augmentation, compilation, live
 from gengap.training.optimizers import stacked_settings
 from gengap.training.record import Record
 from gengap.training.step import make_step
@@ -20,12 +21,19 @@ from gengap.training.step import make_step
 def pack_loop(
     width: int, batch_size: int, n_steps: int, pack: int, device: str = "cpu", *, compiled: bool = True
 ) -> Callable[[], float]:
-    """Train a pack for `n_steps` steps; returns network-samples per second."""
+    """Train a pack of Song's networks for `n_steps` steps; returns network-samples per second."""
     images, labels = peers.data(batch_size * n_steps, device)
     cells = [Cell.model_validate({"model": {"width": width}, "seed": seed}) for seed in range(pack)]
-    arch = stack.architecture(models.build(cells[0].model, (3, 8, 8), 1))
-    where = torch.device(device)
-    state = stack.initial_state(cells, (3, 8, 8), 1, dtype=torch.float32, device=where)
+    return training_loop(cells, images, labels, 1, batch_size, compiled=compiled)
+
+
+def training_loop(
+    cells: Sequence[Cell], images: Tensor, targets: Tensor, n_outputs: int, batch_size: int, *, compiled: bool
+) -> Callable[[], float]:
+    """Train cells of one shape for an epoch on resident data; returns network-samples per second."""
+    where, image_shape = images.device, (images.shape[1], images.shape[2], images.shape[3])
+    arch = stack.architecture(models.build(cells[0].model, image_shape, n_outputs))
+    state = stack.initial_state(cells, image_shape, n_outputs, dtype=torch.float32, device=where)
     networks = live.start([Record(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
     numbers = stacked_settings(cells, dtype=torch.float32, device=where)
     step = make_step(arch, cells[0])
@@ -34,14 +42,14 @@ def pack_loop(
 
     def run() -> float:
         begin = time.perf_counter()
-        orders = torch.stack([torch.randperm(len(images)) for _ in range(pack)]).to(where)
+        orders = torch.stack([torch.randperm(len(images)) for _ in cells]).to(where)
+        changes = augmentation.draws(cells, 0, len(images), where)
         for index in orders.split(batch_size, dim=1):
             networks.parameters, networks.buffers, networks.memory, _ = step(
-                networks.parameters, networks.buffers, networks.memory, images, labels, index, numbers, {}, {}
+                networks.parameters, networks.buffers, networks.memory, images, targets, index, numbers, changes, {}
             )
-        if device != "cpu":
-            torch.cuda.synchronize()
-        return pack * batch_size * n_steps / (time.perf_counter() - begin)
+        peers.wait(where)
+        return len(cells) * len(images) / (time.perf_counter() - begin)
 
     return run
 

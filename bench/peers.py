@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gengap import models
 from gengap.settings import Model
@@ -45,7 +45,7 @@ def dataloader_loop(width: int, batch_size: int, n_steps: int, device: str = "cp
             optimizer.zero_grad()
             hinge(net(x.to(device)), y.to(device)).backward()
             optimizer.step()
-        _wait(device)
+        wait(device)
         return batch_size * n_steps / (time.perf_counter() - begin)
 
     return run
@@ -63,7 +63,7 @@ def resident_loop(width: int, batch_size: int, n_steps: int, device: str = "cpu"
             optimizer.zero_grad()
             hinge(net(images[index]), labels[index]).backward()
             optimizer.step()
-        _wait(device)
+        wait(device)
         return batch_size * n_steps / (time.perf_counter() - begin)
 
     return run
@@ -94,7 +94,7 @@ def ensemble_loop(width: int, batch_size: int, n_steps: int, pack: int, device: 
                 for name, value in gradients.items():
                     momentum[name] = 0.9 * momentum[name] + value
                 params = {name: value - 0.01 * momentum[name] for name, value in params.items()}
-        _wait(device)
+        wait(device)
         return pack * batch_size * n_steps / (time.perf_counter() - begin)
 
     return run
@@ -118,6 +118,66 @@ def _one_process(width: int, batch_size: int, n_steps: int) -> float:
     return dataloader_loop(width, batch_size, n_steps)()
 
 
-def _wait(device: str) -> None:
-    if device != "cpu":
+class Augmented(Dataset[tuple[Tensor, Tensor]]):
+    """Images shifted by up to 4 pixels and mirrored half of the time, as torchvision's transforms do it."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        height, width = self.images.shape[2:]
+        padded = nn.functional.pad(self.images[index], (4, 4, 4, 4))
+        down, right = torch.randint(9, (2,)).tolist()
+        image = padded[:, down : down + height, right : right + width]
+        return image.flip(2) if torch.rand(()) < 0.5 else image, self.labels[index]
+
+
+def workers_loop(
+    net: nn.Module, images: Tensor, labels: Tensor, batch_size: int, device: str, *, workers: int, mixed: bool
+) -> Callable[[], float]:
+    """The loop of a script that trains one large network: DataLoader workers augment, the GPU trains.
+
+    Args:
+        net: An ordinary module.
+        images: On the processor.
+        labels: Classes.
+        batch_size: Samples per step.
+        device: Where the network is trained.
+        workers: Processes of the DataLoader.
+        mixed: Whether convolutions are in bfloat16 and laid out channels last; else float32 as PyTorch has it.
+    """
+    layout = torch.channels_last if mixed else torch.contiguous_format
+    net = net.to(device).to(memory_format=layout)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    loader = DataLoader(
+        Augmented(images, labels),
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=workers,
+        pin_memory=device != "cpu",
+        persistent_workers=workers > 0,
+    )
+
+    def run() -> float:
+        begin = time.perf_counter()
+        for x, y in loader:
+            x = x.to(device, non_blocking=True, memory_format=layout)
+            y = y.to(device, non_blocking=True)
+            optimizer.zero_grad()
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=mixed):
+                loss = nn.functional.cross_entropy(net(x), y)
+            loss.backward()
+            optimizer.step()
+        wait(device)
+        return len(images) / (time.perf_counter() - begin)
+
+    return run
+
+
+def wait(device: str | torch.device) -> None:
+    """Wait until the GPU has done all that was asked of it."""
+    if torch.device(device).type == "cuda":
         torch.cuda.synchronize()

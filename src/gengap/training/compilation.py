@@ -8,6 +8,7 @@ import torch
 
 from gengap.engine.stack import Architecture
 from gengap.logs import log
+from gengap.training.replay import Replayed
 from gengap.training.step import Step
 
 # Eager cost of one step, fitted on two CPU cores (Song's network, widths 4 to 64, packs of 3 to 64): a fixed cost
@@ -28,11 +29,15 @@ def pays(arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, 
 
 
 def compiled(step: Step, device: torch.device) -> Step:
-    """Compile the step for one fixed shape; without a compiler, say so and return it as it is."""
+    """Compile the step for one fixed shape; without a compiler, say so and return it as it is.
+
+    On a GPU the compiler lays out large convolutions channels last, and the compiled step is replayed as a CUDA graph.
+    """
     if device.type == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++")):
         log.warning("no C++ compiler was found, so training runs uncompiled, 2 to 5 times slower: install g++")
         return step
     # PyTorch says here that there is no GPU, which is no news to who trains on the CPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TensorFloat32.*")
-    return torch.compile(step, dynamic=False)
+    fast: Step = torch.compile(step, dynamic=False)
+    return Replayed(fast) if device.type == "cuda" else fast
