@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from gengap import storage
+from gengap import arrays, storage
 from gengap.analysis import collect, evidence
 from gengap.packing import packs
 from gengap.study import Study, load_study
@@ -15,6 +15,7 @@ from gengap.study import Study, load_study
 LAYERS = ("block1.conv1", "block1.conv2", "block1.shortcut", "block2.conv1", "block2.conv2", "block2.shortcut")
 LAYERS += ("hidden.linear", "output")
 SNAPSHOTS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 15.0, 20.0)
+RESET_EPOCHS = (0.0, 1.0, 2.0, 5.0, 10.0)
 GRID = {"model.width": [4, 16, 64], "init": ["he"], "seed": [0, 1, 2, 3, 4]}
 
 
@@ -50,6 +51,35 @@ def gradients(cell, seed: int, epoch: float) -> dict[str, float]:
     return {layer: float(decay * 0.9**k * rng.lognormal(-k * 0.3, 0.3)) for k, layer in enumerate(LAYERS)}
 
 
+def resets(cell, seed: int) -> dict[str, list[float]]:
+    """Test error after each layer's reset to `RESET_EPOCHS`, and last drawn afresh: the first layers matter most."""
+    rng = np.random.default_rng([8, seed, cell.model.width])
+    decay = np.array([*np.exp(-np.array(RESET_EPOCHS) / 3), 1.5])
+    return {
+        layer: (0.15 + 0.3 / (1 + place) * decay + 0.01 * rng.random(len(decay))).tolist()
+        for place, layer in enumerate(LAYERS)
+    }
+
+
+def reset_rows(name: str, cell, ended: float) -> list[tuple]:
+    """What the probe ``layer_reset`` measures as numbers, in the columns of measurements."""
+    found = resets(cell, cell.seed)
+    rise = float(np.mean([errors[0] for errors in found.values()]) - 0.15)
+    fresh = [(layer, "test_error_after_rerandomization", errors[-1]) for layer, errors in found.items()]
+    listed = [*fresh, ("", "error_rise_after_reset", rise)]
+    return [(name, ended, layer, quantity, value, "exact", "layer_reset") for layer, quantity, value in listed]
+
+
+def reset_arrays(cells: list[tuple]) -> list[arrays.Array]:
+    """What it measures as arrays, of (name, cell, last epoch)."""
+    rows = pd.DataFrame([(name, ended) for name, _, ended in cells], columns=["cell", "epoch"])
+    made = {("reset_epoch", ""): np.tile(RESET_EPOCHS, (len(cells), 1))}
+    for layer in LAYERS:
+        errors = [resets(cell, cell.seed)[layer][:-1] for _, cell, _ in cells]
+        made["test_error_after_reset", layer] = np.array(errors)
+    return [arrays.Array(*key, ("epoch",), "exact", "layer_reset", rows, values) for key, values in made.items()]
+
+
 def write(
     folder: Path,
     made: Study,
@@ -57,7 +87,7 @@ def write(
     values: Mapping[str, Mapping[str, float]] | None = None,
     status: Mapping[str, str] | None = None,
     epochs: Mapping[str, int] | None = None,
-    probes: tuple[str, ...] = ("performance", "gradient"),
+    probes: tuple[str, ...] = ("performance", "gradient", "layer_reset"),
     snapshots: tuple[float, ...] = SNAPSHOTS,
 ) -> tuple[list[Path], list[Path]]:
     """Write a study's history and probe files.
@@ -87,7 +117,7 @@ def write(
                 layers = gradients(cell, cell.seed, epoch)
                 whole = {"gradient_norm": np.hypot.reduce(list(layers.values()))}
                 whole["gradient_ratio"] = max(layers.values()) / min(layers.values())
-                by_probe = {"performance": found | (values or {}).get(name, {}), "gradient": whole}
+                by_probe = {"performance": found | (values or {}).get(name, {}), "gradient": whole, "layer_reset": {}}
                 for probe in probes:
                     rows[probe] += [(name, epoch, "", q, float(v), "exact", probe) for q, v in by_probe[probe].items()]
                 if "gradient" in probes:
@@ -95,6 +125,8 @@ def write(
                         (name, epoch, layer, "layer_gradient_norm", value, "exact", "gradient")
                         for layer, value in layers.items()
                     ]
+            if "layer_reset" in probes:
+                rows["layer_reset"] += reset_rows(name, cell, float(ended))
         path = folder / "packs" / pack / "history.h5"
         with storage.writing(path, "history", {}) as file:
             storage.write_table(file, "cells", pd.DataFrame(facts, columns=[*collect.FACTS, "identity"]))
@@ -105,6 +137,10 @@ def write(
             with storage.writing(path, "probe", {}) as file:
                 storage.write_table(file, "measurements", pd.DataFrame(rows[probe], columns=collect.MEASUREMENTS))
                 storage.write_table(file, "failures", pd.DataFrame({"cell": [], "epoch": [], "why": []}))
+                if probe == "layer_reset":
+                    arrays.write(
+                        file, reset_arrays([(n, made.cells[n], float((epochs or {}).get(n, 20))) for n in names])
+                    )
             probe_files.append(path)
     return histories, probe_files
 

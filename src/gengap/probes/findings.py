@@ -16,6 +16,7 @@ from gengap.quantities import QUANTITIES
 from gengap.study import Probe
 
 COLUMNS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
+_Row = tuple[str, float, NDArray[Any]]  # cell, epoch, values
 
 
 class Findings:
@@ -25,7 +26,8 @@ class Findings:
         self._probe = probe
         self._rows: list[tuple[Any, ...]] = []
         self._failures: list[tuple[str, float, str]] = []
-        self._arrays: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, float, NDArray[Any]]]] = {}
+        # By quantity, layer, dims and shape: networks of one pack may differ in what they were saved at.
+        self._arrays: dict[tuple[str, str, tuple[str, ...], tuple[int, ...]], list[_Row]] = {}
 
     def add(self, found: Sequence[Measured], names: Sequence[str], epochs: Sequence[float]) -> None:
         """Add what `measure` returned for these cells at these epochs."""
@@ -34,7 +36,7 @@ class Findings:
                 raise KeyError(f"probe '{self._probe.name}' measured '{one.quantity}', which quantities.csv lacks")
             if one.dims:
                 values = one.values.detach().cpu().numpy()
-                kept = self._arrays.setdefault((one.quantity, one.layer, one.dims), [])
+                kept = self._arrays.setdefault((one.quantity, one.layer, one.dims, values.shape[1:]), [])
                 kept += list(zip(names, epochs, values, strict=True))
             else:
                 self._add_numbers(one, names, epochs)
@@ -59,11 +61,9 @@ class Findings:
             storage.write_table(file, "measurements", pd.DataFrame(self._rows, columns=COLUMNS), units)
             failures = pd.DataFrame(self._failures, columns=["cell", "epoch", "why"])
             storage.write_table(file, "failures", failures, units)
-            arrays.write(file, [self._array(*key, kept) for key, kept in self._arrays.items()])
+            arrays.write(file, [self._array(*key[:3], kept) for key, kept in self._arrays.items()])
 
-    def _array(
-        self, quantity: str, layer: str, dims: tuple[str, ...], kept: list[tuple[str, float, NDArray[Any]]]
-    ) -> Array:
+    def _array(self, quantity: str, layer: str, dims: tuple[str, ...], kept: list[_Row]) -> Array:
         rows = pd.DataFrame([(name, epoch) for name, epoch, _ in kept], columns=["cell", "epoch"])
         values = np.stack([values for _, _, values in kept])
         return Array(quantity, layer, dims, self._probe.batchnorm, self._probe.name, rows, values)
