@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from gengap import losses
-from gengap.engine.groups import groups
+from gengap.engine.groups import groups, networks_per_call, slices
+from gengap.engine.inference import inference
 from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffers
 from gengap.settings import Loss
 
@@ -39,7 +40,7 @@ def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
 
 
 @torch.no_grad()
-def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, batch_size: int = 2000) -> Tensor:
+def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, batch_size: int = 1000) -> Tensor:
     """Outputs of every network on every image.
 
     Args:
@@ -52,22 +53,25 @@ def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, bat
     Returns:
         ``[K, N, n_outputs]``.
     """
-    batches = list(images.split(batch_size))
     if mode == "batch":
-        # A last batch of one image has no variance; it joins the one before.
-        if len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        normalised = vmap(functools.partial(outputs_and_buffers, arch, arch.batch), in_dims=(0, None))
+        return _normalised_outputs(arch, state, images, batch_size)
+    made = inference(arch, (images.shape[1], images.shape[2], images.shape[3]))
+    folded = made.fold(state)
+    parts = [
+        torch.cat([outputs(made.network, part, batch) for batch in images.split(batch_size)], dim=1)
+        for part in slices(folded, networks_per_call(made.largest_map * batch_size, images.device))
+    ]
+    return torch.cat(parts)
 
-        def run(part: State, batch: Tensor) -> Tensor:
-            result: Tensor = normalised(part, batch)[0]
-            return result
-    else:
 
-        def run(part: State, batch: Tensor) -> Tensor:
-            return outputs(arch.evaluation, part, batch)
-
-    parts = [torch.cat([run(part, batch) for batch in batches], dim=1) for part in groups(state, images, batch_size)]
+def _normalised_outputs(arch: Architecture, state: State, images: Tensor, batch_size: int) -> Tensor:
+    """Outputs with each batch's own statistics."""
+    batches = list(images.split(batch_size))
+    # A last batch of one image has no variance; it joins the one before.
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    call = vmap(functools.partial(outputs_and_buffers, arch, arch.batch), in_dims=(0, None))
+    parts = [torch.cat([call(part, x)[0] for x in batches], dim=1) for part in groups(state, images, batch_size)]
     return torch.cat(parts)
 
 

@@ -1,0 +1,178 @@
+"""A network made for evaluation: the same outputs as in evaluation mode, up to rounding, for a fraction of the time.
+
+A BatchNorm with fixed statistics is a scale and a shift, and goes into the layer before it. A convolution on a small
+map is a small matrix: one product with the flattened map, which a processor does faster than a convolution with few
+channels.
+"""
+
+import copy
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.func import vmap
+from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn import functional
+
+from gengap.engine.batchnorm import FunctionalBatchNorm
+from gengap.engine.stack import Architecture, State
+
+# Elements of a map up to which the matrix pays although most of it is zeros.
+_SMALL_MAP = 64
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The network for evaluation, and how it gets its weights.
+
+    Attributes:
+        network: On the meta device; runs on the state that `fold` gives.
+        fold: From a stacked state of the architecture to the stacked state of `network`.
+        largest_map: Elements of the largest output of a layer, per image.
+    """
+
+    network: nn.Module
+    fold: Callable[[State], State]
+    largest_map: int
+
+
+class MatrixConv(nn.Module):
+    """A convolution on maps of one size, as a matrix on the flattened map."""
+
+    def __init__(self, n_inputs: int, output_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        n_outputs = torch.Size(output_shape).numel()
+        self.weight = nn.Parameter(torch.empty(n_inputs, n_outputs, device="meta"))
+        self.bias = nn.Parameter(torch.empty(n_outputs, device="meta"))
+        self.output_shape = output_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, C, H, W]``."""
+        flat: Tensor = (x.flatten(1) @ self.weight).add_(self.bias)
+        return flat.view(-1, *self.output_shape)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """One convolution or linear layer: what was folded into it, and what it has become."""
+
+    name: str
+    module: nn.Conv2d | nn.Linear
+    norm: str
+    norm_eps: float
+    map_shape: tuple[int, ...]
+    as_matrix: bool
+
+
+@functools.lru_cache(maxsize=8)
+def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inference:
+    """Make the network for evaluation.
+
+    Args:
+        arch: The architecture.
+        image_shape: ``(channels, height, width)`` of one image.
+    """
+    try:
+        traced = _trace(arch.evaluation)
+    except (fx.proxy.TraceError, TypeError):  # its forward pass depends on its numbers: it runs as it is
+        return Inference(arch.evaluation, dict, torch.Size(image_shape).numel())
+    ShapeProp(traced).propagate(torch.zeros(2, *image_shape, device="meta"))
+    modules = dict(traced.named_modules())
+    layers, largest_map = [], 1
+    for node in list(traced.graph.nodes):
+        module = modules.get(str(node.target)) if node.op == "call_module" else None
+        if isinstance(module, nn.ReLU):
+            # Saves a pass over memory; what it overwrites must have no other reader.
+            module.inplace = len(node.args[0].users) == 1 and node.args[0].op != "placeholder"
+        if not isinstance(module, (nn.Conv2d, nn.Linear)):
+            continue
+        given, made = _shape(node.args[0]), _shape(node)
+        as_matrix = isinstance(module, nn.Conv2d) and _pays(module, given)
+        largest_map = max(largest_map, made.numel())
+        norm = _take_norm(traced, node, modules)
+        layers.append(_Layer(str(node.target), module, *norm, tuple(given), as_matrix))
+        traced.set_submodule(str(node.target), _replacement(module, given, made, as_matrix))
+    traced.graph.lint()
+    traced.recompile()
+    folded = {name for layer in layers for name in (layer.name, layer.norm) if name}
+    return Inference(traced, functools.partial(_fold, tuple(layers), frozenset(folded)), largest_map)
+
+
+class _Tracer(fx.Tracer):
+    """Stops at BatchNorm as at torch's own modules."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, FunctionalBatchNorm) or super().is_leaf_module(module, name)
+
+
+def _trace(network: nn.Module) -> fx.GraphModule:
+    network = copy.deepcopy(network)
+    return fx.GraphModule(network, _Tracer().trace(network))
+
+
+def _shape(node: fx.Node) -> torch.Size:
+    """Shape of one image's part of a node's value."""
+    shape: torch.Size = node.meta["tensor_meta"].shape[1:]
+    return shape
+
+
+def _pays(conv: nn.Conv2d, given: torch.Size) -> bool:
+    """Whether the matrix of a convolution is faster: where it multiplies less often, or its map is small."""
+    if not isinstance(conv.padding, tuple) or conv.padding_mode != "zeros":
+        return False
+    height, width = given[1:]
+    return height * width <= conv.kernel_size[0] * conv.kernel_size[1] or given.numel() <= _SMALL_MAP
+
+
+def _take_norm(traced: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, float]:
+    """Cut out the BatchNorm that alone reads a layer's output; returns its name and eps, or an empty name."""
+    reader = next(iter(node.users)) if len(node.users) == 1 else None
+    norm = modules.get(str(reader.target)) if reader is not None and reader.op == "call_module" else None
+    if reader is None or not isinstance(norm, FunctionalBatchNorm):
+        return "", 0.0
+    reader.replace_all_uses_with(node)
+    traced.graph.erase_node(reader)
+    traced.delete_submodule(str(reader.target))
+    return str(reader.target), norm.eps
+
+
+def _replacement(module: nn.Conv2d | nn.Linear, given: torch.Size, made: torch.Size, as_matrix: bool) -> nn.Module:
+    if as_matrix:
+        return MatrixConv(given.numel(), tuple(made))
+    module.bias = nn.Parameter(torch.empty(module.weight.shape[0], device="meta"))
+    return module
+
+
+def _fold(layers: tuple[_Layer, ...], folded: frozenset[str], state: State) -> State:
+    """The state of the network for evaluation."""
+    result = {name: value for name, value in state.items() if name.rpartition(".")[0] not in folded}
+    for layer in layers:
+        weight = state[f"{layer.name}.weight"]
+        bias = state.get(f"{layer.name}.bias", weight.new_zeros(weight.shape[:2]))
+        if layer.norm:
+            scale = torch.rsqrt(state[f"{layer.norm}.running_var"] + layer.norm_eps)
+            scale = scale * state.get(f"{layer.norm}.weight", torch.ones_like(scale))
+            bias = (bias - state[f"{layer.norm}.running_mean"]) * scale
+            bias = bias + state.get(f"{layer.norm}.bias", torch.zeros_like(bias))
+            weight = weight * scale.reshape(*scale.shape, *[1] * (weight.dim() - 2))
+        if layer.as_matrix:
+            weight, bias = _matrix(layer, weight, bias)
+        result[f"{layer.name}.weight"], result[f"{layer.name}.bias"] = weight, bias
+    return result
+
+
+def _matrix(layer: _Layer, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """What a convolution does to every unit image, ``[K, inputs, outputs]``, and its bias at every place."""
+    conv: Any = layer.module
+    n_inputs = torch.Size(layer.map_shape).numel()
+    units = torch.eye(n_inputs, dtype=weight.dtype, device=weight.device).view(n_inputs, *layer.map_shape)
+
+    def of_units(one: Tensor) -> Tensor:
+        return functional.conv2d(units, one, None, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+    images = vmap(of_units)(weight)
+    places = images.shape[-2] * images.shape[-1]
+    return images.flatten(2), bias.repeat_interleave(places, dim=1)
