@@ -184,6 +184,25 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             ("samples",),
             batchnorm=("running", "exact"),
         ),
+        "node_correlation": Entry(
+            "gengap.probes.node_correlation",
+            "Correlation of the student's nodes with the teacher's, and the ranks of the winners (Luck Matters 2019).",
+            ("samples", "draws"),
+            batchnorm=("running", "exact"),
+            teacher=True,
+        ),
+        "backward_coupling": Entry(
+            "gengap.probes.backward_coupling",
+            "How nodes of student and teacher act on the same outputs: H* and beta* (Luck Matters 2019).",
+            ("samples",),
+            batchnorm=("running", "exact"),
+            teacher=True,
+        ),
+        "hessian_spectrum": Entry(
+            "gengap.probes.hessian_spectrum",
+            "Every eigenvalue of the training loss's Hessian, up to 5,000 parameters.",
+            ("samples",),
+        ),
     },
     "figure": {
         "accuracy_by_width": Entry("gengap.figures.accuracy_by_width", "Final accuracy against width."),

@@ -104,7 +104,7 @@ def test_softened_distillation_equals_a_plain_loop(temperature):
 
 
 def test_softened_distillation_at_a_high_temperature_is_half_the_squared_error_of_centred_outputs():
-    """Hinton, Vinyals and Dean (2015), equation 4: with outputs of mean 0, the gradient tends to (f - t) / n_outputs."""
+    """Hinton, Vinyals and Dean (2015), eq. 4: with outputs of mean 0, the gradient tends to (f - t) / n_outputs."""
     generator = torch.Generator().manual_seed(2)
     outputs, teacher = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
     outputs, teacher = (logits - logits.mean(dim=1, keepdim=True) for logits in (outputs, teacher))

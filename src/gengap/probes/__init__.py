@@ -13,7 +13,7 @@ from gengap.labels import LabelledData
 from gengap.logs import log
 from gengap.probes.checkpoints import Checkpoints
 from gengap.probes.findings import Findings
-from gengap.probes.subject import Measure, Subject
+from gengap.probes.subject import Measure, Subject, Teacher
 from gengap.settings import Cell
 from gengap.study import Probe
 
@@ -81,8 +81,8 @@ def _subjects(
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
     train_images = data.train_images.to(device, dtype)
     test_images = data.test_images.to(device, dtype)
-    train_targets = losses.targets(data.train_labels, n_outputs).to(device)
-    test_targets = losses.targets(data.test_labels, n_outputs).to(device)
+    train_targets, test_targets = (targets.to(device) for targets in data.targets(first.loss))
+    teacher = _teacher(data, image_shape, dtype, device)
 
     def subject_of(rows: Sequence[int]) -> Subject:
         names = checkpoints.names(rows)
@@ -101,6 +101,18 @@ def _subjects(
             measured_at=tuple(checkpoints.epochs(rows)),
             epochs=checkpoints.shared_epochs(names),
             saved=lambda epoch: checkpoints.read_at(names, epoch),
+            teacher=teacher,
         )
 
     return subject_of
+
+
+def _teacher(
+    data: LabelledData, image_shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device
+) -> Teacher | None:
+    """The network that labelled, as probes take it."""
+    if data.teacher is None:
+        return None
+    arch = stack.architecture(models.build(data.teacher.model, image_shape, data.teacher.n_outputs))
+    state = {name: value.unsqueeze(0).to(device, dtype) for name, value in data.teacher.state.items()}
+    return Teacher(arch, state)

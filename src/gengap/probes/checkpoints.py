@@ -1,5 +1,6 @@
 """The saved weights of a pack's cells, as probes read them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -59,5 +60,8 @@ class Checkpoints:
         return {name: value.to(self._device) for name, value in weights.read_rows(self._path, rows).items()}
 
     def read_at(self, names: Sequence[str], epoch: float) -> State:
-        """The stacked weights of these cells at one of their `shared_epochs`."""
+        """The stacked weights of these cells at one of their `shared_epochs`; infinity takes each cell's own last."""
+        if math.isinf(epoch):
+            last = self._index.groupby("cell")["epoch"].idxmax()
+            return self.read([int(last[name]) for name in names])
         return self.read([self._row[name, epoch] for name in names])

@@ -43,7 +43,8 @@ class Subject:
         options: The study's options for this probe.
         measured_at: Epoch of each checkpoint, ``[K]``.
         epochs: Epochs at which all of these cells were saved, ascending from 0.
-        saved: The K networks' weights at one of `epochs`, with the running averages of that time.
+        saved: The K networks' weights at one of `epochs`, with the running averages of that time; at infinity, every
+            network's last, whose epochs may differ.
         teacher: The network that labelled the data, if one did.
     """
 

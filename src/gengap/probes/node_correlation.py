@@ -1,0 +1,229 @@
+"""How closely a student's hidden nodes follow those of the teacher that labelled, and which of them were lucky."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gengap import seeding
+from gengap.engine import evaluation
+from gengap.engine.activations import activation_names, activations
+from gengap.engine.stack import State, take
+from gengap.probes.subject import Measured, Subject, Teacher
+
+DRAWS = 3
+_IMAGES = 200  # per call: 640 channels of 14 x 14 pixels in float64 are then 200 MB
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Measure Pearson's correlation rho[j, k] of teacher node j and student node k, over the probe's images.
+
+    A node is a unit, or a channel, behind its ReLU and before any BatchNorm there, which changes no correlation but by
+    the sign of its scale. For a channel every position of every image is a sample. Layers are matched by name. A node
+    that is constant over all samples is dead: its correlations count as 0, and dead teacher nodes enter no mean.
+
+    * ``best_node_correlation``: mean over teacher nodes j of max_k rho[j, k].
+    * ``best_node_correlation_by_chance``: the same once the teacher saw the images in another order, mean over
+      ``options.draws`` (3) orders whose seeds come from the cell. More students, or fewer samples, give more of it.
+    * ``final_winner_rank``: the paper's mean rank. The winner of j is the student k with the largest rho[j, k] after
+      training; its rank is the number of students with a larger correlation at the measured epoch, over n_students - 1.
+    * ``winner_start_rank``: the rank in the authors' code. The student that is best at the measured epoch is looked up
+      before training, and its rank there divided alike.
+
+    The samples are read once, with moments as of Chan, Golub and LeVeque (1983), so that their number costs no memory.
+
+    Args:
+        subject: K networks, their teacher and images; see `Subject`. ``options.samples`` limits the images.
+
+    Returns:
+        By layer, float64: the four means above ``[K]``, ``best_node_correlation_by_chance_standard_error`` over the
+        draws (from two on), ``dead_teacher_nodes`` and ``dead_student_nodes`` ``[K]``, and the array
+        ``node_correlation`` ``[K, teacher_node, student_node]``. If all nodes of the teacher's layer are dead, the
+        means are not numbers.
+
+    Raises:
+        ValueError: If there is no teacher, or if no layer of it fits a layer of the networks.
+
+    Source: Tian et al. (2019), arXiv:1905.13405, figures 7 to 9. The authors' code adds 1e-10 under the root instead of
+    counting dead nodes, and reads 192 samples.
+    """
+    teacher = teacher_of(subject)
+    n_draws = subject.options.draws or DRAWS
+    found = correlations(subject, teacher, subject.state, n_draws)
+    start, final = _at(subject, teacher, 0.0), _at(subject, teacher, math.inf)
+    measured = []
+    for layer, one in found.items():
+        best = _mean(one.rho.amax(dim=3), one.live_teacher.unsqueeze(1))  # [K, 1 + draws]
+        rho, chance = one.rho[:, 0], best[:, 1:]
+        final_rank = _rank(rho, final[layer].argmax(dim=2))
+        start_rank = _rank(start[layer], rho.argmax(dim=2))
+        measured += [
+            Measured("node_correlation", rho, layer, ("teacher_node", "student_node")),
+            Measured("best_node_correlation", best[:, 0], layer),
+            Measured("best_node_correlation_by_chance", chance.sum(dim=1) / n_draws, layer),
+            Measured("final_winner_rank", _mean(final_rank, one.live_teacher), layer),
+            Measured("winner_start_rank", _mean(start_rank, one.live_teacher), layer),
+            Measured("dead_teacher_nodes", (~one.live_teacher).sum(dim=1).double(), layer),
+            Measured("dead_student_nodes", (~one.live_student).sum(dim=1).double(), layer),
+        ]
+        if n_draws > 1:
+            # Row by row: torch's order of summation, and so the last bit, depends on the number of rows.
+            error = torch.stack([row.std() for row in chance]) / n_draws**0.5
+            measured.append(Measured("best_node_correlation_by_chance_standard_error", error, layer))
+    return measured
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Of one layer.
+
+    Attributes:
+        rho: ``[K, 1 + draws, teacher nodes, student nodes]``: the true one first, then those of shuffled images.
+        live_teacher: Which teacher nodes are not constant, ``[K, nodes]``.
+        live_student: Which student nodes are not constant, ``[K, nodes]``.
+    """
+
+    rho: Tensor
+    live_teacher: Tensor
+    live_student: Tensor
+
+
+def correlations(subject: Subject, teacher: Teacher, state: State, n_draws: int = 0) -> dict[str, Correlation]:
+    """Correlate the nodes of every layer that the teacher shares with networks of the subject's architecture.
+
+    Args:
+        subject: Gives architecture, images, and the cells that seed the draws.
+        teacher: See `teacher_of`.
+        state: Stacked state ``[K, ...]``, already made for the BatchNorm mode.
+        n_draws: How often to shuffle the images, for which the networks must be the subject's cells in their order.
+    """
+    images, _ = subject.probe_images()
+    layers = _shared_layers(subject, teacher)
+    found: dict[str, list[Comoments]] = {layer: [] for layer in layers}
+    for place in range(len(next(iter(state.values())))):
+        network = take(state, [place])
+        orders = _orders(subject.cells[place].seed, n_draws, len(images)).to(images.device)
+        moments = {layer: Comoments() for layer in layers}
+        for batch in orders.split(_IMAGES, dim=1):
+            student = activations(subject.network, network, images[batch[0]], layers)
+            shown = images[batch.flatten()]
+            taught = activations(teacher.arch.evaluation, teacher.state, shown, layers)
+            for layer in layers:
+                moments[layer].add(_samples(taught[layer][0], len(batch)), _samples(student[layer][0], 1))
+        for layer in layers:
+            found[layer].append(moments[layer])
+    return {
+        layer: Correlation(
+            torch.stack([one.correlation() for one in each]),
+            torch.stack([one.live[0][0] for one in each]),
+            torch.stack([one.live[1][0] for one in each]),
+        )
+        for layer, each in found.items()
+    }
+
+
+class Comoments:
+    """Variances and covariances of the nodes of two layers, from samples that come in pieces.
+
+    Values are taken relative to the first sample, so that a constant node has variance 0 exactly, and merged about
+    their means, so that nothing cancels (Chan, Golub and LeVeque 1983).
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: tuple[Tensor, Tensor]
+        self.means: tuple[Any, Any] = (0.0, 0.0)
+        self.squares: tuple[Any, Any] = (0.0, 0.0)
+        self.products: Any = 0.0
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Take in the same samples of both layers, ``[..., samples, nodes]`` each, float64."""
+        if not self.count:
+            self.first = x[..., :1, :], y[..., :1, :]
+        count = x.shape[-2]
+        total = self.count + count
+        weight = self.count * count / total
+        values = [piece - first for piece, first in zip((x, y), self.first, strict=True)]
+        means = [value.mean(dim=-2) for value in values]
+        centred = [value - mean.unsqueeze(-2) for value, mean in zip(values, means, strict=True)]
+        steps = [mean - old for mean, old in zip(means, self.means, strict=True)]
+        self.products = self.products + centred[0].mT @ centred[1]
+        self.products += weight * steps[0].unsqueeze(-1) * steps[1].unsqueeze(-2)
+        self.squares = tuple(
+            old + one.square().sum(dim=-2) + weight * step.square()
+            for old, one, step in zip(self.squares, centred, steps, strict=True)
+        )
+        self.means = tuple(old + step * (count / total) for old, step in zip(self.means, steps, strict=True))
+        self.count = total
+
+    @property
+    def live(self) -> tuple[Tensor, Tensor]:
+        """Which nodes of either layer are not constant, ``[..., nodes]``."""
+        return self.squares[0] > 0, self.squares[1] > 0
+
+    def correlation(self) -> Tensor:
+        """Pearson's correlation ``[..., nodes of x, nodes of y]``; 0 where a node is constant."""
+        x, y = (torch.where(live, square.rsqrt(), 0) for live, square in zip(self.live, self.squares, strict=True))
+        rho: Tensor = self.products * x.unsqueeze(-1) * y.unsqueeze(-2)
+        return rho
+
+
+def teacher_of(subject: Subject) -> Teacher:
+    """The network that labelled; a ValueError if none did."""
+    if subject.teacher is None:
+        raise ValueError(
+            "there is no teacher to compare with: set labels.name to a rule with a teacher. If it is one, the file in "
+            "data/labelled is of an earlier version: remove it, and run the study again"
+        )
+    return subject.teacher
+
+
+def _shared_layers(subject: Subject, teacher: Teacher) -> list[str]:
+    names = activation_names(subject.arch.evaluation)
+    taught = activation_names(teacher.arch.evaluation)
+    if not set(names) & set(taught):
+        raise ValueError(
+            f"the teacher's layers ({', '.join(taught)}) and the network's ({', '.join(names)}) have no name in "
+            "common: choose a model of the teacher's kind"
+        )
+    return [name for name in names if name in taught]
+
+
+def _orders(seed: int, n_draws: int, n_images: int) -> Tensor:
+    """The images in their own order, then shuffled, ``[1 + n_draws, n_images]``."""
+    shuffled = [seeding.stream(seed, seeding.PROBE, draw).permutation(n_images) for draw in range(n_draws)]
+    return torch.from_numpy(np.stack([np.arange(n_images), *shuffled]))
+
+
+def _samples(activation: Tensor, n_orders: int) -> Tensor:
+    """Turn ``[orders * N, nodes, ...]`` into ``[orders, samples, nodes]``: every position of an image is a sample."""
+    rows = activation.flatten(2).mT if activation.dim() > 2 else activation
+    return rows.reshape(n_orders, -1, activation.shape[1]).double()
+
+
+def _at(subject: Subject, teacher: Teacher, epoch: float) -> dict[str, Tensor]:
+    """The true correlations ``[K, teacher nodes, student nodes]`` of the subject's networks at another epoch."""
+    cells = list(dict.fromkeys(subject.cells))  # a cell has several checkpoints in a subject, and one start
+    saved = take(subject.saved(epoch), [subject.cells.index(cell) for cell in cells])
+    state = evaluation.for_mode(subject.arch, saved, subject.train_images, subject.batchnorm)
+    places = [cells.index(cell) for cell in subject.cells]
+    return {layer: one.rho[places, 0] for layer, one in correlations(subject, teacher, state).items()}
+
+
+def _rank(rho: Tensor, student: Tensor) -> Tensor:
+    """Share of the other students that correlate more with each teacher node than the given one.
+
+    Args:
+        rho: ``[K, teacher nodes, student nodes]``.
+        student: One student node for each teacher node, ``[K, teacher nodes]``.
+    """
+    own = rho.gather(2, student.unsqueeze(2))
+    return (rho > own).sum(dim=2).double() / max(rho.shape[2] - 1, 1)
+
+
+def _mean(values: Tensor, live: Tensor) -> Tensor:
+    """Mean over the live teacher nodes, the last dimension; not a number if there is none."""
+    return torch.where(live, values, 0).sum(dim=-1) / live.sum(dim=-1)
