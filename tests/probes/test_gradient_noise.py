@@ -6,7 +6,7 @@ import pytest
 import subjects
 import torch
 
-from gengap import losses
+from gengap import losses, registry
 from gengap.probes import gradient_noise
 
 MODES = ("running", "exact")
@@ -95,3 +95,18 @@ def test_standard_errors_are_the_spread_over_independent_sets():
     for name in ("gradient_covariance_trace", "squared_expected_gradient"):
         mean, spread = torch.tensor(values[name]).mean().item(), torch.tensor(values[name]).std().item()
         assert abs(mean - truth[name, ""].item()) < 3 * spread / 40**0.5, name  # unbiased
+
+
+@pytest.mark.parametrize("name", sorted(registry.REGISTRY["model"]))
+def test_every_model_has_single_sample_gradients(name):
+    """Pooling, dropout and shortcuts included: what `torch.func` cannot map or differentiate would show here."""
+    made = subjects.subject(
+        {}, {"model": {"name": name, "width": 2}}, seeds=(0,), shape=(3, 32, 32), n_train=5, n_test=2
+    )
+    found = subjects.by_name(gradient_noise.measure(made))
+    g = single_gradients(made, 0)
+    for quantity, value in estimates(g).items():
+        assert found[quantity, ""].item() == pytest.approx(value.item(), rel=1e-7), quantity
+    error = found["gradient_covariance_trace_standard_error", ""].item()
+    traces = torch.stack([torch.cat([g[:i], g[i + 1 :]]).var(dim=0).sum() for i in range(5)])
+    assert error == pytest.approx(2 * traces.std(correction=0).item(), rel=1e-6)

@@ -9,7 +9,7 @@ import subjects
 import torch
 from torch import nn
 
-from gengap import losses, seeding
+from gengap import losses, registry, seeding
 from gengap.engine import stack
 from gengap.probes import landscape
 
@@ -142,3 +142,20 @@ def test_the_pack_changes_no_bit():
     alone = landscape.measure(dataclasses.replace(made, state=state, cells=made.cells[1:]))
     for together, single in zip(both, alone, strict=True):
         assert together.values[1:].tolist() == single.values.tolist(), together.quantity
+
+
+@pytest.mark.parametrize("name", sorted(registry.REGISTRY["model"]))
+@pytest.mark.parametrize("batchnorm", ["batch", "exact"])
+def test_every_model_has_a_landscape(name, batchnorm):
+    settings = {"model": {"name": name, "width": 2}, "training": {"batch_size": 5}}
+    probe = {"draws": 1, "points": 2, "batchnorm": batchnorm}
+    made = subjects.subject(probe, settings, seeds=(0,), shape=(3, 32, 32), n_train=6, n_test=2)
+    found = subjects.by_name(landscape.measure(made))
+    index = seeding.stream(0, seeding.PROBE).choice(6, 5, replace=False)
+    network, batch = subjects.one_network(made, 0), (made.train_images[index], made.train_targets[index], made.loss)
+    for module in network.modules():
+        module.training = batchnorm == "batch" and isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))
+    _, gradient = gradients(network, *batch)
+    curve = [gradients(moved(network, gradient, a), *batch)[0] for a in (0.01, 0.4)]
+    assert found["loss_along_gradient", ""][0].tolist() == pytest.approx(curve, rel=1e-7)
+    assert {layer for quantity, layer in found if quantity == "covariate_shift"} == set(made.arch.layers)
