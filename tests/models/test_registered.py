@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.func import grad, jvp, vjp, vmap
 
 from gengap import models
 from gengap.engine import stack
@@ -85,3 +86,32 @@ def test_too_small_images_are_refused_with_the_size_that_is_needed(name, least):
 def test_the_other_models_take_images_of_any_size(name):
     network = models.build(Model(name=name, width=2), (1, 3, 2), 2).eval()
     assert network(torch.randn(2, 1, 3, 2)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_products_with_the_hessian_exist_in_packs_and_both_ways_agree(name):
+    cells = [Cell.model_validate({"model": {"name": name, "width": 2}, "seed": seed}) for seed in (0, 1)]
+    arch = stack.architecture(models.build(cells[0].model, (3, 16, 16), 3))
+    state = stack.initial_state(cells, (3, 16, 16), 3, dtype=torch.float64, device=torch.device("cpu"))
+    images = torch.randn(6, 3, 16, 16, dtype=torch.float64)
+    parameters = {key: state[key] for key in arch.parameters}
+    buffers = {key: state[key] for key in arch.buffers}
+    directions = {key: torch.randn_like(value) for key, value in parameters.items()}
+
+    def gradient(parameters, buffers):
+        def loss(parameters):
+            outputs, _ = stack.outputs_and_buffers(arch, arch.batch, {**parameters, **buffers}, images)
+            return nn.functional.cross_entropy(outputs, torch.arange(6) % 3)
+
+        return grad(loss)(parameters)
+
+    def forwards(parameters, buffers, directions):
+        return jvp(lambda at: gradient(at, buffers), (parameters,), (directions,))[1]
+
+    def backwards(parameters, buffers, directions):
+        return vjp(lambda at: gradient(at, buffers), parameters)[1](directions)[0]
+
+    one, other = (vmap(product)(parameters, buffers, directions) for product in (forwards, backwards))
+    for key, value in one.items():
+        torch.testing.assert_close(value, other[key], rtol=1e-8, atol=1e-10)
+    assert max(value.abs().max() for value in one.values()) > 1e-3
