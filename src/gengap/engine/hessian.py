@@ -1,0 +1,286 @@
+"""The whole Hessian of the mean training loss over a set, of a network small enough to write it down.
+
+With BatchNorm's statistics held constant, a network of convolutions, linear layers and ReLUs is piecewise linear
+between its layers, and every layer is linear in its input and in its own weights. The Hessian of the sum of the
+losses l_n(f_n) is then, with J_n = df_n / dtheta,
+
+    H = sum_n J_n^T l_n'' J_n + A + A^T,    A[b, a] = sum_n (d^2 <delta_b, h_b> / dtheta_b dx_b) (dx_b / dtheta_a),
+
+where layer b has input x_b, output h_b, weights theta_b, and delta_b = dl_n / dh_b; a runs over the layers before b.
+That takes forward derivatives of the layers' inputs and matrix products, and no second derivative. Whether a network
+is of this kind is not read off its code: the result is compared with a product by automatic differentiation, and where
+the two differ the Hessian is found column by column.
+"""
+
+import copy
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, hessian, jvp, vmap
+
+from gengap import losses
+from gengap.engine.curvature import flatten, hessian_vector_product, unflatten
+from gengap.engine.gradients import summed_loss
+from gengap.engine.lanczos import start_vectors
+from gengap.engine.stack import Architecture, State
+from gengap.settings import Loss
+
+_CHUNK = 16_000_000  # Numbers that one call's derivatives may hold: 128 MB.
+_SAME = 1e-9  # Relative error of a right Hessian's product with a vector: rounding leaves about 1e-14.
+
+
+@dataclass(frozen=True)
+class Hessian:
+    """A Hessian and how well it is known.
+
+    Attributes:
+        matrix: ``[P, P]``, float64, symmetric; rows in the order of `Architecture.parameters`.
+        error: ``||H v - (H v)_ad|| / ||(H v)_ad||`` for a vector v of random signs, where ad is forward over reverse
+            automatic differentiation; for columns found in that way, their asymmetry along v.
+    """
+
+    matrix: Tensor
+    error: float
+
+
+def full_hessian(
+    arch: Architecture,
+    state: State,
+    images: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    *,
+    through_batch: bool,
+    seed: int,
+    batch_size: int = 1000,
+) -> Hessian:
+    """Hessian of one network's mean loss over all samples.
+
+    Args:
+        arch: The architecture.
+        state: State of one network, with the stack's leading dimension of 1; computed with in float64.
+        images: ``[N, C, H, W]``.
+        targets: ``[N]``.
+        loss: The loss.
+        through_batch: As in `gengap.engine.gradients.full_gradient`; then the Hessian is found column by column.
+        seed: For the vector of the check.
+        batch_size: As in `gengap.engine.gradients.full_gradient`.
+    """
+    state = {name: value.double() for name, value in state.items()}
+    images = images.double()
+    probe = start_vectors([seed], 1, arch.n_parameters)[0].to(images.device)
+    automatic = flatten(
+        arch,
+        hessian_vector_product(
+            arch,
+            state,
+            images,
+            targets,
+            loss,
+            unflatten(arch, state, probe),
+            through_batch=through_batch,
+            batch_size=batch_size,
+        ),
+    )[0]
+    network = {name: value[0] for name, value in state.items()}
+
+    def checked(summed: Tensor) -> Hessian:
+        matrix = (summed + summed.T) / (2 * len(images))
+        difference = (matrix @ probe[0] - automatic).norm()
+        # A dead network has a Hessian of zeros.
+        error = difference / automatic.norm() if difference > 0 else difference
+        return Hessian(matrix, error.item())
+
+    if not through_batch:
+        found = checked(_by_layers(arch, network, images, targets, loss))
+        if found.error <= _SAME:
+            return found
+    return checked(_by_columns(arch, network, images, targets, loss, through_batch, batch_size))
+
+
+def _by_columns(
+    arch: Architecture,
+    network: State,
+    images: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    through_batch: bool,
+    batch_size: int,
+) -> Tensor:
+    """One product per parameter, several at a time; not yet symmetric."""
+    gradient_of = grad(summed_loss(arch, loss, through_batch=through_batch))
+    parameters = {name: network[name] for name in arch.parameters}
+    buffers = {name: network[name] for name in arch.buffers}
+    unit = torch.eye(arch.n_parameters, dtype=torch.float64, device=images.device)
+    total = torch.zeros_like(unit)
+    # Without statistics of its own a batch may be of any size, and small ones stay in the cache.
+    samples = min(batch_size if through_batch else 250, len(images))
+    at_once = max(1, _CHUNK // (samples * images[0].numel() * 30))
+    for x, y in zip(images.split(samples), targets.split(samples), strict=True):
+
+        def column(vector: State, x: Tensor = x, y: Tensor = y) -> State:
+            result: State = jvp(lambda moved: gradient_of(moved, buffers, x, y), (parameters,), (vector,))[1]
+            return result
+
+        for first in range(0, arch.n_parameters, at_once):
+            rows = slice(first, first + at_once)
+            vectors = unflatten(arch, {name: value[None] for name, value in parameters.items()}, unit[rows])
+            total[rows] += flatten(arch, vmap(column)(vectors))
+    return total
+
+
+def _by_layers(arch: Architecture, network: State, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+    """The module's formula; symmetric up to rounding."""
+    observed = _Observed(arch)
+    first, second = _loss_derivatives(arch, network, images, targets, loss)
+    # Beyond the hinge's margin, a sample's loss has no derivative and adds nothing.
+    counts = first.flatten(1).any(dim=1) | second.flatten(1).any(dim=1)
+    images, first, second = images[counts], first[counts], second[counts]
+    total = torch.zeros(arch.n_parameters, arch.n_parameters, dtype=torch.float64, device=images.device)
+    if not len(images):
+        return total
+    shapes = observed.input_shapes(network, images[:1])
+    widest = max(sum(p.numel() for p in observed.own(network, layer).values()) for layer in shapes)
+    per_sample = widest * sum(shape.numel() for shape in shapes.values())
+    chunk = max(1, _CHUNK // per_sample)
+    for x, slope, bend in zip(images.split(chunk), first.split(chunk), second.split(chunk), strict=True):
+        _add_chunk(observed, network, x, slope, bend, total)
+    return total
+
+
+def _add_chunk(observed: "_Observed", network: State, x: Tensor, slope: Tensor, bend: Tensor, total: Tensor) -> None:
+    """Add the samples' part of the Hessian to `total`."""
+    deltas = observed.deltas(network, x, slope)
+    inputs, _ = observed.run(network, {}, x)
+    layers = list(inputs)
+    mixed = {layer: observed.mixed(network, layer, inputs[layer], deltas[layer]).flatten(1) for layer in layers}
+    jacobian = torch.zeros(len(total), *slope.shape, dtype=total.dtype, device=total.device)
+    for place, layer in enumerate(layers):
+        after = layers[place + 1 :]
+        moved, outputs = observed.derivatives(network, layer, after, x)
+        columns = observed.places[layer]
+        jacobian[columns] = outputs
+        for later in after:
+            product = mixed[later] @ moved[later].flatten(1).T
+            rows = observed.places[later]
+            total[rows[:, None], columns] += product
+            total[columns[:, None], rows] += product.T
+    bent = torch.einsum("pnc,ncd->pnd", jacobian, bend)
+    total += bent.flatten(1) @ jacobian.flatten(1).T
+
+
+def _loss_derivatives(
+    arch: Architecture, network: State, images: Tensor, targets: Tensor, loss: Loss
+) -> tuple[Tensor, Tensor]:
+    """First ``[N, n_outputs]`` and second ``[N, n_outputs, n_outputs]`` derivatives of each sample's loss."""
+    outputs = torch.cat([functional_call(arch.evaluation, network, (x,)) for x in images.split(1000)])
+    sample_losses = losses.sample_losses(loss)
+
+    def one(output: Tensor, target: Tensor) -> Tensor:
+        return sample_losses(output[None], target[None])[0]
+
+    return vmap(grad(one))(outputs, targets), vmap(hessian(one))(outputs, targets)
+
+
+class _Observed:
+    """An architecture in evaluation mode that shows the inputs of its layers and lets their outputs be shifted.
+
+    Attributes:
+        network: The module.
+        layers: Every layer that has parameters of its own, by name.
+        places: Where each layer's parameters lie among all, ``[n]``.
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        self.network = copy.deepcopy(arch.evaluation)
+        self.layers: dict[str, nn.Module] = {}
+        self.places: dict[str, Tensor] = {}
+        sizes = [arch.evaluation.get_parameter(name).numel() for name in arch.parameters]
+        ranges = torch.arange(sum(sizes)).split(sizes)
+        for name, place in zip(arch.parameters, ranges, strict=True):
+            layer = name.rpartition(".")[0]
+            self.layers[layer] = self.network.get_submodule(layer)
+            self.places[layer] = torch.cat([self.places[layer], place]) if layer in self.places else place
+        self.inputs: State = {}
+        self.shifts: State = {}
+        for name, module in self.layers.items():
+            module.register_forward_hook(functools.partial(self._seen, name))
+
+    def _seen(self, name: str, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        self.inputs[name] = inputs[0]
+        return output + self.shifts[name] if name in self.shifts else output
+
+    def run(self, network: State, shifts: State, x: Tensor) -> tuple[State, Tensor]:
+        """Inputs of the layers in the order of their calls, and the outputs ``[n, n_outputs]``."""
+        self.inputs, self.shifts = {}, shifts
+        outputs: Tensor = functional_call(self.network, network, (x,))
+        inputs, self.inputs, self.shifts = self.inputs, {}, {}
+        return inputs, outputs
+
+    def own(self, network: State, layer: str) -> State:
+        """A layer's own parameters by their names in the network."""
+        return {f"{layer}.{name}": network[f"{layer}.{name}"] for name, _ in self.layers[layer].named_parameters()}
+
+    def input_shapes(self, network: State, x: Tensor) -> dict[str, torch.Size]:
+        """Shape of one sample's input of every layer."""
+        return {name: value.shape[1:] for name, value in self.run(network, {}, x)[0].items()}
+
+    def deltas(self, network: State, x: Tensor, slope: Tensor) -> State:
+        """Derivative of the sum of losses with respect to every layer's output, ``[n, ...]``."""
+
+        def linearised(shifts: State) -> Tensor:
+            return (self.run(network, shifts, x)[1] * slope).sum()
+
+        def outputs_of(layer: str, inputs: State) -> Tensor:
+            result: Tensor = functional_call(self.layers[layer], self._renamed(network, layer), (inputs[layer],))
+            return result
+
+        inputs, _ = self.run(network, {}, x)
+        result: State = grad(linearised)({layer: torch.zeros_like(outputs_of(layer, inputs)) for layer in inputs})
+        return result
+
+    def mixed(self, network: State, layer: str, x: Tensor, delta: Tensor) -> Tensor:
+        """d^2 <delta, h> / dtheta dx of one layer, ``[parameters of the layer, n, ...]``.
+
+        The derivative with respect to x is linear in theta, so its values at the unit vectors are its derivative.
+        """
+        own = self._renamed(network, layer)
+        names = [name for name, _ in self.layers[layer].named_parameters()]
+
+        def pulled_back(parameters: State) -> Tensor:
+            def paired(inputs: Tensor) -> Tensor:
+                output: Tensor = functional_call(self.layers[layer], {**own, **parameters}, (inputs,))
+                return (output * delta).sum()
+
+            result: Tensor = grad(paired)(x)
+            return result
+
+        result: Tensor = vmap(pulled_back)(_units({name: own[name] for name in names}))
+        return result
+
+    def derivatives(self, network: State, layer: str, after: list[str], x: Tensor) -> tuple[State, Tensor]:
+        """Derivatives of later layers' inputs and of the outputs by one layer's parameters, ``[p, n, ...]``."""
+        own = self.own(network, layer)
+
+        def forward(parameters: State) -> tuple[State, Tensor]:
+            inputs, outputs = self.run({**network, **parameters}, {}, x)
+            return {name: inputs[name] for name in after}, outputs
+
+        result: tuple[State, Tensor] = vmap(lambda unit: jvp(forward, (own,), (unit,))[1])(_units(own))
+        return result
+
+    def _renamed(self, network: State, layer: str) -> State:
+        """A layer's parameters and buffers by the layer's own names."""
+        return {
+            name: network[f"{layer}.{name}"] for name in self.layers[layer].state_dict() if f"{layer}.{name}" in network
+        }
+
+
+def _units(parameters: State) -> State:
+    """All unit vectors of a parameter space, ``[size, ...]`` by name."""
+    sizes = [value.numel() for value in parameters.values()]
+    like = next(iter(parameters.values()))
+    parts = torch.eye(sum(sizes), dtype=like.dtype, device=like.device).split(sizes, dim=1)
+    return {name: part.reshape(-1, *value.shape) for (name, value), part in zip(parameters.items(), parts, strict=True)}

@@ -1,0 +1,75 @@
+"""Every eigenvalue of the Hessian of the training loss, of a network small enough for the whole matrix."""
+
+import torch
+from torch import Tensor
+
+from gengap.engine.hessian import full_hessian
+from gengap.engine.stack import take
+from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+
+LARGEST = 5000  # Parameters: the matrix then takes 200 MB and its eigenvalues some minutes.
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Measure the spectrum of H, the Hessian of the mean training loss with respect to all parameters.
+
+    Everything is computed in float64, whatever the dtype of the weights. H is symmetrised, ``(H + H^T) / 2``; how far
+    that, and everything else, is from a product by automatic differentiation is measured as `hessian_error`, which
+    rounding leaves at about 1e-14. In BatchNorm mode ``batch`` the derivatives flow through the statistics of each
+    run of 1,000 samples, as in training, and biases in front of a BatchNorm are exact null directions; in the modes
+    ``running`` and ``exact`` the statistics are constants. A positive or negative eigenvalue is one beyond
+    ``P eps max |eigenvalue|``, eps that of float64, P the number of parameters; the others are null.
+
+    Where the loss or a ReLU has a kink, the derivative is that of the side which PyTorch takes: the smooth hinge with
+    p = 2 has second derivative 2 below its margin and 0 above.
+
+    Args:
+        subject: K networks and their data; see `Subject`. ``options.samples`` limits the samples.
+
+    Returns:
+        ``hessian_eigenvalues`` ``[K, P]``, ascending; ``hessian_largest``, ``hessian_smallest``, ``hessian_trace``,
+        ``hessian_negative_count``, ``hessian_null_count`` and ``hessian_error``, each ``[K]``; float64.
+
+    Raises:
+        ValueError: If a network has more than 5,000 parameters, or weights that are not finite.
+
+    Source: Song (2019), figure 3.3, largest eigenvalue; Sagun et al. (2017), arXiv:1706.04454, whole spectra.
+    """
+    size = subject.arch.n_parameters
+    if size > LARGEST:
+        raise ValueError(
+            f"{size:,} parameters are too many: at most {LARGEST:,} have a whole Hessian. Use hessian_extremes"
+        )
+    images, targets = subject.probe_images()
+    found: dict[str, list[Tensor]] = {}
+    for place, cell in enumerate(subject.cells):
+        state = take(subject.state, [place])
+        if not all(value.isfinite().all() for value in state.values()):
+            # A clamp in the loss gives not-a-number the derivative 0, so the Hessian would not tell.
+            raise ValueError("the weights are not finite numbers, so there is no Hessian")
+        hessian = full_hessian(
+            subject.arch,
+            state,
+            images,
+            targets,
+            subject.loss,
+            through_batch=subject.batchnorm == "batch",
+            seed=cell.seed,
+            batch_size=BATCH_SIZE,
+        )
+        values = torch.linalg.eigvalsh(hessian.matrix)
+        null = size * torch.finfo(torch.float64).eps * values.abs().max()
+        for quantity, value in (
+            ("hessian_eigenvalues", values),
+            ("hessian_largest", values[-1]),
+            ("hessian_smallest", values[0]),
+            ("hessian_trace", hessian.matrix.trace()),
+            ("hessian_negative_count", (values < -null).sum().double()),
+            ("hessian_null_count", (values.abs() <= null).sum().double()),
+            ("hessian_error", torch.tensor(hessian.error, dtype=torch.float64)),
+        ):
+            found.setdefault(quantity, []).append(value)
+    return [
+        Measured(quantity, torch.stack(values), dims=("eigenvalue",) if quantity == "hessian_eigenvalues" else ())
+        for quantity, values in found.items()
+    ]

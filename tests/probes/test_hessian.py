@@ -1,0 +1,240 @@
+"""The Hessian's spectrum against closed forms, finite differences and column-by-column products."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from gengap import models
+from gengap.engine import evaluation, hessian, stack
+from gengap.engine.gradients import full_gradient
+from gengap.probes import hessian_spectrum
+from gengap.probes.subject import Subject
+from gengap.settings import Cell, Loss
+from gengap.study import Probe
+
+F64 = torch.float64
+HINGE = Loss(power=2.0)
+
+
+def make_subject(batchnorm="exact", *, width=2, seeds=(0, 3), loss=HINGE, count=60, name="hessian_spectrum", **options):
+    """Networks moved away from their start, where some are dead, on random images."""
+    cells = tuple(Cell.model_validate({"model": {"width": width}, "seed": seed}) for seed in seeds)
+    arch = stack.architecture(models.build(cells[0].model, (3, 8, 8), 1))
+    state = stack.initial_state(cells, (3, 8, 8), 1, dtype=F64, device=torch.device("cpu"))
+    generator = torch.Generator().manual_seed(1)
+    for parameter in arch.parameters:
+        state[parameter] += 0.3 * torch.randn(state[parameter].shape, generator=generator, dtype=F64)
+    images = torch.randn(count, 3, 8, 8, generator=generator, dtype=F64)
+    targets = torch.randn(count, generator=generator).sign().long()
+    return subject_of(arch, state, cells, images, targets, loss, batchnorm, name, **options)
+
+
+def subject_of(arch, state, cells, images, targets, loss, batchnorm, name, **options):
+    return Subject(
+        arch=arch,
+        state=evaluation.for_mode(arch, state, images, batchnorm),
+        start=state,
+        batchnorm=batchnorm,
+        loss=loss,
+        cells=cells,
+        train_images=images,
+        train_targets=targets,
+        test_images=images,
+        test_targets=targets,
+        options=Probe(name=name, batchnorm=batchnorm, **options),
+        measured_at=(0.0,) * len(cells),
+        epochs=(0.0,),
+        saved=lambda epoch: state,
+    )
+
+
+def matrix_of(subject, place):
+    return hessian.full_hessian(
+        subject.arch,
+        stack.take(subject.state, [place]),
+        subject.train_images,
+        subject.train_targets,
+        subject.loss,
+        through_batch=subject.batchnorm == "batch",
+        seed=0,
+    ).matrix
+
+
+def by_name(measured):
+    return {one.quantity: one.values for one in measured}
+
+
+@pytest.mark.parametrize("batchnorm", ["running", "batch", "exact"])
+def test_hessian_equals_finite_differences_of_the_gradient(batchnorm):
+    """Central differences of every column, with so small a step that no sample crosses a kink."""
+    subject = make_subject(batchnorm, count=12)
+    step = 1e-6
+    found = matrix_of(subject, 0)
+    alone = stack.take(subject.state, [0])
+    rows = []
+    for name in subject.arch.parameters:
+        for entry in range(alone[name].numel()):
+            ends = []
+            for sign in (1, -1):
+                moved = alone[name].clone()
+                moved.view(-1)[entry] += sign * step
+                gradient = full_gradient(
+                    subject.arch,
+                    {**alone, name: moved},
+                    subject.train_images,
+                    subject.train_targets,
+                    subject.loss,
+                    through_batch=batchnorm == "batch",
+                )
+                ends.append(torch.cat([value.flatten() for value in gradient.values()]))
+            rows.append((ends[0] - ends[1]) / (2 * step))
+    torch.testing.assert_close(found, torch.stack(rows), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", [HINGE, Loss(name="cross_entropy"), Loss(power=3.0)])
+def test_both_ways_to_the_hessian_agree(loss):
+    """Layer by layer, and one product per parameter."""
+    subject = make_subject("exact", loss=loss)
+    network = {name: value[0] for name, value in subject.state.items()}
+    data = (subject.train_images, subject.train_targets, loss)
+    by_layers = hessian._by_layers(subject.arch, network, *data)
+    by_columns = hessian._by_columns(subject.arch, network, *data, False, 1000)
+    torch.testing.assert_close(by_layers, by_columns, rtol=1e-10, atol=1e-9)
+
+
+class Classifier(nn.Module):
+    """Softmax regression, or with an activation that is not piecewise linear."""
+
+    def __init__(self, hidden):
+        super().__init__()
+        self.hidden = nn.Linear(4, 3) if hidden else nn.Identity()
+        self.activation = torch.tanh if hidden else nn.Identity()
+        self.output = nn.Linear(3 if hidden else 4, 3)
+
+    def forward(self, x):
+        return self.output(self.activation(self.hidden(x.flatten(1))))
+
+
+def classifier_subject(hidden, dtype=F64, **options):
+    arch = stack.architecture(Classifier(hidden))
+    generator = torch.Generator().manual_seed(0)
+    network = Classifier(hidden)
+    state = {
+        name: torch.randn(2, *value.shape, generator=generator, dtype=dtype)
+        for name, value in network.named_parameters()
+    }
+    images = torch.randn(50, 1, 2, 2, generator=generator, dtype=dtype)
+    targets = torch.randint(3, (50,), generator=generator)
+    cells = (Cell(seed=0), Cell(seed=1))
+    loss = Loss(name="cross_entropy")
+    return subject_of(arch, state, cells, images, targets, loss, "exact", "hessian_spectrum", **options)
+
+
+def softmax_regression_hessian(subject, place):
+    """Mean of ``(diag p - p p^T)`` kron ``x x^T``, x with a last 1 for the bias, in the order weight, bias."""
+    x = torch.cat([subject.train_images.flatten(1), torch.ones(len(subject.train_images), 1)], dim=1).double()
+    weight, bias = (subject.state[f"output.{name}"][place].double() for name in ("weight", "bias"))
+    p = torch.softmax(x[:, :-1] @ weight.T + bias, dim=1)
+    bend = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    full = torch.einsum("ncd,ni,nj->cidj", bend, x, x) / len(x)
+    order = torch.arange(15).view(3, 5)
+    order = torch.cat([order[:, :4].flatten(), order[:, 4]])
+    return full.reshape(15, 15)[order][:, order]
+
+
+def test_softmax_regression_has_its_closed_form():
+    subject = classifier_subject(hidden=False)
+    found = by_name(hessian_spectrum.measure(subject))
+    for place in (0, 1):
+        expected = softmax_regression_hessian(subject, place)
+        torch.testing.assert_close(matrix_of(subject, place), expected, rtol=1e-12, atol=1e-14)
+        values = torch.linalg.eigvalsh(expected)
+        torch.testing.assert_close(found["hessian_eigenvalues"][place], values, rtol=1e-9, atol=1e-14)
+        assert found["hessian_largest"][place].item() == pytest.approx(values[-1].item())
+        assert found["hessian_trace"][place].item() == pytest.approx(values.sum().item())
+        # Convex; a constant added to all logits of a feature changes no probability.
+        assert found["hessian_negative_count"][place] == 0
+        assert found["hessian_null_count"][place] == 5
+
+
+def test_float32_weights_are_measured_in_float64():
+    subject = classifier_subject(hidden=False, dtype=torch.float32)
+    found = by_name(hessian_spectrum.measure(subject))["hessian_eigenvalues"]
+    expected = torch.linalg.eigvalsh(softmax_regression_hessian(subject, 1))
+    torch.testing.assert_close(found[1], expected, rtol=1e-9, atol=1e-14)
+
+
+def test_network_that_is_not_piecewise_linear_is_measured_by_columns():
+    """The layers' formula leaves out tanh's own second derivative; the check notices."""
+    subject = classifier_subject(hidden=True)
+    network = {name: value[0] for name, value in subject.state.items()}
+    data = (subject.train_images, subject.train_targets, subject.loss)
+    columns = hessian._by_columns(subject.arch, network, *data, False, 1000) / 50
+    wrong = hessian._by_layers(subject.arch, network, *data) / 50
+    assert (wrong - columns).norm() > 0.01 * columns.norm()
+    torch.testing.assert_close(matrix_of(subject, 0), columns, rtol=1e-10, atol=1e-12)
+    assert by_name(hessian_spectrum.measure(subject))["hessian_error"].max() < 1e-12
+
+
+def test_biases_before_batchnorm_are_null_directions():
+    """Seven layers of width 4: 28 directions. Others, of dead units, may be null too."""
+    subject = make_subject("batch", width=4, seeds=(0,), count=20)
+    matrix = matrix_of(subject, 0)
+    sizes = [subject.state[name][0].numel() for name in subject.arch.parameters]
+    rows = torch.arange(sum(sizes)).split(sizes)
+    before = [
+        row
+        for name, row in zip(subject.arch.parameters, rows, strict=True)
+        if name.endswith(("conv1.bias", "conv2.bias", "shortcut.bias", "linear.bias"))
+    ]
+    assert sum(len(row) for row in before) == 28
+    assert matrix[torch.cat(before)].abs().max() < 1e-12 * matrix.abs().max()
+    assert by_name(hessian_spectrum.measure(subject))["hessian_null_count"] >= 28
+
+
+def test_dead_network_has_the_hessian_of_a_constant():
+    """Output b for all: the loss (1 - y b)^2 bends along b only, by 2."""
+    subject = make_subject("running", seeds=(0,))
+    subject.state["output.weight"].zero_()
+    subject.state["output.bias"].zero_()
+    subject.state["hidden.bn.bias"].fill_(-100.0)
+    found = by_name(hessian_spectrum.measure(subject))
+    assert found["hessian_largest"].item() == pytest.approx(2)
+    assert found["hessian_null_count"].item() == subject.arch.n_parameters - 1
+
+
+def test_fitted_network_has_no_curvature():
+    """Beyond the hinge's margin the loss is 0 for every sample, and so is the Hessian."""
+    subject = make_subject("running", seeds=(0,))
+    subject.state["output.weight"].zero_()
+    subject.state["output.bias"].fill_(2.0)
+    subject.train_targets.fill_(1)
+    found = by_name(hessian_spectrum.measure(subject))
+    assert found["hessian_eigenvalues"].abs().max() == 0
+    assert found["hessian_error"] == 0
+
+
+def test_same_bits_whatever_the_pack():
+    both = by_name(hessian_spectrum.measure(make_subject()))
+    subject = make_subject()
+    alone = dataclasses.replace(subject, state=stack.take(subject.state, [1]), cells=subject.cells[1:])
+    for quantity, values in by_name(hessian_spectrum.measure(alone)).items():
+        assert torch.equal(values[0], both[quantity][1])
+
+
+def test_samples_limits_what_is_read():
+    limited = by_name(hessian_spectrum.measure(make_subject("running", samples=20)))
+    whole = make_subject("running")
+    cut = dataclasses.replace(whole, train_images=whole.train_images[:20], train_targets=whole.train_targets[:20])
+    assert torch.equal(limited["hessian_eigenvalues"], by_name(hessian_spectrum.measure(cut))["hessian_eigenvalues"])
+
+
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(ValueError, match="hessian_extremes"):
+        hessian_spectrum.measure(make_subject(width=14))
+    broken = make_subject()
+    broken.state["output.weight"][0] = torch.nan
+    with pytest.raises(ValueError, match="not finite"):
+        hessian_spectrum.measure(broken)
