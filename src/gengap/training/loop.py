@@ -75,7 +75,6 @@ def train(
         if left and len(left) < len(live.records) and (not live.compiled or 2 * len(left) <= len(live.records)):
             live.keep(left)
             live.compiled = decide(len(left), longest - live.epoch)
-    progress.close()
 
 
 def _batch_size(cell: Cell, done: int, n_samples: int) -> int:

@@ -1,13 +1,10 @@
-"""How far a pack has come: one moving line in a terminal, plain lines at intervals in a log."""
+"""How far a pack has come: plain lines, which stay readable where several jobs share a terminal or a log."""
 
-import sys
 import time
-
-from tqdm import tqdm
 
 from gengap.logs import log
 
-_LINE_SECONDS = 15.0
+_FIRST_SECONDS, _MOST_SECONDS = 5.0, 60.0  # between two lines
 
 
 class Progress:
@@ -21,12 +18,12 @@ class Progress:
 
     def __init__(self, epochs: int, cells: int, done: int = 0) -> None:
         self._epochs, self._cells, self._before = epochs, cells, done
-        self._start = self._last_line = time.monotonic()
+        self._start = time.monotonic()
+        self._next = self._start + _FIRST_SECONDS
         self._samples = 0
-        self._bar = tqdm(total=epochs, initial=done, unit="epoch", leave=False, disable=not sys.stderr.isatty())
 
     def epoch(self, done: int, finished: int, samples: int, accuracy: str) -> None:
-        """Report one epoch more.
+        """Report one epoch more, if it is time for a line or the last epoch.
 
         Args:
             done: Epochs done.
@@ -36,19 +33,25 @@ class Progress:
         """
         self._samples += samples
         now = time.monotonic()
-        rate = self._samples / max(now - self._start, 1e-9)
-        left = (now - self._start) / (done - self._before) * (self._epochs - done)
-        state = f"{finished}/{self._cells} cells finished, {rate:,.0f} samples/s, {accuracy}"
-        self._bar.update(1)
-        self._bar.set_postfix_str(state, refresh=False)
         last = done == self._epochs or finished == self._cells
-        if last or now - self._last_line >= _LINE_SECONDS:
-            self._last_line = now
-            log.info("epoch %d/%d, %s, %s left", done, self._epochs, state, _duration(0 if last else left))
-
-    def close(self) -> None:
-        """Remove the moving line."""
-        self._bar.close()
+        if not last and now < self._next:
+            return
+        spent = now - self._start
+        # Often at first, when one wonders whether it works; every minute once it has run for minutes.
+        self._next = now + min(max(_FIRST_SECONDS, spent / 4), _MOST_SECONDS)
+        left = spent / (done - self._before) * (self._epochs - done)
+        ending = f"took {_duration(spent)}" if last else f"{_duration(left)} left"
+        rate = self._samples / max(spent, 1e-9)
+        log.info(
+            "epoch %d/%d, %d/%d cells finished, %s samples/s, %s, %s",
+            done,
+            self._epochs,
+            finished,
+            self._cells,
+            f"{rate:,.0f}",
+            accuracy,
+            ending,
+        )
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,48 @@
+"""Lines of progress: few, whole, and the last one always."""
+
+import re
+
+import pytest
+
+from gengap.training import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test moves."""
+    now = [100.0]
+    monkeypatch.setattr("gengap.training.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def lines(caplog, clock, seconds_per_epoch, epochs, done=0):
+    caplog.clear()
+    with caplog.at_level("INFO", logger="gengap"):
+        shown = progress.Progress(epochs, 64, done)
+        for epoch in range(done + 1, epochs + 1):
+            clock[0] += seconds_per_epoch
+            shown.epoch(epoch, 64 if epoch == epochs else 0, 1000, "train accuracy 50.0%")
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_short_pack_has_one_line_with_the_time_it_took(caplog, clock):
+    assert lines(caplog, clock, 0.1, 20) == [
+        "epoch 20/20, 64/64 cells finished, 10,000 samples/s, train accuracy 50.0%, took 2 s"
+    ]
+
+
+def test_lines_come_early_then_once_a_minute(caplog, clock):
+    found = lines(caplog, clock, 1.0, 3600)
+    epochs = [int(re.match(r"epoch (\d+)/3600", line)[1]) for line in found]
+    gaps = [b - a for a, b in zip(epochs, epochs[1:-1], strict=False)]
+    assert epochs[0] == 5
+    assert gaps == sorted(gaps)
+    assert set(gaps[-40:]) == {60}
+    assert len(found) < 90
+    assert found[0].endswith(", 59 min 55 s left")
+    assert found[-1].endswith(", took 1 h 00 min")
+
+
+def test_what_was_done_before_does_not_count_as_speed(caplog, clock):
+    found = lines(caplog, clock, 10.0, 100, done=90)
+    assert found[0] == "epoch 91/100, 0/64 cells finished, 100 samples/s, train accuracy 50.0%, 1 min 30 s left"
