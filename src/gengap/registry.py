@@ -62,6 +62,12 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             _TEACHER,
             teacher=True,
         ),
+        "distinct_teacher": Entry(
+            "gengap.labels.distinct_teacher",
+            "A fully connected teacher whose weights make its nodes differ (Luck Matters 2019); no image is dropped.",
+            ("teacher_width", "teacher_depth", "teacher_outputs", "teacher_seed"),
+            teacher=True,
+        ),
     },
     "model": {
         "song": Entry("gengap.models.song", "Two residual blocks of equal width (Song 2019).", ("head",)),
@@ -121,7 +127,7 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         ),
         "distillation": Entry(
             "gengap.losses.distillation",
-            "Squared error to the teacher's outputs, mean over them; with `temperature`, divergence of softened classes.",
+            "Squared error to the teacher's outputs, mean over them; with `temperature`, divergence of soft classes.",
             ("temperature",),
             teacher=True,
         ),

@@ -69,6 +69,8 @@ class Labels(Component):
     test_size: Count | None = Field(None, description="Test samples kept; null keeps all.")
     teacher_width: Count = Field(4, description="Width of the teacher network.")
     teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
+    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
+    teacher_outputs: Count = Field(10, description="Outputs of a fully connected teacher; 1 labels by sign.")
     teacher_seed: Annotated[int, Field(ge=0)] = Field(0, description="First teacher seed to try.")
     teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
     teacher_batchnorm: Literal["fresh", "calibrated"] = Field(

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gengap import storage
 from gengap.errors import UserError
-from gengap.settings import Model
+from gengap.seeding import ORDER, stream
+from gengap.settings import Labels, Model
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,27 @@ def read_pool(prepared: Path) -> Pool:
             classes=tuple(json.loads(file.attrs["classes"])),
             stream=bool(file.attrs.get("stream", False)),
         )
+
+
+def dataset_split(settings: Labels, pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the dataset's own train and test images, or of the first of them in a fixed shuffle.
+
+    The shuffle is there because files may be sorted by class. It depends on nothing but the number of images, so a
+    smaller selection is part of a larger one.
+
+    Raises:
+        UserError: If there are fewer images than asked for.
+    """
+    train = _first(settings.train_size, 0, pool.n_train, "train_size", pool)
+    return train, _first(settings.test_size, pool.n_train, len(pool.labels), "test_size", pool)
+
+
+def _first(size: int | None, start: int, stop: int, key: str, pool: Pool) -> NDArray[np.int64]:
+    if size is None:
+        return np.arange(start, stop)
+    if size > stop - start:
+        raise UserError(
+            f"labels.{key}: {size:,} images are asked for, {pool.path} has {stop - start:,}. "
+            f"Choose from 1 to {stop - start}, or null for all."
+        )
+    return start + stream(0, ORDER).permutation(stop - start)[:size]

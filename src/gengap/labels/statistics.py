@@ -39,9 +39,14 @@ class Moments:
 
 
 @torch.no_grad()
+def all_outputs(network: nn.Module, images: Tensor) -> Tensor:
+    """Outputs ``[N, n_outputs]`` of a float64 network, in the mode that it is in."""
+    return torch.cat([network(chunk.double()) for chunk in images.split(CHUNK)])
+
+
 def outputs(network: nn.Module, images: Tensor) -> Tensor:
-    """Outputs ``[N]`` of a float64 network with one output, in the mode that it is in."""
-    return torch.cat([network(chunk.double()).squeeze(1) for chunk in images.split(CHUNK)])
+    """Outputs ``[N]`` of a network with one output."""
+    return all_outputs(network, images).squeeze(1)
 
 
 def batchnorm_layers(network: nn.Module) -> dict[str, BatchNorm]:
