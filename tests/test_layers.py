@@ -34,7 +34,7 @@ LAYERS = [  # facts
     {"analysis"},
     {"figures", "tables"},
     # glue
-    {"results", "reference", "cleaning"},
+    {"results", "reference", "probe_pages", "cleaning"},
     {"cli"},
     {"__init__"},
 ]

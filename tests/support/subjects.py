@@ -1,5 +1,6 @@
 """Subjects of probes made by hand: small networks in float64 that moved at random, on random images."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +70,7 @@ def subject(
         options=options,
         measured_at=(epochs[-1],) * len(cells),
         epochs=epochs,
-        saved=saved.__getitem__,
+        saved=(saved | {math.inf: saved[epochs[-1]]}).__getitem__,
     )
 
 

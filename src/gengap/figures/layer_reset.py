@@ -1,4 +1,4 @@
-"""Test error after one layer's reset, layer by checkpoint (Zhang, Bengio and Singer 2019, figures 1 to 4)."""
+"""Test error after one layer's reset, layer by checkpoint (Zhang, Bengio and Singer 2019, arXiv:1902.01996)."""
 
 import math
 from typing import Any

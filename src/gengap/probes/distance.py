@@ -12,6 +12,8 @@ def measure(subject: Subject) -> list[Measured]:
 
     BatchNorm's scale and shift are parameters and count; its statistics do not, so the mode plays no part.
 
+    Cost: none to speak of; no image is read.
+
     Args:
         subject: K networks; see `Subject`. ``start`` holds theta_0.
 

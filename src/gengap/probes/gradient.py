@@ -15,6 +15,8 @@ def measure(subject: Subject) -> list[Measured]:
     In BatchNorm mode ``batch`` the gradient flows through the statistics of each run of 1,000 samples, as it does in
     training; in the modes ``running`` and ``exact`` the statistics are constants.
 
+    Cost: the gradients of one epoch.
+
     Args:
         subject: K networks and their data; see `Subject`.
 

@@ -10,12 +10,15 @@ def measure(subject: Subject) -> list[Measured]:
     Accuracy is the share of samples classified correctly; balanced accuracy is its mean over classes,
     ``1/C sum_c 1/N_c sum_{i: y_i = c} [correct_i]``, which a network that ignores its input holds at 1/C.
 
+    Cost: one evaluation of both sets.
+
     Args:
         subject: K networks and their data; see `Subject`.
 
     Returns:
-        ``train_loss``, ``train_accuracy``, ``train_balanced_accuracy`` and the same for test, each ``[K]``, float64.
-        Losses are means of the data loss, without penalty; accuracies are fractions.
+        ``train_loss``, ``train_accuracy``, ``train_balanced_accuracy``, ``test_loss``, ``test_accuracy`` and
+        ``test_balanced_accuracy``, each ``[K]``, float64. Losses are means of the data loss, without penalty;
+        accuracies are fractions.
 
     Source: Song (2019), table 4.1; balanced accuracy after Brodersen et al. (2010).
     """
