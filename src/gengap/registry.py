@@ -174,6 +174,25 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.probes.gradient", "Gradient norm of the training loss, whole and by layer, and its max/min ratio."
         ),
         "distance": Entry("gengap.probes.distance", "Weight norm and distance from the start."),
+        "norms": Entry(
+            "gengap.probes.norms",
+            "Spectral norms, stable ranks and the path norm.",
+            batchnorm=("running", "exact"),
+        ),
+        "margin": Entry(
+            "gengap.probes.margin",
+            "Output margins, and first-order distances to the decision boundary.",
+            ("samples",),
+            batchnorm=("running", "exact"),
+        ),
+        "near_rank": Entry(
+            "gengap.probes.near_rank",
+            "Small singular values of every layer's activations, in each mode of the HOSVD (Oyedotun).",
+            ("draws", "control_size"),
+        ),
+        "batchnorm_bias": Entry(
+            "gengap.probes.batchnorm_bias", "Share of negative BatchNorm biases (Luck Matters, figure 6)."
+        ),
         "layer_reset": Entry(
             "gengap.probes.layer_reset",
             "Test error when one layer goes back to an earlier checkpoint, or is drawn afresh (Zhang 2019).",
@@ -208,6 +227,11 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.probes.hessian_spectrum",
             "Every eigenvalue of the training loss's Hessian, up to 5,000 parameters.",
             ("samples",),
+        ),
+        "hessian_extremes": Entry(
+            "gengap.probes.hessian_extremes",
+            "Both ends, trace and density of the Hessian's spectrum, by products with vectors.",
+            ("samples", "draws", "points"),
         ),
     },
     "figure": {

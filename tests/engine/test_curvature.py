@@ -6,6 +6,7 @@ import torch
 
 from gengap.engine import curvature, lanczos
 from gengap.engine.gradients import full_gradient
+from gengap.engine.hessian import full_hessian
 from gengap.engine.stack import take
 from gengap.settings import Loss
 
@@ -60,16 +61,6 @@ def test_product_equals_finite_differences_of_the_gradient(arch, state, images, 
         torch.testing.assert_close(found[name], expected, rtol=1e-5, atol=1e-5)
 
 
-def dense_hessian(arch, state, place, images, targets, through_batch):
-    """The Hessian column by column."""
-    copies = take(state, torch.full((arch.n_parameters,), place))
-    columns = curvature.unflatten(arch, state, torch.eye(arch.n_parameters, dtype=torch.float64))
-    product = curvature.hessian_vector_product(
-        arch, copies, images, targets, LOSS, columns, through_batch=through_batch
-    )
-    return curvature.flatten(arch, product)
-
-
 @MODES
 def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targets, through_batch):
     found = curvature.largest_eigenvalue(
@@ -83,7 +74,8 @@ def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targe
         iterations=200,
         seeds=[0, 1, 5],
     )
-    expected = torch.linalg.eigvalsh(dense_hessian(arch, state, 1, images, targets, through_batch))[-1]
+    whole = full_hessian(arch, take(state, [1]), images, targets, LOSS, through_batch=through_batch, seed=0)
+    expected = torch.linalg.eigvalsh(whole.matrix)[-1]
     assert found[1].item() == pytest.approx(expected.item(), rel=1e-4)
     assert len(set(found.tolist())) == 3
 

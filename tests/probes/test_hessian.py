@@ -1,15 +1,16 @@
-"""The Hessian's spectrum against closed forms, finite differences and column-by-column products."""
+"""The Hessian's spectrum against closed forms, finite differences, column-by-column products and PyHessian."""
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from gengap import models
-from gengap.engine import evaluation, hessian, stack
+from gengap.engine import evaluation, hessian, products, stack
 from gengap.engine.gradients import full_gradient
-from gengap.probes import hessian_spectrum
+from gengap.probes import hessian_extremes, hessian_spectrum
 from gengap.probes.subject import Subject
 from gengap.settings import Cell, Loss
 from gengap.study import Probe
@@ -117,7 +118,7 @@ class Classifier(nn.Module):
         return self.output(self.activation(self.hidden(x.flatten(1))))
 
 
-def classifier_subject(hidden, dtype=F64, **options):
+def classifier_subject(hidden, dtype=F64, name="hessian_spectrum", **options):
     arch = stack.architecture(Classifier(hidden))
     generator = torch.Generator().manual_seed(0)
     network = Classifier(hidden)
@@ -129,7 +130,7 @@ def classifier_subject(hidden, dtype=F64, **options):
     targets = torch.randint(3, (50,), generator=generator)
     cells = (Cell(seed=0), Cell(seed=1))
     loss = Loss(name="cross_entropy")
-    return subject_of(arch, state, cells, images, targets, loss, "exact", "hessian_spectrum", **options)
+    return subject_of(arch, state, cells, images, targets, loss, "exact", name, **options)
 
 
 def softmax_regression_hessian(subject, place):
@@ -238,3 +239,110 @@ def test_what_cannot_be_measured_is_refused():
     broken.state["output.weight"][0] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
         hessian_spectrum.measure(broken)
+
+
+@pytest.mark.parametrize("batchnorm", ["running", "batch", "exact"])
+def test_extremes_agree_with_the_whole_spectrum(batchnorm):
+    exact = by_name(hessian_spectrum.measure(make_subject(batchnorm)))
+    found = by_name(hessian_extremes.measure(make_subject(batchnorm)))
+    for quantity in ("hessian_largest", "hessian_smallest"):
+        torch.testing.assert_close(found[quantity], exact[quantity], rtol=1e-3, atol=0)
+        assert ((found[quantity] - exact[quantity]).abs() <= found[f"{quantity}_residual"] + 1e-9).all()
+    off = (found["hessian_trace"] - exact["hessian_trace"]).abs()
+    assert (off <= 5 * found["hessian_trace_standard_error"] + 1e-9).all()
+
+
+def test_trace_is_unbiased_and_its_standard_error_right():
+    """Over 200 seeds: the mean is the trace, and the spread is what each draw says it is."""
+    spectrum = torch.cat([-torch.logspace(-2, 0, 20, dtype=F64), torch.logspace(-3, 2, 60, dtype=F64)])
+    rotation, _ = torch.linalg.qr(torch.randn(80, 80, generator=torch.Generator().manual_seed(0), dtype=F64))
+    dense = rotation @ torch.diag(spectrum) @ rotation.T
+    found = []
+    for seed in range(200):
+        start = hessian_extremes.start_vectors([seed], 7, 80)[0]
+        found.append(hessian_extremes._measure_one(lambda vectors: vectors @ dense, start[:1], start[1:], 10))
+    traces = np.array([one["hessian_trace"] for one in found])
+    errors = np.array([one["hessian_trace_standard_error"] for one in found])
+    expected = spectrum.sum().item()
+    assert abs(traces.mean() - expected) <= 4 * traces.std() / 200**0.5 + 1e-9
+    assert traces.std() == pytest.approx((errors**2).mean() ** 0.5, rel=0.25)
+
+
+def test_density_counts_the_eigenvalues():
+    """Its integral is 1, its mean the trace over P, and its shares those of the whole spectrum."""
+    subject = make_subject("exact", seeds=(0,), name="hessian_extremes", draws=40)
+    found = {name: values[0].numpy() for name, values in by_name(hessian_extremes.measure(subject)).items()}
+    exact = by_name(hessian_spectrum.measure(subject))["hessian_eigenvalues"][0].numpy()
+    at, density, error = (found[f"hessian_density{end}"] for end in ("_at", "", "_standard_error"))
+    step = at[1] - at[0]
+    assert density.sum() * step == pytest.approx(1, abs=1e-6)
+    width = (exact[-1] - exact[0]) / 100
+    bells = np.exp(-(((at[:, None] - exact) / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
+    assert (np.abs(density - bells.mean(axis=1)) <= 5 * error + 1e-3 * density.max()).all()
+
+
+def test_pyhessian_finds_the_same():
+    """In evaluation mode, on the same network and data; it returns the eigenvalue of largest magnitude."""
+    pyhessian = pytest.importorskip("pyhessian")
+    subject = make_subject("running", seeds=(0,))
+    network = models.build(subject.cells[0].model, (3, 8, 8), 1).double()
+    network.load_state_dict({name: value[0] for name, value in subject.state.items()}, strict=False)
+
+    def hinge(outputs, targets):
+        return (1 - targets * outputs[:, 0]).clamp(min=0).square().mean()
+
+    torch.manual_seed(0)
+    torch.set_default_dtype(F64)
+    try:
+        theirs = pyhessian.hessian(network, hinge, data=(subject.train_images, subject.train_targets), cuda=False)
+        (largest,), _ = theirs.eigenvalues(maxIter=200, tol=1e-6)
+        traces = theirs.trace(maxIter=100, tol=0)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    found = by_name(hessian_extremes.measure(subject))
+    ends = [found["hessian_smallest"].item(), found["hessian_largest"].item()]
+    assert largest == pytest.approx(max(ends, key=abs), rel=1e-3)
+    assert abs(np.mean(traces) - found["hessian_trace"].item()) <= 4 * np.std(traces) / 10
+
+
+def test_extremes_of_a_convex_loss():
+    """The smallest eigenvalue is 0, of which no relative error can be had."""
+    subject = classifier_subject(hidden=False, name="hessian_extremes")
+    found = by_name(hessian_extremes.measure(subject))
+    expected = torch.linalg.eigvalsh(softmax_regression_hessian(subject, 0))
+    assert found["hessian_largest"][0].item() == pytest.approx(expected[-1].item(), rel=1e-3)
+    assert found["hessian_smallest"][0].abs() < 1e-6 * expected[-1]
+
+
+def test_products_are_the_same_whatever_is_kept(monkeypatch):
+    subject = make_subject("running", seeds=(0,))
+    vectors = torch.randn(3, subject.arch.n_parameters, dtype=F64)
+    data = (subject.arch, subject.state, subject.train_images, subject.train_targets, HINGE)
+    whole = products.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
+    monkeypatch.setattr(products, "_KEPT", 0)
+    monkeypatch.setattr(products, "_MOVED", 0)
+    alone = products.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
+    torch.testing.assert_close(alone, whole, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(whole, vectors @ matrix_of(subject, 0), rtol=1e-10, atol=1e-10)
+
+
+def test_extremes_have_the_same_bits_whatever_the_pack():
+    both = by_name(hessian_extremes.measure(make_subject()))
+    subject = make_subject()
+    alone = dataclasses.replace(subject, state=stack.take(subject.state, [1]), cells=subject.cells[1:])
+    for quantity, values in by_name(hessian_extremes.measure(alone)).items():
+        assert torch.equal(values[0], both[quantity][1])
+
+
+def test_extremes_of_a_hessian_of_zeros():
+    subject = make_subject("running", seeds=(0,))
+    subject.state["output.weight"].zero_()
+    subject.state["output.bias"].fill_(2.0)
+    subject.train_targets.fill_(1)
+    found = by_name(hessian_extremes.measure(subject))
+    assert found["hessian_largest"] == found["hessian_smallest"] == found["hessian_trace"] == 0
+
+
+def test_one_draw_is_refused():
+    with pytest.raises(ValueError, match="draws"):
+        hessian_extremes.measure(make_subject(name="hessian_extremes", draws=1))

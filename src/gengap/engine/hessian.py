@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, hessian, jvp, vmap
+from torch.func import functional_call, grad, jvp, vmap
 
-from gengap import losses
 from gengap.engine.curvature import flatten, hessian_vector_product, unflatten
 from gengap.engine.gradients import summed_loss
 from gengap.engine.lanczos import start_vectors
+from gengap.engine.products import loss_derivatives
 from gengap.engine.stack import Architecture, State
 from gengap.settings import Loss
 
@@ -134,7 +134,7 @@ def _by_columns(
 def _by_layers(arch: Architecture, network: State, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """The module's formula; symmetric up to rounding."""
     observed = _Observed(arch)
-    first, second = _loss_derivatives(arch, network, images, targets, loss)
+    first, second = loss_derivatives(arch, network, images, targets, loss)
     # Beyond the hinge's margin, a sample's loss has no derivative and adds nothing.
     counts = first.flatten(1).any(dim=1) | second.flatten(1).any(dim=1)
     images, first, second = images[counts], first[counts], second[counts]
@@ -169,19 +169,6 @@ def _add_chunk(observed: "_Observed", network: State, x: Tensor, slope: Tensor, 
             total[columns[:, None], rows] += product.T
     bent = torch.einsum("pnc,ncd->pnd", jacobian, bend)
     total += bent.flatten(1) @ jacobian.flatten(1).T
-
-
-def _loss_derivatives(
-    arch: Architecture, network: State, images: Tensor, targets: Tensor, loss: Loss
-) -> tuple[Tensor, Tensor]:
-    """First ``[N, n_outputs]`` and second ``[N, n_outputs, n_outputs]`` derivatives of each sample's loss."""
-    outputs = torch.cat([functional_call(arch.evaluation, network, (x,)) for x in images.split(1000)])
-    sample_losses = losses.sample_losses(loss)
-
-    def one(output: Tensor, target: Tensor) -> Tensor:
-        return sample_losses(output[None], target[None])[0]
-
-    return vmap(grad(one))(outputs, targets), vmap(hessian(one))(outputs, targets)
 
 
 class _Observed:

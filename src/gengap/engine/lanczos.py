@@ -23,11 +23,13 @@ class Tridiagonal:
         off_diagonal: ``[B, m]``; the last column couples to the vector from which another step would start.
         steps: How many steps count for each matrix, ``[B]``: fewer than m if an invariant space was found, or if a
             product was not finite.
+        basis: The orthonormal vectors, ``[B, m, P]``.
     """
 
     diagonal: np.ndarray
     off_diagonal: np.ndarray
     steps: np.ndarray
+    basis: Tensor
 
     def ritz(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ritz values of one matrix, ascending, their weights in the start vector, and their residual norms.
@@ -44,6 +46,21 @@ class Tridiagonal:
         diagonal, off_diagonal = self.diagonal[place, :m], self.off_diagonal[place, :m]
         values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, off_diagonal[:-1])
         return values, vectors[0] ** 2, np.abs(off_diagonal[-1] * vectors[-1])
+
+    def ends_within(self, place: int, tolerance: float) -> bool:
+        """Whether the smallest and the largest Ritz value of one matrix have a relative error of `tolerance`.
+
+        The error of a Ritz value with residual norm r is at most r, and at most r^2 / g, where g is its distance to
+        the other eigenvalues (Parlett 1980, section 11.7), for which the next Ritz value stands in. An end within a
+        thousandth of the other end's magnitude of 0 counts as that large.
+        """
+        values, _, residuals = self.ritz(place)
+        if len(values) < 3:
+            return False
+        gaps = np.array([values[1] - values[0], values[-1] - values[-2]])
+        ends, r = values[[0, -1]], residuals[[0, -1]]
+        errors = r * np.minimum(1, r / np.maximum(gaps, 1e-300))
+        return bool((errors <= tolerance * np.maximum(np.abs(ends), 1e-3 * np.abs(ends).max())).all())
 
 
 def start_vectors(seeds: Sequence[int], draws: int, size: int) -> Tensor:
@@ -83,7 +100,7 @@ def lanczos(
         diagonal, off_diagonal = coefficients[:, :, : step + 1]
         running &= np.isfinite(diagonal[:, -1]) & np.isfinite(off_diagonal[:, -1])
         steps = steps + running
-        found = Tridiagonal(diagonal, off_diagonal, steps)
+        found = Tridiagonal(diagonal, off_diagonal, steps, spanned)
         with np.errstate(invalid="ignore"):
             running &= off_diagonal[:, -1] > _INVARIANT * np.abs(coefficients[:, :, : step + 1]).max(axis=(0, 2))
         if (finished and finished(found)) or not running.any():

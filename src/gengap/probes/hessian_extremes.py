@@ -1,0 +1,114 @@
+"""Both ends of the Hessian's spectrum, its trace and its density, of networks too large for the whole matrix."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gengap.engine.lanczos import Product, lanczos, start_vectors
+from gengap.engine.products import repeated_product
+from gengap.engine.stack import take
+from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+
+TOLERANCE = 1e-4  # Relative error at which the search for both ends stops.
+STEPS = 200  # Most steps of that search; fewer for networks whose vectors would take more than 2 GB.
+DENSITY_STEPS = 30
+DRAWS = 6
+POINTS = 1000
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Measure H, the Hessian of the mean training loss with respect to all parameters, by its products with vectors.
+
+    *Ends.* Lanczos' method with full reorthogonalisation, from one vector of random signs, until the largest and the
+    smallest Ritz value have an estimated relative error of 1e-4. An eigenvalue lies within `hessian_largest_residual`
+    of `hessian_largest`, whatever the estimate; the same holds for the smallest.
+
+    *Trace.* With Q the m orthonormal vectors of that search and P = I - Q Q^T,
+    ``tr H = tr(Q^T H Q) + tr(P H P)``: the first term is exact and holds the outliers, and the second is the mean of
+    ``z^T P H P z`` over `draws` vectors z of random signs. Its standard error is that of the draws.
+
+    *Density.* Lanczos quadrature: of each of the draws, 30 steps give Ritz values theta_i with weights w_i, and
+    ``phi(x) = sum_i w_i N(x; theta_i, s^2)``, s a hundredth of the spectrum's width; mean over draws, integral 1.
+
+    Everything is computed in float64, whatever the dtype of the weights. BatchNorm as in `hessian_spectrum`. Cost: a
+    product per step and draw, ``m + 31 draws``; with the graph of the gradient kept, each costs about two gradients.
+
+    Args:
+        subject: K networks and their data; see `Subject`. ``options``: `samples` limits the samples, `draws`
+            (default 6) are the random vectors, `points` (default 1,000) those of the density.
+
+    Returns:
+        ``hessian_largest``, ``hessian_smallest`` and their ``_residual``; ``hessian_trace`` and its
+        ``_standard_error``; each ``[K]``. ``hessian_density`` and its ``_standard_error`` at ``hessian_density_at``,
+        each ``[K, points]``. Float64.
+
+    Raises:
+        ValueError: With fewer than two draws, or weights that are not finite.
+
+    Source: Parlett (1980), chapter 13; Gambhir, Stathopoulos and Orginos (2017), arXiv:1603.05988, for the trace;
+        Ghorbani, Krishnan and Xiao (2019), arXiv:1901.10159, section 2, for the density.
+    """
+    draws, points = subject.options.draws or DRAWS, subject.options.points or POINTS
+    if draws < 2:
+        raise ValueError("one draw has no standard error. Set the probe's `draws` to 2 or more")
+    images, targets = subject.probe_images()
+    found: dict[str, list[Tensor]] = {}
+    for place, cell in enumerate(subject.cells):
+        state = {name: value.double() for name, value in take(subject.state, [place]).items()}
+        if not all(value.isfinite().all() for value in state.values()):
+            # A clamp in the loss gives not-a-number the derivative 0, so the products would not tell.
+            raise ValueError("the weights are not finite numbers, so there is no Hessian")
+        product = repeated_product(
+            subject.arch,
+            state,
+            images.double(),
+            targets,
+            subject.loss,
+            through_batch=subject.batchnorm == "batch",
+            batch_size=BATCH_SIZE,
+        )
+        vectors = start_vectors([cell.seed], 1 + draws, subject.arch.n_parameters)[0].to(images.device)
+        for quantity, value in _measure_one(product, vectors[:1], vectors[1:], points).items():
+            found.setdefault(quantity, []).append(torch.as_tensor(value, dtype=torch.float64))
+    return [
+        Measured(quantity, torch.stack(values), dims=("eigenvalue",) * (values[0].dim()))
+        for quantity, values in found.items()
+    ]
+
+
+def _measure_one(product: Product, start: Tensor, draws: Tensor, points: int) -> dict[str, float | np.ndarray]:
+    """All quantities of one matrix; `start` is ``[1, P]``, `draws` ``[draws, P]``."""
+    steps = min(STEPS, max(20, 250_000_000 // start.shape[1]))
+    search = lanczos(product, start, steps, lambda so_far: so_far.ends_within(0, TOLERANCE))
+    values, _, residuals = search.ritz(0)
+    basis = search.basis[0, : len(values)]
+    outside = draws - (draws @ basis.T) @ basis
+    traces = (search.diagonal[0, : len(values)].sum() + (outside * product(outside)).sum(dim=1)).cpu().numpy()
+    at, densities = _densities(product, draws, points, values[0], values[-1])
+    root = len(draws) ** 0.5
+    return {
+        "hessian_largest": values[-1],
+        "hessian_largest_residual": residuals[-1],
+        "hessian_smallest": values[0],
+        "hessian_smallest_residual": residuals[0],
+        "hessian_trace": traces.mean(),
+        "hessian_trace_standard_error": traces.std(ddof=1) / root,
+        "hessian_density_at": at,
+        "hessian_density": densities.mean(axis=0),
+        "hessian_density_standard_error": densities.std(axis=0, ddof=1) / root,
+    }
+
+
+def _densities(
+    product: Product, draws: Tensor, points: int, smallest: float, largest: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where, ``[points]``, and every draw's density there, ``[draws, points]``."""
+    width = (largest - smallest) / 100 or 1.0  # A Hessian of zeros has all its density at 0.
+    at = np.linspace(smallest - 5 * width, largest + 5 * width, points)
+    found = lanczos(product, draws, DENSITY_STEPS)
+    densities = []
+    for draw in range(len(draws)):
+        values, weights, _ = found.ritz(draw)
+        bells = np.exp(-(((at[:, None] - values) / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
+        densities.append(bells @ weights)
+    return at, np.stack(densities)
