@@ -13,8 +13,6 @@ from gengap import registry, storage
 from gengap.errors import UserError
 from gengap.quantities import QUANTITIES
 
-_STANDARD_ERROR = "_standard_error"
-
 
 def markdown() -> str:
     """The whole page."""
@@ -34,7 +32,9 @@ def markdown() -> str:
 
 
 def quantities(name: str) -> list[str]:
-    """The quantities that a probe's docstring names, and their standard errors; other probes' names are not meant.
+    """The quantities that a probe's docstring names; other probes' names are not meant.
+
+    An ending that it names, such as ``_standard_error``, stands for every quantity named that has one with it.
 
     Raises:
         UserError: If it names none.
@@ -44,7 +44,8 @@ def quantities(name: str) -> list[str]:
     named = [word for word in words if word in QUANTITIES and word not in others]
     if not named:
         raise UserError(f"probe '{name}': the docstring of `measure` names no quantity of quantities.csv. Name all.")
-    found = [one for word in named for one in (word, word + _STANDARD_ERROR) if one in QUANTITIES]
+    endings = ["", *(word for word in words if word.startswith("_"))]
+    found = [word + ending for word in named for ending in endings if word + ending in QUANTITIES]
     return list(dict.fromkeys(found))
 
 

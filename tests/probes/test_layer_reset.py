@@ -9,19 +9,25 @@ import torch
 from gengap import inits, losses, models, registry, seeding
 from gengap.engine import evaluation
 from gengap.engine.layers import layer_parts
+from gengap.engine.stack import take
 from gengap.probes import layer_reset
+from gengap.probes.subject import BATCH_SIZE
 
 MODES = ["running", "batch", "exact"]
 
 
 def performance(made, state):
-    """Test error and train loss of a stack's networks, statistics those of the mode."""
-    state = evaluation.for_mode(made.arch, state, made.train_images, made.batchnorm)
-    found = []
-    for images, targets in ((made.test_images, made.test_targets), (made.train_images, made.train_targets)):
-        outputs = evaluation.all_outputs(made.arch, state, images, made.batchnorm)
-        found.append(evaluation.performance(outputs, targets, made.loss))
-    return (1 - found[0]["accuracy"]).tolist(), found[1]["loss"].tolist()
+    """Test error and train loss of a stack's networks, evaluated one by one, statistics those of the mode."""
+    found = {"test": [], "train": []}
+    for place in range(len(made.cells)):
+        one = evaluation.for_mode(made.arch, take(state, [place]), made.train_images, made.batchnorm)
+        for split, images, targets in (
+            ("test", made.test_images, made.test_targets),
+            ("train", made.train_images, made.train_targets),
+        ):
+            outputs = evaluation.all_outputs(made.arch, one, images, made.batchnorm, BATCH_SIZE)
+            found[split].append(evaluation.performance(outputs, targets, made.loss))
+    return [1 - one["accuracy"].item() for one in found["test"]], [one["loss"].item() for one in found["train"]]
 
 
 @pytest.mark.parametrize("batchnorm", MODES)

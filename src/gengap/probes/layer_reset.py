@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gengap import seeding
 from gengap.engine import evaluation, stack
+from gengap.engine.groups import groups
 from gengap.engine.layers import Parts, layer_parts
 from gengap.engine.stack import State
 from gengap.probes.averages import averaged, mean
@@ -87,12 +88,18 @@ def _after_reset(subject: Subject, parts: Parts, other: State) -> tuple[Tensor, 
 
 def _performance(subject: Subject, state: State) -> tuple[Tensor, Tensor]:
     """Test error and train loss of every network of a stack."""
-    state = evaluation.for_mode(subject.arch, state, subject.train_images, subject.batchnorm)
-    found = []
-    for images, targets in ((subject.test_images, subject.test_targets), subject.probe_images()):
-        outputs = evaluation.all_outputs(subject.arch, state, images, subject.batchnorm, BATCH_SIZE)
-        found.append(evaluation.performance(outputs, targets, subject.loss))
-    return 1 - found[0]["accuracy"], found[1]["loss"]
+    errors, losses = [], []
+    # On a CPU one by one: how many are evaluated together can change the last bits.
+    for part in groups(state, subject.train_images, BATCH_SIZE):
+        part = evaluation.for_mode(subject.arch, part, subject.train_images, subject.batchnorm)
+        errors.append(1 - _evaluated(subject, part, subject.test_images, subject.test_targets)["accuracy"])
+        losses.append(_evaluated(subject, part, *subject.probe_images())["loss"])
+    return torch.cat(errors), torch.cat(losses)
+
+
+def _evaluated(subject: Subject, state: State, images: Tensor, targets: Tensor) -> State:
+    outputs = evaluation.all_outputs(subject.arch, state, images, subject.batchnorm, BATCH_SIZE)
+    return evaluation.performance(outputs, targets, subject.loss)
 
 
 def _only_earlier(subject: Subject, values: Tensor) -> Tensor:
