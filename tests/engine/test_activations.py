@@ -109,7 +109,12 @@ def test_modules_that_do_not_run_exactly_once_are_refused():
 
 
 def test_linear_activations_stand_where_the_relus_would():
-    network = nn.Sequential()
-    for name, layer in (("linear", nn.Linear(2, 2)), ("bn", nn.Identity()), ("relu1", nn.Identity())):
-        network.add_module(name, layer)
-    assert activation_names(network) == ("relu1",)
+    settings = {"name": "mlp", "width": 3, "depth": 2, "batchnorm": "before"}
+    relu, linear = (
+        activation_names(
+            models.build(Cell.model_validate({"model": {**settings, "activation": kind}}).model, (1, 4, 4), 2)
+        )
+        for kind in ("relu", "identity")
+    )
+    assert len(relu) == 2
+    assert linear == tuple(name.replace("relu", "identity") for name in relu)

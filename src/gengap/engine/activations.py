@@ -2,11 +2,12 @@
 
 *Post-activation outputs* are the outputs of every ReLU, in order of execution, and the network's own output (the
 logits) at the end. In a residual network the ReLU behind the sum counts: the next block reads what it passes on.
-A network with linear activations has an `nn.Identity` in the place, and of the name, of each ReLU.
+A network with linear activations has an `nn.Identity` in the place of each ReLU, with a name that ends on
+``identity``.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +22,12 @@ OUTPUT = "output"
 def activation_names(network: nn.Module) -> tuple[str, ...]:
     """Names of the activation modules of a network, in the order in which it declares them.
 
-    These are its `nn.ReLU` modules, and `nn.Identity` modules whose own name starts with ``relu``.
+    These are its `nn.ReLU` modules, and `nn.Identity` modules whose name ends on ``identity``.
     """
     return tuple(
         name
         for name, layer in network.named_modules()
-        if isinstance(layer, nn.ReLU) or (isinstance(layer, nn.Identity) and name.rpartition(".")[2].startswith("relu"))
+        if isinstance(layer, nn.ReLU) or (isinstance(layer, nn.Identity) and name.endswith("identity"))
     )
 
 
@@ -73,25 +74,53 @@ def activations_of_one(
     Raises:
         ValueError: As in `activations`.
     """
+    captured: dict[str, Tensor] = {}
+    output = visit(network, names, state, images, captured.__setitem__)
+    # The last layer is often called `output` itself; either way it is the network's output that stands last.
+    captured.pop(OUTPUT, None)
+    captured[OUTPUT] = output
+    return captured
+
+
+def visit(
+    network: nn.Module,
+    names: Sequence[str],
+    state: Mapping[str, Tensor],
+    images: Tensor,
+    visitor: Callable[[str, Tensor], None],
+) -> Tensor:
+    """Run ONE network and show its modules' outputs as they come, so that no two need to be in memory at once.
+
+    Args:
+        network: One of the modules of an `Architecture`.
+        names: Modules whose outputs are shown.
+        state: The state of one network.
+        images: ``[N, C, H, W]``.
+        visitor: Called with a module's name and its output, in order of execution.
+
+    Returns:
+        The network's output ``[N, n_outputs]``.
+
+    Raises:
+        ValueError: As in `activations`.
+    """
     modules = dict(network.named_modules())
     if unknown := [name for name in names if name not in modules]:
         raise ValueError(f"the network has no module '{unknown[0]}'. It has: {', '.join(filter(None, modules))}")
-    captured: dict[str, Tensor] = {}
+    visited: set[str] = set()
 
-    def keep(name: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if name in captured:
+    def show(name: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if name in visited:
             raise ValueError(f"the module '{name}' runs more than once, so its output is not one. Use one per place")
-        captured[name] = output
+        visited.add(name)
+        visitor(name, output)
 
-    handles = [modules[name].register_forward_hook(functools.partial(keep, name)) for name in dict.fromkeys(names)]
+    handles = [modules[name].register_forward_hook(functools.partial(show, name)) for name in dict.fromkeys(names)]
     try:
         output: Tensor = functional_call(network, dict(state), (images,))
     finally:
         for handle in handles:
             handle.remove()
-    if silent := [name for name in names if name not in captured]:
+    if silent := [name for name in names if name not in visited]:
         raise ValueError(f"the module '{silent[0]}' does not run in a forward pass, so it has no output to capture")
-    # The last layer is often called `output` itself; either way it is the network's output that stands last.
-    captured.pop(OUTPUT, None)
-    captured[OUTPUT] = output
-    return captured
+    return output
