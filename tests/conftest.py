@@ -1,11 +1,13 @@
 """A copy of the project with one tiny study, and real Snakemake run in it."""
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,3 +121,23 @@ def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def workspace(finished_workspace: Workspace, tmp_path: Path) -> Workspace:
     """A copy with finished results, to be changed."""
     return finished_workspace.copy(tmp_path / "copy")
+
+
+@pytest.fixture
+def read_only() -> Callable[[Path], contextlib.AbstractContextManager[None]]:
+    """Makes a folder read-only for a while, for the superuser too, who passes over permissions."""
+
+    def mount(*arguments: str) -> bool:
+        return subprocess.run(["mount", *arguments], capture_output=True).returncode == 0
+
+    @contextlib.contextmanager
+    def protected(folder: Path) -> Iterator[None]:
+        if not mount("--bind", str(folder), str(folder)):
+            pytest.skip("mounting needs root")
+        try:
+            assert mount("-o", "remount,bind,ro", str(folder))
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+    return protected

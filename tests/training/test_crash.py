@@ -11,7 +11,7 @@ import torch
 
 from gengap.errors import UserError
 from gengap.storage import beside
-from gengap.training import partial, record, train_pack
+from gengap.training import partial, record, store, train_pack
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
@@ -105,25 +105,75 @@ def test_asked_to_end_it_saves_and_goes_on_later(tmp_path, cells, data, number, 
     assert bits(hurt, cells) == bits(quiet, cells)
 
 
-def test_a_damaged_save_is_said_and_training_starts_afresh(tmp_path, cells, data, caplog, monkeypatch):
-    folder = tmp_path / "pack"
+@pytest.fixture
+def saved(tmp_path, cells, data, monkeypatch):
+    """The file of a pack that was stopped at epoch 2."""
+    original = partial.Saver.step
 
     def interrupted(self, live, records):
         if live.epoch == 2:
             self._signal = signal.SIGTERM
         original(self, live, records)
 
-    original = partial.Saver.step
     monkeypatch.setattr(partial.Saver, "step", interrupted)
     with pytest.raises(UserError, match="stopped by SIGTERM at epoch 2, step 0"):
-        work(folder, cells, data, 3600)
+        work(tmp_path / "stopped", cells, data, 3600)
     monkeypatch.undo()
-    saved = next((folder / "store" / "unfinished").glob("*.h5"))
-    saved.write_bytes(saved.read_bytes()[:5000])
-    work(folder, cells, data, 3600)
+    (path,) = (tmp_path / "stopped/store/unfinished").iterdir()
+    return path
+
+
+def cut_short(path, length):
+    path.write_bytes(path.read_bytes()[:length])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_damaged_save_is_said_and_training_starts_afresh(tmp_path, cells, data, saved, caplog, share):
+    cut_short(saved, int(share * saved.stat().st_size))
+    work(tmp_path / "stopped", cells, data, 3600)
     assert "training starts afresh" in caplog.text
     work(tmp_path / "quiet", cells, data, 3600)
-    assert bits(folder, cells) == bits(tmp_path / "quiet", cells)
+    assert bits(tmp_path / "stopped", cells) == bits(tmp_path / "quiet", cells)
+
+
+def test_files_cut_short_cost_the_cells_that_no_other_file_holds(tmp_path, make_cell, data, caplog):
+    """Weights, history and entries of the store are cut at random; what is lost, and nothing else, is trained again."""
+    cells = {f"seed={seed}": make_cell(seed) for seed in range(4)}
+    owner = {record.identity(cell, data.digest): name for name, cell in cells.items()}
+    folder = tmp_path / "pack"
+    work(folder, cells, data, 3600)
+    before = bits(folder, cells)
+    entries = store.entries(folder / "store")
+    assert {owner[path.stem] for path in entries} == set(cells)
+    chance = random.Random(0)
+    bad = set()
+    for _ in range(12):
+        cut = chance.sample([folder / "weights.h5", folder / "history.h5"], chance.randrange(3))
+        bad |= {*chance.sample(entries, chance.randrange(3))}
+        for path in sorted({*cut, *bad}):
+            cut_short(path, chance.randrange(max(1, path.stat().st_size)))
+        lost = set(bad) if cut else set()
+        caplog.clear()
+        with caplog.at_level("INFO", logger="gengap"):
+            work(folder, cells, data, 3600)
+        assert f"{len(lost)} of 4 cells are to be trained" in caplog.text
+        assert ("looked for in the store, or trained again" in caplog.text) == bool(cut)
+        assert caplog.text.count("set aside as") == len(lost)
+        bad -= lost
+        after = bits(folder, cells)
+        assert all(after[name] == before[name] for name in cells if name not in {owner[path.stem] for path in lost})
+        before = after
+
+
+def test_a_folder_that_became_read_only_is_said_and_nothing_is_lost(tmp_path, cells, data, caplog, read_only):
+    results, kept = tmp_path / "results", tmp_path / "store"
+    results.mkdir()
+    paths = results / "weights.h5", results / "history.h5"
+    with read_only(results), pytest.raises(UserError, match=r"cannot be written \(Read-only file system\). Make the"):
+        train_pack(cells, data, *paths, store_folder=kept, device="cpu")
+    with caplog.at_level("INFO", logger="gengap"):
+        train_pack(cells, data, *paths, store_folder=kept, device="cpu")
+    assert "0 of 4 cells are to be trained, 4 were found finished" in caplog.text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):

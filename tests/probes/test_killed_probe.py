@@ -1,0 +1,97 @@
+"""A probe that is killed at any moment leaves no half file under its name, and measures the same bits later."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+
+from gengap import probes, storage
+from gengap.engine import stack, weights
+from gengap.labels import LabelledData
+from gengap.models import build
+from gengap.settings import Cell
+from gengap.study import Probe
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["gengap.probes", "gengap.probes.distance", "gengap.labels"])
+CELLS = {f"seed={seed}": Cell.model_validate({"model": {"width": 2}, "seed": seed}) for seed in range(3)}
+EPOCHS = tuple(float(epoch) for epoch in range(30))
+
+
+@pytest.fixture
+def data():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(60, 3, 8, 8, generator=generator)
+    labels = (images[:, 0].mean(dim=(1, 2)) > 0).long() * 2 - 1
+    return LabelledData(images[:40], labels[:40], images[40:], labels[40:], 2, "digest")
+
+
+@pytest.fixture
+def weights_file(tmp_path):
+    """Each cell's start, moved a little from epoch to epoch."""
+    arch = stack.architecture(build(Cell().model, (3, 8, 8), 1))
+    start = stack.initial_state(list(CELLS.values()), (3, 8, 8), 1, dtype=torch.float32, device=torch.device("cpu"))
+    saved = {
+        name: {
+            epoch: {key: value[place] * (1 if key in arch.buffers else 1 + epoch / 10) for key, value in start.items()}
+            for epoch in EPOCHS
+        }
+        for place, name in enumerate(CELLS)
+    }
+    path = tmp_path / "weights.h5"
+    weights.write(path, saved, {name: cell.model_dump(mode="json") for name, cell in CELLS.items()}, (3, 8, 8), 1, {})
+    return path
+
+
+def measure(weights_file, data, output):
+    torch.set_num_threads(1)
+    probes.measure_pack(Probe(name="distance"), CELLS, weights_file, data, output, device="cpu")
+
+
+def bits(path):
+    """All that a probe's file holds, its provenance apart."""
+    with storage.reading(path, "probe") as file:
+        return {name: file[name][()].tolist() for name in storage.dataset_names(file)}
+
+
+def half_written(output):
+    return [name for name in os.listdir(output.parent) if name.endswith(".part")]  # noqa: PTH208
+
+
+def test_killed_twenty_times_it_leaves_whole_files_only(tmp_path, weights_file, data):
+    quiet, hurt = tmp_path / "quiet/distance.h5", tmp_path / "hurt/distance.h5"
+    for _ in range(2):  # the first has to load the code
+        began = time.monotonic()
+        process = CONTEXT.Process(target=measure, args=(weights_file, data, quiet))
+        process.start()
+        process.join()
+        duration = time.monotonic() - began
+        assert process.exitcode == 0
+    expected = bits(quiet)
+    assert len(expected["measurements/value"]) >= len(CELLS) * len(EPOCHS)
+    hurt.parent.mkdir()
+    chance = random.Random(0)
+    kills, cut = 0, 0
+    while kills < 20:
+        before = len(half_written(hurt))
+        process = CONTEXT.Process(target=measure, args=(weights_file, data, hurt))
+        process.start()
+        if kills % 2:  # at any moment
+            process.join(chance.uniform(0, duration))
+        else:  # while it writes
+            while process.is_alive() and len(half_written(hurt)) == before:
+                pass
+            time.sleep(chance.uniform(0, 0.005))
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
+        cut += len(half_written(hurt)) > before
+        assert not hurt.exists() or bits(hurt) == expected
+    assert cut > 0
+    measure(weights_file, data, hurt)
+    assert bits(hurt) == expected
