@@ -30,8 +30,17 @@ class Probe(Component):
     draws: Count | None = Field(
         None, description="How many random draws the probe averages over; null: the number that its own page names."
     )
+    control_size: Count = Field(
+        512, description="Training images in near_rank's batch of one size for every cell, the first ones."
+    )
     points: Count | None = Field(
         None, description="Points of a curve that the probe computes; null: the number that its own page names."
+    )
+    iterations: Count | None = Field(
+        None, description="Steps of the probe's iterative method; null: the number that its own page names."
+    )
+    from_epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="Saved epoch at which path's line to the measured checkpoint begins."
     )
 
 

@@ -82,7 +82,7 @@ def _wide(matrix: Tensor) -> Tensor:
 
 def _descend(wide: Tensor, floor: float) -> Tensor:
     gram = _gram(wide)
-    values = torch.linalg.eigvalsh(gram).flip(0).clamp(min=0).sqrt()
+    values: Tensor = torch.linalg.eigvalsh(gram).flip(0).clamp(min=0).sqrt()
     largest = float(values[0])
     trusted = int((values >= _TRUSTED * largest).sum())
     # The others are uncertain by about sqrt(eps) of the largest.
