@@ -28,6 +28,8 @@ FREE = frozenset(
         "schedule.threshold",
         "schedule.max_drops",
         "schedule.final",
+        "schedule.refresh_steps",
+        "schedule.max_lr",
         "training.epochs",
         "training.stop_accuracy",
         "training.stop_loss",

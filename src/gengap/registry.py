@@ -167,6 +167,12 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "linear": Entry(
             "gengap.training.schedules.linear", "A straight line from 1 to `final` over `training.epochs`.", ("final",)
         ),
+        "inverse_lipschitz": Entry(
+            "gengap.training.schedules.inverse_lipschitz",
+            "`optimizer.lr` divided by L, the largest eigenvalue of the loss's Hessian, measured as training goes on "
+            "(Song 2019).",
+            ("refresh_steps", "max_lr"),
+        ),
     },
     "probe": {
         "performance": Entry("gengap.probes.performance", "Loss, accuracy and balanced accuracy on both splits."),
@@ -233,6 +239,16 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "Both ends, trace and density of the Hessian's spectrum, by products with vectors.",
             ("samples", "draws", "points"),
         ),
+        "sharpness": Entry(
+            "gengap.probes.sharpness",
+            "Largest rise of the training loss in a small box around the weights (Keskar 2017).",
+            ("samples", "draws", "iterations"),
+        ),
+        "path": Entry(
+            "gengap.probes.path",
+            "Loss and accuracy along the line between two checkpoints (Keskar 2017).",
+            ("samples", "points", "from_epoch"),
+        ),
     },
     "figure": {
         "accuracy_by_width": Entry("gengap.figures.accuracy_by_width", "Final accuracy against width."),
@@ -240,6 +256,7 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "gradient_norm": Entry("gengap.figures.gradient_norm", "Norm of the full gradient while training."),
         "layer_gradients": Entry("gengap.figures.layer_gradients", "Gradient norm of each layer, first epochs."),
         "layer_reset": Entry("gengap.figures.layer_reset", "Test error after a layer's reset, layer by checkpoint."),
+        "path": Entry("gengap.figures.path", "Loss and accuracy along the line between two checkpoints."),
     },
     "table": {
         "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-INIT, ORDER, NOISE, PROBE, AUGMENTATION, DROPOUT = range(6)
+INIT, ORDER, NOISE, PROBE, AUGMENTATION, DROPOUT, CURVATURE = range(7)
 
 
 def stream(seed: int, purpose: int, *path: int) -> np.random.Generator:

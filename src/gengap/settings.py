@@ -157,6 +157,8 @@ class Schedule(Component):
     patience: Count = Field(20, description="Epochs without a rise before a drop.")
     threshold: Annotated[float, Field(ge=0)] = Field(0.001, description="Smallest rise in train accuracy that counts.")
     max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
+    refresh_steps: Count = Field(50, description="Steps between measurements of the curvature L.")
+    max_lr: Positive = Field(10.0, description="Largest learning rate that the division by L may give.")
     final: Fraction = Field(0.0, description="Last multiplier of the learning rate, at the end of `training.epochs`.")
 
 

@@ -1,5 +1,6 @@
 """The stack of networks in training."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class Live:
         memory: The optimiser's.
         epoch: Epochs done.
         step: Steps done in the epoch at hand.
+        curvature: The last measured largest eigenvalue of the Hessian, per place; not a number where none was.
         compiled: Whether steps run compiled. Kept with the rest, so that a resumed pack gives the same bits.
     """
 
@@ -30,6 +32,7 @@ class Live:
     parameters: State
     buffers: State
     memory: Memory
+    curvature: list[float]
     epoch: int = 0
     step: int = 0
     compiled: bool = False
@@ -48,6 +51,7 @@ class Live:
         self.records = [self.records[place] for place in places]
         self.parameters = stack.take(self.parameters, index)
         self.buffers = stack.take(self.buffers, index)
+        self.curvature = [self.curvature[place] for place in places]
         self.memory = {kind: stack.take(part, index) for kind, part in self.memory.items()}
 
     def one(self, place: int) -> State:
@@ -65,4 +69,5 @@ def start(records: Sequence[Record], arch: Architecture, state: State) -> Live:
     """
     parameters = {name: state[name] for name in arch.parameters}
     memory = registry.load("optimizer", records[0].cell.optimizer.name).start(parameters)
-    return Live(list(records), parameters, {name: state[name] for name in arch.buffers}, memory)
+    buffers = {name: state[name] for name in arch.buffers}
+    return Live(list(records), parameters, buffers, memory, curvature=[math.nan] * len(records))

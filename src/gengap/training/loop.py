@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,18 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gengap import registry
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
 from gengap.settings import Cell
-from gengap.training import augmentation, compilation, fields
+from gengap.training import augmentation, compilation, fields, rates
 from gengap.training.live import Live
 from gengap.training.optimizers import stacked_settings
 from gengap.training.order import order
 from gengap.training.partial import Saver
 from gengap.training.progress import Progress
 from gengap.training.record import Record
-from gengap.training.schedules import Decision
 from gengap.training.step import Step, make_step
 
 
@@ -58,13 +57,14 @@ def train(
     progress = Progress(longest, len(records), live.epoch)
     if not any(record.checkpoints for record in records):
         live.compiled = decide(len(live.records), longest)
+        rates.refresh(live, arch, data.train_images, data.train_targets, _batch_size(first, 0, n_samples), 0)
         _evaluate(live, arch, data, first)
         for place, record in enumerate(live.records):
             record.checkpoints[0.0] = live.one(place)
     while live.waiting():
         working = len(live.waiting())
         run = compiled_step() if live.compiled else step
-        _epoch(live, records, step, run, data, _batch_size(first, live.epoch, n_samples), places, saver)
+        _epoch(live, records, arch, step, run, data, _batch_size(first, live.epoch, n_samples), places, saver)
         live.epoch, live.step = live.epoch + 1, 0
         if _evaluation_is_due(live):
             _evaluate(live, arch, data, first)
@@ -99,6 +99,7 @@ def _compile(arch: Architecture, data: Data, batch_size: int, wanted: str, n_net
 def _epoch(
     live: Live,
     records: Sequence[Record],
+    arch: Architecture,
     step: Step,
     fast_step: Step,
     data: Data,
@@ -111,15 +112,19 @@ def _epoch(
     some = next(iter(live.parameters.values()))
     cells = [record.cell for record in live.records]
     numbers = stacked_settings(cells, dtype=some.dtype, device=some.device)
-    numbers["lr"] = torch.tensor(_learning_rates(live), dtype=some.dtype, device=some.device)
+    numbers["lr"] = torch.tensor(rates.learning_rates(live), dtype=some.dtype, device=some.device)
     orders = torch.from_numpy(np.stack([order(r.cell.seed, live.epoch, n_samples) for r in live.records]))
     batches = orders.to(some.device).split(batch_size, dim=1)
     changes = augmentation.draws(cells, live.epoch, n_samples, some.device)
     sizes = [index.shape[1] for index in batches]
     drawn = fields.draws(cells, places, live.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(live, len(batches))
+    before = sum(math.ceil(n_samples / _batch_size(cells[0], done, n_samples)) for done in range(live.epoch))
     for index, field in itertools.islice(zip(batches, drawn, strict=True), live.step, None):
         saver.step(live, records)
+        steps_done = before + live.step
+        if steps_done and rates.refresh(live, arch, data.train_images, data.train_targets, batch_size, steps_done):
+            numbers["lr"] = torch.tensor(rates.learning_rates(live), dtype=some.dtype, device=some.device)
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         run = fast_step if index.shape[1] == batch_size else step
         live.parameters, live.buffers, live.memory, _ = run(
@@ -149,22 +154,6 @@ def _snapshots_within(live: Live, n_steps: int) -> dict[int, list[tuple[int, flo
     return due
 
 
-def _decision(record: Record, done: int) -> Decision:
-    """What the cell's schedule says after so many epochs."""
-    if done == 0:
-        return Decision()
-    schedule = record.cell.schedule
-    decision: Decision = registry.load("schedule", schedule.name).decide(
-        schedule, record.cell.training.epochs, done, record.train_accuracies()
-    )
-    return decision
-
-
-def _learning_rates(live: Live) -> list[float]:
-    """The learning rate of every place in the next epoch."""
-    return [record.cell.optimizer.lr * _decision(record, live.epoch).multiplier for record in live.records]
-
-
 def _evaluation_is_due(live: Live) -> bool:
     training = [live.records[place].cell.training for place in live.waiting()]
     return any(live.epoch % one.evaluate_every == 0 or live.epoch == one.epochs for one in training)
@@ -185,11 +174,13 @@ def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell) -> None:
         "test_loss": test["loss"].tolist(),
         "test_accuracy": test["accuracy"].tolist(),
         "l2_penalty": _l2_penalties(live),
-        "lr": _learning_rates(live),
+        "lr": rates.learning_rates(live),
     }
     for place in live.waiting():
         record = live.records[place]
         record.history += [(float(live.epoch), name, values[place]) for name, values in columns.items()]
+        if not math.isnan(live.curvature[place]):
+            record.history.append((float(live.epoch), "hessian_largest", live.curvature[place]))
         if not np.isfinite(columns["train_loss"][place]):
             record.status = "diverged"
         else:
@@ -221,7 +212,7 @@ def _reason_to_stop(record: Record, done: int) -> str:
         return "stop_accuracy"
     if training.stop_loss is not None and latest.get("train_loss", float("inf")) <= training.stop_loss:
         return "stop_loss"
-    if _decision(record, done).stop:
+    if rates.decision(record, done).stop:
         return "plateau"
     return "epochs" if done == training.epochs else ""
 

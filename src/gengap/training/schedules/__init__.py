@@ -1,4 +1,4 @@
-"""Learning-rate schedules, each a pure function of a cell's own past, so that nothing but the history is kept.
+"""Learning-rate schedules, each a pure function of a cell's own past.
 
 Each module has `decide(settings, epochs, done, accuracies)`; a new one is one file and one registry line.
 """
@@ -14,10 +14,12 @@ class Decision:
     Attributes:
         multiplier: Learning rate divided by its initial value.
         stop: Whether the schedule ends the training.
+        over_curvature: Whether the learning rate is divided by the loss's curvature, measured as training goes on.
     """
 
     multiplier: float = 1.0
     stop: bool = False
+    over_curvature: bool = False
 
 
 Accuracies = Sequence[tuple[int, float]]  # (epochs done, train accuracy), in order

@@ -1,0 +1,85 @@
+"""The learning rate of every network: what its schedule decides, over the measured curvature if it asks for that."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from gengap import registry, seeding
+from gengap.engine import curvature, stack
+from gengap.engine.stack import Architecture
+from gengap.training.live import Live
+from gengap.training.record import Record
+from gengap.training.schedules import Decision
+
+_TOLERANCE, _PRODUCTS = 1e-3, 30  # of Lanczos' method: relative error, and most products per measurement
+
+
+def decision(record: Record, done: int) -> Decision:
+    """What the cell's schedule says after so many epochs."""
+    if done == 0 and record.cell.schedule.name != "inverse_lipschitz":
+        return Decision()
+    schedule = record.cell.schedule
+    result: Decision = registry.load("schedule", schedule.name).decide(
+        schedule, record.cell.training.epochs, done, record.train_accuracies()
+    )
+    return result
+
+
+def learning_rates(live: Live) -> list[float]:
+    """The learning rate of every place in the next step."""
+    return [_rate(live, place) for place in range(len(live.records))]
+
+
+def _rate(live: Live, place: int) -> float:
+    record = live.records[place]
+    decided = decision(record, live.epoch)
+    rate = record.cell.optimizer.lr * decided.multiplier
+    if not decided.over_curvature:
+        return rate
+    largest, most = live.curvature[place], record.cell.schedule.max_lr
+    # Where no direction curves upwards, 1 / L is no guide; not a number stays what it is, and the cell diverges.
+    return min(rate / largest, most) if largest > 0 or math.isnan(largest) else most
+
+
+def refresh(live: Live, arch: Architecture, images: Tensor, targets: Tensor, batch_size: int, steps_done: int) -> bool:
+    """Measure the curvature of the networks whose schedule asks for it before the next step.
+
+    L is the largest eigenvalue of the Hessian of what training minimises: the mean loss over the whole training set,
+    each batch of `batch_size` samples normalised by its own statistics; without augmentation, noise or dropout.
+
+    Args:
+        live: The stack; its `curvature` is updated.
+        arch: Its architecture.
+        images: The training images ``[N, C, H, W]``.
+        targets: Their targets.
+        batch_size: Samples per step.
+        steps_done: Steps done since the start.
+
+    Returns:
+        Whether any was measured.
+    """
+    due = [
+        place
+        for place in live.waiting()
+        if decision(live.records[place], live.epoch).over_curvature
+        and steps_done % live.records[place].cell.schedule.refresh_steps == 0
+    ]
+    if not due:
+        return False
+    cells = [live.records[place].cell for place in due]
+    found = curvature.largest_eigenvalue(
+        arch,
+        stack.take(live.state(), torch.tensor(due, device=images.device)),
+        images,
+        targets,
+        cells[0].loss,
+        through_batch=True,
+        tolerance=_TOLERANCE,
+        iterations=_PRODUCTS,
+        seeds=[seeding.torch_seed(cell.seed, seeding.CURVATURE) for cell in cells],
+        batch_size=batch_size,
+    )
+    for place, value in zip(due, found.tolist(), strict=True):
+        live.curvature[place] = value
+    return True

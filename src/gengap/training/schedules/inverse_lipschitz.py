@@ -1,0 +1,16 @@
+"""The reciprocal of the loss's curvature: Song (2019), chapter 3, section 'Hessian'."""
+
+from gengap.settings import Schedule
+from gengap.training.schedules import Accuracies, Decision
+
+
+def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -> Decision:
+    """Divide `optimizer.lr` by L, the largest eigenvalue of the Hessian, which the loop measures as training goes on.
+
+    Args:
+        settings: `refresh_steps` and `max_lr`, read by `gengap.training.rates`.
+        epochs: Not read.
+        done: Not read.
+        accuracies: Not read.
+    """
+    return Decision(over_curvature=True)

@@ -1,0 +1,128 @@
+"""Learning rates over a measured curvature, against a plain loop with the whole Hessian, float64."""
+
+import math
+
+import pytest
+import torch
+from torch.func import functional_call, grad, jacrev
+
+from gengap import models, registry
+from gengap.engine import stack
+from gengap.training import live, partial, rates
+from gengap.training.order import order
+from gengap.training.record import Record
+
+EPOCHS, REFRESH = 6, 4
+
+
+@pytest.fixture
+def make(make_cell):
+    def build(seed, scale=0.3, schedule=None, **training):
+        return make_cell(
+            seed,
+            model={"width": 1},
+            optimizer={"lr": scale, "momentum": 0.0},
+            schedule=schedule or {"name": "inverse_lipschitz", "refresh_steps": REFRESH, "max_lr": 3.0},
+            training={"epochs": EPOCHS, "snapshots": [0], **training},
+        )
+
+    return build
+
+
+def batch_loss(network, parameters, images, labels):
+    margins = labels * functional_call(network, parameters, (images,))[:, 0]
+    return (1 - margins).clamp(min=0).square().mean()
+
+
+def curvature(network, data, batch_size):
+    """Largest eigenvalue of the whole Hessian, every batch with its own statistics."""
+    flat = {name: value.detach() for name, value in network.named_parameters()}
+    sizes = {name: value.numel() for name, value in flat.items()}
+
+    def loss(vector):
+        parts = dict(zip(sizes, vector.split(list(sizes.values())), strict=True))
+        parameters = {name: part.view_as(flat[name]) for name, part in parts.items()}
+        pairs = zip(data.train_images.split(batch_size), data.train_labels.split(batch_size), strict=True)
+        return sum(len(x) * batch_loss(network, parameters, x, y) for x, y in pairs) / len(data.train_images)
+
+    # Not torch.func.hessian: its forward mode through torch's own BatchNorm in training contradicts differences.
+    matrix = jacrev(grad(loss))(torch.cat([value.flatten() for value in flat.values()]))
+    return torch.linalg.eigvalsh((matrix + matrix.T) / 2)[-1].item()
+
+
+def plain_loop(data, cell, batch_size):
+    """Gradient descent with lr = scale / L by PyTorch's own modules; returns each epoch's last L, and the network."""
+    state = stack.initial_state([cell], (3, 8, 8), 1, dtype=torch.float64, device=torch.device("cpu"))
+    network = models.build(cell.model, (3, 8, 8), 1).double().train()
+    network.load_state_dict({name: value[0] for name, value in state.items()}, strict=False)
+    for layer in network.modules():
+        if isinstance(layer, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
+    steps, found = 0, []
+    for epoch in range(EPOCHS):
+        for index in torch.from_numpy(order(cell.seed, epoch, 100)).split(batch_size):
+            if steps % REFRESH == 0:
+                largest = curvature(network, data, batch_size)
+            rate = min(cell.optimizer.lr / largest, 3.0) if largest > 0 else 3.0
+            loss = batch_loss(
+                network, dict(network.named_parameters()), data.train_images[index], data.train_labels[index]
+            )
+            gradients = torch.autograd.grad(loss, list(network.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                    parameter -= rate * gradient
+            steps += 1
+        found.append(largest)
+    return found, network.state_dict()
+
+
+@pytest.mark.parametrize(("batch_size", "samples"), [("full", 100), (40, 40)])
+def test_the_rate_follows_the_largest_eigenvalue_of_the_whole_hessian(data, make, train, batch_size, samples):
+    """Two scales in one pack, beside a cell whose schedule measures nothing."""
+    cells = {
+        "small": make(1, 0.3, batch_size=batch_size),
+        "large": make(2, 1.0, batch_size=batch_size),
+        "constant": make(1, 0.3, schedule={"name": "constant"}, batch_size=batch_size),
+    }
+    found = train(cells)
+    for name in ("small", "large"):
+        expected, weights = plain_loop(data, cells[name], samples)
+        measured = [value for _, quantity, value in found[name].history if quantity == "hessian_largest"]
+        assert measured[1:] == pytest.approx(expected, rel=2e-3)
+        used = [value for _, quantity, value in found[name].history if quantity == "lr"]
+        scale = cells[name].optimizer.lr
+        assert used == [min(scale / value, 3.0) if value > 0 else 3.0 for value in measured]
+        for key, value in found[name].checkpoints[float(EPOCHS)].items():
+            if key in dict(models.build(cells[name].model, (3, 8, 8), 1).named_parameters()):
+                torch.testing.assert_close(value, weights[key], rtol=2e-2, atol=2e-3)
+    assert not [1 for _, quantity, _ in found["constant"].history if quantity == "hessian_largest"]
+
+
+def test_alone_or_in_a_pack_the_rates_are_the_same(make, train):
+    cells = {f"seed={seed}": make(seed, batch_size="full") for seed in range(2)}
+    together, apart = train(cells), train(cells, pack_size=1)
+    for name in cells:
+        for (_, quantity, one), (_, _, other) in zip(together[name].history, apart[name].history, strict=True):
+            assert one == pytest.approx(other, rel=1e-6), quantity
+
+
+@pytest.mark.parametrize(
+    ("largest", "expected"), [(2.0, 0.15), (0.01, 3.0), (0.0, 3.0), (-1.0, 3.0), (math.nan, math.nan)]
+)
+def test_a_loss_that_does_not_curve_upwards_takes_the_largest_rate(make, largest, expected):
+    record = Record("one", make(0), "identity", 1)
+    stacked = live.Live([record], {}, {}, {}, curvature=[largest])
+    assert rates.learning_rates(stacked) == pytest.approx([expected], nan_ok=True)
+
+
+def test_the_measured_curvature_survives_an_interruption(make, tmp_path):
+    records = [Record(name, make(seed), name, 1) for seed, name in enumerate("ab")]
+    parameters = {"weight": torch.zeros(2, 1)}
+    memory = registry.load("optimizer", "sgd").start(parameters)
+    for record in records:
+        record.checkpoints[0.0] = {"weight": torch.zeros(1)}
+    partial.write(tmp_path / "pack.h5", live.Live(records, parameters, {}, memory, curvature=[0.1, 1 / 3]), records)
+    resumed, _ = partial.read(tmp_path / "pack.h5", records, torch.device("cpu"))
+    assert resumed.curvature == [0.1, 1 / 3]
+    resumed.keep([1])
+    assert resumed.curvature == [1 / 3]
