@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -61,8 +61,20 @@ def side_by_side(
         repeats: Pairs to measure; one more comes first and is not counted.
     """
     ours(), theirs()
-    pairs = [(ours(), theirs()) for _ in range(repeats)]
-    ratios = [one / other for one, other in pairs]
+    return row(case, peer, [(ours(), theirs()) for _ in range(repeats)], unit=unit)
+
+
+def row(case: str, peer: str, pairs: Sequence[tuple[float, float]], *, unit: str, less_is_better: bool = False) -> Row:
+    """What pairs of measurements, ours and theirs, say.
+
+    Args:
+        case: Name of the case.
+        peer: Name of the peer.
+        pairs: Ours and theirs, measured one after the other.
+        unit: Unit of both.
+        less_is_better: As of times: the ratio is theirs divided by ours.
+    """
+    ratios = [theirs / ours if less_is_better else ours / theirs for ours, theirs in pairs]
     return Row(
         case=case,
         peer=peer,
@@ -72,7 +84,7 @@ def side_by_side(
         ours=round(statistics.median(one for one, _ in pairs), 1),
         theirs=round(statistics.median(other for _, other in pairs), 1),
         unit=unit,
-        repeats=repeats,
+        repeats=len(pairs),
         hardware=hardware(),
         versions=f"Python {platform.python_version()}, torch {torch.__version__}",
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -95,8 +107,8 @@ def show(rows: list[Row]) -> str:
     """A table for the terminal, ratio first."""
     lines = [f"{'ratio':>7} {'low':>7} {'high':>7}  {'ours':>12} {'theirs':>12} {'unit':12} case, against peer"]
     lines += [
-        f"{r.ratio:7.2f} {r.ratio_low:7.2f} {r.ratio_high:7.2f}  {r.ours:12,.0f} {r.theirs:12,.0f} {r.unit:12} "
-        f"{r.case}, against {r.peer}"
+        f"{r.ratio:7.2f} {r.ratio_low:7.2f} {r.ratio_high:7.2f}  "
+        f"{_number(r.ours):>12} {_number(r.theirs):>12} {r.unit:12} {r.case}, against {r.peer}"
         for r in rows
     ]
     if rows:
@@ -104,8 +116,18 @@ def show(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
 def write(name: str, rows: list[Row]) -> None:
     """Write ``bench/results/<name>.json``."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
+
+
+def read(name: str) -> list[Row]:
+    """The rows that `write` left; none if there is no such file."""
+    path = RESULTS / f"{name}.json"
+    return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []

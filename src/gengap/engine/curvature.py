@@ -34,7 +34,7 @@ def hessian_vector_product(
     Args:
         arch: The architecture.
         state: Stacked state ``[K, ...]``.
-        images: ``[N, C, H, W]``.
+        images: ``[N, C, H, W]``, of any dtype.
         targets: ``[N]``.
         loss: The loss.
         vectors: One vector per network, by parameter name, each ``[K, ...]``.
@@ -60,8 +60,9 @@ def hessian_vector_product(
         buffers = {name: part[name] for name in arch.buffers}
         here = slice(first, first + len(parameters[arch.parameters[0]]))
         vector = {name: vectors[name][here].to(parameters[name]) for name in arch.parameters}
+        dtype = parameters[arch.parameters[0]].dtype
         for x, y in zip(images.split(batch_size), targets.split(batch_size), strict=True):
-            for name, image in mapped(parameters, buffers, vector, x, y).items():
+            for name, image in mapped(parameters, buffers, vector, x.to(dtype), y).items():
                 total[name][here] += image
         first = here.stop
     return {name: value / len(images) for name, value in total.items()}

@@ -61,7 +61,7 @@ def full_hessian(
     Args:
         arch: The architecture.
         state: State of one network, with the stack's leading dimension of 1; computed with in float64.
-        images: ``[N, C, H, W]``.
+        images: ``[N, C, H, W]``, of any dtype.
         targets: ``[N]``.
         loss: The loss.
         through_batch: As in `gengap.engine.gradients.full_gradient`; then the Hessian is found column by column.
@@ -69,7 +69,6 @@ def full_hessian(
         batch_size: As in `gengap.engine.gradients.full_gradient`.
     """
     state = {name: value.double() for name, value in state.items()}
-    images = images.double()
     probe = start_vectors([seed], 1, arch.n_parameters)[0].to(images.device)
     automatic = flatten(
         arch,
@@ -120,7 +119,7 @@ def _by_columns(
     at_once = max(1, _CHUNK // (samples * images[0].numel() * 30))
     for x, y in zip(images.split(samples), targets.split(samples), strict=True):
 
-        def column(vector: State, x: Tensor = x, y: Tensor = y) -> State:
+        def column(vector: State, x: Tensor = x.double(), y: Tensor = y) -> State:
             result: State = jvp(lambda moved: gradient_of(moved, buffers, x, y), (parameters,), (vector,))[1]
             return result
 
@@ -141,12 +140,12 @@ def _by_layers(arch: Architecture, network: State, images: Tensor, targets: Tens
     total = torch.zeros(arch.n_parameters, arch.n_parameters, dtype=torch.float64, device=images.device)
     if not len(images):
         return total
-    shapes = observed.input_shapes(network, images[:1])
+    shapes = observed.input_shapes(network, images[:1].double())
     widest = max(sum(p.numel() for p in observed.own(network, layer).values()) for layer in shapes)
     per_sample = widest * sum(shape.numel() for shape in shapes.values())
     chunk = max(1, _CHUNK // per_sample)
     for x, slope, bend in zip(images.split(chunk), first.split(chunk), second.split(chunk), strict=True):
-        _add_chunk(observed, network, x, slope, bend, total)
+        _add_chunk(observed, network, x.double(), slope, bend, total)
     return total
 
 

@@ -47,8 +47,8 @@ class Tridiagonal:
         values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, off_diagonal[:-1])
         return values, vectors[0] ** 2, np.abs(off_diagonal[-1] * vectors[-1])
 
-    def ends_within(self, place: int, tolerance: float) -> bool:
-        """Whether the smallest and the largest Ritz value of one matrix have a relative error of `tolerance`.
+    def within(self, place: int, tolerance: float, ends: tuple[int, ...] = (0, -1)) -> bool:
+        """Whether the smallest (0) and the largest (-1) Ritz value of one matrix have a relative error of `tolerance`.
 
         The error of a Ritz value with residual norm r is at most r, and at most r^2 / g, where g is its distance to
         the other eigenvalues (Parlett 1980, section 11.7), for which the next Ritz value stands in. An end within a
@@ -57,10 +57,11 @@ class Tridiagonal:
         values, _, residuals = self.ritz(place)
         if len(values) < 3:
             return False
-        gaps = np.array([values[1] - values[0], values[-1] - values[-2]])
-        ends, r = values[[0, -1]], residuals[[0, -1]]
-        errors = r * np.minimum(1, r / np.maximum(gaps, 1e-300))
-        return bool((errors <= tolerance * np.maximum(np.abs(ends), 1e-3 * np.abs(ends).max())).all())
+        chosen = list(ends)
+        gaps = np.diff(values)[chosen]
+        errors = residuals[chosen] * np.minimum(1, residuals[chosen] / np.maximum(gaps, 1e-300))
+        sizes = np.maximum(np.abs(values[chosen]), 1e-3 * np.abs(values).max())
+        return bool((errors <= tolerance * sizes).all())
 
 
 def start_vectors(seeds: Sequence[int], draws: int, size: int) -> Tensor:

@@ -34,7 +34,7 @@ def repeated_product(
     Args:
         arch: The architecture.
         state: State of one network, with the stack's leading dimension of 1; its dtype is that of the arithmetic.
-        images: ``[N, C, H, W]``.
+        images: ``[N, C, H, W]``, of any dtype.
         targets: ``[N]``.
         loss: The loss.
         through_batch: As in `gengap.engine.gradients.full_gradient`.
@@ -47,6 +47,7 @@ def repeated_product(
     network = {name: value[0].detach() for name, value in state.items()}
     parameters = {name: network[name] for name in arch.parameters}
     buffers = {name: network[name] for name in arch.buffers}
+    dtype = parameters[arch.parameters[0]].dtype
     if not through_batch:
         first, second = loss_derivatives(arch, network, images, targets, loss)
         counts = first.flatten(1).any(dim=1) | second.flatten(1).any(dim=1)
@@ -54,9 +55,10 @@ def repeated_product(
     summed = summed_loss(arch, loss, through_batch=through_batch)
     gradient_of = grad(summed)
     batches = list(zip(images.split(batch_size), targets.split(batch_size), strict=True)) if len(images) else []
-    size = _graph_size(summed, parameters, buffers, *batches[0]) if batches else 1
+    size = max(1, batch_size * _graph_size(summed, parameters, buffers, images[:16].to(dtype), targets[:16]) // 16)
 
     def pullback(x: Tensor, y: Tensor) -> Product:
+        x = x.to(dtype)
         back = vjp(lambda moved: gradient_of(moved, buffers, x, y), parameters)[1]
 
         def multiply(vectors: Tensor) -> Tensor:
@@ -72,7 +74,7 @@ def repeated_product(
         total = torch.zeros_like(vectors, dtype=torch.float64)
         for place, (x, y) in enumerate(batches):
             multiply = kept[place] if place < len(kept) else pullback(x, y)
-            parts = vectors.to(parameters[arch.parameters[0]].dtype).split(at_once)
+            parts = vectors.to(dtype).split(at_once)
             total += torch.cat([multiply(part) for part in parts])
         return total / count
 
@@ -87,14 +89,15 @@ def loss_derivatives(
     Args:
         arch: The architecture.
         network: State of one network, without a leading dimension.
-        images: ``[N, C, H, W]``.
+        images: ``[N, C, H, W]``, of any dtype.
         targets: ``[N]``.
         loss: The loss.
 
     Returns:
         ``[N, n_outputs]`` and ``[N, n_outputs, n_outputs]``.
     """
-    outputs = torch.cat([functional_call(arch.evaluation, network, (x,)) for x in images.split(1000)])
+    dtype = network[arch.parameters[0]].dtype
+    outputs = torch.cat([functional_call(arch.evaluation, network, (x.to(dtype),)) for x in images.split(1000)])
     sample_losses = losses.sample_losses(loss)
 
     def one(output: Tensor, target: Tensor) -> Tensor:
@@ -104,7 +107,9 @@ def loss_derivatives(
 
 
 def _graph_size(summed: SummedLoss, parameters: State, buffers: State, x: Tensor, y: Tensor) -> int:
-    """Bytes that the graph of one batch's gradient holds."""
+    """Bytes that the graph of a batch's gradient holds."""
+    if not len(x):
+        return 0
     sizes: dict[int, int] = {}
 
     def note(saved: Tensor) -> Tensor:
@@ -115,4 +120,4 @@ def _graph_size(summed: SummedLoss, parameters: State, buffers: State, x: Tensor
     with torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
         graph = torch.autograd.grad(summed(leaves, buffers, x, y), list(leaves.values()), create_graph=True)
     del graph
-    return max(1, sum(sizes.values()))
+    return sum(sizes.values())

@@ -61,7 +61,7 @@ def measure(subject: Subject) -> list[Measured]:
         product = repeated_product(
             subject.arch,
             state,
-            images.double(),
+            images,
             targets,
             subject.loss,
             through_batch=subject.batchnorm == "batch",
@@ -79,7 +79,7 @@ def measure(subject: Subject) -> list[Measured]:
 def _measure_one(product: Product, start: Tensor, draws: Tensor, points: int) -> dict[str, float | np.ndarray]:
     """All quantities of one matrix; `start` is ``[1, P]``, `draws` ``[draws, P]``."""
     steps = min(STEPS, max(20, 250_000_000 // start.shape[1]))
-    search = lanczos(product, start, steps, lambda so_far: so_far.ends_within(0, TOLERANCE))
+    search = lanczos(product, start, steps, lambda so_far: so_far.within(0, TOLERANCE))
     values, _, residuals = search.ritz(0)
     basis = search.basis[0, : len(values)]
     outside = draws - (draws @ basis.T) @ basis
