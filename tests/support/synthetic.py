@@ -80,6 +80,22 @@ def reset_arrays(cells: list[tuple]) -> list[arrays.Array]:
     return [arrays.Array(*key, ("epoch",), "exact", "layer_reset", rows, values) for key, values in made.items()]
 
 
+def path_arrays(cells: list[tuple]) -> list[arrays.Array]:
+    """What the probe ``path`` measures as arrays, of (name, cell, last epoch): the loss has its valley at 1."""
+    rows = pd.DataFrame([(name, ended) for name, _, ended in cells], columns=["cell", "epoch"])
+    made = {"path_position": np.tile(np.linspace(-1, 2, 25), (len(cells), 1))}
+    far = np.square(made["path_position"] - 1)
+    for split, least in (("train", 0.01), ("test", 0.4)):
+        noise = np.array([[(1 + 0.2 * np.sin(cell.seed)) * cell.model.width / 4] for _, cell, _ in cells])
+        made[f"{split}_loss_along_path"] = least + far * noise
+        made[f"{split}_accuracy_along_path"] = 0.5 + 0.45 * np.exp(-far * noise - least)
+    return [arrays.Array(name, "", ("position",), "exact", "path", rows, values) for name, values in made.items()]
+
+
+# Probes whose arrays are made up, of (name, cell, last epoch).
+ARRAYS = {"layer_reset": reset_arrays, "path": path_arrays}
+
+
 def write(
     folder: Path,
     made: Study,
@@ -87,7 +103,7 @@ def write(
     values: Mapping[str, Mapping[str, float]] | None = None,
     status: Mapping[str, str] | None = None,
     epochs: Mapping[str, int] | None = None,
-    probes: tuple[str, ...] = ("performance", "gradient", "layer_reset"),
+    probes: tuple[str, ...] = ("performance", "gradient", "layer_reset", "path"),
     snapshots: tuple[float, ...] = SNAPSHOTS,
 ) -> tuple[list[Path], list[Path]]:
     """Write a study's history and probe files.
@@ -117,9 +133,10 @@ def write(
                 layers = gradients(cell, cell.seed, epoch)
                 whole = {"gradient_norm": np.hypot.reduce(list(layers.values()))}
                 whole["gradient_ratio"] = max(layers.values()) / min(layers.values())
-                by_probe = {"performance": found | (values or {}).get(name, {}), "gradient": whole, "layer_reset": {}}
+                by_probe = {"performance": found | (values or {}).get(name, {}), "gradient": whole}
                 for probe in probes:
-                    rows[probe] += [(name, epoch, "", q, float(v), "exact", probe) for q, v in by_probe[probe].items()]
+                    own = by_probe.get(probe, {})
+                    rows[probe] += [(name, epoch, "", q, float(v), "exact", probe) for q, v in own.items()]
                 if "gradient" in probes:
                     rows["gradient"] += [
                         (name, epoch, layer, "layer_gradient_norm", value, "exact", "gradient")
@@ -137,10 +154,9 @@ def write(
             with storage.writing(path, "probe", {}) as file:
                 storage.write_table(file, "measurements", pd.DataFrame(rows[probe], columns=collect.MEASUREMENTS))
                 storage.write_table(file, "failures", pd.DataFrame({"cell": [], "epoch": [], "why": []}))
-                if probe == "layer_reset":
-                    arrays.write(
-                        file, reset_arrays([(n, made.cells[n], float((epochs or {}).get(n, 20))) for n in names])
-                    )
+                if probe in ARRAYS:
+                    ended_cells = [(n, made.cells[n], float((epochs or {}).get(n, 20))) for n in names]
+                    arrays.write(file, ARRAYS[probe](ended_cells))
             probe_files.append(path)
     return histories, probe_files
 

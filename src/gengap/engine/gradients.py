@@ -1,10 +1,10 @@
-"""Gradients of the mean training loss over a whole set, for a stack of networks."""
+"""The mean training loss over a whole set and its gradient, for a stack of networks."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
+from torch.func import grad_and_value, vmap
 
 from gengap import losses
 from gengap.engine.groups import groups
@@ -36,12 +36,28 @@ def full_gradient(
     through_batch: bool,
     batch_size: int = 1000,
 ) -> State:
-    """Gradient of the mean loss over all samples with respect to every parameter, float64.
+    """The gradient that `full_loss_and_gradient` returns."""
+    return full_loss_and_gradient(
+        arch, state, images, targets, loss, through_batch=through_batch, batch_size=batch_size
+    )[1]
+
+
+def full_loss_and_gradient(
+    arch: Architecture,
+    state: State,
+    images: Tensor,
+    targets: Tensor,
+    loss: Loss,
+    *,
+    through_batch: bool,
+    batch_size: int = 1000,
+) -> tuple[Tensor, State]:
+    """The mean loss over all samples and its gradient with respect to every parameter, summed in float64.
 
     Args:
         arch: The architecture.
-        state: Stacked state ``[K, ...]``.
-        images: ``[N, C, H, W]``.
+        state: Stacked state ``[K, ...]``; the arithmetic is in its dtype.
+        images: ``[N, C, H, W]``, of any dtype: float64 weights need no float64 copy of the whole set.
         targets: ``[N]``.
         loss: The loss.
         through_batch: Normalise each batch by its own statistics and differentiate through them; else BatchNorm's
@@ -49,18 +65,24 @@ def full_gradient(
         batch_size: Samples per call.
 
     Returns:
-        The gradient by parameter name, each ``[K, ...]``.
+        The loss ``[K]``, and the gradient by parameter name, each ``[K, ...]``.
     """
-    gradient_of = vmap(grad(summed_loss(arch, loss, through_batch=through_batch)), in_dims=(0, 0, None, None))
+    of_batch = vmap(grad_and_value(summed_loss(arch, loss, through_batch=through_batch)), in_dims=(0, 0, None, None))
     batches = list(zip(images.split(batch_size), targets.split(batch_size), strict=True))
-    parts = []
+    losses_of_parts, gradients = [], []
     for part in groups(state, images, batch_size):
         parameters = {name: part[name].detach() for name in arch.parameters}
         buffers = {name: part[name] for name in arch.buffers}
+        first = parameters[arch.parameters[0]]
         # Sum, then divide once: the last batch is smaller, so a mean of batch means is biased.
+        total_loss = torch.zeros(len(first), dtype=torch.float64, device=first.device)
         total = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
         for x, y in batches:
-            for name, gradient in gradient_of(parameters, buffers, x, y).items():
-                total[name] += gradient
-        parts.append({name: value / len(images) for name, value in total.items()})
-    return {name: torch.cat([part[name] for part in parts]) for name in arch.parameters}
+            gradient, value = of_batch(parameters, buffers, x.to(first.dtype), y)
+            total_loss += value.detach()
+            for name in total:
+                total[name] += gradient[name]
+        losses_of_parts.append(total_loss / len(images))
+        gradients.append({name: value / len(images) for name, value in total.items()})
+    gathered = {name: torch.cat([part[name] for part in gradients]) for name in arch.parameters}
+    return torch.cat(losses_of_parts), gathered

@@ -1,0 +1,151 @@
+"""Loss and accuracy along the straight line between two checkpoints: Keskar's parametric plot."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from gengap.engine import evaluation
+from gengap.engine.stack import Architecture, State, take
+from gengap.errors import UserError
+from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+
+FIRST, LAST, POINTS = -1.0, 2.0, 25
+BUDGET = 200_000_000  # weights and outputs that the positions evaluated together may hold: 1 GB in float32
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Evaluate each network at ``alpha b + (1 - alpha) a`` for 25 positions alpha from -1 to 2.
+
+    b are the measured weights, a those of the same network at ``from_epoch``, by default before training; biases and
+    BatchNorm's parameters included. Outside 0 to 1 the line goes on beyond its ends.
+
+    * barrier: ``max_{0 <= alpha <= 1} L(alpha) - max(L(0), L(1))``, 0 where no position between the ends is worse than
+      both;
+    * halfway: ``L(1/2)``.
+
+    All BatchNorm modes are allowed. In mode ``exact`` the statistics are computed anew at every position, on the whole
+    training set; in mode ``running`` they are averaged like the weights, as in Li et al. (2018), and a variance does
+    not fall below the smaller of the two beyond the ends; in mode ``batch`` each run of 1,000 images has its own, as
+    in the source. `between` does the same for any two networks of one architecture.
+
+    Cost: 25 networks are evaluated on both sets, and in mode ``exact`` once more for the statistics.
+
+    Args:
+        subject: K networks and their data; see `Subject`. ``options.points`` (25) is one more than a multiple of 6, so
+            that both ends and the middle are among the positions; ``options.samples`` limits the training images of
+            loss and accuracy; ``options.from_epoch`` (0) is one of the saved epochs.
+
+    Returns:
+        float64: as arrays ``[K, position]`` ``path_position`` (alpha), ``train_loss_along_path``,
+        ``train_accuracy_along_path``, ``test_loss_along_path`` and ``test_accuracy_along_path``; each ``[K]``
+        ``train_loss_barrier``, ``test_loss_barrier``, ``train_loss_halfway`` and ``test_loss_halfway``.
+
+    Raises:
+        UserError: If the positions would miss an end, or the networks were not saved at ``from_epoch``.
+
+    Source: Keskar et al. (2017), arXiv:1609.04836, figures 3 and 4; Goodfellow, Vinyals and Saxe (2015),
+    arXiv:1412.6544, for the line from the start.
+    """
+    where = positions(subject.options.points or POINTS)
+    begin = subject.options.from_epoch
+    if begin not in subject.epochs:
+        saved = ", ".join(f"{epoch:g}" for epoch in subject.epochs)
+        raise UserError(
+            f"probe 'path': from_epoch: {begin:g} was not saved by all cells of the pack. Choose from: {saved}; or add "
+            "it to `base.training.snapshots`."
+        )
+    found = between(subject, subject.saved(begin), subject.state, where)
+    measured = [Measured("path_position", where.expand(len(subject.cells), -1), dims=("position",))]
+    measured += [Measured(f"{name}_along_path", values, dims=("position",)) for name, values in found.items()]
+    for split in ("train", "test"):
+        barrier, halfway = barrier_and_middle(where, found[f"{split}_loss"])
+        measured += [Measured(f"{split}_loss_barrier", barrier), Measured(f"{split}_loss_halfway", halfway)]
+    return measured
+
+
+def positions(count: int) -> Tensor:
+    """Positions from -1 to 2 in equal steps, 0, 1/2 and 1 exactly among them; float64 ``[count]``.
+
+    Raises:
+        UserError: If the count is not one more than a multiple of 6.
+    """
+    if count % 6 != 1 or count == 1:
+        raise UserError(
+            f"probe 'path': points: {count} positions from -1 to 2 miss an end or the middle of the line. "
+            "Choose one more than a multiple of 6: 7, 13, 19, 25, 31, ..."
+        )
+    # In this order the ends and the middle are exact; steps that are added up would miss them.
+    return (LAST - FIRST) * torch.arange(count, dtype=torch.float64) / (count - 1) + FIRST
+
+
+def between(subject: Subject, a: State, b: State, where: Tensor) -> dict[str, Tensor]:
+    """Loss and accuracy on the lines from networks a to networks b, e.g. of a small and of a large batch size.
+
+    Args:
+        subject: What the networks are evaluated on and how: architecture, images and targets, loss and BatchNorm mode.
+            Its own states and cells play no part.
+        a: Stacked state ``[K, ...]`` at position 0, its statistics the running averages.
+        b: The same at position 1.
+        where: Positions ``[P]``.
+
+    Returns:
+        ``train_loss``, ``train_accuracy``, ``test_loss`` and ``test_accuracy``, each ``[K, P]``, float64; at positions
+        0 and 1 those of a and b themselves.
+    """
+    rows = [_along(subject, take(a, [place]), take(b, [place]), where) for place in range(len(next(iter(a.values()))))]
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def line(arch: Architecture, a: State, b: State, where: Tensor) -> State:
+    """The networks ``alpha b + (1 - alpha) a`` as one stack ``[P, ...]``; at 0 and 1 the bits of a and b.
+
+    Args:
+        arch: Names the variances, which stay at or above the smaller of the two.
+        a: One network as a stack of one, ``[1, ...]``.
+        b: The same.
+        where: Positions alpha ``[P]``.
+    """
+    networks = {}
+    for name, begin in a.items():
+        alpha = where.to(begin).view(-1, *[1] * (begin.dim() - 1))
+        networks[name] = alpha * b[name] + (1 - alpha) * begin
+        if name in arch.buffers and name.endswith("running_var"):
+            networks[name] = torch.maximum(networks[name], torch.minimum(begin, b[name]))
+    return networks
+
+
+def barrier_and_middle(where: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the loss rises between positions 0 and 1 above the higher end, and the loss at 1/2.
+
+    Args:
+        where: Positions ``[P]``, 0, 1/2 and 1 among them.
+        losses: ``[K, P]``.
+
+    Returns:
+        Two tensors ``[K]``; the first is at least 0.
+    """
+    between_ends = losses[:, (where >= 0) & (where <= 1)]
+    ends = torch.maximum(between_ends[:, 0], between_ends[:, -1])
+    return between_ends.amax(dim=1) - ends, losses[:, where == 0.5][:, 0]
+
+
+def _along(subject: Subject, a: State, b: State, where: Tensor) -> Mapping[str, Tensor]:
+    """The line of one network pair; every value ``[P]``. The bits depend on this pair alone."""
+    shape = subject.train_images.shape[1:]
+    n_outputs = subject.arch.evaluation(torch.zeros(1, *shape, device="meta")).shape[1]
+    most = max(len(subject.train_images), len(subject.test_images))
+    parts = []
+    for some in where.split(max(1, BUDGET // (subject.arch.n_parameters + most * n_outputs))):
+        networks = line(subject.arch, a, b, some)
+        networks = evaluation.for_mode(subject.arch, networks, subject.train_images, subject.batchnorm)
+        found: dict[str, Tensor] = {}
+        for split, images, targets in (
+            ("train", *subject.probe_images()),
+            ("test", subject.test_images, subject.test_targets),
+        ):
+            outputs = evaluation.all_outputs(subject.arch, networks, images, subject.batchnorm, BATCH_SIZE)
+            performance = evaluation.performance(outputs, targets, subject.loss)
+            found |= {f"{split}_{measure}": performance[measure] for measure in ("loss", "accuracy")}
+        parts.append(found)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,153 @@
+"""How far the training loss can rise close to a network's weights: Keskar's sharpness."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gengap import seeding
+from gengap.engine.boxes import Floats, Functions, maximise
+from gengap.engine.curvature import flatten, unflatten
+from gengap.engine.gradients import full_loss_and_gradient
+from gengap.engine.stack import State, take
+from gengap.engine.unit_filters import with_unit_filters
+from gengap.probes.averages import averaged, mean
+from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.settings import Cell
+
+EPS = {0.001: "sharpness", 0.0005: "sharpness_in_half_box"}
+ITERATIONS = 10
+DIMENSION = 100  # of the random subspace
+DRAWS = 3
+BUDGET = 500_000_000  # numbers that the networks measured together may hold: 4 GB
+
+
+def measure(subject: Subject) -> list[Measured]:
+    """Maximise the mean training loss f over a box around the weights x (biases and BatchNorm's parameters included).
+
+    ``phi = 100 (max_{z in C} f(x + A z) - f(x)) / (1 + f(x))`` with ``C = {z: |z_i| <= eps (|(A^+ x)_i| + 1)}`` for
+    eps = 0.001 and 0.0005, by ten iterations of SciPy's L-BFGS-B from 0. In the full space A is the identity. In the
+    subspace A is a Gaussian matrix with 100 columns of length 1, drawn from the cell's seed alone, so that all
+    checkpoints of a cell, both eps and both scalings share it; A^+ is its pseudo-inverse.
+
+    The normalized sharpness is that of the same function with every filter in front of a BatchNorm rescaled to norm 1
+    (`gengap.engine.unit_filters`): as weights are far below 1, the box is close to an absolute one, and phi follows
+    such a rescaling although the network does not.
+
+    Ten iterations give a lower bound of the maximum. How much is missing shows in the projected gradient at the point
+    reached: its Euclidean norm is 0 at a maximum.
+
+    All BatchNorm modes are allowed. In ``running`` and ``exact`` the statistics are those of x, and constant: f is the
+    network as it is evaluated, whose normalisation does not undo the step. In ``batch`` each run of 1,000 samples is
+    normalised anew at x + A z, and the gradient flows through its statistics, as in the source.
+
+    Cost: 2 eps x 2 scalings x (1 + draws) climbs of about 12 gradients of the whole set each, in float64. The matrix A
+    takes 800 bytes per parameter.
+
+    Args:
+        subject: K networks and their data; see `Subject`. ``options.samples`` limits the images;
+            ``options.iterations`` (10) are L-BFGS-B's; ``options.draws`` (3) is the number of subspaces.
+
+    Returns:
+        float64 ``[K]``. With eps 0.001 ``sharpness`` and ``normalized_sharpness``, with eps 0.0005
+        ``sharpness_in_half_box`` and ``normalized_sharpness_in_half_box``. Means over the subspaces, each with its
+        ``_standard_error`` (from two draws on): ``subspace_sharpness``, ``normalized_subspace_sharpness``,
+        ``subspace_sharpness_in_half_box``, ``normalized_subspace_sharpness_in_half_box``. The norms of the projected
+        gradients as array ``sharpness_projected_gradient`` ``[K, 2, 2, 2]``: as it is or normalized, full space or
+        mean over the subspaces, eps 0.001 or 0.0005.
+
+    Source: Keskar et al. (2017), arXiv:1609.04836, metric 2.1; Li et al. (2018), arXiv:1712.09913, for the scaling.
+    """
+    n_parameters, n_draws = subject.arch.n_parameters, subject.options.draws or DRAWS
+    at_once = networks_at_once(n_parameters, subject.train_images.device)
+    parts = []
+    for at in range(0, len(subject.cells), at_once):
+        here = slice(at, at + at_once)
+        state = {name: value.detach().double() for name, value in take(subject.state, here).items()}
+        if not all(value.isfinite().all() for value in state.values()):
+            raise ValueError("The weights are not finite, so nothing near them can be measured.")
+        scaled = with_unit_filters(subject.arch, state, subject.train_images[:10].double())
+        climbs = [_climb(subject, each, None) for each in (state, scaled)]
+        drawn = []
+        for draw in range(n_draws):
+            bases = directions(subject.cells[here], n_parameters, draw)
+            bases = [basis.to(subject.train_images.device) for basis in bases]
+            drawn.append(torch.stack([_climb(subject, each, bases) for each in (state, scaled)]))
+        full, sub = torch.stack(climbs), torch.stack(drawn)  # [scalings, 2, eps, K], [draws, scalings, 2, eps, K]
+        parts.append(torch.cat([full[None], sub]).movedim(-1, 0))
+    found = torch.cat(parts)  # [K, 1 + draws, scalings, 2, eps]
+
+    measured = []
+    for s, scaling in enumerate(("", "normalized_")):
+        for e, name in enumerate(EPS.values()):
+            measured.append(Measured(f"{scaling}{name}", found[:, 0, s, 0, e]))
+            measured += averaged(f"{scaling}subspace_{name}", found[:, 1:, s, 0, e])
+    gradients = torch.stack([found[:, 0, :, 1], mean(found[:, 1:, :, 1], 1)], dim=2)
+    return [*measured, Measured("sharpness_projected_gradient", gradients, dims=("scaling", "space", "eps"))]
+
+
+def sharpness(functions: Functions, center: Floats, eps: float, iterations: int) -> tuple[Floats, Floats]:
+    """Keskar's phi of K functions, and the norm of the projected gradient where the climb ended.
+
+    Args:
+        functions: Values and gradients at ``A z``; see `gengap.engine.boxes.maximise`.
+        center: ``A^+ x``, ``[K, p]``: the size of the box.
+        eps: Its relative size.
+        iterations: Of L-BFGS-B.
+
+    Returns:
+        Two arrays ``[K]``. phi is at least 0, and not a number where f(x) is none.
+    """
+    found = maximise(functions, eps * (np.abs(center) + 1), iterations)
+    return 100 * (found.values - found.start) / (1 + found.start), found.projected_gradients
+
+
+def directions(cells: Sequence[Cell], n_parameters: int, draw: int) -> list[Tensor]:
+    """The matrix A of each cell: ``[n_parameters, 100]`` on the CPU, columns of length 1; fewer if there are fewer."""
+    bases = []
+    for cell in cells:
+        generator = torch.Generator().manual_seed(seeding.torch_seed(cell.seed, seeding.PROBE, draw))
+        size = (n_parameters, min(DIMENSION, n_parameters))
+        basis = torch.randn(size, generator=generator, dtype=torch.float64)
+        bases.append(basis / basis.norm(dim=0))
+    return bases
+
+
+def networks_at_once(n_parameters: int, device: torch.device) -> int:
+    """How many networks climb together: on a CPU one, which is faster there; on a GPU what the memory holds."""
+    return 1 if device.type == "cpu" else max(1, BUDGET // (n_parameters * (DIMENSION + 30)))  # L-BFGS-B holds some 30
+
+
+def _climb(subject: Subject, state: State, bases: Sequence[Tensor] | None) -> Tensor:
+    """Sharpness and projected gradient for every eps, ``[2, eps, K]``."""
+    arch = subject.arch
+    images, targets = subject.probe_images()
+    x = flatten(arch, state)
+
+    def functions(places: list[int], points: Floats) -> tuple[Floats, Floats]:
+        z = torch.from_numpy(points).to(x)
+        # One network at a time: the bits of a batched product depend on who else is in it.
+        step = z if bases is None else torch.stack([bases[k] @ one for k, one in zip(places, z, strict=True)])
+        moved = take(state, places) | unflatten(arch, state, x[places] + step)
+        loss, gradient = full_loss_and_gradient(
+            arch,
+            moved,
+            images,
+            targets,
+            subject.loss,
+            through_batch=subject.batchnorm == "batch",
+            batch_size=BATCH_SIZE,
+        )
+        slope = flatten(arch, gradient)
+        if bases is not None:
+            slope = torch.stack([one @ bases[k] for k, one in zip(places, slope, strict=True)])
+        return loss.cpu().numpy(), slope.cpu().numpy()
+
+    if bases is None:
+        center = x
+    else:
+        center = torch.stack([torch.linalg.lstsq(bases[k], x[k, :, None]).solution[:, 0] for k in range(len(x))])
+    iterations = subject.options.iterations or ITERATIONS
+    found = [sharpness(functions, center.cpu().numpy(), eps, iterations) for eps in EPS]
+    return torch.from_numpy(np.array(found)).movedim(1, 0)
