@@ -23,18 +23,19 @@ FORMAT = 1  # raised when files of an older version can no longer be read
 
 
 @contextmanager
-def writing(path: str | Path, kind: str, provenance: Mapping[str, Any]) -> Iterator[h5py.File]:
+def writing(path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync: bool = True) -> Iterator[h5py.File]:
     """Open a new file beside `path`; it takes the name only when all was written.
 
     Args:
         path: The final name; folders are made.
         kind: What the file holds, e.g. ``"weights"``; `reading` checks it.
         provenance: Plain values, stored as the JSON attribute ``provenance``.
+        sync: See `beside`.
 
     Raises:
         UserError: If the folder cannot be written, or the disk is full.
     """
-    with beside(path) as temporary, h5py.File(temporary, "w") as file:
+    with beside(path, sync=sync) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["kind"] = kind
         file.attrs["format"] = FORMAT
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
@@ -42,8 +43,14 @@ def writing(path: str | Path, kind: str, provenance: Mapping[str, Any]) -> Itera
 
 
 @contextmanager
-def beside(path: str | Path) -> Iterator[Path]:
-    """A temporary name in the folder of `path`, renamed to `path` at the end and removed on failure."""
+def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
+    """A temporary name in the folder of `path`, renamed to `path` at the end and removed on failure.
+
+    Args:
+        path: The final name.
+        sync: Wait until the disk has it, so that a loss of power leaves the old file or the new one. Without, it may
+            leave a damaged one.
+    """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,8 +65,9 @@ def beside(path: str | Path) -> Iterator[Path]:
     os.umask(umask)
     try:
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        if sync:
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     except OSError as error:

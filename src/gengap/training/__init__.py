@@ -1,7 +1,7 @@
 """Training packs of cells."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from gengap.logs import log
 from gengap.settings import Cell, Loss
 from gengap.training import live, loop, partial, record, store
 from gengap.training.record import Record
+
+_NAMED = 5  # cells that a warning names
 
 
 def train_pack(
@@ -68,14 +70,23 @@ def train_pack(
         with saver.listening():
             loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
         done |= {r.name: r for r in records if r.name in cells}
-        for r in records:
-            if store_folder:
+        if store_folder:
+            for r in records:
                 store.put(store_folder, r)
-            if r.status != "finished":
-                log.warning("cell %s is %s after %d epochs", r.name, r.status, r.epochs_trained)
+        _warn(records)
     where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": digest}
     record.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
     saver.remove()
+
+
+def _warn(records: Sequence[Record]) -> None:
+    """Name cells that did not finish; of hundreds, the first."""
+    for status in ("dead", "diverged"):
+        if found := [f"{r.name} after {r.epochs_trained} epochs" for r in records if r.status == status]:
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            log.warning(
+                "%d of %d cells are %s: %s%s", len(found), len(records), status, "; ".join(found[:_NAMED]), more
+            )
 
 
 def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.device) -> loop.Data:
