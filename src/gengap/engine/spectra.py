@@ -39,14 +39,13 @@ def singular_values(matrix: Tensor, floor: float = 0.0) -> Tensor:
     """
     if matrix.dtype != torch.float64:
         raise ValueError(f"singular values need a float64 matrix, got {matrix.dtype}. Use float32_singular_values")
-    wide = _wide(matrix)
-    top = float(wide.abs().max())
-    if top == 0:
+    wide, largest = _wide(matrix)
+    if largest == 0:
         return wide.new_zeros(len(wide))
-    # sigma_max lies between the largest entry and sqrt(rows x columns) of it.
-    scale = 2.0 ** math.frexp(top)[1]  # so that no square overflows or vanishes; a power of two changes no digit
-    values: Tensor = scale * _descend(wide / scale, max(floor / scale, 2 * torch.finfo(wide.dtype).eps))
-    return values
+    # So that no square overflows or vanishes; a power of two changes no digit.
+    scale = 2.0 ** math.frexp(largest)[1] if not 1e-50 < largest < 1e50 else 1.0
+    values = _descend(wide if scale == 1 else wide / scale, max(floor, 2e-16 * largest) / scale)
+    return values * scale
 
 
 def float32_singular_values(matrix: Tensor) -> Tensor:
@@ -61,7 +60,7 @@ def float32_singular_values(matrix: Tensor) -> Tensor:
     Raises:
         ValueError: If an entry is not finite.
     """
-    wide = _wide(matrix.float())
+    wide, _ = _wide(matrix.float())
     triangle = torch.linalg.qr(wide.T, mode="r")[1]
     return torch.from_numpy(np.linalg.svd(triangle.cpu().numpy(), compute_uv=False)).to(matrix.device)
 
@@ -74,10 +73,13 @@ def unfolding(tensor: Tensor, mode: int) -> Tensor:
     return tensor.movedim(mode, 0).flatten(1)
 
 
-def _wide(matrix: Tensor) -> Tensor:
-    if not bool(matrix.isfinite().all()):
+def _wide(matrix: Tensor) -> tuple[Tensor, float]:
+    """The matrix, or its transpose, with no more rows than columns; and its largest entry in absolute value."""
+    low, high = matrix.aminmax()
+    largest = max(-float(low), float(high))
+    if not math.isfinite(largest):
         raise ValueError("a matrix with entries that are not finite numbers has no singular values")
-    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T, largest
 
 
 def _descend(wide: Tensor, floor: float) -> Tensor:

@@ -16,7 +16,7 @@ from gengap.probes.subject import Measured, Subject
 DRAWS = 5
 LOOSE, TIGHT = 1e-4, 1e-5  # absolute thresholds of the source
 RELATIVE = 1e-4
-_FLOOR = 1e-3 * TIGHT  # values below are told from zero by no count
+_FLOOR = 1e-2 * TIGHT  # values below are told from zero by no count
 _MODES = ("batch", "channel", "height", "width")
 
 Spectra = dict[str, Tensor]
@@ -50,7 +50,7 @@ def measure(subject: Subject) -> list[Measured]:
         ``near_rank_full``, ``near_rank_tight_full``, ``near_rank_relative`` (below 1e-4 of the largest, economy),
         ``near_rank_share`` (of all economy values). From the first draw alone ``near_rank_float32``, from the control
         batch ``near_rank_control``. Arrays by layer and mode: ``singular_values`` ``[K, draw, singular_value]`` and
-        ``control_singular_values`` ``[K, singular_value]``, descending; values below 1e-8 stand for 0.
+        ``control_singular_values`` ``[K, singular_value]``, descending; values below 1e-7 stand for 0.
 
     Raises:
         ValueError: If an activation is not finite.
