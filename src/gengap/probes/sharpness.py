@@ -31,9 +31,9 @@ def measure(subject: Subject) -> list[Measured]:
     subspace A is a Gaussian matrix with 100 columns of length 1, drawn from the cell's seed alone, so that all
     checkpoints of a cell, both eps and both scalings share it; A^+ is its pseudo-inverse.
 
-    The normalized sharpness is that of the same function with every filter in front of a BatchNorm rescaled to norm 1
-    (`gengap.engine.unit_filters`): as weights are far below 1, the box is close to an absolute one, and phi follows
-    such a rescaling although the network does not.
+    The normalized sharpness is that of the same function (in mode ``batch`` the same up to BatchNorm's eps) with every
+    filter in front of a BatchNorm rescaled to norm 1, see `gengap.engine.unit_filters`: as weights are far below 1,
+    the box is close to an absolute one, and phi follows such a rescaling although the network does not.
 
     Ten iterations give a lower bound of the maximum. How much is missing shows in the projected gradient at the point
     reached: its Euclidean norm is 0 at a maximum.
