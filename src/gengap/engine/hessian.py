@@ -12,17 +12,16 @@ is of this kind is not read off its code: the result is compared with a product 
 the two differ the Hessian is found column by column.
 """
 
-import copy
-import functools
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp, vmap
+from torch import Tensor
+from torch.func import grad, jvp, vmap
 
 from gengap.engine.curvature import flatten, hessian_vector_product, unflatten
 from gengap.engine.gradients import summed_loss
 from gengap.engine.lanczos import start_vectors
+from gengap.engine.observed import Observed
 from gengap.engine.products import loss_derivatives
 from gengap.engine.stack import Architecture, State
 from gengap.settings import Loss
@@ -117,9 +116,10 @@ def _by_columns(
     # Without statistics of its own a batch may be of any size, and small ones stay in the cache.
     samples = min(batch_size if through_batch else 250, len(images))
     at_once = max(1, _CHUNK // (samples * images[0].numel() * 30))
-    for x, y in zip(images.split(samples), targets.split(samples), strict=True):
+    for batch, y in zip(images.split(samples), targets.split(samples), strict=True):
+        x = batch.double()
 
-        def column(vector: State, x: Tensor = x.double(), y: Tensor = y) -> State:
+        def column(vector: State, x: Tensor = x, y: Tensor = y) -> State:
             result: State = jvp(lambda moved: gradient_of(moved, buffers, x, y), (parameters,), (vector,))[1]
             return result
 
@@ -132,7 +132,7 @@ def _by_columns(
 
 def _by_layers(arch: Architecture, network: State, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """The module's formula; symmetric up to rounding."""
-    observed = _Observed(arch)
+    observed = Observed(arch)
     first, second = loss_derivatives(arch, network, images, targets, loss)
     # Beyond the hinge's margin, a sample's loss has no derivative and adds nothing.
     counts = first.flatten(1).any(dim=1) | second.flatten(1).any(dim=1)
@@ -140,7 +140,8 @@ def _by_layers(arch: Architecture, network: State, images: Tensor, targets: Tens
     total = torch.zeros(arch.n_parameters, arch.n_parameters, dtype=torch.float64, device=images.device)
     if not len(images):
         return total
-    shapes = observed.input_shapes(network, images[:1].double())
+    shapes = {name: value.shape[1:] for name, value in observed.run(network, {}, images[:1].double())[0].items()}
+    observed.look_behind(network, images[:1].double())
     widest = max(sum(p.numel() for p in observed.own(network, layer).values()) for layer in shapes)
     per_sample = widest * sum(shape.numel() for shape in shapes.values())
     chunk = max(1, _CHUNK // per_sample)
@@ -149,124 +150,21 @@ def _by_layers(arch: Architecture, network: State, images: Tensor, targets: Tens
     return total
 
 
-def _add_chunk(observed: "_Observed", network: State, x: Tensor, slope: Tensor, bend: Tensor, total: Tensor) -> None:
+def _add_chunk(observed: Observed, network: State, x: Tensor, slope: Tensor, bend: Tensor, total: Tensor) -> None:
     """Add the samples' part of the Hessian to `total`."""
     deltas = observed.deltas(network, x, slope)
     inputs, _ = observed.run(network, {}, x)
-    layers = list(inputs)
-    mixed = {layer: observed.mixed(network, layer, inputs[layer], deltas[layer]).flatten(1) for layer in layers}
+    reached = {later for layers in observed.behind.values() for later in layers}
+    mixed = {layer: observed.mixed(network, layer, inputs[layer], deltas[layer]).flatten(1) for layer in reached}
     jacobian = torch.zeros(len(total), *slope.shape, dtype=total.dtype, device=total.device)
-    for place, layer in enumerate(layers):
-        after = layers[place + 1 :]
-        moved, outputs = observed.derivatives(network, layer, after, x)
+    for layer, behind in observed.behind.items():
+        moved, outputs = observed.derivatives(network, layer, behind, x)
         columns = observed.places[layer]
         jacobian[columns] = outputs
-        for later in after:
+        for later in behind:
             product = mixed[later] @ moved[later].flatten(1).T
             rows = observed.places[later]
             total[rows[:, None], columns] += product
             total[columns[:, None], rows] += product.T
     bent = torch.einsum("pnc,ncd->pnd", jacobian, bend)
     total += bent.flatten(1) @ jacobian.flatten(1).T
-
-
-class _Observed:
-    """An architecture in evaluation mode that shows the inputs of its layers and lets their outputs be shifted.
-
-    Attributes:
-        network: The module.
-        layers: Every layer that has parameters of its own, by name.
-        places: Where each layer's parameters lie among all, ``[n]``.
-    """
-
-    def __init__(self, arch: Architecture) -> None:
-        self.network = copy.deepcopy(arch.evaluation)
-        self.layers: dict[str, nn.Module] = {}
-        self.places: dict[str, Tensor] = {}
-        sizes = [arch.evaluation.get_parameter(name).numel() for name in arch.parameters]
-        ranges = torch.arange(sum(sizes)).split(sizes)
-        for name, place in zip(arch.parameters, ranges, strict=True):
-            layer = name.rpartition(".")[0]
-            self.layers[layer] = self.network.get_submodule(layer)
-            self.places[layer] = torch.cat([self.places[layer], place]) if layer in self.places else place
-        self.inputs: State = {}
-        self.shifts: State = {}
-        for name, module in self.layers.items():
-            module.register_forward_hook(functools.partial(self._seen, name))
-
-    def _seen(self, name: str, _: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        self.inputs[name] = inputs[0]
-        return output + self.shifts[name] if name in self.shifts else output
-
-    def run(self, network: State, shifts: State, x: Tensor) -> tuple[State, Tensor]:
-        """Inputs of the layers in the order of their calls, and the outputs ``[n, n_outputs]``."""
-        self.inputs, self.shifts = {}, shifts
-        outputs: Tensor = functional_call(self.network, network, (x,))
-        inputs, self.inputs, self.shifts = self.inputs, {}, {}
-        return inputs, outputs
-
-    def own(self, network: State, layer: str) -> State:
-        """A layer's own parameters by their names in the network."""
-        return {f"{layer}.{name}": network[f"{layer}.{name}"] for name, _ in self.layers[layer].named_parameters()}
-
-    def input_shapes(self, network: State, x: Tensor) -> dict[str, torch.Size]:
-        """Shape of one sample's input of every layer."""
-        return {name: value.shape[1:] for name, value in self.run(network, {}, x)[0].items()}
-
-    def deltas(self, network: State, x: Tensor, slope: Tensor) -> State:
-        """Derivative of the sum of losses with respect to every layer's output, ``[n, ...]``."""
-
-        def linearised(shifts: State) -> Tensor:
-            return (self.run(network, shifts, x)[1] * slope).sum()
-
-        def outputs_of(layer: str, inputs: State) -> Tensor:
-            result: Tensor = functional_call(self.layers[layer], self._renamed(network, layer), (inputs[layer],))
-            return result
-
-        inputs, _ = self.run(network, {}, x)
-        result: State = grad(linearised)({layer: torch.zeros_like(outputs_of(layer, inputs)) for layer in inputs})
-        return result
-
-    def mixed(self, network: State, layer: str, x: Tensor, delta: Tensor) -> Tensor:
-        """d^2 <delta, h> / dtheta dx of one layer, ``[parameters of the layer, n, ...]``.
-
-        The derivative with respect to x is linear in theta, so its values at the unit vectors are its derivative.
-        """
-        own = self._renamed(network, layer)
-        names = [name for name, _ in self.layers[layer].named_parameters()]
-
-        def pulled_back(parameters: State) -> Tensor:
-            def paired(inputs: Tensor) -> Tensor:
-                output: Tensor = functional_call(self.layers[layer], {**own, **parameters}, (inputs,))
-                return (output * delta).sum()
-
-            result: Tensor = grad(paired)(x)
-            return result
-
-        result: Tensor = vmap(pulled_back)(_units({name: own[name] for name in names}))
-        return result
-
-    def derivatives(self, network: State, layer: str, after: list[str], x: Tensor) -> tuple[State, Tensor]:
-        """Derivatives of later layers' inputs and of the outputs by one layer's parameters, ``[p, n, ...]``."""
-        own = self.own(network, layer)
-
-        def forward(parameters: State) -> tuple[State, Tensor]:
-            inputs, outputs = self.run({**network, **parameters}, {}, x)
-            return {name: inputs[name] for name in after}, outputs
-
-        result: tuple[State, Tensor] = vmap(lambda unit: jvp(forward, (own,), (unit,))[1])(_units(own))
-        return result
-
-    def _renamed(self, network: State, layer: str) -> State:
-        """A layer's parameters and buffers by the layer's own names."""
-        return {
-            name: network[f"{layer}.{name}"] for name in self.layers[layer].state_dict() if f"{layer}.{name}" in network
-        }
-
-
-def _units(parameters: State) -> State:
-    """All unit vectors of a parameter space, ``[size, ...]`` by name."""
-    sizes = [value.numel() for value in parameters.values()]
-    like = next(iter(parameters.values()))
-    parts = torch.eye(sum(sizes), dtype=like.dtype, device=like.device).split(sizes, dim=1)
-    return {name: part.reshape(-1, *value.shape) for (name, value), part in zip(parameters.items(), parts, strict=True)}
