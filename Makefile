@@ -43,14 +43,14 @@ run: $(ENV) ## Everything of a study, up to its report
 	report="results/$$study/report.html"
 	newer() { find "results/$$study" workflow/report -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
 	if [ ! -e "$$report" ] || [ -n "$$(newer)" ]; then
-		snakemake --cores $(CORES) "$$study" --config "studies=[$$study]" --report "$$report"
+		snakemake --cores $(CORES) "$$study" --config "describe=[$$study]" --report "$$report"
 	fi
 	echo
 	gengap summary "$$study"
 
 report: $(ENV) ## The HTML report of a study that was run
 	@study=$$(gengap scale "$(STUDY)" "$(SCALE)")
-	snakemake --cores $(CORES) "$$study" --config "studies=[$$study]" --report "results/$$study/report.html"
+	snakemake --cores $(CORES) "$$study" --config "describe=[$$study]" --report "results/$$study/report.html"
 
 repro: $(ENV) ## All studies of config/config.yaml, versioned by DVC
 	@dvc repro

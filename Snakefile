@@ -1,4 +1,4 @@
-"""gengap's workflow: every study of config/studies is checked, and is one target.
+"""gengap's workflow: every study of config/studies, every simulation of config/simulations is checked, and is one target.
 
 snakemake                     the studies that config/config.yaml names
 snakemake quickstart          one study;  quickstart-reduced: with its reduced settings
@@ -22,6 +22,7 @@ from gengap.packing import (
 )
 from gengap.registry import REGISTRY
 from gengap.paths import check_writable
+from gengap.simulation import load_simulations, point_settings, simulation_settings
 from gengap.study import check_config, check_references, load_studies
 
 # Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
@@ -40,24 +41,30 @@ container: config["container"]
 # A mistake in a study or in the configuration ends the run with one message.
 with logs.job():
     STUDIES = load_studies(Path("config/studies"))
-    check_config(config, STUDIES, Path("config/config.yaml"))
-    check_references(STUDIES, Path("config/reference"))
-    results = [f"results/{study}/{part}" for study in STUDIES for part in ("packs", "figures", "tables", "logs")]
+    SIMULATIONS = load_simulations(Path("config/simulations"), STUDIES)
+    TARGETS = {**STUDIES, **SIMULATIONS}
+    check_config(config, STUDIES, SIMULATIONS, Path("config/config.yaml"))
+    check_references(TARGETS, Path("config/reference"))
+    results = [
+        f"results/{name}/{part}" for name in TARGETS for part in ("packs", "points", "figures", "tables", "logs")
+    ]
     for folder in ("data/prepared", "data/labelled", *results):
         check_writable(Path(folder))
     PACKS = {name: packs(study) for name, study in STUDIES.items()}
+    BUILT = [*config["studies"], *config.get("simulations", [])]
 
 
 # The report's text lists these: Snakemake's report leaves the configuration out.
 config["described"] = {
     name: {
-        "title": STUDIES[name].title,
-        "question": STUDIES[name].question,
-        "source": STUDIES[name].source,
-        "reduced": STUDIES[name].reduced,
-        "n_cells": len(STUDIES[name].cells),
+        "title": TARGETS[name].title,
+        "question": TARGETS[name].question,
+        "source": TARGETS[name].source,
+        "reduced": TARGETS[name].reduced,
+        "file": f"config/{'studies' if name in STUDIES else 'simulations'}/{name.removesuffix('-reduced')}.yaml",
+        "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws} draws",
     }
-    for name in config["studies"]
+    for name in config.get("describe") or BUILT
 }
 
 
@@ -65,17 +72,18 @@ include: "rules/common.smk"
 
 
 wildcard_constraints:
-    study=any_of(STUDIES),
+    study=any_of(TARGETS),
     pack=any_of(pack for packs in PACKS.values() for pack in packs),
     dataset=any_of(DATASETS),
     labels=any_of(labels for _, labels in LABELS),
     probe=any_of(REGISTRY["probe"]),
+    point=any_of(point for simulation in SIMULATIONS.values() for point in simulation.points),
 
 
 rule all:
     default_target: True
     input:
-        [evidence_of(name) for name in config["studies"]],
+        [evidence_of(name) for name in BUILT],
     localrule: True
 
 
@@ -85,7 +93,7 @@ rule data:
     localrule: True
 
 
-for name in STUDIES:
+for name in TARGETS:
 
     rule:
         name:
@@ -100,4 +108,5 @@ include: "rules/label.smk"
 include: "rules/train.smk"
 include: "rules/probe.smk"
 include: "rules/collect.smk"
+include: "rules/simulate.smk"
 include: "rules/report.smk"

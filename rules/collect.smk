@@ -20,6 +20,8 @@ rule collect:
         cells=update("results/{study}/cells.csv"),
     log:
         "results/{study}/logs/collect.log",
+    wildcard_constraints:
+        study=any_of(STUDIES),
     localrule: True
     params:
         study=lambda wildcards: collected_settings(STUDIES[wildcards.study]),

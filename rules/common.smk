@@ -48,10 +48,10 @@ def probe_of(wildcards):
 
 
 def evidence_of(study):
-    """Everything that a study ends with."""
+    """Everything that a study or a simulation ends with."""
     folder = f"results/{study}"
-    figures = [f"{folder}/figures/{name}.pdf" for name in STUDIES[study].figures]
-    tables = [f"{folder}/tables/{name}.csv" for name in STUDIES[study].tables]
+    figures = [f"{folder}/figures/{name}.pdf" for name in TARGETS[study].figures]
+    tables = [f"{folder}/tables/{name}.csv" for name in TARGETS[study].tables]
     return [
         f"{folder}/cells.csv",
         *figures,

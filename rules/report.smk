@@ -65,7 +65,7 @@ rule verdicts:
     """Compare every published number with the measured interval."""
     input:
         measurements="results/{study}/measurements.h5",
-        references=lambda wildcards: expand("config/reference/{name}.csv", name=STUDIES[wildcards.study].reference),
+        references=lambda wildcards: expand("config/reference/{name}.csv", name=TARGETS[wildcards.study].reference),
         shared=[f"src/gengap/analysis/{name}.py" for name in ("verdicts", "references", "intervals")],
         script="workflow/scripts/verdicts.py",
     output:

@@ -23,13 +23,14 @@ LAYERS = [  # facts
     {"grid"},
     {"study"},
     {"packing"},
+    {"simulation"},
     # parts
     {"storage", "seeding"},
     {"arrays"},
     {"datasets", "models", "inits", "losses"},
     {"labels", "engine"},
     # science
-    {"training", "probes"},
+    {"training", "probes", "simulations"},
     # evidence
     {"analysis"},
     {"figures", "tables"},
@@ -39,7 +40,7 @@ LAYERS = [  # facts
     {"__init__"},
 ]
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
-NO_TORCH = {part for part, number in LAYER.items() if number <= LAYER["packing"]} | {"analysis", "figures", "tables"}
+NO_TORCH = {part for part, number in LAYER.items() if number <= LAYER["simulation"]} | {"analysis", "figures", "tables"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -78,7 +79,7 @@ def test_planning_a_study_leaves_torch_and_pandas_out():
     """The Snakefile is parsed for every job on a cluster, and these would cost seconds each time."""
     snakefile = (REPOSITORY / "Snakefile").read_text()
     lines = [line for line in snakefile.splitlines() if line.startswith(("import gengap", "from gengap"))]
-    parts = {part for part, number in LAYER.items() if number <= LAYER["packing"]}
+    parts = {part for part, number in LAYER.items() if number <= LAYER["simulation"]}
     for line in lines:
         assert all(word in parts for word in line.removesuffix("(").split()[1].split(".")[1:]), line
     code = "import sys, gengap.study, gengap.packing, gengap.logs; print({'torch', 'pandas'} & set(sys.modules))"

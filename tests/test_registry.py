@@ -10,6 +10,7 @@ from gengap import registry
 from gengap.errors import UserError
 from gengap.registry import REGISTRY
 from gengap.settings import Cell, Settings, allowed_options
+from gengap.simulation import Point
 from gengap.study import Probe
 
 NAMES = [(kind, name) for kind, names in REGISTRY.items() for name in names]
@@ -46,6 +47,9 @@ def test_options_are_settings(kind, name):
     if kind == "probe":
         assert set(options) <= set(Probe.model_fields) - {"name", "epochs", "batchnorm"}
         return
+    if kind == "simulation":
+        assert set(options) <= set(Point.model_fields) - {"simulation", "seeds"}
+        return
     if field is None:
         assert not options
         return
@@ -59,6 +63,11 @@ def test_every_setting_of_a_component_is_read_by_someone():
         if kind in REGISTRY:
             read = {option for name in REGISTRY[kind] for option in allowed_options(kind, name)}
             assert set(field.annotation.model_fields) - {"name"} == read, kind
+
+
+def test_every_setting_of_a_point_is_read_by_a_simulation():
+    read = {option for entry in REGISTRY["simulation"].values() for option in entry.options}
+    assert set(Point.model_fields) - {"simulation", "seeds"} == read
 
 
 def test_an_unknown_name_is_met_with_the_nearest_one():

@@ -4,18 +4,20 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap.errors import UserError
 from gengap.packing import packs
+from gengap.simulation import Simulation, cell_names, load_simulations
 from gengap.study import REDUCED, Study, StudyFile, find_study, load_studies
 
 if TYPE_CHECKING:
     from gengap import cleaning
 
 STUDIES = Path("config/studies")
+SIMULATIONS = Path("config/simulations")
 STORE = Path(".gengap/store")
 _SHOWN = 10  # files listed per reason
 
@@ -34,29 +36,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check every study; print the packs of one, or the size of all."""
-    studies = load_studies(STUDIES)
+    """Check every study and simulation; print the packs of one, or the size of all."""
+    known = _known()
     if options.study is None:
-        for name, study in studies.items():
-            print(f"{name:32}{len(study.cells):6} cells {len(packs(study)):4} packs  {study.title}")
+        for name, one in known.items():
+            cells, cell, parts, part = _counted(one)
+            print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {one.title}")
         return
-    study = find_study(studies, options.study)
-    print(f"{study.name}: {study.title}\n{len(study.cells)} cells in {len(packs(study))} packs")
-    for pack, cells in packs(study).items():
-        print(f"\n{pack}")
-        for cell in cells:
-            print(f"  {cell}")
+    one = find_study(known, options.study)
+    print("{}: {}\n{} {} in {} {}".format(one.name, one.title, *_counted(one)))
+    for name, names in _parts(one).items():
+        print("\n  ".join([f"\n{name}", *names]))
 
 
 def scale(options: argparse.Namespace) -> None:
     """Print the study that `make run` builds: the full or the reduced settings."""
-    studies = load_studies(STUDIES)
-    print(_scaled(studies, options.study, options.scale, gpu=has_nvidia_gpu()))
+    print(_scaled(_known(), options.study, options.scale, gpu=has_nvidia_gpu()))
 
 
 def summary(options: argparse.Namespace) -> None:
     """Say what a finished study found and where its results are."""
-    study = find_study(load_studies(STUDIES), options.study)
+    study = find_study(_known(), options.study)
     folder = Path("results") / study.name
     try:
         metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
@@ -119,7 +119,26 @@ def has_nvidia_gpu() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
-def _scaled(studies: dict[str, Study], name: str, wanted: str, *, gpu: bool) -> str:
+def _known() -> dict[str, Study | Simulation]:
+    studies = load_studies(STUDIES)
+    return {**studies, **load_simulations(SIMULATIONS, studies)}
+
+
+def _parts(one: Study | Simulation) -> Mapping[str, Sequence[str]]:
+    """Names of the cells of each job."""
+    if isinstance(one, Study):
+        return packs(one)
+    return {name: cell_names(name, point) for name, point in one.points.items()}
+
+
+def _counted(one: Study | Simulation) -> tuple[int, str, int, str]:
+    """How many cells and jobs, and what they are called."""
+    if isinstance(one, Study):
+        return len(one.cells), "cells", len(packs(one)), "packs"
+    return one.n_draws, "draws", len(one.points), "points"
+
+
+def _scaled(studies: Mapping[str, Study | Simulation], name: str, wanted: str, *, gpu: bool) -> str:
     study = find_study(studies, name)
     has_reduced = name + REDUCED in studies
     if study.reduced or wanted == "full":
@@ -154,7 +173,12 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(run.__name__, help=text, description=text + ".")
         command.set_defaults(run=run)
         if with_study != "":
-            command.add_argument("study", nargs=with_study, metavar="STUDY", help="name of a file in config/studies")
+            command.add_argument(
+                "study",
+                nargs=with_study,
+                metavar="STUDY",
+                help="name of a file in config/studies or config/simulations",
+            )
         if run is scale:
             command.add_argument("scale", choices=("auto", "full", "reduced"))
         if run is clean:

@@ -93,7 +93,7 @@ def read_grids(grid: Any, path: Path) -> list[Axis]:
         for key, values in one.items():
             if key not in known and key not in sections:
                 raise unknown_name("grid key", key, known, where=f"{path}: grid")
-            listed = _write_out(values)
+            listed = write_out(values)
             if not isinstance(listed, list):
                 raise UserError(
                     f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {values!r}."
@@ -105,7 +105,8 @@ def read_grids(grid: Any, path: Path) -> list[Axis]:
     return checked
 
 
-def _write_out(values: Any) -> Any:
+def write_out(values: Any) -> Any:
+    """A range such as ``0..9`` as a list; anything else as it is."""
     if isinstance(values, str) and (match := re.fullmatch(r"(\d+)\.\.(\d+)", values)):
         return list(range(int(match[1]), int(match[2]) + 1))
     return values

@@ -21,6 +21,7 @@ _TITLES = {
     "optimizer": "Optimisers",
     "schedule": "Schedules",
     "probe": "Probes",
+    "simulation": "Simulations",
     "figure": "Figures",
     "table": "Tables",
 }

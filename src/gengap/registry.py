@@ -21,6 +21,7 @@ class Entry:
         options: The settings beside ``name`` that it reads; setting any other is an error.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
+        simulation: Of a figure, the simulation that it shows; empty: it shows networks.
     """
 
     module: str
@@ -28,6 +29,7 @@ class Entry:
     options: tuple[str, ...] = ()
     batchnorm: tuple[str, ...] = ("running", "batch", "exact")
     teacher: bool = False
+    simulation: str = ""
 
 
 _STORED = ("image_size", "standardize")
@@ -250,7 +252,29 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             ("samples", "points", "from_epoch"),
         ),
     },
+    "simulation": {
+        "random_matrix": Entry(
+            "gengap.simulations.random_matrix",
+            "Smallest singular value of matrices of independent entries (Oyedotun et al., appendix A.1).",
+            ("distribution", "rows", "columns"),
+        ),
+        "linear_gradient": Entry(
+            "gengap.simulations.linear_gradient",
+            "Largest over smallest layer gradient of a deep linear network at its start (Song 2019, Fig. 4.3).",
+            ("depth", "width", "input_size", "output_size", "batch_size"),
+        ),
+    },
     "figure": {
+        "smallest_singular_value": Entry(
+            "gengap.figures.smallest_singular_value",
+            "Smallest singular value against the matrix's shape.",
+            simulation="random_matrix",
+        ),
+        "gradient_ratio_by_width": Entry(
+            "gengap.figures.gradient_ratio_by_width",
+            "Inequality of a linear network's layer gradients against width.",
+            simulation="linear_gradient",
+        ),
         "accuracy_by_width": Entry("gengap.figures.accuracy_by_width", "Final accuracy against width."),
         "learning_curves": Entry("gengap.figures.learning_curves", "Loss and accuracy while training."),
         "gradient_norm": Entry("gengap.figures.gradient_norm", "Norm of the full gradient while training."),
@@ -259,6 +283,7 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "path": Entry("gengap.figures.path", "Loss and accuracy along the line between two checkpoints."),
     },
     "table": {
+        "draws": Entry("gengap.tables.draws", "Mean, median and variance over a simulation's draws."),
         "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),
     },
 }

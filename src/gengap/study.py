@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from gengap.grid import expand, merge, read_grids, spell, undot, value_at
 from gengap.settings import Cell, Component, Count, Settings, leaf_names
 
 REDUCED = "-reduced"
+T = TypeVar("T")
 
 
 class Probe(Component):
@@ -85,7 +86,9 @@ class Study(StudyFile):
 class Config(Settings):
     """The keys of config/config.yaml."""
 
-    studies: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    studies: Annotated[tuple[str, ...], Field(strict=False)]
+    simulations: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    describe: Annotated[tuple[str, ...], Field(strict=False)] = ()  # in the report's text; none: all that are built
     data_root: str
     device: Literal["auto", "cpu", "cuda"]
     container: str
@@ -117,6 +120,9 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             registry.check(kind, entry, where=f"{path}: {kind}s")
             if list(names).count(entry) > 1:
                 raise UserError(f"{path}: {kind}s: '{entry}' appears twice. Remove one.")
+    for name in file.figures:
+        if simulation := registry.check("figure", name).simulation:
+            raise UserError(f"{path}: figures: '{name}' shows the simulation '{simulation}', no networks. Remove it.")
     _check_probe_options(content.get("probes") or (), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
@@ -147,20 +153,29 @@ def load_studies(folder: Path) -> dict[str, Study]:
     return studies
 
 
-def check_config(content: Mapping[str, Any], studies: Mapping[str, Study], path: Path) -> None:
+def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations: Iterable[str], path: Path) -> None:
     """Check the workflow's configuration.
 
     Args:
         content: Its keys and values.
-        studies: The studies that exist.
+        studies: Names of the studies that exist.
+        simulations: Names of the simulations that exist.
         path: Its file, for the message.
 
     Raises:
-        UserError: If a key, a value or a study's name is wrong.
+        UserError: If a key, a value or a name is wrong.
     """
-    for name in validate(Config, content, f"{path}: ").studies:
-        if name not in studies:
-            raise unknown_name("study", name, studies, where=f"{path}: studies")
+    config = validate(Config, content, f"{path}: ")
+    for kind, key, named, known in (
+        ("study", "studies", config.studies, list(studies)),
+        ("simulation", "simulations", config.simulations, list(simulations)),
+        ("study", "describe", config.describe, [*studies, *simulations]),
+    ):
+        for name in named:
+            if name not in known:
+                raise unknown_name(kind, name, known, where=f"{path}: {key}")
+    if not config.studies and not config.simulations:
+        raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*studies, *simulations])}.")
 
 
 def check_references(studies: Mapping[str, Study], folder: Path) -> None:
@@ -177,7 +192,7 @@ def check_references(studies: Mapping[str, Study], folder: Path) -> None:
                 raise unknown_name("file of published numbers", name, known, where=where)
 
 
-def find_study(studies: Mapping[str, Study], name: str) -> Study:
+def find_study(studies: Mapping[str, T], name: str) -> T:
     """Return a study by name, or raise an error that lists the names."""
     if name not in studies:
         raise unknown_name("study", name, studies)

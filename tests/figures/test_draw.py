@@ -12,7 +12,7 @@ from matplotlib.collections import PolyCollection
 from gengap import figures, registry
 from gengap.errors import UserError
 
-FIGURES = sorted(registry.REGISTRY["figure"])
+FIGURES = sorted(name for name, entry in registry.REGISTRY["figure"].items() if not entry.simulation)
 WIDTHS = {"model.width": [4, 8], "seed": [0, 1, 2]}
 CELLS = [f"width={width},seed={seed}" for width in (4, 8) for seed in (0, 1, 2)]
 

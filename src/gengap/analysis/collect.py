@@ -1,16 +1,18 @@
 """Joining the histories and probe files of a study's packs into one file of measurements and one table of cells."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gengap import arrays, provenance, storage
+from gengap.arrays import Array
 from gengap.errors import UserError
 from gengap.packing import packs
 from gengap.quantities import QUANTITIES
+from gengap.simulation import Simulation
 from gengap.study import Study, axis_names, axis_values
 
 FACTS = ["cell", "status", "stopped_by", "epochs_trained", "n_parameters"]
@@ -41,35 +43,49 @@ def collect(
     Raises:
         UserError: If a file is missing or damaged, or a cell has no history.
     """
-    facts = _join([_read(path, "history", "cells") for path in histories], FACTS)
-    history = _of_study(_join([_read(path, "history", "history") for path in histories], HISTORY), study)
-    measured = _of_study(_join([_read(path, "probe", "measurements") for path in probes], MEASUREMENTS), study)
+    facts = joined([_read(path, "history", "cells") for path in histories], FACTS)
+    history = _of_study(joined([_read(path, "history", "history") for path in histories], HISTORY), study)
+    measured = _of_study(joined([_read(path, "probe", "measurements") for path in probes], MEASUREMENTS), study)
     measured = pd.concat([measured, _generalization_gap(measured)], ignore_index=True)
-    failures = _join([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
+    failures = joined([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
     cells = _cells(study, facts).merge(final_values(measured), on="cell", how="left", validate="1:1")
-    description = {
-        "name": study.name,
-        "title": study.title,
-        "question": study.question,
-        "source": study.source,
-        "reduced": study.reduced,
-        "axes": list(axis_names(study)),
-        "n_cells": len(study.cells),
-        "data": dict(data_facts),
-    }
+    found = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
+    tables = {"cells": cells, "history": history, "measurements": measured, "failures": _of_study(failures, study)}
+    axes = list(axis_names(study))
+    described = {**description(study), "axes": axes, "n_cells": len(study.cells), "data": dict(data_facts)}
+    write(measurements, cells_csv, described, tables, found)
+
+
+def description(study: Study | Simulation) -> dict[str, Any]:
+    """What `Evidence.study` says of a study or a simulation, apart from its cells and its data."""
+    return {key: getattr(study, key) for key in ("name", "title", "question", "source", "reduced")}
+
+
+def write(
+    measurements: Path,
+    cells_csv: Path,
+    study: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    found: Iterable[Array] = (),
+) -> None:
+    """Write the two files that evidence is read from.
+
+    Args:
+        measurements: The HDF5 file to write.
+        cells_csv: The table of cells to write.
+        study: What `gengap.analysis.evidence.Evidence.study` holds.
+        tables: Its tables ``cells``, ``history``, ``measurements`` and ``failures``.
+        found: Its arrays.
+    """
     # Stored values are fractions even where figures show percent.
-    units = dict.fromkeys(QUANTITIES, "1")
-    with storage.writing(measurements, "measurements", provenance.record({"study": description})) as file:
-        file.attrs["study"] = json.dumps(description, sort_keys=True)
-        storage.write_table(file, "cells", cells, units | {"epochs_trained": "epoch"})
-        storage.write_table(file, "history", history, {"epoch": "epoch"})
-        storage.write_table(file, "measurements", measured, {"epoch": "epoch"})
-        storage.write_table(file, "failures", _of_study(failures, study), {"epoch": "epoch"})
-        for path in probes:
-            with storage.reading(path, "probe") as measured_pack:
-                for array in arrays.read(measured_pack):
-                    arrays.write(file, [array.of(list(study.cells))])
-    storage.write_text(cells_csv, cells.to_csv(index=False, lineterminator="\n"))
+    units = {**dict.fromkeys(QUANTITIES, "1"), "epoch": "epoch", "epochs_trained": "epoch"}
+    with storage.writing(measurements, "measurements", provenance.record({"study": study})) as file:
+        file.attrs["study"] = json.dumps(study, sort_keys=True)
+        for name, table in tables.items():
+            storage.write_table(file, name, table, units)
+        for array in found:
+            arrays.write(file, [array])
+    storage.write_text(cells_csv, tables["cells"].to_csv(index=False, lineterminator="\n"))
 
 
 def data_facts(labelled: list[Path]) -> dict[str, Any]:
@@ -125,11 +141,18 @@ def _read(path: Path, kind: str, table: str) -> pd.DataFrame:
         return storage.read_table(file, table)
 
 
+def _arrays(path: Path, study: Study) -> Iterator[Array]:
+    with storage.reading(path, "probe") as measured_pack:
+        for array in arrays.read(measured_pack):
+            yield array.of(list(study.cells))
+
+
 def _of_study(table: pd.DataFrame, study: Study) -> pd.DataFrame:
     return table[table["cell"].isin(list(study.cells))].reset_index(drop=True)
 
 
-def _join(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+def joined(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """These columns of all tables; without any row, an empty table of the right types."""
     filled = [table[columns] for table in tables if len(table)]
     if not filled:
         return pd.DataFrame({column: pd.Series(dtype=float if column in NUMBERS else str) for column in columns})

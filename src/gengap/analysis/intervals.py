@@ -39,6 +39,11 @@ class Interval:
     next_low: float
     next_high: float
 
+    def of_next(self, runs: int) -> tuple[float, float]:
+        """Ends of the 95 % prediction interval for the mean of `runs` further runs: mean ± t s sqrt(1/runs + 1/n)."""
+        scale = math.sqrt((1 / runs + 1 / self.n) / (1 + 1 / self.n)) if self.n else math.nan
+        return self.mean - scale * (self.mean - self.next_low), self.mean + scale * (self.next_high - self.mean)
+
 
 def interval(values: Iterable[float]) -> Interval:
     """Summarise independent runs.

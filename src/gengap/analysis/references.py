@@ -9,8 +9,8 @@ import pandas as pd
 from gengap.errors import UserError, unknown_name
 from gengap.quantities import QUANTITIES
 
-COLUMNS = ["source", "table", "row", "cells", "quantity", "published", "spread", "unit", "tolerance", "note"]
-OPTIONAL = {"tolerance", "note"}
+COLUMNS = ["source", "table", "row", "cells", "quantity", "published", "spread", "runs", "unit", "tolerance", "note"]
+OPTIONAL = {"runs", "tolerance", "note"}
 
 
 def read_reference(path: str | Path) -> pd.DataFrame:
@@ -18,7 +18,8 @@ def read_reference(path: str | Path) -> pd.DataFrame:
 
     Columns: ``source``, ``table`` and ``row`` say where it was printed; ``cells`` selects the cells of a study, e.g.
     ``width=4,init=he``; ``quantity`` and ``unit`` as in `gengap.quantities`; ``published``; ``spread``, the printed
-    standard deviation over runs, empty if a single run was printed; ``tolerance``, how far a number may be off in its
+    standard deviation over runs, empty if none was printed; ``runs``, how many runs a number without spread is the mean
+    of (empty: 1); ``tolerance``, how far a number may be off in its
     own unit (empty: half of its last printed digit); ``note``.
 
     Raises:
@@ -58,6 +59,8 @@ def _check(row: Mapping[Any, Any], where: str) -> None:
     if row["unit"] != unit:
         raise UserError(f"{where}: unit: {row['unit']!r} is not allowed, {row['quantity']} is shown in {unit!r}.")
     parse_selector(row["cells"], where)
+    if row["runs"] and not (row["runs"].isdecimal() and int(row["runs"])):
+        raise UserError(f"{where}: runs: {row['runs']!r} is not allowed, it is a whole number from 1 on.")
     for column in ("published", "spread", "tolerance"):
         if row[column] or column == "published":
             try:

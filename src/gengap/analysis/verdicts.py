@@ -25,6 +25,7 @@ COLUMNS = [
     "verdict",
     "why",
     "settings",
+    "note",
 ]
 AGREES, DISAGREES, NOT_COMPARABLE = "agrees", "disagrees", "not comparable"
 MIN_SEEDS = 3
@@ -33,8 +34,9 @@ MIN_SEEDS = 3
 def judge(evidence: Evidence, references: list[pd.DataFrame]) -> pd.DataFrame:
     """Give a verdict on every published number.
 
-    A printed single run agrees if it lies in the 95 % prediction interval for one further run. A printed mean with
-    its spread agrees if that range and the 95 % confidence interval of our mean overlap. Reduced settings, fewer than
+    A printed single run agrees if it lies in the 95 % prediction interval for one further run, a printed mean of
+    several runs if it lies in that for the mean of so many. A printed mean with its spread agrees if that range and the
+    95 % confidence interval of our mean overlap. Reduced settings, fewer than
     3 finished seeds, or cells that the study lacks are not comparable.
 
     Args:
@@ -42,7 +44,8 @@ def judge(evidence: Evidence, references: list[pd.DataFrame]) -> pd.DataFrame:
         references: Tables as `gengap.analysis.references.read_reference` returns them.
 
     Returns:
-        One row per published number; ``published`` as it was printed, ``mean``, ``low`` and ``high`` in its unit.
+        One row per published number; ``published`` as it was printed, ``mean``, ``low`` and ``high`` in its unit;
+        ``note`` is what the file of published numbers says of it.
     """
     rows = [_judge(evidence, row) for table in references for row in table.to_dict("records")]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -50,7 +53,7 @@ def judge(evidence: Evidence, references: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _judge(evidence: Evidence, row: Mapping[Any, Any]) -> dict[str, object]:
     reduced = bool(evidence.study["reduced"])
-    judged: dict[str, object] = {key: row[key] for key in ("source", "table", "row", "quantity", "published")}
+    judged: dict[str, object] = {key: row[key] for key in ("source", "table", "row", "quantity", "published", "note")}
     judged |= {"study": evidence.study["name"], "settings": "reduced" if reduced else "full", "n_seeds": 0}
     judged |= {"mean": math.nan, "low": math.nan, "high": math.nan, "verdict": NOT_COMPARABLE}
     cells, problem = _select(evidence, row["cells"])
@@ -59,7 +62,7 @@ def _judge(evidence: Evidence, row: Mapping[Any, Any]) -> dict[str, object]:
     if row["quantity"] not in cells:
         return judged | {"why": f"{row['quantity']} was not measured in this study"}
     ours = interval(usable(cells, row["quantity"]) * QUANTITIES[row["quantity"]].scale)
-    low, high = (ours.mean_low, ours.mean_high) if row["spread"] else (ours.next_low, ours.next_high)
+    low, high = (ours.mean_low, ours.mean_high) if row["spread"] else ours.of_next(int(row["runs"] or 1))
     digits = _decimals(row["published"]) + 2
     judged |= {"n_seeds": ours.n, "mean": round(ours.mean, digits)}
     judged |= {"low": round(low, digits), "high": round(high, digits)}
@@ -91,6 +94,11 @@ def _compare(row: Mapping[Any, Any], ours: Interval, low: float, high: float) ->
             f"of the mean over {ours.n} seeds"
         )
     place = "inside" if agrees else "outside"
+    if (runs := int(row["runs"] or 1)) > 1:
+        return agrees, (
+            f"published mean {row['published']} of {runs} runs {place} the 95 % prediction interval {ends} "
+            f"for the mean of {runs} more, from {ours.n} seeds"
+        )
     return agrees, (
         f"single published run {row['published']} {place} the 95 % prediction interval {ends} of {ours.n} seeds"
     )

@@ -1,6 +1,6 @@
 """The tables. Each module has ``table(evidence)``: numbers in the units of display.
 
-A quantity's interval is in the columns ``{quantity}_low`` and ``{quantity}_high``.
+The interval of a quantity or statistic is in the columns ``{quantity}_low`` and ``{quantity}_high``.
 """
 
 import math
@@ -35,15 +35,24 @@ def readable(numbers: pd.DataFrame) -> pd.DataFrame:
     for column in numbers.columns:
         if column in summarised:
             ends = zip(numbers[column], numbers[f"{column}_low"], numbers[f"{column}_high"], strict=True)
-            quantity = QUANTITIES[column]
-            header = quantity.label + (f" [{quantity.unit}]" if quantity.unit != "1" else "")
-            shown[header] = [_with_ends(*values, 2 if quantity.unit == "%" else 4) for values in ends]
+            header, form = _look(column)
+            shown[header] = [_with_ends(*values, form) for values in ends]
         elif column.removesuffix("_low").removesuffix("_high") not in summarised:
             shown[column.replace("_", " ")] = [str(value) for value in numbers[column]]
     return pd.DataFrame(shown)
 
 
-def _with_ends(mean: float, low: float, high: float, digits: int) -> str:
+def _look(column: str) -> tuple[str, str]:
+    """Header and format of a column with ends: a quantity, or a statistic such as ``median``."""
+    if column not in QUANTITIES:
+        return column.replace("_", " "), ".4g"
+    quantity = QUANTITIES[column]
+    return quantity.label + (
+        f" [{quantity.unit}]" if quantity.unit != "1" else ""
+    ), ".2f" if quantity.unit == "%" else ".4f"
+
+
+def _with_ends(mean: float, low: float, high: float, form: str) -> str:
     if math.isnan(mean):
         return "-"
-    return f"{mean:.{digits}f}" + ("" if math.isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
+    return f"{mean:{form}}" + ("" if math.isnan(low) else f" [{low:{form}}, {high:{form}}]")

@@ -1,0 +1,57 @@
+"""From the files of a simulation's points to the same measurements as a study's, so that evidence is made alike."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from gengap import storage
+from gengap.analysis import collect
+from gengap.simulation import SEED, Simulation, cell_names
+
+
+def collect_simulation(simulation: Simulation, files: list[Path], measurements: Path, cells_csv: Path) -> None:
+    """Write a simulation's ``measurements.h5`` and ``cells.csv``; a cell is one draw, and a pack one point of the grid.
+
+    Args:
+        simulation: The simulation; draws of the files that are no longer in its grid are left out.
+        files: One file of kind ``draws`` per point.
+        measurements: The HDF5 file to write; `gengap.analysis.evidence.read` reads it.
+        cells_csv: The table of cells to write.
+
+    Raises:
+        UserError: If a file is missing or damaged.
+    """
+    found: dict[str, list[pd.DataFrame]] = {"measurements": [], "failures": []}
+    for path in files:
+        with storage.reading(path, "draws") as file:
+            for name, read in found.items():
+                read.append(storage.read_table(file, name))
+    cells = _cells(simulation)
+    failures = [table.assign(probe=simulation.simulated) for table in found["failures"]]
+    joined = {
+        "measurements": collect.joined(found["measurements"], collect.MEASUREMENTS),
+        "failures": collect.joined(failures, collect.FAILURES),
+    }
+    kept = {name: table[table["cell"].isin(cells["cell"])].reset_index(drop=True) for name, table in joined.items()}
+    cells = cells.merge(collect.final_values(kept["measurements"]), on="cell", how="left", validate="1:1")
+    study = {**collect.description(simulation), "axes": list(simulation.axes), "n_cells": len(cells), "data": {}}
+    collect.write(
+        measurements, cells_csv, study, {"cells": cells, "history": collect.joined([], collect.HISTORY), **kept}
+    )
+
+
+def _cells(simulation: Simulation) -> pd.DataFrame:
+    """One row per draw; a draw trains nothing, so what training reports of a cell is empty or 0."""
+    untrained = {"status": "finished", "stopped_by": "", "epochs_trained": 0.0, "n_parameters": 0}
+    rows = [
+        {
+            "cell": cell,
+            **{axis: getattr(point, axis) for axis in simulation.axes[:-1]},
+            SEED: seed,
+            **untrained,
+            "pack": name,
+        }
+        for name, point in simulation.points.items()
+        for cell, seed in zip(cell_names(name, point), point.seeds, strict=True)
+    ]
+    return pd.DataFrame(rows)
