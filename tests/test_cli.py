@@ -68,6 +68,21 @@ def test_check_lists_studies_and_the_packs_of_one(capsys):
     assert "  seed=9\n" in out
 
 
+def test_simulations_are_listed_beside_the_studies(tmp_path, capsys):
+    (tmp_path / "config/simulations").mkdir()
+    text = "title: Random\nbase: {simulation: random_matrix}\ngrid: {rows: [8, 9], seed: 0..2}\n"
+    (tmp_path / "config/simulations/random.yaml").write_text(text + "reduced: {grid: {seed: [0]}}\n")
+    assert cli.main(["check"]) == 0
+    assert "random                               6 draws    2 points Random\n" in capsys.readouterr().out
+    assert cli.main(["check", "random"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("random: Random\n6 draws in 2 points\n\nrows=8\n  rows=8,seed=0\n")
+    assert cli.main(["scale", "random", "reduced"]) == 0
+    assert capsys.readouterr().out == "random-reduced\n"
+    assert cli.main(["summary", "random"]) == 1
+    assert "make run STUDY=random" in capsys.readouterr().err
+
+
 def test_summary_names_what_is_there(tmp_path, capsys):
     folder = tmp_path / "results/light"
     (folder / "figures").mkdir(parents=True)

@@ -36,6 +36,16 @@ def test_the_prediction_interval_covers_one_further_run_19_times_in_20():
     assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 4000))
 
 
+def test_the_interval_for_a_mean_of_further_runs_covers_it_19_times_in_20():
+    draws = np.random.default_rng(2).normal(size=(4000, 12))
+    ends = [interval(row[:5]).of_next(7) for row in draws]
+    covered = np.mean([low <= row[5:].mean() <= high for (low, high), row in zip(ends, draws, strict=True)])
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 4000))
+    one = interval([1.0, 3.0, 4.0])
+    assert one.of_next(1) == pytest.approx((one.next_low, one.next_high))
+    assert one.of_next(10**12) == pytest.approx((one.mean_low, one.mean_high))
+
+
 def test_too_few_runs_have_no_interval():
     one, none = interval([2.5]), interval([])
     assert (one.n, one.mean) == (1, 2.5)

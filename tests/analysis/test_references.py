@@ -46,6 +46,30 @@ def test_a_wrong_line_is_named(tmp_path, line, message):
     assert f"{path}: {message}" in str(error.value)
 
 
+@pytest.mark.parametrize("runs", ["0", "many", "1.5", "-3"])
+def test_a_wrong_number_of_runs_is_named(tmp_path, runs):
+    path = tmp_path / "wrong.csv"
+    path.write_text(HEADER.replace("spread,", "spread,runs,") + f"a,1,r,width=4,test_loss,1,,{runs},1,\n")
+    with pytest.raises(UserError, match=f"line 2: runs: '{runs}' is not allowed"):
+        read_reference(path)
+
+
+def test_misprints_of_the_random_matrices_are_noted():
+    """Rows of Table A3 copied from Table A2, and the size that two tables print wrongly."""
+    tables = {
+        name: read_reference(FOLDER / f"oyedotun_table_{name}.csv").set_index("row") for name in ("a1", "a2", "a3")
+    }
+    assert [len(table) for table in tables.values()] == [16, 16, 15]
+    for row in ("4000 x 50", "4000 x 500", "4000 x 2000", "4000 x 3000"):
+        assert tables["a3"].loc[row, "published"] == tables["a2"].loc[row, "published"]
+        assert "copied from Table A2" in tables["a3"].loc[row, "note"]
+    for name in ("a1", "a2"):
+        assert "4000 x 10" in tables[name].loc["4000 x 50", "note"]
+        assert (
+            tables[name].loc["4000 x 50", "published"] == tables[name].loc["4000 x 50 read as 4000 x 10", "published"]
+        )
+
+
 def test_wrong_columns_are_named(tmp_path):
     path = tmp_path / "wrong.csv"
     path.write_text(HEADER.replace("published", "publisched"))

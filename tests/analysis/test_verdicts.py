@@ -74,6 +74,21 @@ def test_a_printed_spread_is_compared_with_the_interval_of_the_mean(tmp_path):
     assert "does not overlap the 95 % confidence interval" in far["why"]
 
 
+def test_a_printed_mean_of_several_runs_is_compared_with_the_interval_for_so_many(tmp_path):
+    found = evidence(tmp_path)
+    low, high = PERCENT.of_next(100)
+    row = verdict(found, published=f"{high - 0.01:.2f}", runs="100", note="printed twice")
+    assert (row["low"], row["high"]) == pytest.approx((low, high), abs=1e-4)
+    assert (row["verdict"], row["note"]) == ("agrees", "printed twice")
+    assert row["why"] == (
+        f"published mean {high - 0.01:.2f} of 100 runs inside the 95 % prediction interval [{low:.2f}, {high:.2f}] "
+        "for the mean of 100 more, from 4 seeds"
+    )
+    outside = f"{high + 0.02:.2f}"
+    assert verdict(found, published=outside, runs="100")["verdict"] == "disagrees"
+    assert verdict(found, published=outside)["verdict"] == "agrees"  # as a single run
+
+
 def test_fewer_than_three_finished_seeds_are_not_comparable(tmp_path):
     dead = {"width=4,init=he,seed=2": "dead", "width=4,init=he,seed=3": "diverged"}
     row = verdict(evidence(tmp_path, status=dead))

@@ -52,7 +52,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     sizes = dict(zip(sorted(data["rows"].unique()), MARKERS, strict=False))
     for distribution in (name for name in STD if name in set(data["distribution"])):
         upper.plot([0, 1], [STD[distribution], 0], color=colors[distribution], linewidth=0.7, zorder=1)
-        at = 0.7
+        at = 0.26
         upper.annotate(
             distribution,
             (at, STD[distribution] * (1 - at)),

@@ -36,7 +36,7 @@ def simulate_point(
     module = registry.load("simulation", point.simulation)
     target = devices.choose(device)
     names = cell_names(name, point)
-    at_once = max(1, _NUMBERS_AT_ONCE // module.numbers_per_draw(point))
+    at_once = draws_at_once(point)
     rows: list[tuple[Any, ...]] = []
     failed: list[tuple[Any, ...]] = []
     for at in range(0, len(names), at_once):
@@ -52,3 +52,9 @@ def simulate_point(
     with storage.writing(output, "draws", {**(provenance or {}), "device": devices.describe(target)}) as file:
         storage.write_table(file, "measurements", pd.DataFrame(rows, columns=_MEASUREMENTS))
         storage.write_table(file, "failures", pd.DataFrame(failed, columns=["cell", "epoch", "why"]))
+
+
+def draws_at_once(point: Point) -> int:
+    """How many draws are computed together; changes at most the last bits of a number."""
+    numbers: int = registry.load("simulation", point.simulation).numbers_per_draw(point)
+    return max(1, _NUMBERS_AT_ONCE // numbers)

@@ -57,54 +57,40 @@ def matrix(point: Point, seed: int) -> NDArray[np.float64]:
 
 
 def smallest_singular_value(matrix: Tensor) -> float:
-    """The smallest of the ``min(m, n)`` singular values of a float64 matrix ``[m, n]``; 0 if it is exactly singular."""
+    """The smallest of the ``min(m, n)`` singular values of a float64 matrix ``[m, n]``; 0 if singular to rounding."""
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.mT
     n = tall.shape[1]
+    square = tall.shape[0] == n and n > _DIRECT
+    pivots: Tensor | None = None
+    if square:  # half the work of a QR decomposition
+        factor, pivots, _ = torch.linalg.lu_factor_ex(tall)
+    else:
+        factor = torch.geqrf(tall)[0][:n].triu()
     if n <= _DIRECT:
-        return float(torch.linalg.svdvals(_triangle(tall))[-1])
-    inverse_gram = _by_lu(tall) if tall.shape[0] == n else _by_qr(tall)
-
-    def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        result: NDArray[np.float64] = (
-            inverse_gram(torch.from_numpy(vector.copy()).to(tall)[:, None])[:, 0].cpu().numpy()
-        )
-        return result
-
-    operator = LinearOperator((n, n), matvec=lambda v: product(v.ravel()), dtype=np.float64)
-    start = seeding.stream(0, seeding.SIMULATION).standard_normal(n)  # fixed: the same matrix gives the same bits
-    try:
-        (largest,) = eigsh(operator, k=1, which="LM", v0=start, tol=_TOLERANCE, return_eigenvectors=False)
-    except _SINGULAR:
+        return float(torch.linalg.svdvals(factor)[-1])
+    diagonal = factor.diagonal().abs()
+    if bool(diagonal.min() <= torch.finfo(factor.dtype).eps * diagonal.max()):
         return 0.0
+
+    def inverse_gram(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        column = torch.from_numpy(vector.reshape(-1, 1).copy()).to(factor.device)
+        solved: NDArray[np.float64] = (
+            _solve(factor, pivots, _solve(factor, pivots, column, transposed=True)).cpu().numpy()
+        )
+        return solved
+
+    start = seeding.stream(0, seeding.SIMULATION).standard_normal(n)  # fixed: the same matrix gives the same bits
+    operator = LinearOperator((n, n), matvec=inverse_gram, dtype=np.float64)
+    (largest,) = eigsh(operator, k=1, which="LM", v0=start, tol=_TOLERANCE, return_eigenvectors=False)
     return float(largest**-0.5)
 
 
-# A solve with a singular factor gives infinities, at which ARPACK stops.
-_SINGULAR = (np.linalg.LinAlgError, ValueError)
-
-
-def _triangle(tall: Tensor) -> Tensor:
-    """R of the QR decomposition, without Q."""
-    return torch.geqrf(tall)[0][: tall.shape[1]].triu()
-
-
-def _by_qr(tall: Tensor) -> Callable[[Tensor], Tensor]:
-    triangle = _triangle(tall)
-
-    def inverse_gram(vector: Tensor) -> Tensor:
-        halfway = torch.linalg.solve_triangular(triangle.mT, vector, upper=False)
-        solved: Tensor = torch.linalg.solve_triangular(triangle, halfway, upper=True)
-        return solved
-
-    return inverse_gram
-
-
-def _by_lu(square: Tensor) -> Callable[[Tensor], Tensor]:
-    factors, pivots = torch.linalg.lu_factor(square)  # half the work of a QR decomposition
-
-    def inverse_gram(vector: Tensor) -> Tensor:
-        halfway = torch.linalg.lu_solve(factors, pivots, vector, adjoint=True)
-        solved: Tensor = torch.linalg.lu_solve(factors, pivots, halfway)
-        return solved
-
-    return inverse_gram
+def _solve(factor: Tensor, pivots: Tensor | None, column: Tensor, *, transposed: bool = False) -> Tensor:
+    """``A^-1 b``, or ``A'^-1 b``, of A's LU factors, or of the triangle R where there are no pivots."""
+    solved: Tensor
+    if pivots is not None:
+        solved = torch.linalg.lu_solve(factor, pivots, column, adjoint=transposed)
+    else:
+        triangle = factor.mT if transposed else factor
+        solved = torch.linalg.solve_triangular(triangle, column, upper=not transposed)
+    return solved
