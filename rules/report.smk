@@ -1,3 +1,6 @@
+STATISTICS = [f"src/gengap/analysis/{name}.py" for name in ("intervals", "resampling")]
+
+
 # One rule per figure and table, because a rule has one caption. An edit of a module remakes its own alone.
 for name in REGISTRY["figure"]:
 
@@ -7,7 +10,7 @@ for name in REGISTRY["figure"]:
         input:
             measurements="results/{study}/measurements.h5",
             module=source("figure", name),
-            shared=[*shared_sources("figure"), "src/gengap/analysis/intervals.py"],
+            shared=[*shared_sources("figure"), *STATISTICS],
             script="workflow/scripts/figure.py",
         output:
             pdf=update(f"results/{{study}}/figures/{name}.pdf"),
@@ -38,7 +41,7 @@ for name in REGISTRY["table"]:
         input:
             measurements="results/{study}/measurements.h5",
             module=source("table", name),
-            shared=[*shared_sources("table"), "src/gengap/analysis/intervals.py"],
+            shared=[*shared_sources("table"), *STATISTICS],
             script="workflow/scripts/table.py",
         output:
             csv=report(

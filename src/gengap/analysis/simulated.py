@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gengap import storage
+from gengap import registry, storage
 from gengap.analysis import collect
 from gengap.simulation import SEED, Simulation, cell_names
 
@@ -41,17 +41,13 @@ def collect_simulation(simulation: Simulation, files: list[Path], measurements: 
 
 
 def _cells(simulation: Simulation) -> pd.DataFrame:
-    """One row per draw; a draw trains nothing, so what training reports of a cell is empty or 0."""
+    """One row per draw: its settings, varied or not. A draw trains nothing: what training reports is empty or 0."""
+    options = registry.check("simulation", simulation.simulated).options
+    settings = [*simulation.axes[:-1], *(option for option in options if option not in simulation.axes)]
     untrained = {"status": "finished", "stopped_by": "", "epochs_trained": 0.0, "n_parameters": 0}
-    rows = [
-        {
-            "cell": cell,
-            **{axis: getattr(point, axis) for axis in simulation.axes[:-1]},
-            SEED: seed,
-            **untrained,
-            "pack": name,
-        }
-        for name, point in simulation.points.items()
-        for cell, seed in zip(cell_names(name, point), point.seeds, strict=True)
-    ]
+    rows = []
+    for name, point in simulation.points.items():
+        shared = {key: getattr(point, key) for key in settings}
+        for cell, seed in zip(cell_names(name, point), point.seeds, strict=True):
+            rows.append({"cell": cell, **shared, SEED: seed, **untrained, "pack": name})
     return pd.DataFrame(rows)

@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from gengap.analysis.evidence import Evidence, measured
 from gengap.analysis.intervals import grouped, usable
 from gengap.analysis.resampling import STATISTICS, statistics
-from gengap.figures.drawing import BAND, GREY, handle, handles, legend, palette, panels, title
+from gengap.figures.drawing import BAND, GREY, handle, handles, legend, note, palette, panels, title
 from gengap.figures.groups import WIDTH
 
 QUANTITY = "gradient_ratio"
@@ -38,6 +38,11 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         for name, style in STYLES.items():
             _line(upper, curve, name, color, style)
         _line(lower, curve, "variance", color, "-")
+    for axes, statistic in ((upper, "mean"), (lower, "variance")):
+        if (data[statistic] > 0).any():
+            axes.set_yscale("log", nonpositive="clip")
+        else:
+            note(axes, f"too few draws for a {statistic}", alone=False)
     upper.set_ylabel("$R$ = largest / smallest $g_l$")
     lower.set_ylabel("variance of $R$")
     lower.set_xlabel("width [units]")
@@ -57,4 +62,3 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
 def _line(axes: Axes, curve: pd.DataFrame, name: str, color: str, style: object) -> None:
     axes.plot(curve[WIDTH], curve[name], color=color, linestyle=style, marker=".")
     axes.fill_between(curve[WIDTH], curve[f"{name}_low"], curve[f"{name}_high"], color=color, alpha=BAND, linewidth=0)
-    axes.set_yscale("log")

@@ -52,14 +52,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     sizes = dict(zip(sorted(data["rows"].unique()), MARKERS, strict=False))
     for distribution in (name for name in STD if name in set(data["distribution"])):
         upper.plot([0, 1], [STD[distribution], 0], color=colors[distribution], linewidth=0.7, zorder=1)
-        at = 0.26
-        upper.annotate(
-            distribution,
-            (at, STD[distribution] * (1 - at)),
-            (2, 1),
-            textcoords="offset points",
-            color=colors[distribution],
-        )
+        place = (0.26, STD[distribution] * (1 - 0.26))
+        upper.annotate(distribution, place, (2, 1), textcoords="offset points", color=colors[distribution])
     lower.axhline(1, color=GREY, linewidth=0.7)
     for at, part in grouped(data, ["distribution", "rows"]):
         look: dict[str, Any] = {"color": colors[at["distribution"]], "marker": sizes.get(at["rows"], "o")}

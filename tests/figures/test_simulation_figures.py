@@ -1,0 +1,102 @@
+"""Figures of simulations: the numbers they plot, legible, equal bytes, and every grid that can be drawn."""
+
+import math
+
+import drawn
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from gengap import figures, registry
+from gengap.errors import UserError
+from gengap.figures import gradient_ratio_by_width, smallest_singular_value
+
+CONTENT = {"smallest_singular_value": drawn.MATRICES, "gradient_ratio_by_width": drawn.GRADIENTS}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return {name: drawn.collected(tmp_path_factory.mktemp(name), content) for name, content in CONTENT.items()}
+
+
+def test_every_figure_of_a_simulation_is_tested_here():
+    assert set(CONTENT) == {name for name, entry in registry.REGISTRY["figure"].items() if entry.simulation}
+
+
+def test_means_ranges_and_limits_of_the_matrices(found):
+    evidence = found["smallest_singular_value"]
+    data = smallest_singular_value.data(evidence)
+    assert len(data) == 8
+    for row in data.to_dict("records"):
+        pack = "distribution={distribution},rows={rows},columns={columns}".format(**row)
+        values = evidence.cells.loc[evidence.cells["pack"] == pack, "smallest_singular_value"]
+        assert (row["n"], row["min"], row["max"]) == (6, values.min(), values.max())
+        assert row["mean"] == pytest.approx(values.mean())
+    limits = data.set_index(["distribution", "rows", "columns"])["limit"]
+    assert limits["normal", 40, 5] == pytest.approx(math.sqrt(40) - math.sqrt(5))
+    assert limits["uniform", 40, 30] == pytest.approx((math.sqrt(40) - math.sqrt(30)) / math.sqrt(12))
+    # Edelman's density of n sigma_min^2, integrated numerically.
+    t = np.linspace(1e-6, 12, 200_001)
+    mean = np.trapezoid(t * (1 + t) * np.exp(-(t**2) / 2 - t), t)
+    assert limits["normal", 30, 30] == pytest.approx(mean / math.sqrt(30), rel=1e-6)
+
+
+def test_statistics_of_the_gradients(found):
+    evidence = found["gradient_ratio_by_width"]
+    data = gradient_ratio_by_width.data(evidence)
+    assert list(data["group"]) == ["in width, out width"] * 3 + ["in 3, out 1"]
+    assert list(data["width"]) == [1, 2, 4, 4]
+    values = evidence.cells.loc[evidence.cells["input_size"] == "3", "gradient_ratio"]
+    last = data.iloc[-1]
+    assert (last["mean"], last["median"], last["variance"]) == pytest.approx(
+        (values.mean(), values.median(), values.var())
+    )
+    assert last["median_low"] <= last["median"] <= last["median_high"]
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_equal_measurements_give_equal_bytes_and_the_plotted_numbers(tmp_path, found, name):
+    files = [tmp_path / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")]
+    written = []
+    for _ in range(2):
+        figures.draw(name, found[name], *files)
+        written.append([path.read_bytes() for path in files])
+    assert written[0] == written[1]
+    data = registry.load("figure", name).data(found[name])
+    pd.testing.assert_frame_equal(pd.read_csv(files[2]), data, check_dtype=False, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_text_is_legible_at_column_width_and_inside_the_figure(found, name):
+    figure = figures.plot(name, found[name])
+    figure.draw_without_rendering()
+    assert figure.get_size_inches()[0] == pytest.approx(3.4)
+    shown = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()]
+    assert min(text.get_fontsize() for text in shown) >= 6.5
+    drawn_box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn_box.x0, drawn_box.y0, width - drawn_box.x1, height - drawn_box.y1) >= 0
+    assert any("draws of every" in text.get_text() for text in shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "grid"),
+    [
+        ("smallest_singular_value", {}, {"distribution": ["lognormal"], "rows": [9], "columns": [4], "seed": [0]}),
+        ("gradient_ratio_by_width", {"batch_size": 4}, {"width": [2], "seed": [0]}),
+        ("gradient_ratio_by_width", {"batch_size": 4}, {"width": [1, 2], "seed": [0, 1]}),
+    ],
+    ids=["one matrix", "one network", "one kind of network"],
+)
+def test_small_grids_can_be_drawn(tmp_path, name, base, grid):
+    simulated = registry.check("figure", name).simulation
+    content = {"title": "t", "base": {"simulation": simulated, **base}, "grid": grid}
+    figures.plot(name, drawn.collected(tmp_path, content)).draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", CONTENT)
+def test_networks_are_refused(tmp_path, name):
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, probes=[]), probes=("performance",))
+    with pytest.raises(UserError, match="was not measured"):
+        figures.plot(name, found)

@@ -1,0 +1,42 @@
+"""Simulations of a few small draws, run and collected by the real code."""
+
+from pathlib import Path
+
+import yaml
+
+from gengap import simulations
+from gengap.analysis import evidence
+from gengap.analysis.simulated import collect_simulation
+from gengap.simulation import Simulation, load_simulation
+
+MATRICES = {
+    "title": "Matrices",
+    "base": {"simulation": "random_matrix"},
+    "grid": {"distribution": ["normal", "uniform"], "rows": [30, 40], "columns": [5, 30], "seed": "0..5"},
+}
+GRADIENTS = {
+    "title": "Gradients",
+    "base": {"simulation": "linear_gradient", "batch_size": 8},
+    "grid": [
+        {"input_size": ["width"], "output_size": ["width"], "width": [1, 2, 4], "seed": "0..19"},
+        {"input_size": [3], "output_size": [1], "width": [4], "seed": "0..19"},
+    ],
+}
+
+
+def simulation(folder: Path, content: dict) -> Simulation:
+    """A simulation read from a file as a user's is."""
+    path = folder / "drawn.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return load_simulation(path)
+
+
+def collected(folder: Path, content: dict) -> evidence.Evidence:
+    """Simulate every point, collect, and read the measurements back."""
+    made = simulation(folder, content)
+    files = []
+    for name, point in made.points.items():
+        files.append(folder / "points" / f"{name}.h5")
+        simulations.simulate_point(name, point, files[-1], device="cpu")
+    collect_simulation(made, files, folder / "measurements.h5", folder / "cells.csv")
+    return evidence.read(folder / "measurements.h5")
