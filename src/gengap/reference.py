@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gengap import settings, storage, study
+from gengap import settings, simulation, storage, study
 from gengap.quantities import QUANTITIES
 from gengap.registry import REGISTRY
 
@@ -40,6 +40,10 @@ def markdown() -> str:
         "## A probe in `probes`",
         "A name alone, or these keys:",
         _settings_table(study.Probe),
+        "## Keys of a simulation's file",
+        _settings_table(simulation.SimulationFile),
+        "In `base` and `grid`, `seed` and those of these keys that the simulation uses:",
+        _settings_table(simulation.Point, without="seeds"),
         "## Names",
         *(part for kind in REGISTRY for part in (f"### {_TITLES[kind]}", _names_table(kind))),
         "## Quantities",
@@ -59,9 +63,11 @@ def _section(section: str) -> tuple[str, ...]:
     return f"### `{section}`", settings.Cell.model_fields[section].description or ""
 
 
-def _settings_table(model: type[settings.Settings]) -> str:
+def _settings_table(model: type[settings.Settings], without: str = "") -> str:
     rows = []
     for key, field in model.model_fields.items():
+        if key == without:
+            continue
         default = "required" if field.is_required() else f"`{_spell(field.default)}`"
         rows.append((f"`{key}`", default, field.description or ""))
     return _rows(("key", "default", "meaning"), rows)
