@@ -16,5 +16,6 @@ with logs.job(snakemake.log[0]):
         Path(snakemake.output.history),
         store_folder=Path(".gengap/store"),
         device=snakemake.config["device"],
+        memory_limit=snakemake.resources.mem_mb * 1_000_000,
         provenance=provenance.record({"cells": snakemake.params.cells}),
     )

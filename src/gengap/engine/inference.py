@@ -79,7 +79,9 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
         traced = _trace(arch.evaluation)
     except (fx.proxy.TraceError, TypeError):  # its forward pass depends on its numbers: it runs as it is
         return Inference(arch.evaluation, dict, torch.Size(image_shape).numel())
-    ShapeProp(traced).propagate(torch.zeros(2, *image_shape, device="meta"))
+    # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
+    ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
+    traced = traced.to("meta")
     modules = dict(traced.named_modules())
     layers, largest_map = [], 1
     for node in list(traced.graph.nodes):

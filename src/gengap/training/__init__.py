@@ -15,7 +15,7 @@ from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.logs import log
 from gengap.settings import Cell, Loss
-from gengap.training import live, loop, partial, record, store
+from gengap.training import live, loop, memory, partial, record, store
 from gengap.training.record import Record
 
 _NAMED = 5  # cells that a warning names
@@ -31,6 +31,7 @@ def train_pack(
     device: str = "auto",
     compile_step: str = "auto",
     save_seconds: float = partial.INTERVAL_SECONDS,
+    memory_limit: int | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Train the cells of a pack, except those that its files or the store already hold.
@@ -44,6 +45,8 @@ def train_pack(
         device: ``auto``, ``cpu`` or ``cuda``.
         compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
         save_seconds: How often an unfinished pack is saved.
+        memory_limit: Bytes that this process may take on a CPU; None: what is free. A pack that would take more is
+            trained in parts.
         provenance: Stored in both files.
 
     Raises:
@@ -57,26 +60,35 @@ def train_pack(
     digest = data.digest_for(first.loss)
     identities = {name: record.identity(cell, digest) for name, cell in cells.items()}
     done = _finished(cells, identities, weights, history, store_folder)
-    todo = [Record(n, cells[n], identities[n], arch.n_parameters) for n in cells if n not in done]
-    log.info("%d of %d cells are to be trained, %d were found finished", len(todo), len(cells), len(done))
-    unfinished = store_folder / "unfinished" / f"{_digest(identities)}.h5" if store_folder else None
-    saver = partial.Saver(unfinished, save_seconds)
-    if todo:
+    log.info("%d of %d cells are to be trained, %d were found finished", len(cells) - len(done), len(cells), len(done))
+    savers: list[partial.Saver] = []
+    if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
         arrays = on_device(data, first.loss, dtype, target_device)
-        networks, records = partial.read(unfinished, todo, target_device) or _fresh(
-            todo, arch, arrays, n_outputs, dtype
-        )
-        with saver.listening():
-            loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
-        done |= {r.name: r for r in records if r.name in cells}
-        if store_folder:
-            for r in records:
-                store.put(store_folder, r)
-        _warn(records)
+
+        def train(names: Sequence[str]) -> None:
+            todo = [Record(n, cells[n], identities[n], arch.n_parameters) for n in names if n not in done]
+            if todo:
+                # Known by all of its cells: those that are in the store already change no name.
+                saver = partial.Saver(_unfinished(store_folder, [identities[n] for n in names]), save_seconds)
+                saved = partial.read(saver.path, todo, target_device)
+                networks, records = saved or _fresh(todo, arch, arrays, n_outputs, dtype)
+                with saver.listening():
+                    loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
+                done.update({r.name: r for r in records if r.name in cells})
+                if store_folder:
+                    for r in records:
+                        store.put(store_folder, r)
+                _warn(records)
+                savers.append(saver)
+
+        each = memory.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
+        free = memory.free_bytes(target_device, memory_limit)
+        memory.in_parts(list(cells), each, memory.SHARED_BYTES, free, train)
     where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": digest}
     record.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
-    saver.remove()
+    for saver in savers:
+        saver.remove()
 
 
 def _warn(records: Sequence[Record]) -> None:
@@ -127,5 +139,9 @@ def _finished(
     return done
 
 
-def _digest(identities: Mapping[str, str]) -> str:
-    return hashlib.sha256("".join(sorted(identities.values())).encode()).hexdigest()
+def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | None:
+    """Where cells that are trained together are saved while they are."""
+    if store_folder is None:
+        return None
+    digest = hashlib.sha256("".join(sorted(identities)).encode()).hexdigest()
+    return store_folder / "unfinished" / f"{digest}.h5"

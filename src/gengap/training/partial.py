@@ -34,7 +34,7 @@ class Saver:
     """
 
     def __init__(self, path: Path | None, interval: float = INTERVAL_SECONDS) -> None:
-        self._path, self._interval = path, interval
+        self.path, self._interval = path, interval
         self._last = time.monotonic()
         self._signal: int | None = None
 
@@ -60,8 +60,8 @@ class Saver:
         """
         if self._signal is None and time.monotonic() - self._last < self._interval:
             return
-        if self._path is not None:
-            write(self._path, live, records)
+        if self.path is not None:
+            write(self.path, live, records)
         self._last = time.monotonic()
         if self._signal is not None:
             name = signal.Signals(self._signal).name
@@ -71,8 +71,8 @@ class Saver:
 
     def remove(self) -> None:
         """Forget the saved pack: its results are written."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 def write(path: Path, live: Live, records: Sequence[Record]) -> None:

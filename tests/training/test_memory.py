@@ -1,0 +1,126 @@
+"""Packs that would not fit are trained in parts, with the same results; memory that runs out halves them."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gengap import models
+from gengap.engine import stack
+from gengap.settings import Cell
+from gengap.training import memory, record, train_pack
+
+PEAK = """
+import pathlib, sys, tempfile, threading, time
+import psutil, torch
+from gengap.labels import LabelledData
+from gengap.settings import Cell
+from gengap.training import train_pack
+
+torch.set_num_threads(1)
+images, labels = torch.randn(600, 3, 8, 8), torch.randn(600).sign().long()
+data = LabelledData(images[:512], labels[:512], images[512:], labels[512:], 2, "digest")
+training = {"batch_size": 512, "epochs": 1, "snapshots": [0]}
+cells = {str(s): Cell.model_validate({"model": {"width": 32}, "training": training, "seed": s}) for s in range(24)}
+process, peak, done = psutil.Process(), [0], []
+before = process.memory_info().rss
+
+def watch():
+    while not done:
+        peak[0] = max(peak[0], process.memory_info().rss)
+        time.sleep(0.002)
+
+watcher = threading.Thread(target=watch)
+watcher.start()
+folder = pathlib.Path(tempfile.mkdtemp())
+train_pack(cells, data, folder / "weights.h5", folder / "history.h5", compile_step="off", device="cpu")
+done.append(True)
+watcher.join()
+print(peak[0] - before)
+"""
+
+
+def test_the_predicted_peak_is_near_the_measured_one():
+    done = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True)
+    cell = Cell.model_validate({"model": {"width": 32}, "training": {"batch_size": 512, "snapshots": [0]}})
+    arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
+    predicted = memory.SHARED_BYTES + 24 * memory.predicted_bytes(arch, cell, (3, 8, 8), 512, 1)
+    assert 0.6 < int(done.stdout) / predicted < 1.3
+
+
+def bytes_of(**training):
+    cell = Cell.model_validate({"model": {"width": 8}, "training": training})
+    arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
+    return memory.predicted_bytes(arch, cell, (3, 8, 8), 1000, 1)
+
+
+def test_a_larger_batch_and_a_wider_number_take_more():
+    assert bytes_of(batch_size=256) > 1.8 * bytes_of(batch_size=128)
+    assert bytes_of(batch_size=128, dtype="float64") == pytest.approx(2 * bytes_of(batch_size=128), rel=0.05)
+    assert bytes_of(batch_size="full") == bytes_of(batch_size=1000) == bytes_of(batch_size=5000)
+
+
+@pytest.mark.parametrize(("free", "sizes"), [(1e9, [10]), (500, [4, 4, 2]), (0, [1] * 10)])
+def test_work_is_cut_into_parts_that_fit(free, sizes, caplog):
+    parts = []
+    memory.in_parts(range(10), 80, 50, int(free), parts.append)
+    assert [len(part) for part in parts] == sizes
+    assert [item for part in parts for item in part] == list(range(10))
+    assert ("trained" in caplog.text) == (len(sizes) > 1)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_runs_out_halves_this_part_and_all_later_ones(error, caplog):
+    done = []
+
+    def work(part):
+        if len(part) > 3:
+            raise error
+        done.append(list(part))
+
+    memory.in_parts(range(13), 1, 0, 10, work)
+    assert [item for part in done for item in part] == list(range(13))
+    assert max(len(part) for part in done) <= 3
+    assert "memory ran out with 8 networks: going on with 4 at a time" in caplog.text
+
+
+def test_a_real_allocation_that_fails_is_out_of_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert memory.out_of_memory(caught.value)
+
+
+def test_one_network_that_does_not_fit_and_other_errors_are_told():
+    def fails(part):
+        raise MemoryError
+
+    def breaks(part):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(MemoryError):
+        memory.in_parts([1], 1, 0, 10, fails)
+    with pytest.raises(RuntimeError, match="mat1"):
+        memory.in_parts([1, 2], 1, 0, 10, breaks)
+
+
+def test_a_pack_in_parts_ends_as_the_whole_pack_does(data, make_cell, tmp_path, caplog):
+    cells = {f"seed={seed}": make_cell(seed) for seed in range(3)}
+    found = []
+    for name, limit in (("whole", None), ("parts", 1)):
+        paths = tmp_path / name / "weights.h5", tmp_path / name / "history.h5"
+        train_pack(cells, data, *paths, device="cpu", compile_step="off", memory_limit=limit)
+        found.append(record.read(cells, *paths))
+    assert "they are trained 1 at a time" in caplog.text
+    for name in cells:
+        whole, parts = (records[name] for records in found)
+        assert whole.epochs_trained == parts.epochs_trained
+        for key, value in whole.checkpoints[3.0].items():
+            torch.testing.assert_close(parts.checkpoints[3.0][key], value, rtol=1e-9, atol=1e-11)
