@@ -1,6 +1,6 @@
 """Every name a study may use, in one table per kind.
 
-A new dataset, label rule, model, init, loss, probe, figure or table is one new file and one line here. The
+A new dataset, label rule, model, init, loss, probe, simulation, figure or table is one new file and one line here. The
 tables name modules as text, so that the workflow can check a study without importing torch.
 """
 
