@@ -12,8 +12,8 @@ LABELS = {(dataset_key(cell), labels_key(cell)): section_settings(cell, "labels"
 
 
 def any_of(names):
-    """A wildcard's constraint: exactly these names."""
-    return "|".join(re.escape(name) for name in dict.fromkeys(names))
+    """A wildcard's constraint: exactly these names; without any, nothing (an empty constraint would be none)."""
+    return "|".join(re.escape(name) for name in dict.fromkeys(names)) or "(?!)"
 
 
 def prepared(wildcards):

@@ -11,6 +11,7 @@ from gengap.analysis import collect, evidence
 from gengap.labels import LabelledData
 from gengap.probes.subject import Measured
 from gengap.registry import Entry
+from gengap.settings import Cell
 from gengap.study import Probe, load_study
 from gengap.training import train_pack
 
@@ -125,6 +126,25 @@ def test_a_probe_sees_the_saved_weights_of_other_epochs(pack, probe_of):
 
     measured(pack, probe_of(measure))
     assert seen == {"epochs": (0.0, 1.0, 2.0), "measured_at": (0.0, 1.0, 2.0) * 3, "start is epoch 0": True}
+
+
+def test_a_cell_that_stopped_early_hides_no_epoch_of_the_others(pack, probe_of):
+    _, _, folder = pack
+    cells = {
+        name: Cell.model_validate({**cell.model_dump(), "training": {**cell.training.model_dump(), "epochs": epochs}})
+        for (name, cell), epochs in zip(pack[0].cells.items(), (1, 2, 2), strict=True)
+    }
+    train_pack(cells, pack[1], folder / "w.h5", folder / "h.h5", compile_step="off")
+    seen = {}
+
+    def measure(subject):
+        seen.update({cell.seed: subject.epochs for cell in subject.cells})
+        return [Measured("weight_norm", largest_weights(subject)[:, 0])]
+
+    probes.measure_pack(probe_of(measure), cells, folder / "w.h5", pack[1], folder / "p.h5", device="cpu")
+    assert seen == {0: (0.0, 1.0), 1: (0.0, 1.0, 2.0), 2: (0.0, 1.0, 2.0)}
+    with storage.reading(folder / "p.h5", "probe") as file:
+        assert len(storage.read_table(file, "measurements")) == 2 + 3 + 3
 
 
 def test_a_quantity_without_a_line_is_a_mistake_of_the_probe(pack, probe_of):

@@ -40,7 +40,9 @@ def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
 
 
 @torch.no_grad()
-def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, batch_size: int = 1000) -> Tensor:
+def all_outputs(
+    arch: Architecture, state: State, images: Tensor, mode: str, batch_size: int = 1000, *, together: bool = False
+) -> Tensor:
     """Outputs of every network on every image.
 
     Args:
@@ -49,6 +51,8 @@ def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, bat
         images: ``[N, C, H, W]``.
         mode: ``batch`` normalises each run of `batch_size` images by itself; the others use the state's statistics.
         batch_size: Images per call.
+        together: Run as many small networks per call as a processor's cache holds: up to three times as fast for the
+            smallest, but the last bits may then depend on which networks share a call.
 
     Returns:
         ``[K, N, n_outputs]``.
@@ -57,9 +61,11 @@ def all_outputs(arch: Architecture, state: State, images: Tensor, mode: str, bat
         return _normalised_outputs(arch, state, images, batch_size)
     made = inference(arch, (images.shape[1], images.shape[2], images.shape[3]))
     folded = made.fold(state)
+    alone = images.device.type == "cpu" and not together
+    count = 1 if alone else networks_per_call(made.largest_map * batch_size, images.device)
     parts = [
         torch.cat([outputs(made.network, part, batch) for batch in images.split(batch_size)], dim=1)
-        for part in slices(folded, networks_per_call(made.largest_map * batch_size, images.device))
+        for part in slices(folded, count)
     ]
     return torch.cat(parts)
 

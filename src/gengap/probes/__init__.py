@@ -55,8 +55,8 @@ def measure_pack(
     wanted = checkpoints.wanted(probe)
     subject_of = _subjects(probe, cells, checkpoints, data, target_device)
     findings = Findings(probe)
-    for at in range(0, len(wanted), _CHECKPOINTS_AT_ONCE):
-        part = wanted[at : at + _CHECKPOINTS_AT_ONCE]
+    measured = 0
+    for part in checkpoints.parts(wanted, _CHECKPOINTS_AT_ONCE):
         names, epochs = checkpoints.names(part), checkpoints.epochs(part)
         try:
             findings.add(measure(subject_of(part)), names, epochs)
@@ -66,7 +66,8 @@ def measure_pack(
                     findings.add(measure(subject_of([row])), [name], [epoch])
                 except _FAILURES as error:
                     findings.fail(name, epoch, error)
-        log.info("%s: %d of %d checkpoints measured", probe.name, at + len(part), len(wanted))
+        measured += len(part)
+        log.info("%s: %d of %d checkpoints measured", probe.name, measured, len(wanted))
     findings.write(output, {**(provenance or {}), "device": devices.describe(target_device)})
 
 
@@ -99,7 +100,7 @@ def _subjects(
             test_targets=test_targets,
             options=probe,
             measured_at=tuple(checkpoints.epochs(rows)),
-            epochs=checkpoints.shared_epochs(names),
+            epochs=checkpoints.saved_epochs(names[0]),
             saved=lambda epoch: checkpoints.read_at(names, epoch),
             teacher=teacher,
         )

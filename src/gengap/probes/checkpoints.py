@@ -1,7 +1,7 @@
 """The saved weights of a pack's cells, as probes read them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -31,6 +31,7 @@ class Checkpoints:
         self._index = index[index["cell"].isin(list(cells))]
         if missing := set(cells) - set(self._index["cell"]):
             raise UserError(f"{path}: lacks the cell '{min(missing)}'. Remove the file, and train the pack again.")
+        self._saved = {str(name): tuple(sorted(of["epoch"])) for name, of in self._index.groupby("cell")}
         self._row = {(cell, epoch): row for row, cell, epoch in self._index.itertuples()}
 
     def wanted(self, probe: Probe) -> list[int]:
@@ -42,6 +43,14 @@ class Checkpoints:
             index = index[index["epoch"].isin(probe.epochs)]
         return [int(row) for row in index.index]
 
+    def parts(self, rows: Sequence[int], most: int) -> Iterator[list[int]]:
+        """Cut rows into parts whose cells were all saved at the same epochs, so that none hides another's."""
+        alike: dict[tuple[float, ...], list[int]] = {}
+        for row, name in zip(rows, self.names(rows), strict=True):
+            alike.setdefault(self.saved_epochs(name), []).append(row)
+        for part in alike.values():
+            yield from (part[at : at + most] for at in range(0, len(part), most))
+
     def names(self, rows: Sequence[int]) -> list[str]:
         """The cells of the rows."""
         return [str(name) for name in self._index.loc[list(rows), "cell"]]
@@ -50,17 +59,16 @@ class Checkpoints:
         """The epochs of the rows."""
         return [float(epoch) for epoch in self._index.loc[list(rows), "epoch"]]
 
-    def shared_epochs(self, names: Sequence[str]) -> tuple[float, ...]:
-        """Epochs at which all of these cells were saved, ascending."""
-        saved = [set(self._index.loc[self._index["cell"] == name, "epoch"]) for name in set(names)]
-        return tuple(sorted(set.intersection(*saved)))
+    def saved_epochs(self, name: str) -> tuple[float, ...]:
+        """Epochs at which a cell was saved, ascending."""
+        return self._saved[name]
 
     def read(self, rows: Sequence[int]) -> State:
         """The stacked weights of the rows, on the device."""
         return {name: value.to(self._device) for name, value in weights.read_rows(self._path, rows).items()}
 
     def read_at(self, names: Sequence[str], epoch: float) -> State:
-        """The stacked weights of these cells at one of their `shared_epochs`; infinity takes each cell's own last."""
+        """The stacked weights of these cells at one of their `saved_epochs`; infinity takes each cell's own last."""
         if math.isinf(epoch):
             last = self._index.groupby("cell")["epoch"].idxmax()
             return self.read([int(last[name]) for name in names])

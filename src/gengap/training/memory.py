@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-import psutil
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
@@ -95,6 +94,8 @@ def free_bytes(device: torch.device, promised: int | None = None) -> int:
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    import psutil  # PyTorch alone is enough to train on a GPU
+
     available = int(psutil.virtual_memory().available)
     if promised is None:
         return available

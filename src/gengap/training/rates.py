@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gengap import registry, seeding
-from gengap.engine import curvature, stack
+from gengap.engine import stack
 from gengap.engine.stack import Architecture
 from gengap.training.live import Live
 from gengap.training.record import Record
@@ -67,6 +67,8 @@ def refresh(live: Live, arch: Architecture, images: Tensor, targets: Tensor, bat
     ]
     if not due:
         return False
+    from gengap.engine import curvature  # loads SciPy, which no other schedule needs
+
     cells = [live.records[place].cell for place in due]
     found = curvature.largest_eigenvalue(
         arch,
