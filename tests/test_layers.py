@@ -35,7 +35,7 @@ LAYERS = [  # facts
     {"analysis"},
     {"figures", "tables"},
     # glue
-    {"results", "reference", "probe_pages", "cleaning"},
+    {"results", "reference", "probe_pages", "probe_pictures", "cleaning"},
     {"cli"},
     {"__init__"},
 ]

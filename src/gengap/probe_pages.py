@@ -1,6 +1,7 @@
 """The page `docs/probes.md`: what every probe measures, written from the probes' own docstrings and the quantities.
 
-Run ``python -m gengap.probe_pages docs/probes.md`` after changing one of them; a test compares.
+Run ``python -m gengap.probe_pages docs/probes.md`` after changing one of them; a test compares. The pictures are
+those of `gengap.probe_pictures`.
 """
 
 import inspect
@@ -21,7 +22,8 @@ def markdown() -> str:
         "Written by `python -m gengap.probe_pages docs/probes.md` from the code: change it there.",
         "A probe measures saved weights and trains nothing. K is the number of networks that are measured together; "
         "shapes without K are of one network. Every row that a probe writes states its BatchNorm mode. "
-        "Percentages are stored as fractions and shown in percent.",
+        "Percentages are stored as fractions and shown in percent. The pictures are of the study `every_probe`: "
+        "networks of the quickstart, widths 4 and 8, three seeds each; bands are the range over seeds.",
         _table(
             ("probe", "what"),
             [(f"[`{name}`](#{name})", entry.summary) for name, entry in registry.REGISTRY["probe"].items()],
@@ -61,7 +63,8 @@ def _page(name: str) -> list[str]:
         "Source": sections.get("Source", ""),
     }
     listed = "\n".join(f"- {word}: {' '.join(text.split())}" for word, text in facts.items() if text)
-    return [f"## `{name}`", sections[""], _table(("quantity", "symbol", "unit", "meaning"), rows), listed]
+    picture = f"![{entry.summary}](probes/{name}.png)"
+    return [f"## `{name}`", picture, sections[""], _table(("quantity", "symbol", "unit", "meaning"), rows), listed]
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
