@@ -255,8 +255,8 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     "simulation": {
         "random_matrix": Entry(
             "gengap.simulations.random_matrix",
-            "Smallest singular value of matrices of independent entries (Oyedotun et al., appendix A.1).",
-            ("distribution", "rows", "columns"),
+            "Smallest and all singular values of matrices of independent entries (Oyedotun et al., appendix A.1).",
+            ("distribution", "rows", "columns", "spectrum_values"),
         ),
         "linear_gradient": Entry(
             "gengap.simulations.linear_gradient",
@@ -268,6 +268,11 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "smallest_singular_value": Entry(
             "gengap.figures.smallest_singular_value",
             "Smallest singular value against the matrix's shape.",
+            simulation="random_matrix",
+        ),
+        "singular_value_distribution": Entry(
+            "gengap.figures.singular_value_distribution",
+            "Distribution of all singular values, a panel per size of the matrix.",
             simulation="random_matrix",
         ),
         "gradient_ratio_by_width": Entry(

@@ -33,6 +33,9 @@ class Point(Settings):
     )
     rows: Count = Field(1000, description="Rows of a matrix.")
     columns: Count = Field(10, description="Columns of a matrix.")
+    spectrum_values: int = Field(
+        0, ge=0, description="Singular values to keep: whole spectra of the first draws, as many as hold this number."
+    )
     depth: Count = Field(10, description="Fully connected layers of a network.")
     width: Count = Field(64, description="Units of every hidden layer.")
     input_size: Count | Literal["width"] = Field("width", description="Inputs of a network.")

@@ -10,6 +10,7 @@ import torch
 
 import gengap
 from gengap import registry, simulations
+from gengap.analysis import evidence
 from gengap.analysis.intervals import interval, over_seeds
 from gengap.analysis.metrics import metrics
 from gengap.analysis.references import COLUMNS
@@ -84,12 +85,15 @@ def test_a_number_that_is_not_finite_is_a_failure_and_enters_no_mean(tmp_path, m
 
 def test_draws_that_left_the_grid_are_left_out(tmp_path):
     content = {"title": "t", "base": {"simulation": "random_matrix", "rows": 9, "columns": 2}, "grid": {"seed": "0..3"}}
+    content["base"]["spectrum_values"] = 4  # of the seeds 0 and 1
     drawn.collected(tmp_path, content)
     fewer = drawn.simulation(tmp_path, content | {"grid": {"seed": [1, 2]}})
     collect_simulation(fewer, [tmp_path / "points/base.h5"], tmp_path / "measurements.h5", tmp_path / "cells.csv")
     cells = pd.read_csv(tmp_path / "cells.csv")
     assert list(cells["cell"]) == ["seed=1", "seed=2"]
     assert np.isfinite(cells[QUANTITY]).all()
+    (array,) = evidence.read(tmp_path / "measurements.h5").arrays("matrix_singular_values")
+    assert list(array.rows["cell"]) == ["seed=1"]
 
 
 def test_a_missing_point_is_named(tmp_path):
@@ -99,14 +103,40 @@ def test_a_missing_point_is_named(tmp_path):
 
 
 def test_chunks_change_no_draw(tmp_path, monkeypatch):
+    """Nor the whole spectra, which the first two draws have."""
     made = drawn.simulation(tmp_path, drawn.MATRICES)
     simulations.simulate_point(POINT, made.points[POINT], tmp_path / "together.h5", device="cpu")
-    monkeypatch.setattr(simulations, "_NUMBERS_AT_ONCE", 2 * 2 * 40 * 30)
-    assert simulations.draws_at_once(made.points[POINT]) == 2
+    monkeypatch.setattr(simulations, "_NUMBERS_AT_ONCE", 2 * 40 * 30)
+    assert simulations.draws_at_once(made.points[POINT]) == 1
     simulations.simulate_point(POINT, made.points[POINT], tmp_path / "apart.h5", device="cpu")
-    values = []
+    values, spectra = [], []
     for name in ("together", "apart"):
         collect_simulation(made, [tmp_path / f"{name}.h5"], tmp_path / "measurements.h5", tmp_path / "cells.csv")
         values.append(pd.read_csv(tmp_path / "cells.csv")[QUANTITY].dropna().tolist())
+        spectra += evidence.read(tmp_path / "measurements.h5").arrays("matrix_singular_values")
     assert values[0] == values[1]
     assert len(values[0]) == 6
+    together, apart = spectra
+    assert np.array_equal(together.values, apart.values)
+    assert list(together.rows["cell"]) == list(apart.rows["cell"]) == [f"{POINT},seed=0", f"{POINT},seed=1"]
+
+
+def test_arrays_are_read_back_as_those_of_probes(found):
+    spectra = {array.rows["cell"][0]: array for array in found.arrays("matrix_singular_values")}
+    array = spectra[f"{POINT},seed=0"]
+    assert (array.dims, array.probe, array.layer) == (("singular_value",), "random_matrix", "")
+    assert (array.values.shape, array.values.dtype) == ((2, 30), np.float64)
+    smallest = found.cells.set_index("cell").loc[array.rows["cell"], QUANTITY]
+    assert array.values[:, -1] == pytest.approx(smallest.to_numpy(), rel=1e-12)
+
+
+def test_an_array_that_is_not_finite_is_a_failure(tmp_path, monkeypatch):
+    broken = {"matrix_singular_values": torch.tensor([[3.0, 1.0], [math.nan, 1.0]])}
+    monkeypatch.setattr(random_matrix, "simulate", lambda *_: broken)
+    content = {"title": "t", "base": {"simulation": "random_matrix"}, "grid": {"seed": "0..2"}}
+    found = drawn.collected(tmp_path, content)
+    assert found.failures[["cell", "why"]].to_numpy().tolist() == [
+        ["seed=1", "matrix_singular_values are not all finite"]
+    ]
+    (array,) = found.arrays("matrix_singular_values")
+    assert (list(array.rows["cell"]), array.values.tolist()) == (["seed=0"], [[3.0, 1.0]])

@@ -11,9 +11,13 @@ import synthetic
 
 from gengap import figures, registry
 from gengap.errors import UserError
-from gengap.figures import gradient_ratio_by_width, smallest_singular_value
+from gengap.figures import gradient_ratio_by_width, singular_value_distribution, smallest_singular_value
 
-CONTENT = {"smallest_singular_value": drawn.MATRICES, "gradient_ratio_by_width": drawn.GRADIENTS}
+CONTENT = {
+    "smallest_singular_value": drawn.MATRICES,
+    "singular_value_distribution": drawn.MATRICES,
+    "gradient_ratio_by_width": drawn.GRADIENTS,
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,34 @@ def test_means_ranges_and_limits_of_the_matrices(found):
     t = np.linspace(1e-6, 12, 200_001)
     mean = np.trapezoid(t * (1 + t) * np.exp(-(t**2) / 2 - t), t)
     assert limits["normal", 30, 30] == pytest.approx(mean / math.sqrt(30), rel=1e-6)
+
+
+def test_histograms_hold_every_singular_value_once(found):
+    evidence = found["singular_value_distribution"]
+    data = singular_value_distribution.data(evidence)
+    spectra = {array.values.shape: array for array in evidence.arrays("matrix_singular_values")}
+    assert set(spectra) == {(6, 5), (2, 30)}
+    for (distribution, rows, columns), part in data.groupby(["distribution", "rows", "columns"]):
+        draws = 6 if columns == 5 else 2
+        assert set(part["draws"]) == {draws}
+        counts = part["density"] * (part["high"] - part["low"]) * draws * min(rows, columns)
+        np.testing.assert_allclose(counts, counts.round(), atol=1e-9)
+        assert counts.sum() == pytest.approx(draws * min(rows, columns))
+        assert (part["low"].to_numpy()[1:] == part["high"].to_numpy()[:-1]).all()
+        # Uniform entries have mean 1/2: one value per matrix is far outside.
+        outside = counts[part["high"] > singular_value_distribution.END]
+        assert outside.sum() == pytest.approx(draws if distribution == "uniform" else 0)
+        within = part["high"] <= singular_value_distribution.END
+        assert (part["law"] * (part["high"] - part["low"]))[within].sum() == pytest.approx(1)
+
+
+def test_the_last_bin_ends_at_the_largest_value(found):
+    evidence = found["singular_value_distribution"]
+    data = singular_value_distribution.data(evidence)
+    wanted = "distribution=uniform,rows=40,columns=30,seed=0"
+    (values,) = (a.values for a in evidence.arrays("matrix_singular_values") if wanted in set(a.rows["cell"]))
+    size = data[(data["distribution"] == "uniform") & (data["rows"] == 40) & (data["columns"] == 30)]
+    assert size["high"].iloc[-1] == pytest.approx(values.max() * math.sqrt(12 / 40))
 
 
 def test_statistics_of_the_gradients(found):
@@ -84,10 +116,17 @@ def test_text_is_legible_at_column_width_and_inside_the_figure(found, name):
     ("name", "base", "grid"),
     [
         ("smallest_singular_value", {}, {"distribution": ["lognormal"], "rows": [9], "columns": [4], "seed": [0]}),
+        ("singular_value_distribution", {"spectrum_values": 1}, {"rows": [9], "columns": [4], "seed": [0]}),
+        ("singular_value_distribution", {"spectrum_values": 1}, {"rows": [1], "columns": [1], "seed": [0]}),
+        (
+            "singular_value_distribution",
+            {"spectrum_values": 9},
+            {"distribution": ["lognormal"], "rows": [1, 2, 3, 9, 20], "columns": [4, 9], "seed": [0]},
+        ),
         ("gradient_ratio_by_width", {"batch_size": 4}, {"width": [2], "seed": [0]}),
         ("gradient_ratio_by_width", {"batch_size": 4}, {"width": [1, 2], "seed": [0, 1]}),
     ],
-    ids=["one matrix", "one network", "one kind of network"],
+    ids=["one matrix", "one spectrum", "one number", "many shapes", "one network", "one kind of network"],
 )
 def test_small_grids_can_be_drawn(tmp_path, name, base, grid):
     simulated = registry.check("figure", name).simulation

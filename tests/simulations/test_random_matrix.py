@@ -10,13 +10,13 @@ from scipy.linalg import svdvals
 
 from gengap.figures.smallest_singular_value import SQUARE, limit
 from gengap.simulation import Point
-from gengap.simulations.random_matrix import matrix, simulate, smallest_singular_value
+from gengap.simulations.random_matrix import matrix, simulate, singular_values, smallest_singular_value
 
 CPU = torch.device("cpu")
 
 
-def point(rows, columns, distribution="normal"):
-    return Point(simulation="random_matrix", distribution=distribution, rows=rows, columns=columns)
+def point(rows, columns, distribution="normal", **settings):
+    return Point(simulation="random_matrix", distribution=distribution, rows=rows, columns=columns, **settings)
 
 
 def draws(n, *shape):
@@ -65,6 +65,29 @@ def test_two_columns_in_closed_form():
     (a, b), (_, c) = drawn.T @ drawn
     expected = math.sqrt((a + c) / 2 - math.sqrt((a - c) ** 2 / 4 + b**2))
     assert draws(2, 30, 2, "lognormal")[1] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(40, 1), (50, 7), (7, 50), (64, 64), (300, 65)])
+def test_all_singular_values_are_those_of_scipy(shape):
+    drawn = matrix(point(*shape, "lognormal"), 3)
+    np.testing.assert_allclose(singular_values(torch.from_numpy(drawn)), svdvals(drawn), rtol=1e-11)
+
+
+def test_whole_spectra_are_kept_of_the_first_draws():
+    """As many as hold the number that was asked for, whichever draws are computed together."""
+    asked = point(12, 5, seeds=(7, 3, 8, 1), spectrum_values=11)
+    found = simulate(asked, asked.seeds, CPU)
+    spectra = found["matrix_singular_values"]
+    assert (spectra.shape, spectra.dtype) == ((3, 5), torch.float64)
+    np.testing.assert_allclose(spectra[1], svdvals(matrix(asked, 3)), rtol=1e-12)
+    assert found["smallest_singular_value"][:3].numpy() == pytest.approx(spectra[:, -1].numpy(), rel=1e-12)
+    apart = [simulate(asked, seeds, CPU)["matrix_singular_values"] for seeds in ((7, 3), (8, 1))]
+    assert [len(part) for part in apart] == [2, 1]
+    assert torch.equal(torch.cat(apart), spectra)
+    for values, kept in ((0, 0), (10**6, 4)):
+        other = simulate(point(12, 5, seeds=asked.seeds, spectrum_values=values), asked.seeds, CPU)
+        assert other["matrix_singular_values"].shape == (kept, 5)
+        assert torch.equal(other["smallest_singular_value"], found["smallest_singular_value"])
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(200, 80), (100, 100)])

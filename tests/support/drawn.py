@@ -11,7 +11,7 @@ from gengap.simulation import Simulation, load_simulation
 
 MATRICES = {
     "title": "Matrices",
-    "base": {"simulation": "random_matrix"},
+    "base": {"simulation": "random_matrix", "spectrum_values": 60},
     "grid": {"distribution": ["normal", "uniform"], "rows": [30, 40], "columns": [5, 30], "seed": "0..5"},
 }
 GRADIENTS = {

@@ -1,11 +1,13 @@
 """From the files of a simulation's points to the same measurements as a study's, so that evidence is made alike."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from gengap import registry, storage
+from gengap import arrays, registry, storage
 from gengap.analysis import collect
+from gengap.arrays import Array
 from gengap.simulation import SEED, Simulation, cell_names
 
 
@@ -35,9 +37,15 @@ def collect_simulation(simulation: Simulation, files: list[Path], measurements: 
     kept = {name: table[table["cell"].isin(cells["cell"])].reset_index(drop=True) for name, table in joined.items()}
     cells = cells.merge(collect.final_values(kept["measurements"]), on="cell", how="left", validate="1:1")
     study = {**collect.description(simulation), "axes": list(simulation.axes), "n_cells": len(cells), "data": {}}
-    collect.write(
-        measurements, cells_csv, study, {"cells": cells, "history": collect.joined([], collect.HISTORY), **kept}
-    )
+    tables = {"cells": cells, "history": collect.joined([], collect.HISTORY), **kept}
+    collect.write(measurements, cells_csv, study, tables, _arrays(files, list(cells["cell"])))
+
+
+def _arrays(files: list[Path], cells: list[str]) -> Iterator[Array]:
+    """The arrays of these cells, one at a time; a point all of whose draws left the grid has none."""
+    for path in files:
+        with storage.reading(path, "draws") as file:
+            yield from (found for array in arrays.read(file) if len((found := array.of(cells)).rows))
 
 
 def _cells(simulation: Simulation) -> pd.DataFrame:

@@ -12,11 +12,10 @@ from scipy.special import ndtr
 from gengap.analysis.evidence import Evidence, measured
 from gengap.analysis.intervals import grouped, interval, usable
 from gengap.figures.drawing import GREY, handle, legend, panels, title
+from gengap.figures.matrices import COLORS, STD
 
 QUANTITY = "smallest_singular_value"
 COLUMNS = ["distribution", "rows", "columns", "n", "mean", "min", "max", "mean_low", "mean_high", "limit"]
-# Standard deviation of an entry; its mean adds one large singular value and hardly moves the smallest.
-STD = {"normal": 1.0, "uniform": math.sqrt(1 / 12), "lognormal": math.sqrt((math.e - 1) * math.e)}
 MARKERS = ("o", "s", "^", "D", "v", "P")
 # Mean of sqrt(n) sigma_min of a square normal matrix, n to infinity: sqrt(2 pi e) times the normal tail beyond 1. From
 # Edelman (1988), Eigenvalues and condition numbers of random matrices, corollary 3.1, integrated by parts.
@@ -48,15 +47,14 @@ def data(evidence: Evidence) -> pd.DataFrame:
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Above the values over sqrt(rows), with the straight lines of the limit; below measured over limit."""
     figure, (upper, lower) = panels(2, height=4.0, ratios=[3, 2])
-    colors = dict(zip(STD, ("#0072B2", "#D55E00", "#009E73"), strict=True))
     sizes = dict(zip(sorted(data["rows"].unique()), MARKERS, strict=False))
     for distribution in (name for name in STD if name in set(data["distribution"])):
-        upper.plot([0, 1], [STD[distribution], 0], color=colors[distribution], linewidth=0.7, zorder=1)
+        upper.plot([0, 1], [STD[distribution], 0], color=COLORS[distribution], linewidth=0.7, zorder=1)
         place = (0.26, STD[distribution] * (1 - 0.26))
-        upper.annotate(distribution, place, (2, 1), textcoords="offset points", color=colors[distribution])
+        upper.annotate(distribution, place, (2, 1), textcoords="offset points", color=COLORS[distribution])
     lower.axhline(1, color=GREY, linewidth=0.7)
     for at, part in grouped(data, ["distribution", "rows"]):
-        look: dict[str, Any] = {"color": colors[at["distribution"]], "marker": sizes.get(at["rows"], "o")}
+        look: dict[str, Any] = {"color": COLORS[at["distribution"]], "marker": sizes.get(at["rows"], "o")}
         _points(upper, part, 1 / np.sqrt(part["rows"]), "min", "max", **look)
         beside = 0.012 * (list(STD).index(at["distribution"]) - 1)  # of three points at one place, each can be seen
         _points(lower, part, 1 / part["limit"], "mean_low", "mean_high", beside, **look)

@@ -1,7 +1,8 @@
 """Simulations: what is measured on random draws. A new one is one file with two functions and one registry line.
 
 ``simulate(point, seeds, device)`` returns every quantity as float64 ``[len(seeds)]``; ``numbers_per_draw(point)`` says
-how many numbers one draw holds at a time, so that as many draws as fit are computed together.
+how many numbers one draw holds at a time, so that as many draws as fit are computed together. A quantity whose further
+dimensions the module's ``DIMS`` names is an array, float64 ``[n, *dims]``, of the first n of the seeds.
 """
 
 import math
@@ -9,9 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from gengap import registry, storage
+from gengap import arrays, registry, storage
+from gengap.arrays import Array
 from gengap.engine import device as devices
 from gengap.logs import log
 from gengap.simulation import Point, cell_names
@@ -28,8 +32,8 @@ def simulate_point(
     Args:
         name: Name of the point.
         point: Its settings and seeds.
-        output: HDF5 file of kind ``draws``: tables ``measurements`` and ``failures``, as probes write them. A number
-            that is not finite is a failure.
+        output: HDF5 file of kind ``draws``: tables ``measurements`` and ``failures`` and group ``arrays``, as probes
+            write them. A number that is not finite is a failure, and so is an array that holds one.
         device: ``auto``, ``cpu`` or ``cuda``.
         provenance: Stored in the file.
     """
@@ -39,10 +43,19 @@ def simulate_point(
     at_once = draws_at_once(point)
     rows: list[tuple[Any, ...]] = []
     failed: list[tuple[Any, ...]] = []
+    found: dict[str, list[tuple[str, NDArray[Any]]]] = {}
+    dims: Mapping[str, tuple[str, ...]] = getattr(module, "DIMS", {})
     for at in range(0, len(names), at_once):
         part = names[at : at + at_once]
         measured = module.simulate(point, point.seeds[at : at + at_once], target)
         for quantity, values in measured.items():
+            if quantity in dims:
+                for cell, array in zip(part, values.numpy(), strict=False):
+                    if np.isfinite(array).all():
+                        found.setdefault(quantity, []).append((cell, array))
+                    else:
+                        failed.append((cell, 0.0, f"{quantity} are not all finite"))
+                continue
             for cell, value in zip(part, values.tolist(), strict=True):
                 if math.isfinite(value):
                     rows.append((cell, 0.0, "", quantity, value, "", point.simulation))
@@ -52,9 +65,16 @@ def simulate_point(
     with storage.writing(output, "draws", {**(provenance or {}), "device": devices.describe(target)}) as file:
         storage.write_table(file, "measurements", pd.DataFrame(rows, columns=_MEASUREMENTS))
         storage.write_table(file, "failures", pd.DataFrame(failed, columns=["cell", "epoch", "why"]))
+        arrays.write(file, [_array(point, quantity, dims[quantity], kept) for quantity, kept in found.items()])
 
 
 def draws_at_once(point: Point) -> int:
     """How many draws are computed together; changes at most the last bits of a number."""
     numbers: int = registry.load("simulation", point.simulation).numbers_per_draw(point)
     return max(1, _NUMBERS_AT_ONCE // numbers)
+
+
+def _array(point: Point, quantity: str, dims: tuple[str, ...], kept: list[tuple[str, NDArray[Any]]]) -> Array:
+    """One quantity of the draws that have it."""
+    rows = pd.DataFrame({"cell": [cell for cell, _ in kept], "epoch": 0.0})
+    return Array(quantity, "", dims, "", point.simulation, rows, np.stack([array for _, array in kept]))

@@ -1,11 +1,13 @@
-"""Smallest singular value of random matrices (Oyedotun et al., appendix A.1).
+"""Singular values of random matrices (Oyedotun et al., appendix A.1).
 
-LAPACK's SVD finds all singular values, of which one is wanted. Here the matrix is factored once, ``A = QR`` (or
-``PA = LU`` if it is square), and Lanczos finds the largest eigenvalue of ``(A'A)^-1``, which is ``1 / sigma_min^2``, by
-a few dozen pairs of triangular solves. Neither factorisation squares the condition number, as the Gram matrix would:
-the relative error is about ``eps sigma_max / sigma_min``, below 1e-9 at a condition number of a million.
+LAPACK's SVD finds all singular values, which are kept of the first draws; of every draw the smallest is wanted. For it
+the matrix is factored once, ``A = QR`` (or ``PA = LU`` if it is square), and Lanczos finds the largest eigenvalue of
+``(A'A)^-1``, which is ``1 / sigma_min^2``, by a few dozen pairs of triangular solves. Neither factorisation squares the
+condition number, as the Gram matrix would: the relative error is about ``eps sigma_max / sigma_min``, below 1e-9 at a
+condition number of a million.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,6 +24,7 @@ _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, tuple[int, int]], NDArr
     "uniform": lambda stream, shape: stream.random(shape),
     "lognormal": lambda stream, shape: stream.lognormal(size=shape),
 }
+DIMS = {"matrix_singular_values": ("singular_value",)}
 _DIRECT = 64  # columns up to which the triangle's whole SVD is as fast
 # Of an eigenvector; the eigenvalue's relative error is its square over the gap. The gaps of random matrices, some
 # percent of the eigenvalue, leave 1e-16.
@@ -32,15 +35,27 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
     """The smallest singular value of a ``rows x columns`` matrix with independent entries, for every seed.
 
     Args:
-        point: Distribution and size.
+        point: Distribution, size, and of how many values whole spectra are kept.
         seeds: Numbers of the draws; a matrix depends on its own seed, its distribution and its size.
         device: Where matrices are factored; entries are drawn on the CPU.
 
     Returns:
-        ``smallest_singular_value``: float64 ``[len(seeds)]``.
+        ``smallest_singular_value``: float64 ``[len(seeds)]``. ``matrix_singular_values``: float64
+        ``[n, min(rows, columns)]`` in descending order, of those n seeds that are among the first of the point, as many
+        as hold ``spectrum_values`` values. The smallest value is found alike for all seeds.
     """
-    values = [smallest_singular_value(torch.from_numpy(matrix(point, seed)).to(device)) for seed in seeds]
-    return {"smallest_singular_value": torch.tensor(values, dtype=torch.float64)}
+    n = min(point.rows, point.columns)
+    first = point.seeds[: math.ceil(point.spectrum_values / n)]
+    smallest, spectra = [], [torch.empty(0, n, dtype=torch.float64)]
+    for seed in seeds:
+        drawn = torch.from_numpy(matrix(point, seed)).to(device)
+        smallest.append(smallest_singular_value(drawn))
+        if seed in first:
+            spectra.append(singular_values(drawn).cpu()[None])
+    return {
+        "smallest_singular_value": torch.tensor(smallest, dtype=torch.float64),
+        "matrix_singular_values": torch.cat(spectra),
+    }
 
 
 def numbers_per_draw(point: Point) -> int:
@@ -56,6 +71,13 @@ def matrix(point: Point, seed: int) -> NDArray[np.float64]:
     )
 
 
+def singular_values(matrix: Tensor) -> Tensor:
+    """All ``min(m, n)`` singular values of a matrix ``[m, n]``, descending; those of its triangle R if it is oblong."""
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.mT
+    values: Tensor = torch.linalg.svdvals(_triangle(tall) if tall.shape[0] > tall.shape[1] else tall)
+    return values
+
+
 def smallest_singular_value(matrix: Tensor) -> float:
     """The smallest of the ``min(m, n)`` singular values of a float64 matrix ``[m, n]``; 0 if singular to rounding."""
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.mT
@@ -65,7 +87,7 @@ def smallest_singular_value(matrix: Tensor) -> float:
     if square:  # half the work of a QR decomposition
         factor, pivots, _ = torch.linalg.lu_factor_ex(tall)
     else:
-        factor = torch.geqrf(tall)[0][:n].triu()
+        factor = _triangle(tall)
     if n <= _DIRECT:
         return float(torch.linalg.svdvals(factor)[-1])
     diagonal = factor.diagonal().abs()
@@ -83,6 +105,11 @@ def smallest_singular_value(matrix: Tensor) -> float:
     operator = LinearOperator((n, n), matvec=inverse_gram, dtype=np.float64)
     (largest,) = eigsh(operator, k=1, which="LM", v0=start, tol=_TOLERANCE, return_eigenvectors=False)
     return float(largest**-0.5)
+
+
+def _triangle(tall: Tensor) -> Tensor:
+    """R of ``A = QR``, ``[n, n]``: it has the singular values of A."""
+    return torch.geqrf(tall)[0][: tall.shape[1]].triu()
 
 
 def _solve(factor: Tensor, pivots: Tensor | None, column: Tensor, *, transposed: bool = False) -> Tensor:
