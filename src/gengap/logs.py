@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ log = logging.getLogger("gengap")
 @contextmanager
 def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
     """Log to the console and to `log_file`; end the process with one message on a `UserError`."""
+    # PyTorch's forward differentiation uses what PyTorch deprecates, which is no news to who runs a study.
+    warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     log.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file:

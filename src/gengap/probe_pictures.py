@@ -38,6 +38,15 @@ SHOWN: dict[str, tuple[str, str]] = {
     "sharpness": ("sharpness", ""),
     "path": ("train_loss_along_path", "path_position"),
 }
+SCALES = {
+    "singular_values": "log",
+    "hessian_eigenvalues": "symlog",
+    "hessian_density": "symlog",
+    "train_loss_along_path": "log",
+    "gradient_norm": "log",
+}
+# Of the many modes of an activation tensor, the channels.
+_LAYERS = {"singular_values": ("mode=channel", "mode=matrix")}
 
 
 def draw(evidence: Evidence, probe: str) -> Figure:
@@ -52,12 +61,14 @@ def draw(evidence: Evidence, probe: str) -> Figure:
     ].assign(group=lambda table: [f"width {widths[cell]}" for cell in table["cell"]])
     if rows.empty:
         colors = _arrays(axes, evidence, probe, quantity, along, widths, colors)
-    elif (rows["layer"] != "").all():
+    elif rows["layer"].nunique() > 1 and (rows["layer"] != "").all():
         _over_layers(axes, rows, colors)
     else:
-        _over_epochs(axes, rows[rows["layer"] == ""], colors)
-    axes.set_ylabel(QUANTITIES[quantity].axis, fontsize="small")
-    legend(figure, handles(colors))
+        _over_epochs(axes, rows[rows["layer"] == rows["layer"].min()], colors)
+    axes.set_title(QUANTITIES[quantity].axis, loc="left", fontsize="small")
+    if quantity in SCALES:
+        axes.set_yscale(SCALES[quantity], **({"linthresh": 1e-2} if SCALES[quantity] == "symlog" else {}))
+    legend(figure, handles(colors), below=True)
     return figure
 
 
@@ -87,7 +98,8 @@ def _arrays(
     axes: Axes, evidence: Evidence, probe: str, quantity: str, along: str, widths: pd.Series, colors: dict[str, str]
 ) -> dict[str, str]:
     """The last array of the first network of every width; of several layers, one line each for the narrowest."""
-    found = [array for array in evidence.arrays(quantity) if array.probe == probe]
+    endings = _LAYERS.get(quantity, ("",))
+    found = [array for array in evidence.arrays(quantity) if array.probe == probe and array.layer.endswith(endings)]
     positions = evidence.arrays(along) if along else []
     narrowest = min(widths)
     by_layer = len({array.layer for array in found}) > 1
@@ -106,8 +118,6 @@ def _arrays(
     if not found:
         note(axes, f"{quantity} was not measured")
     axes.set_xlabel(QUANTITIES[along].axis if along else found[0].dims[-1].replace("_", " ") if found else "")
-    if quantity == "singular_values":
-        axes.set_yscale("log")
     return drawn
 
 

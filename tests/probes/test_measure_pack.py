@@ -87,7 +87,7 @@ def test_arrays_reach_the_evidence(pack, probe_of):
     assert (one.values == found.values[3:6]).all()
 
 
-def test_one_network_that_fails_leaves_the_others(pack, probe_of):
+def test_one_network_that_fails_leaves_the_others(pack, probe_of, caplog):
     def measure(subject):
         if any(cell.seed == 1 for cell in subject.cells):
             raise ValueError("seed 1 cannot be measured")
@@ -98,6 +98,7 @@ def test_one_network_that_fails_leaves_the_others(pack, probe_of):
     assert len(table) == 6
     assert list(failures["cell"]) == ["seed=1"] * 3
     assert set(failures["why"]) == {"seed 1 cannot be measured"}
+    assert caplog.messages.count("trial could not measure seed=1 at epoch 0 and 2 more: seed 1 cannot be measured") == 1
 
 
 def test_a_number_that_is_not_finite_is_a_failure_beside_its_row(pack, probe_of):

@@ -50,12 +50,20 @@ class Findings:
 
     def fail(self, name: str, epoch: float, error: Exception) -> None:
         """Record that a network could not be measured."""
-        why = str(error) or type(error).__name__
-        log.warning("%s could not measure cell %s at epoch %g: %s", self._probe.name, name, epoch, why)
-        self._failures.append((name, epoch, why))
+        self._failures.append((name, epoch, str(error) or type(error).__name__))
+
+    def _warn(self) -> None:
+        """Say what could not be measured: each reason once."""
+        reasons: dict[str, list[str]] = {}
+        for name, epoch, why in self._failures:
+            reasons.setdefault(why, []).append(f"{name} at epoch {epoch:g}")
+        for why, where in reasons.items():
+            more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+            log.warning("%s could not measure %s%s: %s", self._probe.name, where[0], more, why)
 
     def write(self, path: Path, provenance: Mapping[str, Any]) -> None:
         """Write the file of kind ``probe``: tables ``measurements`` and ``failures``, group ``arrays``."""
+        self._warn()
         units = {"epoch": "epochs"}
         with storage.writing(path, "probe", provenance) as file:
             storage.write_table(file, "measurements", pd.DataFrame(self._rows, columns=COLUMNS), units)
