@@ -76,8 +76,9 @@ def _over_epochs(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None
     """Mean and range over seeds against the epoch."""
     scale = QUANTITIES[str(rows["quantity"].iloc[0])].scale
     found = rows.assign(value=rows["value"] * scale).groupby(["group", "epoch"])["value"]
-    for group, curve in found.agg(["size", "mean", "min", "max"]).reset_index().groupby("group"):
-        band(axes, curve.rename(columns={"size": "n"}), colors[str(group)], dots=True)
+    curves = found.agg(["size", "mean", "min", "max"]).reset_index().rename(columns={"size": "n"})
+    for group, color in colors.items():
+        band(axes, curves[curves["group"] == group], color, dots=True)
     epochs(axes, rows["epoch"])
     axes.set_xlabel("epoch")
 
@@ -87,10 +88,10 @@ def _over_layers(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None
     rows = rows[rows["epoch"] == rows["epoch"].max()]
     layers = list(dict.fromkeys(rows["layer"]))
     scale = QUANTITIES[str(rows["quantity"].iloc[0])].scale
-    for place, (group, points) in enumerate(rows.groupby("group")):
-        shift = 0.15 * (place - (len(colors) - 1) / 2)
-        x = points["layer"].map(layers.index).to_numpy() + shift
-        axes.plot(x, points["value"] * scale, "o", color=colors[str(group)], markersize=3)
+    for place, (group, color) in enumerate(colors.items()):
+        points = rows[rows["group"] == group]
+        x = points["layer"].map(layers.index).to_numpy() + 0.15 * (place - (len(colors) - 1) / 2)
+        axes.plot(x, points["value"] * scale, "o", color=color, markersize=3)
     axes.set_xticks(range(len(layers)), layers, rotation=20, ha="right", fontsize="x-small")
 
 
