@@ -8,6 +8,7 @@ from gengap import losses
 from gengap.engine.curvature import flatten, unflatten
 from gengap.engine.gradients import SummedLoss, summed_loss
 from gengap.engine.lanczos import Product
+from gengap.engine.saved import saved_bytes
 from gengap.engine.stack import Architecture, State
 from gengap.settings import Loss
 
@@ -110,14 +111,7 @@ def _graph_size(summed: SummedLoss, parameters: State, buffers: State, x: Tensor
     """Bytes that the graph of a batch's gradient holds."""
     if not len(x):
         return 0
-    sizes: dict[int, int] = {}
-
-    def note(saved: Tensor) -> Tensor:
-        sizes[saved.untyped_storage().data_ptr()] = saved.untyped_storage().nbytes()
-        return saved
-
     leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda saved: saved):
-        graph = torch.autograd.grad(summed(leaves, buffers, x, y), list(leaves.values()), create_graph=True)
-    del graph
-    return sum(sizes.values())
+    return saved_bytes(
+        lambda: torch.autograd.grad(summed(leaves, buffers, x, y), list(leaves.values()), create_graph=True)
+    )

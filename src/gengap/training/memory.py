@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 
 from gengap import registry
+from gengap.engine.saved import saved_bytes
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.settings import Cell
@@ -110,24 +110,18 @@ def out_of_memory(error: BaseException) -> bool:
 
 def _saved_by_autograd(arch: Architecture, images: Tensor) -> int:
     """Bytes that one step of one network keeps for its backward pass."""
-    sizes: dict[object, int] = {}
-    kept: list[Tensor] = []  # alive, or another tensor could get the same identity
-
-    def keep(tensor: Tensor) -> Tensor:
-        kept.append(tensor)
-        sizes[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
-        return tensor
-
     state = {
         name: torch.zeros(value.shape, dtype=images.dtype, requires_grad=name in arch.parameters)
         for name, value in arch.training.state_dict().items()
     }
     parameters = [state[name] for name in arch.parameters]
-    with saved_tensors_hooks(keep, lambda tensor: tensor):
+
+    def step() -> object:
         outputs = functional_call(arch.training, state, (images,))
         # `torch.func.grad` keeps the graph of the backward pass as well.
-        torch.autograd.grad(outputs.sum(), parameters, create_graph=True)
-    return sum(sizes.values())
+        return torch.autograd.grad(outputs.sum(), parameters, create_graph=True)
+
+    return saved_bytes(step)
 
 
 def _cut(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
