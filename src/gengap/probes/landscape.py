@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
-from gengap import losses, seeding
+from gengap import losses
 from gengap.engine.groups import groups
 from gengap.engine.layers import Parts, layer_parts
 from gengap.engine.stack import State, outputs_and_buffers
 from gengap.probes.averages import averaged
+from gengap.probes.batches import drawn_batches
 from gengap.probes.subject import Measured, Subject
-from gengap.settings import Cell
 
 SHORTEST, LONGEST, POINTS = 0.01, 0.4, 10
 DRAWS = 5
@@ -57,7 +57,8 @@ def measure(subject: Subject) -> list[Measured]:
     Source: Santurkar, Tsipras, Ilyas and Madry (2018), arXiv:1805.11604, section 3.1, figure 4, and definition 2.1.
     """
     lengths = np.geomspace(SHORTEST, LONGEST, subject.options.points or POINTS)
-    batches = _batches(subject.cells, len(subject.train_images), subject.options.draws or DRAWS)
+    n_samples, draws = len(subject.train_images), subject.options.draws or DRAWS
+    batches = np.stack([drawn_batches(cell, n_samples, draws) for cell in subject.cells])
     parts = layer_parts(subject.arch, tuple(subject.train_images.shape[1:]))
     on_one_batch = vmap(_on_one_batch(subject, parts, lengths.tolist()))
     by_draw = [_over_the_stack(subject, on_one_batch, batches[:, draw]) for draw in range(batches.shape[1])]
@@ -68,15 +69,6 @@ def measure(subject: Subject) -> list[Measured]:
     for (quantity, layer), values in found.items():
         measured += averaged(quantity, values, layer, ("step",) if values.dim() == 3 else ())
     return measured
-
-
-def _batches(cells: Sequence[Cell], n_samples: int, draws: int) -> NDArray[np.int64]:
-    """Which samples are in each cell's batches, ``[K, draws, batch_size]``; there is one batch of all samples."""
-    size = cells[0].training.batch_size
-    if size == "full" or size >= n_samples:
-        return np.tile(np.arange(n_samples), (len(cells), 1, 1))
-    streams = [seeding.stream(cell.seed, seeding.PROBE) for cell in cells]
-    return np.stack([[stream.choice(n_samples, size, replace=False) for _ in range(draws)] for stream in streams])
 
 
 def _over_the_stack(subject: Subject, on_one_batch: Callable[..., Found], index: NDArray[np.int64]) -> Found:

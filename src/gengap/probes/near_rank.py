@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from gengap import seeding
 from gengap.engine.activations import OUTPUT, activation_names, visit
 from gengap.engine.spectra import float32_singular_values, singular_values, unfolding
 from gengap.engine.stack import State, take
 from gengap.probes.averages import averaged, mean
+from gengap.probes.batches import drawn_batches
 from gengap.probes.subject import Measured, Subject
 
 DRAWS = 5
@@ -60,7 +60,8 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Oyedotun, Papadopoulos and Aouada, near-rank loss, section 4.4, algorithm 1.
     """
-    batches = [_batches(subject, place) for place in range(len(subject.cells))]
+    n_samples, draws = len(subject.train_images), subject.options.draws or DRAWS
+    batches = [torch.from_numpy(drawn_batches(cell, n_samples, draws)) for cell in subject.cells]
     control = torch.arange(min(subject.options.control_size, len(subject.train_images)))
     spectra, spectra32, spectra_control = [], [], []
     sizes: Sizes = {}
@@ -79,17 +80,6 @@ def measure(subject: Subject) -> list[Measured]:
         measured.append(Measured("singular_values", values[name], name, ("draw", "singular_value")))
         measured.append(Measured("control_singular_values", controls[name], name, ("singular_value",)))
     return measured
-
-
-def _batches(subject: Subject, place: int) -> list[Tensor]:
-    """Which training samples are in a cell's batches; there is one batch if it holds all samples."""
-    cell, n_samples = subject.cells[place], len(subject.train_images)
-    size = cell.training.batch_size
-    if size == "full" or size >= n_samples:
-        return [torch.arange(n_samples)]
-    stream = seeding.stream(cell.seed, seeding.PROBE)
-    draws = subject.options.draws or DRAWS
-    return [torch.from_numpy(stream.choice(n_samples, size, replace=False)) for _ in range(draws)]
 
 
 def _spectra(network: nn.Module, state: State, images: Tensor, sizes: Sizes) -> Spectra:
