@@ -22,6 +22,7 @@ class Entry:
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
+        mem_mb: Of a simulation, the memory that one job asks for.
     """
 
     module: str
@@ -30,6 +31,7 @@ class Entry:
     batchnorm: tuple[str, ...] = ("running", "batch", "exact")
     teacher: bool = False
     simulation: str = ""
+    mem_mb: int = 2000
 
 
 _STORED = ("image_size", "standardize")
@@ -58,6 +60,9 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     },
     "labels": {
         "original": Entry("gengap.labels.original", "The labels that the dataset came with."),
+        "class_subset": Entry(
+            "gengap.labels.class_subset", "The images of some classes, e.g. two for a binary task.", ("classes",)
+        ),
         "teacher": Entry(
             "gengap.labels.teacher",
             "The sign of a small random network; samples inside the margin are dropped (Song 2019, appendix A).",
@@ -263,6 +268,12 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "Largest over smallest layer gradient of a deep linear network at its start (Song 2019, Fig. 4.3).",
             ("depth", "width", "input_size", "output_size", "batch_size"),
         ),
+        "resnet34_gradient": Entry(
+            "gengap.simulations.resnet34_gradient",
+            "Layer gradients of ResNet-34 at its start, with and without BatchNorm and skips (Song 2019, Fig. 4.4).",
+            ("dataset", "norm", "block", "batch_size"),
+            mem_mb=6000,
+        ),
     },
     "figure": {
         "smallest_singular_value": Entry(
@@ -279,6 +290,11 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.figures.gradient_ratio_by_width",
             "Inequality of a linear network's layer gradients against width.",
             simulation="linear_gradient",
+        ),
+        "gradient_by_depth": Entry(
+            "gengap.figures.gradient_by_depth",
+            "Layer gradients of ResNet-34 along its depth, a line per variant.",
+            simulation="resnet34_gradient",
         ),
         "accuracy_by_width": Entry("gengap.figures.accuracy_by_width", "Final accuracy against width."),
         "learning_curves": Entry("gengap.figures.learning_curves", "Loss and accuracy while training."),

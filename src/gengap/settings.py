@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from gengap import registry
@@ -20,6 +20,19 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
+
+
+ARM = "arm"
+
+
+def _fit_for_paths(name: str | int) -> str | int:
+    """A class's name becomes part of file and cell names."""
+    if signs := sorted(set(str(name)) & set("/\\,=+")):
+        raise ValueError(f"'{signs[0]}' cannot stand in the name of a cell; give the class's number instead")
+    return name
+
+
+ClassName = Annotated[str | int, AfterValidator(_fit_for_paths)]
 
 
 class Settings(BaseModel):
@@ -67,6 +80,9 @@ class Labels(Component):
     name: str = Field("original", description="Registered label rule.")
     train_size: Count | None = Field(None, description="Training samples kept; null keeps all.")
     test_size: Count | None = Field(None, description="Test samples kept; null keeps all.")
+    classes: Annotated[tuple[ClassName, ...], Field(strict=False, min_length=2)] | None = Field(
+        None, description="Classes kept, by name or number; the order is that of the new labels."
+    )
     teacher_width: Count = Field(4, description="Width of the teacher network.")
     teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
     teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
@@ -194,6 +210,15 @@ class Training(Settings):
     noise_milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
         (0.5,), description="When to multiply the noise, as fractions of `training.epochs`."
     )
+    step_batchnorm: Literal["batch", "exact"] = Field(
+        "batch",
+        description="BatchNorm statistics in the training steps. batch: those of the batch, and the gradient flows "
+        "through them; exact: those of the whole training set, measured at the start of every epoch and held constant; "
+        "the running statistics are then these.",
+    )
+    statistics_steps: Count | None = Field(
+        None, description="With `step_batchnorm: exact`, steps after which an epoch measures them again; null: never."
+    )
     batchnorm: Literal["running", "batch", "exact"] = Field(
         "running", description="BatchNorm statistics for the accuracies and losses recorded while training."
     )
@@ -228,11 +253,18 @@ class Cell(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
         0, description="Seed of this cell's streams: initial weights, order of the samples, noise, probes."
     )
+    arm: str = Field(
+        "",
+        description="What the grid calls settings that it varies together: `arm: {name: {dotted.key: value}}`; it names "
+        "cells and changes no number.",
+    )
 
     def identity(self) -> dict[str, Any]:
-        """Everything that differs from the defaults, by dotted key; names are always part of it."""
+        """Everything that differs from the defaults, by dotted key; names are always part of it, the arm never is."""
         flat: dict[str, Any] = {}
         for section, settings in self:
+            if section == ARM:
+                continue
             if isinstance(settings, Settings):
                 flat |= {f"{section}.{key}": value for key, value in _identity(settings).items()}
             else:

@@ -110,25 +110,33 @@ def read_pool(prepared: Path) -> Pool:
         )
 
 
-def dataset_split(settings: Labels, pool: Pool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def dataset_split(
+    settings: Labels, pool: Pool, kept: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the dataset's own train and test images, or of the first of them in a fixed shuffle.
 
     The shuffle is there because files may be sorted by class. It depends on nothing but the number of images, so a
     smaller selection is part of a larger one.
 
+    Args:
+        settings: How many images.
+        pool: The images.
+        kept: Which of them may be chosen, ``[N]``; None: all.
+
     Raises:
         UserError: If there are fewer images than asked for.
     """
-    train = _first(settings.train_size, 0, pool.n_train, "train_size", pool)
-    return train, _first(settings.test_size, pool.n_train, len(pool.labels), "test_size", pool)
+    allowed = np.arange(len(pool.labels)) if kept is None else np.flatnonzero(kept)
+    train, test = allowed[allowed < pool.n_train], allowed[allowed >= pool.n_train]
+    return _first(settings.train_size, train, "train_size", pool), _first(settings.test_size, test, "test_size", pool)
 
 
-def _first(size: int | None, start: int, stop: int, key: str, pool: Pool) -> NDArray[np.int64]:
+def _first(size: int | None, indices: NDArray[np.int64], key: str, pool: Pool) -> NDArray[np.int64]:
     if size is None:
-        return np.arange(start, stop)
-    if size > stop - start:
+        return indices
+    if size > len(indices):
         raise UserError(
-            f"labels.{key}: {size:,} images are asked for, {pool.path} has {stop - start:,}. "
-            f"Choose from 1 to {stop - start}, or null for all."
+            f"labels.{key}: {size:,} images are asked for, {pool.path} has {len(indices):,}. "
+            f"Choose from 1 to {len(indices)}, or null for all."
         )
-    return start + stream(0, ORDER).permutation(stop - start)[:size]
+    return indices[stream(0, ORDER).permutation(len(indices))[:size]]
