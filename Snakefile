@@ -22,8 +22,9 @@ from gengap.packing import (
 )
 from gengap.registry import REGISTRY
 from gengap.paths import check_writable
-from gengap.simulation import load_simulations, point_settings, simulation_settings
-from gengap.study import check_config, check_references, load_studies
+from gengap.simulation import data_of, load_simulations, point_settings, simulation_settings
+from gengap.sources import sources
+from gengap.study import REDUCED, check_config, check_references, load_studies
 
 # Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
 sys.executable = shlex.quote(sys.executable)
@@ -51,7 +52,8 @@ with logs.job():
     for folder in ("data/prepared", "data/labelled", *results):
         check_writable(Path(folder))
     PACKS = {name: packs(study) for name, study in STUDIES.items()}
-    BUILT = [*config["studies"], *config.get("simulations", [])]
+    BUILT_STUDIES = [*config["studies"], *(name + REDUCED for name in config.get("reduced", []))]
+    BUILT = [*BUILT_STUDIES, *config.get("simulations", [])]
 
 
 # The report's text lists these: Snakemake's report leaves the configuration out.
@@ -69,6 +71,9 @@ config["described"] = {
 
 
 include: "rules/common.smk"
+
+
+BUILT_DATA = sorted({path for name in BUILT for path in data_behind(name)})
 
 
 wildcard_constraints:
@@ -89,7 +94,7 @@ rule all:
 
 rule data:
     input:
-        [labelled_data(name) for name in config["studies"]],
+        BUILT_DATA,
     localrule: True
 
 

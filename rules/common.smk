@@ -7,7 +7,9 @@ def cell_of(study, pack):
 
 
 CELLS = [cell_of(study, pack) for study in STUDIES for pack in PACKS[study]]
-DATASETS = {dataset_key(cell): section_settings(cell, "dataset") for cell in CELLS}
+POINTS = [point for simulation in SIMULATIONS.values() for point in simulation.points.values()]
+SIMULATED = [cell for point in POINTS if (cell := data_of(point))]  # for their datasets alone
+DATASETS = {dataset_key(cell): section_settings(cell, "dataset") for cell in [*CELLS, *SIMULATED]}
 LABELS = {(dataset_key(cell), labels_key(cell)): section_settings(cell, "labels") for cell in CELLS}
 
 
@@ -29,6 +31,20 @@ def labelled_data(study):
     """The labelled data of a study, each file once."""
     cells = [cell_of(study, pack) for pack in PACKS[study]]
     return sorted({f"data/labelled/{dataset_key(cell)}/{labels_key(cell)}.h5" for cell in cells})
+
+
+def simulated_data(wildcards):
+    """The prepared data of a simulation's point: one file or none."""
+    cell = data_of(SIMULATIONS[wildcards.study].points[wildcards.point])
+    return [f"data/prepared/{dataset_key(cell)}.h5"] if cell else []
+
+
+def data_behind(name):
+    """The data that a study or a simulation reads."""
+    if name in STUDIES:
+        return labelled_data(name)
+    cells = [cell for point in SIMULATIONS[name].points.values() if (cell := data_of(point))]
+    return [f"data/prepared/{dataset_key(cell)}.h5" for cell in cells]
 
 
 @functools.cache  # the jobs that train and that measure a pack depend on the same
@@ -64,13 +80,6 @@ def evidence_of(study):
 def source(kind, name):
     """The file of a registered module."""
     return f"src/{REGISTRY[kind][name].module.replace('.', '/')}.py"
-
-
-def shared_sources(kind):
-    """The files in the package of that kind that no single name owns: helpers, the style."""
-    own = {Path(source(kind, name)) for name in REGISTRY[kind]}
-    folder = next(iter(own)).parent
-    return sorted(str(path) for path in folder.glob("*.*") if path not in own and path.is_file())
 
 
 def threads_of_pack(wildcards):

@@ -1,6 +1,7 @@
 rule simulate:
     """Simulate the draws of one point of a simulation's grid."""
     input:
+        prepared=simulated_data,
         module=lambda wildcards: source("simulation", SIMULATIONS[wildcards.study].simulated),
         script="workflow/scripts/simulate.py",
     output:
@@ -9,7 +10,8 @@ rule simulate:
         "results/{study}/logs/simulate/{point}.log",
     threads: 1  # points run side by side, and the last bits depend on nothing
     resources:
-        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        mem_mb=lambda wildcards, attempt: attempt
+        * REGISTRY["simulation"][SIMULATIONS[wildcards.study].simulated].mem_mb,
         runtime=60,  # minutes
     params:
         point=lambda wildcards: point_settings(SIMULATIONS[wildcards.study].points[wildcards.point]),

@@ -5,10 +5,12 @@ import json
 import pytest
 
 from gengap.errors import UserError
+from gengap.packing import dataset_key
 from gengap.simulation import (
     Point,
     Simulation,
     cell_names,
+    data_of,
     load_simulation,
     load_simulations,
     point_settings,
@@ -95,6 +97,18 @@ def test_the_shipped_simulations_ask_for_what_was_printed():
     assert len(sizes) == 16
     assert {len(point.seeds) for point in found["random_matrix"].points.values()} == {100}
     assert found["linear_gradient"].n_draws == 20 * 1000
+    assert (len(found["resnet34_gradient"].points), found["resnet34_gradient"].n_draws) == (2 * 4, 2 * 4 * 10)
+
+
+def test_data_of_a_point():
+    assert data_of(Point(simulation="resnet34_gradient")) is None
+    assert dataset_key(data_of(Point(simulation="resnet34_gradient", dataset="cifar10"))) == "cifar10"
+
+
+def test_a_dataset_must_exist(load):
+    text = "title: t\nbase: {simulation: resnet34_gradient}\ngrid: {dataset: [norml]}\n"
+    with pytest.raises(UserError, match=r"dataset: unknown dataset 'norml'. Did you mean 'normal'\?"):
+        load(text)
 
 
 @pytest.mark.parametrize(

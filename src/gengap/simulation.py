@@ -16,10 +16,11 @@ from gengap.checking import read_yaml, validate
 from gengap.errors import UserError, unknown_name
 from gengap.grid import spell, write_out
 from gengap.packing import Digested
-from gengap.settings import Count, Settings
+from gengap.settings import Cell, Count, Dataset, Settings
 from gengap.study import REDUCED
 
 SEED = "seed"
+NORMAL = "normal"  # in a dataset's place: independent normal pixels
 BASE = "base"  # the point of a grid without axes
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
@@ -41,6 +42,17 @@ class Point(Settings):
     input_size: Count | Literal["width"] = Field("width", description="Inputs of a network.")
     output_size: Count | Literal["width"] = Field("width", description="Outputs of a network.")
     batch_size: Count = Field(256, description="Samples in the batch whose gradient is taken.")
+    dataset: str = Field(
+        NORMAL,
+        description=f"Registered dataset from whose training images, standardised, a network's inputs are drawn; "
+        f"{NORMAL}: independent standard normal pixels.",
+    )
+    norm: Literal["batchnorm", "none"] = Field(
+        "batchnorm", description="Whether a layer's outputs are normalised by the statistics of the batch."
+    )
+    block: Literal["residual", "plain"] = Field(
+        "residual", description="residual: a block's input is added to its output; plain: it is not."
+    )
     seeds: Annotated[tuple[Seed, ...], Field(strict=False)] = Field(
         (0,), description="One number per draw, on which its stream depends."
     )
@@ -156,6 +168,11 @@ def cell_names(name: str, point: Point) -> list[str]:
     return [f"{prefix}{SEED}={seed}" for seed in point.seeds]
 
 
+def data_of(point: Point) -> Cell | None:
+    """A cell with the data that a point's draws are from, by which the workflow names and prepares them, if any are."""
+    return None if point.dataset == NORMAL else Cell(dataset=Dataset(name=point.dataset))
+
+
 def point_settings(point: Point) -> Digested:
     """What a point's job depends on, as plain data that `Point` reads."""
     return Digested(point.model_dump(mode="json", exclude_defaults=True))
@@ -209,6 +226,8 @@ def _expand(
         for values in itertools.product(*varied.values()):
             content = {**settings, **dict(zip(varied, values, strict=True)), "seeds": seeds}
             point = validate(Point, content, f"{path}: base and grid: ")
+            if point.dataset != NORMAL and point.dataset not in (known := registry.REGISTRY["dataset"]):
+                raise unknown_name("dataset", point.dataset, [NORMAL, *known], where=f"{path}: base and grid: dataset")
             name = ",".join(f"{axis}={spell(getattr(point, axis))}" for axis in axes) or BASE
             if name in points or len(set(point.seeds)) < len(point.seeds):
                 raise UserError(f"{path}: grid: a draw of '{name}' appears twice. Remove the repeated value.")

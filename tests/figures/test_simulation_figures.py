@@ -11,12 +11,18 @@ import synthetic
 
 from gengap import figures, registry
 from gengap.errors import UserError
-from gengap.figures import gradient_ratio_by_width, singular_value_distribution, smallest_singular_value
+from gengap.figures import (
+    gradient_by_depth,
+    gradient_ratio_by_width,
+    singular_value_distribution,
+    smallest_singular_value,
+)
 
 CONTENT = {
     "smallest_singular_value": drawn.MATRICES,
     "singular_value_distribution": drawn.MATRICES,
     "gradient_ratio_by_width": drawn.GRADIENTS,
+    "gradient_by_depth": drawn.RESNETS,
 }
 
 
@@ -88,6 +94,25 @@ def test_statistics_of_the_gradients(found):
     assert last["median_low"] <= last["median"] <= last["median_high"]
 
 
+def test_layers_of_the_resnets_along_their_depth(found):
+    evidence = found["gradient_by_depth"]
+    data = gradient_by_depth.data(evidence)
+    assert data.groupby(["norm", "block"], sort=False).size().tolist() == [37, 34, 37, 34]
+    assert set(data["n"]) == {2}
+    plain = data[(data["norm"] == "none") & (data["block"] == "plain")]
+    assert plain["depth"].tolist() == list(range(1, 35))
+    assert plain["layer"].tolist()[:4] == ["conv1", "layer1.0.conv1", "layer1.0.conv2", "layer1.1.conv1"]
+    beside = data[data["shortcut"] & (data["norm"] == "none")].set_index("layer")["depth"].to_dict()
+    assert beside == {"layer2.0.downsample.0": 9, "layer3.0.downsample.0": 17, "layer4.0.downsample.0": 29}
+    cells = evidence.cells.query("norm == 'none' and block == 'plain'")
+    rows = evidence.measurements.merge(cells[["cell", "seed"]], on="cell")
+    values = rows[(rows["quantity"] == "layer_gradient_norm") & (rows["layer"] == "fc")]["value"]
+    last = plain.iloc[-1]
+    assert (last["median"], last["min"], last["max"]) == pytest.approx((values.mean(), values.min(), values.max()))
+    ratio = (plain["max"].max() / plain["min"].min(), plain["min"].max() / plain["max"].min())
+    assert ratio[1] <= cells["gradient_ratio"].min() <= cells["gradient_ratio"].max() <= ratio[0]
+
+
 @pytest.mark.parametrize("name", CONTENT)
 def test_equal_measurements_give_equal_bytes_and_the_plotted_numbers(tmp_path, found, name):
     files = [tmp_path / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv")]
@@ -125,8 +150,17 @@ def test_text_is_legible_at_column_width_and_inside_the_figure(found, name):
         ),
         ("gradient_ratio_by_width", {"batch_size": 4}, {"width": [2], "seed": [0]}),
         ("gradient_ratio_by_width", {"batch_size": 4}, {"width": [1, 2], "seed": [0, 1]}),
+        ("gradient_by_depth", {"batch_size": 1}, {"block": ["plain"], "seed": [0]}),
     ],
-    ids=["one matrix", "one spectrum", "one number", "many shapes", "one network", "one kind of network"],
+    ids=[
+        "one matrix",
+        "one spectrum",
+        "one number",
+        "many shapes",
+        "one network",
+        "one kind of network",
+        "one plain ResNet",
+    ],
 )
 def test_small_grids_can_be_drawn(tmp_path, name, base, grid):
     simulated = registry.check("figure", name).simulation

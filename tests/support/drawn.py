@@ -22,6 +22,11 @@ GRADIENTS = {
         {"input_size": [3], "output_size": [1], "width": [4], "seed": "0..19"},
     ],
 }
+RESNETS = {
+    "title": "ResNets",
+    "base": {"simulation": "resnet34_gradient", "batch_size": 2},
+    "grid": {"norm": ["batchnorm", "none"], "block": ["residual", "plain"], "seed": "0..1"},
+}
 
 
 def simulation(folder: Path, content: dict) -> Simulation:

@@ -100,6 +100,16 @@ def test_config_lists_what_is_built(copy):
     assert copy.planned() == EVIDENCE
 
 
+def test_data_that_a_simulation_draws_from_are_prepared_before(copy):
+    text = "title: t\nbase: {simulation: resnet34_gradient}\ngrid: {dataset: [cifar10, normal], seed: [0]}\n"
+    (copy / "config/simulations/gradients.yaml").write_text(text)
+    jobs = copy.planned("gradients")
+    assert {job for job in jobs if job.startswith("Preparing")} == {"Preparing cifar10"}
+    assert {f"Simulating dataset={name} of gradients" for name in ("cifar10", "normal")} <= jobs
+    alone = copy.planned("results/gradients/points/dataset=normal.h5")
+    assert alone == {"Simulating dataset=normal of gradients"}
+
+
 def test_a_mistake_in_a_simulation_is_one_message(copy):
     copy.edit(FILE, "rows: [6, 7]", "rows: [6, 0]")
     status, output = copy.run("small")

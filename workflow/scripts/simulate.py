@@ -13,6 +13,7 @@ with logs.job(snakemake.log[0]):
         snakemake.wildcards.point,
         Point.model_validate(snakemake.params.point),
         Path(snakemake.output[0]),
+        prepared=Path(snakemake.input.prepared[0]) if snakemake.input.prepared else None,
         device=snakemake.config["device"],
         provenance=provenance.record({"point": snakemake.params.point}),
     )

@@ -2,7 +2,10 @@
 
 ``simulate(point, seeds, device)`` returns every quantity as float64 ``[len(seeds)]``; ``numbers_per_draw(point)`` says
 how many numbers one draw holds at a time, so that as many draws as fit are computed together. A quantity whose further
-dimensions the module's ``DIMS`` names is an array, float64 ``[n, *dims]``, of the first n of the seeds.
+dimensions the module's ``DIMS`` names is an array, float64 ``[n, *dims]``, of the first n of the seeds; one that
+belongs to layers is a dictionary by layer. ``BATCHNORM`` is the mode of networks that have BatchNorm.
+
+A simulation with the option ``dataset`` is ``simulate(point, seeds, device, prepared)``, with the prepared file.
 """
 
 import math
@@ -25,7 +28,13 @@ _MEASUREMENTS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "pr
 
 
 def simulate_point(
-    name: str, point: Point, output: Path, *, device: str = "auto", provenance: Mapping[str, Any] | None = None
+    name: str,
+    point: Point,
+    output: Path,
+    *,
+    prepared: Path | None = None,
+    device: str = "auto",
+    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Simulate the draws of one point of a grid and write what was measured.
 
@@ -34,6 +43,7 @@ def simulate_point(
         point: Its settings and seeds.
         output: HDF5 file of kind ``draws``: tables ``measurements`` and ``failures`` and group ``arrays``, as probes
             write them. A number that is not finite is a failure, and so is an array that holds one.
+        prepared: The prepared file of the dataset that `gengap.simulation.data_of` names; None if it names none.
         device: ``auto``, ``cpu`` or ``cuda``.
         provenance: Stored in the file.
     """
@@ -45,9 +55,11 @@ def simulate_point(
     failed: list[tuple[Any, ...]] = []
     found: dict[str, list[tuple[str, NDArray[Any]]]] = {}
     dims: Mapping[str, tuple[str, ...]] = getattr(module, "DIMS", {})
+    batchnorm: str = getattr(module, "BATCHNORM", "")
+    data = (prepared,) if "dataset" in registry.check("simulation", point.simulation).options else ()
     for at in range(0, len(names), at_once):
         part = names[at : at + at_once]
-        measured = module.simulate(point, point.seeds[at : at + at_once], target)
+        measured = module.simulate(point, point.seeds[at : at + at_once], target, *data)
         for quantity, values in measured.items():
             if quantity in dims:
                 for cell, array in zip(part, values.numpy(), strict=False):
@@ -56,11 +68,13 @@ def simulate_point(
                     else:
                         failed.append((cell, 0.0, f"{quantity} are not all finite"))
                 continue
-            for cell, value in zip(part, values.tolist(), strict=True):
-                if math.isfinite(value):
-                    rows.append((cell, 0.0, "", quantity, value, "", point.simulation))
-                else:
-                    failed.append((cell, 0.0, f"{quantity} is {value}"))
+            by_layer = values if isinstance(values, Mapping) else {"": values}
+            for layer, numbers in by_layer.items():
+                for cell, value in zip(part, numbers.tolist(), strict=True):
+                    if math.isfinite(value):
+                        rows.append((cell, 0.0, layer, quantity, value, batchnorm, point.simulation))
+                    else:
+                        failed.append((cell, 0.0, f"{quantity}{f' of {layer}' if layer else ''} is {value}"))
         log.info("%s: %d of %d draws", point.simulation, at + len(part), len(names))
     with storage.writing(output, "draws", {**(provenance or {}), "device": devices.describe(target)}) as file:
         storage.write_table(file, "measurements", pd.DataFrame(rows, columns=_MEASUREMENTS))
