@@ -8,7 +8,7 @@ import yaml
 
 from gengap.cli import main
 from gengap.errors import UserError
-from gengap.packing import dataset_key, labels_key
+from gengap.packing import dataset_key, labels_key, packs
 from gengap.settings import Cell
 from gengap.study import axis_names, axis_values, load_studies, load_study
 
@@ -53,6 +53,34 @@ def test_grids_of_a_list_are_joined_and_named_by_all_axes(load):
         "width=4,seed=1,init=he",
         "width=8,seed=0,init=xavier",
     ]
+
+
+ARMS = """
+title: t
+base: {training: {epochs: 9}}
+grid:
+  - arm:
+      main: {}
+      cubic: {loss.power: 3.0, optimizer: {lr: 0.01}}
+      slow: {optimizer.lr: 0.02}
+    model.width: [4, 8]
+  - {arm: {large_batch: {training.batch_size: 512}}, model.width: [4]}
+"""
+
+
+def test_an_arm_sets_several_keys_under_one_name(load):
+    study = load(ARMS)
+    assert list(study.cells)[-2:] == ["arm=slow,width=8", "arm=large_batch,width=4"]
+    cell = study.cells["arm=cubic,width=8"]
+    assert (cell.loss.power, cell.optimizer.lr, cell.model.width, cell.training.epochs) == (3.0, 0.01, 8, 9)
+    assert axis_values(study, cell) == {"arm": "cubic", "width": 8}
+    assert study.cells["arm=main,width=4"].identity() == Cell.model_validate({"training": {"epochs": 9}}).identity()
+
+
+def test_arms_share_a_pack_where_their_shape_is_the_same(load):
+    parts = packs(load(ARMS))
+    assert parts["arm=main,width=4,pack=0"] == ("arm=main,width=4", "arm=slow,width=4")
+    assert set(parts) >= {"arm=cubic,width=8,pack=0", "arm=large_batch,width=4,pack=0"}
 
 
 def test_a_study_without_grid_has_one_cell(load):
@@ -116,6 +144,11 @@ def test_an_exponent_with_point_and_sign_is_a_number(load):
         ("title: t\nbase: [1]", ["base: must hold keys and values"]),
         ("title: t\ngrid: {seed: 1}", ["grid.seed: must be a list of values or a range such as 0..9, got 1"]),
         ("title: t\ngrid: {seed: [0], optimizer.lr: [0.1, 0.10]}", ["'seed=0,lr=0.1'", "twice"]),
+        ("title: t\ngrid: {arm: [a, b]}", ["grid.arm: must hold a name for each arm", "['a', 'b']"]),
+        ("title: t\ngrid: {arm: {a,b: {}, c: 1}}", ["grid.arm.a: must hold dotted keys"]),
+        ("title: t\ngrid: {arm: {a/b: {}}}", ["grid.arm: 'a/b' is no name of an arm"]),
+        ("title: t\ngrid: {arm: {a: {loss.pwer: 3}}}", ["grid.arm.a", "Did you mean 'loss.power'?"]),
+        ("title: t\ngrid: {arm: {a: {}, b: {seed: 0}}}", ["'arm=b' appears twice, also as 'arm=a'"]),
         ("title: t\nbase: {optimizer: {lr: .nan}}", ["optimizer.lr: nan is not allowed"]),
         ("title: t\nreduced: 3", ["reduced: there are no reduced settings"]),
         ("- 1", ["must hold keys and values"]),

@@ -10,9 +10,22 @@ from typing import Any
 from gengap import registry
 from gengap.checking import validate
 from gengap.errors import UserError, unknown_name
-from gengap.settings import Cell, Component, allowed_options, leaf_names
+from gengap.settings import ARM, Cell, Component, allowed_options, leaf_names
 
 Axis = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Settings that a grid varies together, under one name.
+
+    Attributes:
+        name: As it stands in the cells' names.
+        settings: Values by dotted key.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,9 @@ def read_grids(grid: Any, path: Path) -> list[Axis]:
         for key, values in one.items():
             if key not in known and key not in sections:
                 raise unknown_name("grid key", key, known, where=f"{path}: grid")
+            if key == ARM:
+                axes[ARM] = _read_arms(values, f"{path}: grid.arm")
+                continue
             listed = write_out(values)
             if not isinstance(listed, list):
                 raise UserError(
@@ -103,6 +119,24 @@ def read_grids(grid: Any, path: Path) -> list[Axis]:
             axes[key if key in known else f"{key}.name"] = listed
         checked.append(axes)
     return checked
+
+
+def _read_arms(arms: Any, where: str) -> list[Arm]:
+    if not isinstance(arms, Mapping) or not arms:
+        raise UserError(f"{where}: must hold a name for each arm, and its settings by dotted key, got {arms!r}.")
+    known = leaf_names()
+    sections = {key.split(".")[0] for key in known} - {ARM}
+    for name, settings in arms.items():
+        if not re.fullmatch(r"[\w.+-]+", str(name)):
+            raise UserError(f"{where}: {name!r} is no name of an arm. Use letters, digits and . + - _")
+        if not isinstance(settings, Mapping):
+            raise UserError(
+                f"{where}.{name}: must hold dotted keys and values, got {settings!r}. {{}} changes nothing."
+            )
+        for key in settings:
+            if key not in known and key not in sections:
+                raise unknown_name("setting", key, known, where=f"{where}.{name}")
+    return [Arm(str(name), settings) for name, settings in arms.items()]
 
 
 def write_out(values: Any) -> Any:
@@ -132,20 +166,24 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
     sections: dict[tuple[str, str], _Section] = {}
     ignored: list[dict[str, str]] = []
     for grid in grids:
-        varied = {key.partition(".")[0] for key in grid}
+        varied = {key.partition(".")[0] for key in (*grid, *(key for arm in grid.get(ARM, ()) for key in arm.settings))}
         fixed = {section: repr(content) for section, content in base.items() if section not in varied}
         for values in itertools.product(*grid.values()):
             point = dict(zip(grid, values, strict=True))
+            nested = base
+            if arm := point.get(ARM):
+                nested, point[ARM] = merge(base, undot(arm.settings)), arm.name
             where = f"{path}: " + (f"cell {cell_name(point)}: " if point else "base: ")
-            cell, unused = _cell(merge(base, undot(point)), fixed, sections, where)
+            cell, unused = _cell(merge(nested, undot(point)), fixed, sections, where)
             name = cell_name({axis: value_at(cell, axis) for axis in axes})
-            if name in cells or cell in names:
+            bare = cell.model_copy(update={ARM: ""}) if arm else cell  # two names for one cell would train it twice
+            if name in cells or bare in names:
                 raise UserError(
                     f"{path}: grid: the cell '{name}' appears twice"
-                    f"{'' if name in cells else f', also as {names[cell]!r}'}. "
+                    f"{'' if name in cells else f', also as {names[bare]!r}'}. "
                     "Remove the repeated value."
                 )
-            cells[name], names[cell] = cell, name
+            cells[name], names[bare] = cell, name
             if unused not in ignored:
                 ignored.append(unused)
     # An option is wrong only if no cell reads it: a grid over names may give each its own options.

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from gengap.grid import cell_name, value_at
-from gengap.settings import Cell, Settings
+from gengap.settings import ARM, Cell, Settings
 from gengap.study import Study
 
 # What may differ between the cells of a pack: everything else shapes the computation.
 FREE = frozenset(
     {
         "seed",
+        ARM,
         "init.name",
         "optimizer.lr",
         "optimizer.momentum",
@@ -57,13 +58,13 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     """Group a study's cells into packs of at most `study.pack_size`.
 
     Returns:
-        Names of the cells of each pack, by pack name. The name spells the grid axes on which the packs differ
-        and a counter, e.g. ``width=4,pack=0``.
+        Names of the cells of each pack, by pack name. The name spells the grid axes on which the packs differ (of arms
+        that share a pack, the first) and a counter, e.g. ``width=4,pack=0``.
     """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, cell in study.cells.items():
         groups.setdefault(shape_key(cell), []).append(name)
-    shared_axes = [axis for axis in study.axes if axis not in FREE]
+    shared_axes = [axis for axis in study.axes if axis == ARM or axis not in FREE]
     result: dict[str, tuple[str, ...]] = {}
     for names in groups.values():
         first = study.cells[names[0]]

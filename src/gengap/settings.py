@@ -255,8 +255,8 @@ class Cell(Settings):
     )
     arm: str = Field(
         "",
-        description="What the grid calls settings that it varies together: `arm: {name: {dotted.key: value}}`; it names "
-        "cells and changes no number.",
+        description="What the grid calls settings that it varies together, as in `arm: {name: {dotted.key: value}}`; "
+        "it names cells and changes no number.",
     )
 
     def identity(self) -> dict[str, Any]:
