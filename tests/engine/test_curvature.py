@@ -63,7 +63,7 @@ def test_product_equals_finite_differences_of_the_gradient(arch, state, images, 
 
 @MODES
 def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targets, through_batch):
-    found = curvature.largest_eigenvalue(
+    found, products = curvature.largest_eigenvalue(
         arch,
         state,
         images,
@@ -78,20 +78,22 @@ def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targe
     expected = torch.linalg.eigvalsh(whole.matrix)[-1]
     assert found[1].item() == pytest.approx(expected.item(), rel=1e-4)
     assert len(set(found.tolist())) == 3
+    assert all(2 <= count <= 200 for count in products)
 
 
 def test_largest_eigenvalue_does_not_depend_on_the_stack(arch, state, images, targets):
     options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50}
-    together = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, seeds=[0, 1, 5], **options)
-    alone = curvature.largest_eigenvalue(arch, take(state, [2]), images, targets, LOSS, seeds=[5], **options)
+    together, products = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, seeds=[0, 1, 5], **options)
+    alone, own = curvature.largest_eigenvalue(arch, take(state, [2]), images, targets, LOSS, seeds=[5], **options)
     assert together[2].item() == alone[0].item()
+    assert products[2:] == own
 
 
 def test_diverged_network_gives_not_a_number_and_leaves_the_others(arch, state, images, targets):
     options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50, "seeds": [0, 1, 5]}
-    whole = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    whole, _ = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
     state["output.weight"][1] = float("nan")
-    found = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    found, _ = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
     assert found[1].isnan()
     assert found[[0, 2]].tolist() == whole[[0, 2]].tolist()
 

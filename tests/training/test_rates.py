@@ -7,6 +7,7 @@ import torch
 from torch.func import functional_call, grad, jacrev
 
 from gengap import models, registry
+from gengap.engine import curvature as curvatures
 from gengap.engine import stack
 from gengap.training import live, partial, rates
 from gengap.training.order import order
@@ -111,7 +112,7 @@ def test_alone_or_in_a_pack_the_rates_are_the_same(make, train):
 )
 def test_a_loss_that_does_not_curve_upwards_takes_the_largest_rate(make, largest, expected):
     record = Record("one", make(0), "identity", 1)
-    stacked = live.Live([record], {}, {}, {}, curvature=[largest])
+    stacked = live.Live([record], {}, {}, {}, curvature=[largest], products=[0])
     assert rates.learning_rates(stacked) == pytest.approx([expected], nan_ok=True)
 
 
@@ -121,8 +122,38 @@ def test_the_measured_curvature_survives_an_interruption(make, tmp_path):
     memory = registry.load("optimizer", "sgd").start(parameters)
     for record in records:
         record.checkpoints[0.0] = {"weight": torch.zeros(1)}
-    partial.write(tmp_path / "pack.h5", live.Live(records, parameters, {}, memory, curvature=[0.1, 1 / 3]), records)
+    stacked = live.Live(records, parameters, {}, memory, curvature=[0.1, 1 / 3], products=[7, 11])
+    partial.write(tmp_path / "pack.h5", stacked, records)
     resumed, _ = partial.read(tmp_path / "pack.h5", records, torch.device("cpu"))
-    assert resumed.curvature == [0.1, 1 / 3]
+    assert (resumed.curvature, resumed.products) == ([0.1, 1 / 3], [7, 11])
     resumed.keep([1])
-    assert resumed.curvature == [1 / 3]
+    assert (resumed.curvature, resumed.products) == ([1 / 3], [11])
+
+
+def test_gradient_evaluations_count_the_products_that_were_done(make, train, monkeypatch):
+    """On the CPU networks are multiplied one at a time, so every call is one network's product."""
+    original, calls = curvatures.hessian_vector_product, []
+
+    def counted(arch, state, *args, **options):
+        calls.append(len(state["output.weight"]))
+        return original(arch, state, *args, **options)
+
+    monkeypatch.setattr(curvatures, "hessian_vector_product", counted)
+    cells = {
+        "often": make(1, batch_size="full"),
+        "once": make(2, batch_size="full", epochs=2),
+        "never": make(3, schedule={"name": "constant"}, batch_size="full"),
+    }
+    found = train(cells)
+    assert set(calls) == {1}
+    costs = {
+        name: {epoch: value for epoch, quantity, value in record.history if quantity == "gradient_evaluations"}
+        for name, record in found.items()
+    }
+    assert not costs["never"]
+    assert 2 * len(calls) == sum(costs[name][float(cells[name].training.epochs)] for name in ("often", "once")) - 8
+    often = [costs["often"][float(epoch)] - epoch for epoch in range(EPOCHS + 1)]
+    # Measured at steps 0 and 4; a step is an epoch here, and the fifth is over before L enters the history again.
+    assert often[0] == often[1] == often[4] > 0
+    assert often[5] == often[6] > often[4]
+    assert costs["once"][2.0] == costs["once"][0.0] + 2

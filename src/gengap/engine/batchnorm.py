@@ -5,6 +5,8 @@
 * ``exact``: statistics of the whole training set, layer by layer, put in the place of the running averages.
 """
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -80,6 +82,15 @@ def only_batchnorm_trains(network: nn.Module) -> nn.Module:
     """Put converted BatchNorm layers in training mode and all else in evaluation mode, in place."""
     for layer in network.modules():
         layer.training = isinstance(layer, FunctionalBatchNorm)
+    return network
+
+
+def frozen(network: nn.Module) -> nn.Module:
+    """A copy of a module whose converted BatchNorm layers take their running statistics as constants."""
+    network = copy.deepcopy(network)
+    for layer in network.modules():
+        if isinstance(layer, FunctionalBatchNorm):
+            layer.eval()
     return network
 
 

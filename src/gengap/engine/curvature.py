@@ -80,7 +80,7 @@ def largest_eigenvalue(
     iterations: int,
     seeds: Sequence[int],
     batch_size: int = 1000,
-) -> Tensor:
+) -> tuple[Tensor, list[int]]:
     """Largest signed eigenvalue of each network's Hessian of the mean loss over all samples, by Lanczos' method.
 
     A network's iteration ends when the residual norm of its largest Ritz value, which bounds the error, is at most
@@ -99,9 +99,11 @@ def largest_eigenvalue(
         batch_size: Samples per call.
 
     Returns:
-        ``[K]``, float64; not a number for a network whose weights or products are not finite.
+        The eigenvalues ``[K]``, float64, not a number for a network whose weights or products are not finite; and how
+        many products each network took until it was done, whatever the others took.
     """
     found: list[Tensor] = []
+    used: list[int] = []
     for part in groups(state, images, batch_size):
         first = sum(len(values) for values in found)
         size = len(part[arch.parameters[0]])
@@ -117,19 +119,22 @@ def largest_eigenvalue(
             batch_size=batch_size,
         )
         product = functools.partial(_flat_product, arch, part, multiply)
-        largest = torch.from_numpy(_largest(product, start, tolerance, iterations))
+        values, products = _largest(product, start, tolerance, iterations)
         # A clamp in the loss gives not-a-number the derivative 0, so the products alone do not tell.
         finite = flatten(arch, part).isfinite().all(dim=1).cpu()
-        found.append(largest.where(finite, torch.nan))
-    return torch.cat(found).to(images.device)
+        found.append(torch.from_numpy(values).where(finite, torch.nan))
+        used += products
+    return torch.cat(found).to(images.device), used
 
 
-def _largest(product: Product, start: Tensor, tolerance: float, iterations: int) -> np.ndarray:
-    """Each matrix's largest Ritz value at the step at which that matrix is done, so that others change nothing."""
+def _largest(product: Product, start: Tensor, tolerance: float, iterations: int) -> tuple[np.ndarray, list[int]]:
+    """Each matrix's largest Ritz value at the step at which that matrix is done, so that others change nothing; steps."""
     largest = np.full(len(start), np.nan)
     done = np.zeros(len(start), dtype=bool)
+    used = np.zeros(len(start), dtype=int)
 
     def finished(found: Tridiagonal) -> bool:
+        used[~done] += 1
         for place in np.flatnonzero(~done & (found.steps > 0)):
             values, _, residuals = found.ritz(int(place))
             largest[place] = values[-1]
@@ -138,7 +143,7 @@ def _largest(product: Product, start: Tensor, tolerance: float, iterations: int)
         return bool(done.all())
 
     lanczos(product, start, iterations, finished)
-    return largest
+    return largest, used.tolist()
 
 
 def _flat_product(arch: Architecture, like: State, multiply: Callable[[State], State], flat: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from gengap.engine import batchnorm
 from gengap.engine import dropout as engine_dropout
 from gengap.engine import noise as engine_noise
 from gengap.engine.stack import Architecture, State
@@ -27,8 +28,12 @@ class Places:
 
 
 def network(arch: Architecture, cell: Cell) -> nn.Module:
-    """The module that a step trains: the architecture's own, with buffers for what is drawn."""
-    return engine_dropout.masked(engine_noise.noisy(arch) if cell.training.noise_std else arch.training)
+    """The module that a step trains: the architecture's own, with buffers for what is drawn.
+
+    BatchNorm's statistics are the batch's, or constants where the cell trains with exact ones.
+    """
+    trained = engine_dropout.masked(engine_noise.noisy(arch) if cell.training.noise_std else arch.training)
+    return batchnorm.frozen(trained) if cell.training.step_batchnorm == "exact" else trained
 
 
 def places(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Places:

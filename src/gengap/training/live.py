@@ -25,6 +25,7 @@ class Live:
         epoch: Epochs done.
         step: Steps done in the epoch at hand.
         curvature: The last measured largest eigenvalue of the Hessian, per place; not a number where none was.
+        products: Products of the Hessian with a vector that measuring it took so far, per place.
         compiled: Whether steps run compiled. Kept with the rest, so that a resumed pack gives the same bits.
     """
 
@@ -33,6 +34,7 @@ class Live:
     buffers: State
     memory: Memory
     curvature: list[float]
+    products: list[int]
     epoch: int = 0
     step: int = 0
     compiled: bool = False
@@ -52,6 +54,7 @@ class Live:
         self.parameters = stack.take(self.parameters, index)
         self.buffers = stack.take(self.buffers, index)
         self.curvature = [self.curvature[place] for place in places]
+        self.products = [self.products[place] for place in places]
         self.memory = {kind: stack.take(part, index) for kind, part in self.memory.items()}
 
     def one(self, place: int) -> State:
@@ -70,4 +73,5 @@ def start(records: Sequence[Record], arch: Architecture, state: State) -> Live:
     parameters = {name: state[name] for name in arch.parameters}
     memory = registry.load("optimizer", records[0].cell.optimizer.name).start(parameters)
     buffers = {name: state[name] for name in arch.buffers}
-    return Live(list(records), parameters, buffers, memory, curvature=[math.nan] * len(records))
+    unmeasured, none = [math.nan] * len(records), [0] * len(records)
+    return Live(list(records), parameters, buffers, memory, curvature=unmeasured, products=none)

@@ -13,7 +13,7 @@ from torch import Tensor
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
 from gengap.settings import Cell
-from gengap.training import augmentation, compilation, fields, rates
+from gengap.training import augmentation, compilation, fields, rates, statistics
 from gengap.training.live import Live
 from gengap.training.optimizers import stacked_settings
 from gengap.training.order import order
@@ -57,6 +57,7 @@ def train(
     progress = Progress(longest, len(records), live.epoch)
     if not any(record.checkpoints for record in records):
         live.compiled = decide(len(live.records), longest)
+        statistics.refresh(live, arch, data.train_images, first)
         rates.refresh(live, arch, data.train_images, data.train_targets, _batch_size(first, 0, n_samples), 0)
         _evaluate(live, arch, data, first)
         for place, record in enumerate(live.records):
@@ -66,6 +67,7 @@ def train(
         run = compiled_step() if live.compiled else step
         _epoch(live, records, arch, step, run, data, _batch_size(first, live.epoch, n_samples), places, saver)
         live.epoch, live.step = live.epoch + 1, 0
+        statistics.refresh(live, arch, data.train_images, first)
         if _evaluation_is_due(live):
             _evaluate(live, arch, data, first)
         _finish(live)
@@ -122,6 +124,8 @@ def _epoch(
     before = sum(math.ceil(n_samples / _batch_size(cells[0], done, n_samples)) for done in range(live.epoch))
     for index, field in itertools.islice(zip(batches, drawn, strict=True), live.step, None):
         saver.step(live, records)
+        if live.step:  # at an epoch's start they have been measured, for its evaluation
+            statistics.refresh(live, arch, data.train_images, cells[0])
         steps_done = before + live.step
         if steps_done and rates.refresh(live, arch, data.train_images, data.train_targets, batch_size, steps_done):
             numbers["lr"] = torch.tensor(rates.learning_rates(live), dtype=some.dtype, device=some.device)
@@ -139,8 +143,10 @@ def _epoch(
             field,
         )
         live.step += 1
-        for place, at in due.get(live.step, ()):
-            live.records[place].checkpoints[at] = live.one(place)
+        if live.step in due:
+            kept = statistics.measured(live, arch, data.train_images, cells[0])
+            for place, at in due[live.step]:
+                live.records[place].checkpoints[at] = kept.one(place)
 
 
 def _snapshots_within(live: Live, n_steps: int) -> dict[int, list[tuple[int, float]]]:
@@ -181,6 +187,8 @@ def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell) -> None:
         record.history += [(float(live.epoch), name, values[place]) for name, values in columns.items()]
         if not math.isnan(live.curvature[place]):
             record.history.append((float(live.epoch), "hessian_largest", live.curvature[place]))
+        if live.products[place]:
+            record.history.append((float(live.epoch), "gradient_evaluations", rates.gradient_evaluations(live, place)))
         if not np.isfinite(columns["train_loss"][place]):
             record.status = "diverged"
         else:

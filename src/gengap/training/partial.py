@@ -80,7 +80,7 @@ def write(path: Path, live: Live, records: Sequence[Record]) -> None:
     places = [next(place for place, record in enumerate(records) if record is one) for one in live.records]
     with storage.writing(path, "unfinished", {}) as file:
         file.attrs.update(epoch=live.epoch, step=live.step, compiled=live.compiled, places=places)
-        file.attrs["curvature"] = live.curvature
+        file.attrs.update(curvature=live.curvature, products=live.products)
         archive.write_records(file.create_group("records"), records)
         _write_tensors(file.create_group("parameters"), live.parameters)
         _write_tensors(file.create_group("buffers"), live.buffers)
@@ -110,6 +110,7 @@ def read(path: Path | None, wanted: Sequence[Record], device: torch.device) -> t
                 buffers=_read_tensors(file["buffers"], device),
                 memory={kind: _read_tensors(group, device) for kind, group in file["memory"].items()},
                 curvature=[float(value) for value in file.attrs["curvature"]],
+                products=[int(count) for count in file.attrs["products"]],
                 epoch=int(file.attrs["epoch"]),
                 step=int(file.attrs["step"]),
                 compiled=bool(file.attrs["compiled"]),

@@ -12,6 +12,9 @@ from gengap.training.live import Live
 from gengap.training.record import Record
 from gengap.training.schedules import Decision
 
+# Cost of a product of the Hessian with a vector, in gradients of the same samples: the gradient's own forward and
+# backward pass, and a pass of derivatives beside each (Pearlmutter 1994, section 3).
+PRODUCT_COST = 2
 _TOLERANCE, _PRODUCTS = 1e-3, 30  # of Lanczos' method: relative error, and most products per measurement
 
 
@@ -46,10 +49,11 @@ def refresh(live: Live, arch: Architecture, images: Tensor, targets: Tensor, bat
     """Measure the curvature of the networks whose schedule asks for it before the next step.
 
     L is the largest eigenvalue of the Hessian of what training minimises: the mean loss over the whole training set,
-    each batch of `batch_size` samples normalised by its own statistics; without augmentation, noise or dropout.
+    each batch of `batch_size` samples normalised by its own statistics, or all by constants where the steps do so;
+    without augmentation, noise or dropout.
 
     Args:
-        live: The stack; its `curvature` is updated.
+        live: The stack; its `curvature` and `products` are updated.
         arch: Its architecture.
         images: The training images ``[N, C, H, W]``.
         targets: Their targets.
@@ -70,18 +74,28 @@ def refresh(live: Live, arch: Architecture, images: Tensor, targets: Tensor, bat
     from gengap.engine import curvature  # loads SciPy, which no other schedule needs
 
     cells = [live.records[place].cell for place in due]
-    found = curvature.largest_eigenvalue(
+    found, used = curvature.largest_eigenvalue(
         arch,
         stack.take(live.state(), torch.tensor(due, device=images.device)),
         images,
         targets,
         cells[0].loss,
-        through_batch=True,
+        through_batch=cells[0].training.step_batchnorm == "batch",
         tolerance=_TOLERANCE,
         iterations=_PRODUCTS,
         seeds=[seeding.torch_seed(cell.seed, seeding.CURVATURE) for cell in cells],
         batch_size=batch_size,
     )
-    for place, value in zip(due, found.tolist(), strict=True):
+    for place, value, products in zip(due, found.tolist(), used, strict=True):
         live.curvature[place] = value
+        live.products[place] += products
     return True
+
+
+def gradient_evaluations(live: Live, place: int) -> float:
+    """What one network's training has cost after the epochs done, in gradients of the whole training set.
+
+    A pass over the data counts as 1, whatever its batches, and a product of the Hessian with a vector as 2.
+    Measurements that no step needs, and of BatchNorm's statistics, count nothing.
+    """
+    return float(live.epoch + PRODUCT_COST * live.products[place])

@@ -1,0 +1,33 @@
+"""BatchNorm's statistics where the training steps hold them constant: those of the whole training set."""
+
+import dataclasses
+
+from torch import Tensor
+
+from gengap.engine import evaluation
+from gengap.engine.stack import Architecture
+from gengap.settings import Cell
+from gengap.training.live import Live
+
+
+def refresh(live: Live, arch: Architecture, images: Tensor, cell: Cell) -> None:
+    """Measure the statistics anew where they are due: at the start of an epoch, and every `statistics_steps` within it.
+
+    A function of the weights alone: measured twice between two steps, they are the same bits.
+
+    Args:
+        live: The stack; its buffers become the exact statistics of every network.
+        arch: Its architecture.
+        images: The training images ``[N, C, H, W]``; all of them are one batch.
+        cell: Any cell of the pack: `step_batchnorm` and `statistics_steps` are shared.
+    """
+    every = cell.training.statistics_steps
+    if live.step == 0 or (every is not None and live.step % every == 0):
+        live.buffers = measured(live, arch, images, cell).buffers
+
+
+def measured(live: Live, arch: Architecture, images: Tensor, cell: Cell) -> Live:
+    """The same stack with the exact statistics of its present weights; itself where steps use the batch's."""
+    if cell.training.step_batchnorm == "batch" or not arch.buffers:
+        return live
+    return dataclasses.replace(live, buffers=evaluation.exact_statistics(arch, live.state(), images))
