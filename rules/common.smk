@@ -77,6 +77,11 @@ def evidence_of(study):
     ]
 
 
+def published(wildcards):
+    """The files of published numbers that a study is compared with."""
+    return expand("config/reference/{name}.csv", name=TARGETS[wildcards.study].reference)
+
+
 def source(kind, name):
     """The file of a registered module."""
     return f"src/{REGISTRY[kind][name].module.replace('.', '/')}.py"

@@ -1,6 +1,3 @@
-STATISTICS = [f"src/gengap/analysis/{name}.py" for name in ("intervals", "resampling")]
-
-
 # One rule per figure and table, because a rule has one caption. An edit of a module remakes its own alone.
 for name in REGISTRY["figure"]:
 
@@ -9,8 +6,7 @@ for name in REGISTRY["figure"]:
             f"figure_{name}"
         input:
             measurements="results/{study}/measurements.h5",
-            module=source("figure", name),
-            shared=[*shared_sources("figure"), *STATISTICS],
+            modules=sources(REGISTRY["figure"][name].module),
             script="workflow/scripts/figure.py",
         output:
             pdf=update(f"results/{{study}}/figures/{name}.pdf"),
@@ -40,8 +36,8 @@ for name in REGISTRY["table"]:
             f"table_{name}"
         input:
             measurements="results/{study}/measurements.h5",
-            module=source("table", name),
-            shared=[*shared_sources("table"), *STATISTICS],
+            references=published if REGISTRY["table"][name].references else [],
+            modules=sources(REGISTRY["table"][name].module),
             script="workflow/scripts/table.py",
         output:
             csv=report(
@@ -68,8 +64,8 @@ rule verdicts:
     """Compare every published number with the measured interval."""
     input:
         measurements="results/{study}/measurements.h5",
-        references=lambda wildcards: expand("config/reference/{name}.csv", name=TARGETS[wildcards.study].reference),
-        shared=[f"src/gengap/analysis/{name}.py" for name in ("verdicts", "references", "intervals")],
+        references=published,
+        modules=sources("gengap.analysis.verdicts"),
         script="workflow/scripts/verdicts.py",
     output:
         report(
@@ -89,14 +85,16 @@ rule verdicts:
 
 
 rule metrics:
-    """Count cells and verdicts, and note the best accuracies, for `dvc metrics`."""
+    """Sum up a study for `dvc metrics` and `dvc plots`."""
     input:
         measurements="results/{study}/measurements.h5",
         verdicts="results/{study}/verdicts.csv",
-        module="src/gengap/analysis/metrics.py",
+        modules=sources("gengap.analysis.metrics"),
         script="workflow/scripts/metrics.py",
     output:
-        update("results/{study}/metrics.json"),
+        metrics=update("results/{study}/metrics.json"),
+        curves=update("results/{study}/plots/curves.csv"),
+        final=update("results/{study}/plots/final.csv"),
     log:
         "results/{study}/logs/metrics.log",
     localrule: True

@@ -21,7 +21,9 @@ class Entry:
         options: The settings beside ``name`` that it reads; setting any other is an error.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
+        images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
+        references: Of a table, whether it compares with published numbers.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
@@ -30,8 +32,10 @@ class Entry:
     options: tuple[str, ...] = ()
     batchnorm: tuple[str, ...] = ("running", "batch", "exact")
     teacher: bool = False
+    images: tuple[int, ...] = ()
     simulation: str = ""
     mem_mb: int = 2000
+    references: bool = False
 
 
 _STORED = ("image_size", "standardize")
@@ -47,11 +51,36 @@ _TEACHER = (
 
 REGISTRY: dict[str, dict[str, Entry]] = {
     "dataset": {
-        "cifar10": Entry("gengap.datasets.cifar10", "CIFAR-10: 60,000 colour photographs, 10 classes.", _STORED),
-        "cifar100": Entry("gengap.datasets.cifar100", "CIFAR-100: 60,000 colour photographs, 100 classes.", _STORED),
-        "mnist": Entry("gengap.datasets.mnist", "MNIST: 70,000 handwritten digits, 28 x 28.", _STORED),
-        "fashion_mnist": Entry("gengap.datasets.fashion_mnist", "Fashion-MNIST: 70,000 garments, 28 x 28.", _STORED),
-        "digits": Entry("gengap.datasets.digits", "scikit-learn's 1,797 handwritten digits, 8 x 8.", _STORED),
+        "cifar10": Entry(
+            "gengap.datasets.cifar10",
+            "CIFAR-10: 60,000 colour photographs, 10 classes.",
+            _STORED,
+            images=(50_000, 10_000, 3, 32, 10),
+        ),
+        "cifar100": Entry(
+            "gengap.datasets.cifar100",
+            "CIFAR-100: 60,000 colour photographs, 100 classes.",
+            _STORED,
+            images=(50_000, 10_000, 3, 32, 100),
+        ),
+        "mnist": Entry(
+            "gengap.datasets.mnist",
+            "MNIST: 70,000 handwritten digits, 28 x 28.",
+            _STORED,
+            images=(60_000, 10_000, 1, 28, 10),
+        ),
+        "fashion_mnist": Entry(
+            "gengap.datasets.fashion_mnist",
+            "Fashion-MNIST: 70,000 garments, 28 x 28.",
+            _STORED,
+            images=(60_000, 10_000, 1, 28, 10),
+        ),
+        "digits": Entry(
+            "gengap.datasets.digits",
+            "scikit-learn's 1,797 handwritten digits, 8 x 8.",
+            _STORED,
+            images=(1_442, 355, 1, 8, 10),
+        ),
         "gaussian": Entry(
             "gengap.datasets.gaussian",
             "Images of independent normal pixels, drawn on the spot; stored, or streamed without end.",
@@ -121,6 +150,18 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "he": Entry("gengap.inits.he", "Normal with variance 2 / fan_in, biases 0 (He et al. 2015)."),
         "xavier": Entry("gengap.inits.xavier", "Normal with variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010)."),
         "normal": Entry("gengap.inits.normal", "Every parameter standard normal, BatchNorm's and biases included."),
+        "balanced:geo": Entry(
+            "gengap.inits.balanced",
+            "As `he`, then hidden layers rescaled to equal gradients, their geometric mean: with BatchNorm behind "
+            "each, the same function (Song 2019).",
+        ),
+        "balanced:out": Entry("gengap.inits.balanced", "As `balanced:geo`, to the gradient of the output layer."),
+        "balanced:max": Entry("gengap.inits.balanced", "As `balanced:geo`, to their largest gradient."),
+        "balanced:min": Entry("gengap.inits.balanced", "As `balanced:geo`, to their smallest gradient."),
+        "balanced:geo+gamma": Entry(
+            "gengap.inits.balanced",
+            "As `balanced:geo`, and the output layer's gradient too, through the scales of the BatchNorm before it.",
+        ),
     },
     "loss": {
         "smooth_hinge": Entry("gengap.losses.smooth_hinge", "max(0, 1 - y f)^p for labels -1 and +1.", ("power",)),
@@ -304,6 +345,9 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "path": Entry("gengap.figures.path", "Loss and accuracy along the line between two checkpoints."),
     },
     "table": {
+        "closest": Entry(
+            "gengap.tables.closest", "Where a source is silent: the settings closest to its numbers.", references=True
+        ),
         "draws": Entry("gengap.tables.draws", "Mean, median and variance over a simulation's draws."),
         "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),
     },

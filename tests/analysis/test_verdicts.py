@@ -7,6 +7,7 @@ import pytest
 import synthetic
 
 from gengap.analysis.intervals import interval
+from gengap.analysis.metrics import metrics
 from gengap.analysis.references import COLUMNS
 from gengap.analysis.verdicts import COLUMNS as JUDGED
 from gengap.analysis.verdicts import judge
@@ -114,8 +115,11 @@ def test_reduced_settings_are_never_comparable(tmp_path):
     ("changes", "why"),
     [
         ({"cells": "width=4,init=balanced"}, "this study has no cell with width=4,init=balanced"),
-        ({"cells": "width=4,lr=0.1"}, "'lr' of width=4,lr=0.1 is no axis of this study's grid"),
-        ({"cells": "init=he"}, "the cells with init=he differ in width (4, 8)"),
+        ({"cells": "lr=0.3"}, "this study has no cell with lr=0.3"),
+        (
+            {"cells": "width=4,depth=2"},  # the model reads none
+            "'depth' of width=4,depth=2 is neither an axis of this study's grid nor a setting of all its cells",
+        ),
         ({"quantity": "weight_norm", "unit": "1"}, "weight_norm was not measured in this study"),
     ],
 )
@@ -128,6 +132,51 @@ def test_what_the_study_lacks_is_not_comparable(tmp_path, changes, why):
 def test_values_match_as_numbers(tmp_path):
     grid = {"optimizer.lr": [0.1, 0.01], "seed": [0, 1, 2]}
     assert verdict(evidence(tmp_path, grid=grid), cells="lr=0.10")["n_seeds"] == 3
+
+
+def test_an_open_axis_gives_one_verdict_per_value(tmp_path):
+    found = evidence(tmp_path, grid={"model.width": [4, 8], "optimizer.lr": [0.1, 0.01], "seed": [0, 1, 2, 3]})
+    table = judge(found, [reference(cells="width=4"), reference(published="97.39", cells="lr=0.1", row="Other")])
+    assert list(table["alternative"]) == ["lr=0.1", "lr=0.01", "width=4", "width=8"]
+    assert list(table["verdict"]) == ["agrees"] * 2 + ["disagrees"] * 2
+    assert set(table["n_seeds"]) == {4}
+    assert all(why.endswith("of 4 seeds; one of 2 alternatives") for why in table["why"])
+    assert metrics(found, table)["verdicts"] == {"agrees": 2, "disagrees": 2, "not comparable": 0}
+    assert metrics(found, table)["published"] == {"numbers": 2, "agreeing": 1}
+
+
+def test_alternatives_are_the_combinations_that_the_grid_has(tmp_path):
+    grid = [{"loss.power": [2.0], "optimizer.lr": [0.1], "seed": [0]}, {"loss.power": [3.0], "optimizer.lr": [0.01]}]
+    made = synthetic.study(tmp_path, [{**one, "init": ["he", "xavier"]} for one in grid])
+    table = judge(synthetic.collected(tmp_path, made), [reference(cells="init=he")])
+    assert list(table["alternative"]) == ["power=2.0,lr=0.1", "power=3.0,lr=0.01"]
+    assert list(table["why"]) == ["1 finished seed where at least 3 are needed; one of 2 alternatives"] * 2
+
+
+def test_a_pattern_selects_and_opens_its_axis(tmp_path):
+    found = evidence(tmp_path, grid={"model.width": [4], "init": ["he", "xavier", "default"], "seed": [0, 1, 2]})
+    table = judge(found, [reference(cells="init=*e*")])
+    assert list(table["alternative"]) == ["init=he", "init=xavier", "init=default"]
+    alone = verdict(found, cells="init=x*,width=4")
+    assert alone["alternative"] == "init=xavier"
+    assert "alternatives" not in alone["why"]
+    assert verdict(found, cells="init=balanced:*")["why"] == "this study has no cell with init=balanced:*"
+
+
+def test_a_selector_may_name_what_the_base_fixes(tmp_path):
+    found = evidence(tmp_path, grid={"init": ["he"], "seed": [0, 1, 2]})
+    assert verdict(found, cells="width=4,init=he,power=2")["verdict"] == "agrees"
+    assert verdict(found, cells="width=8,init=he")["why"] == "this study has no cell with width=8,init=he"
+
+
+def test_a_selector_may_name_what_an_axis_of_arms_varies(tmp_path):
+    arms = {"main": {}, "slow": {"loss.power": 3.0, "optimizer.lr": 0.01}, "slower": {"optimizer.lr": 0.01}}
+    found = evidence(tmp_path, grid={"arm": arms, "seed": [0, 1, 2]})
+    assert list(found.cells["lr"].unique()) == ["0.1", "0.01"]
+    assert (found.study["varied"], found.study["fixed"]["width"]) == (["power", "lr"], "4")
+    table = judge(found, [reference(cells="lr=0.010")])
+    assert list(table["alternative"]) == ["arm=slow", "arm=slower"]
+    assert list(judge(found, [reference(cells="power=3,lr=0.01")])["alternative"]) == [""]
 
 
 def test_no_published_numbers_give_an_empty_table(tmp_path):

@@ -21,7 +21,7 @@ GRID = {"model.width": [4, 16, 64], "init": ["he"], "seed": [0, 1, 2, 3, 4]}
 
 def study(folder: Path, grid: Mapping = GRID, *, reduced: bool = False, name: str = "made_up", **keys) -> Study:
     """A study with this grid, read from a file as a user's is."""
-    content = {"title": "Made up", "question": "Does it work?", "source": "None (2026)", "grid": dict(grid)}
+    content = {"title": "Made up", "question": "Does it work?", "source": "None (2026)", "grid": grid}
     content |= {"reduced": {"base": {"training.epochs": 20}}, **keys}
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -6,7 +6,7 @@ from gengap.analysis import evidence
 with logs.job(snakemake.log[0]):
     tables.write(
         snakemake.params.table,
-        evidence.read(snakemake.input.measurements),
+        evidence.read(snakemake.input.measurements, snakemake.input.references),
         csv=snakemake.output.csv,
         md=snakemake.output.md,
         tex=snakemake.output.tex,

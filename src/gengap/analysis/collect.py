@@ -10,8 +10,10 @@ import pandas as pd
 from gengap import arrays, provenance, storage
 from gengap.arrays import Array
 from gengap.errors import UserError
+from gengap.grid import spell, value_at
 from gengap.packing import packs
 from gengap.quantities import QUANTITIES
+from gengap.settings import Cell, Component, allowed_options, leaf_names
 from gengap.simulation import Simulation
 from gengap.study import Study, axis_names, axis_values
 
@@ -48,11 +50,13 @@ def collect(
     measured = _of_study(joined([_read(path, "probe", "measurements") for path in probes], MEASUREMENTS), study)
     measured = pd.concat([measured, _generalization_gap(measured)], ignore_index=True)
     failures = joined([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
-    cells = _cells(study, facts).merge(final_values(measured), on="cell", how="left", validate="1:1")
+    fixed, varied = beside_axes(study)
+    cells = _cells(study, facts, varied).merge(final_values(measured), on="cell", how="left", validate="1:1")
     found = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
     tables = {"cells": cells, "history": history, "measurements": measured, "failures": _of_study(failures, study)}
     axes = list(axis_names(study))
     described = {**description(study), "axes": axes, "n_cells": len(study.cells), "data": dict(data_facts)}
+    described |= {"fixed": fixed, "varied": list(varied)}
     write(measurements, cells_csv, described, tables, found)
 
 
@@ -111,8 +115,33 @@ def final_values(measurements: pd.DataFrame) -> pd.DataFrame:
     return wide[known + others].rename_axis(columns=None).reset_index()
 
 
-def _cells(study: Study, facts: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell of the grid, in its order: axes, what training reported, pack."""
+def beside_axes(study: Study) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The settings that are no axis, by short name and spelled as in a cell's name.
+
+    Returns:
+        The value of each that all cells read and share; and of each that changes from cell to cell, as with an axis
+        such as ``arm``, one value per cell, empty where the cell does not read it.
+    """
+    read = [_read_settings(cell) for cell in study.cells.values()]
+    names = [name for name in leaf_names().values() if name not in axis_names(study)]
+    values = {name: [one.get(name, "") for one in read] for name in names}
+    fixed = {name: own[0] for name, own in values.items() if len(set(own)) == 1 and all(name in one for one in read)}
+    return fixed, {name: own for name, own in values.items() if len({*own} - {""}) > 1}
+
+
+def _read_settings(cell: Cell) -> dict[str, str]:
+    """The settings of one cell that its components read."""
+    found = {}
+    for dotted, name in leaf_names().items():
+        section, _, key = dotted.partition(".")
+        settings = getattr(cell, section)
+        if not (key and isinstance(settings, Component)) or key in ("name", *allowed_options(section, settings.name)):
+            found[name] = spell(value_at(cell, dotted))
+    return found
+
+
+def _cells(study: Study, facts: pd.DataFrame, varied: Mapping[str, list[str]]) -> pd.DataFrame:
+    """One row per cell of the grid, in its order: axes and what varies with them, what training reported, pack."""
     if missing := [name for name in study.cells if name not in set(facts["cell"])]:
         raise UserError(
             f"study '{study.name}': {len(missing)} of {len(study.cells)} cells have no history, e.g. '{missing[0]}'. "
@@ -122,6 +151,7 @@ def _cells(study: Study, facts: pd.DataFrame) -> pd.DataFrame:
     for axis in axes.columns:
         if axes[axis].isna().any():  # null is a value like any other: spelled as in the cell's name
             axes[axis] = [str(axis_values(study, cell)[axis]) for cell in study.cells.values()]
+    axes = axes.assign(**varied)
     pack_of = {name: pack for pack, names in packs(study).items() for name in names}
     cells = axes.merge(facts, on="cell", how="left", validate="1:1")
     return cells.assign(pack=cells["cell"].map(pack_of))

@@ -1,6 +1,7 @@
 """A study's measurements as tables: what figures, tables, verdicts and `gengap.load` read."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gengap import arrays, storage
+from gengap.analysis.references import read_reference
 from gengap.arrays import Array
 from gengap.errors import UserError
 from gengap.quantities import QUANTITIES
@@ -21,7 +23,8 @@ class Evidence:
 
     Attributes:
         study: ``name``, ``title``, ``question``, ``source``, ``reduced``, ``axes`` (short names of the grid axes),
-            ``n_cells`` and ``data`` (facts about the labelled data).
+            ``n_cells``, ``data`` (facts about the labelled data), ``fixed`` (settings that all cells share, by short
+            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`).
         cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, diverged, dead),
             ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
             a probe measured on the whole network; shares are fractions.
@@ -30,6 +33,7 @@ class Evidence:
             ``quantity``, ``value``, ``batchnorm``, ``probe``.
         failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
         path: The file, from which `arrays` reads.
+        references: Tables of the published numbers that the study is compared with, where they were asked for.
     """
 
     study: dict[str, Any]
@@ -38,6 +42,7 @@ class Evidence:
     measurements: pd.DataFrame
     failures: pd.DataFrame
     path: Path
+    references: tuple[pd.DataFrame, ...] = ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -55,11 +60,15 @@ class Evidence:
             return list(arrays.read(file, quantity))
 
 
-def read(path: str | Path) -> Evidence:
+def read(path: str | Path, references: Iterable[str | Path] = ()) -> Evidence:
     """Read the file that `gengap.analysis.collect.collect` wrote.
 
+    Args:
+        path: The file.
+        references: Files of published numbers; see `gengap.analysis.references.read_reference`.
+
     Raises:
-        UserError: If it is missing, damaged, of another kind, or from another version.
+        UserError: If a file is missing, damaged, of another kind, or from another version.
     """
     with storage.reading(path, "measurements") as file:
         return Evidence(
@@ -69,6 +78,7 @@ def read(path: str | Path) -> Evidence:
             measurements=storage.read_table(file, "measurements"),
             failures=storage.read_table(file, "failures"),
             path=Path(path),
+            references=tuple(read_reference(one) for one in references),
         )
 
 

@@ -17,10 +17,10 @@ def read_reference(path: str | Path) -> pd.DataFrame:
     """Read a file of published numbers; every column is text, numbers stay as they were printed.
 
     Columns: ``source``, ``table`` and ``row`` say where it was printed; ``cells`` selects the cells of a study, e.g.
-    ``width=4,init=he``; ``quantity`` and ``unit`` as in `gengap.quantities`; ``published``; ``spread``, the printed
-    standard deviation over runs, empty if none was printed; ``runs``, how many runs a number without spread is the mean
-    of (empty: 1); ``tolerance``, how far a number may be off in its
-    own unit (empty: half of its last printed digit); ``note``.
+    ``width=4,init=he`` or ``init=balanced:*``; ``quantity`` and ``unit`` as in `gengap.quantities`; ``published``;
+    ``spread``, the printed standard deviation over runs, empty if none was printed; ``runs``, how many runs a number
+    without spread is the mean of (empty: 1); ``tolerance``, how far a number may be off in its own unit (empty: half of
+    its last printed digit); ``note``.
 
     Raises:
         UserError: If a column, quantity, unit, selector or number is wrong; the message names file and line.

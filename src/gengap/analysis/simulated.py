@@ -37,6 +37,8 @@ def collect_simulation(simulation: Simulation, files: list[Path], measurements: 
     kept = {name: table[table["cell"].isin(cells["cell"])].reset_index(drop=True) for name, table in joined.items()}
     cells = cells.merge(collect.final_values(kept["measurements"]), on="cell", how="left", validate="1:1")
     study = {**collect.description(simulation), "axes": list(simulation.axes), "n_cells": len(cells), "data": {}}
+    options = registry.check("simulation", simulation.simulated).options
+    study["fixed"] = {name: str(cells[name].iloc[0]) for name in options if name not in simulation.axes}
     tables = {"cells": cells, "history": collect.joined([], collect.HISTORY), **kept}
     collect.write(measurements, cells_csv, study, tables, _arrays(files, list(cells["cell"])))
 

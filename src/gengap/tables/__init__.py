@@ -38,7 +38,7 @@ def readable(numbers: pd.DataFrame) -> pd.DataFrame:
             header, form = _look(column)
             shown[header] = [_with_ends(*values, form) for values in ends]
         elif column.removesuffix("_low").removesuffix("_high") not in summarised:
-            shown[column.replace("_", " ")] = [str(value) for value in numbers[column]]
+            shown[column.replace("_", " ")] = ["-" if pd.isna(value) else str(value) for value in numbers[column]]
     return pd.DataFrame(shown)
 
 
