@@ -10,6 +10,7 @@ from gengap import losses
 from gengap.engine.groups import groups, networks_per_call, slices
 from gengap.engine.inference import inference
 from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffers
+from gengap.engine.streamed import streamed_statistics, too_large
 from gengap.settings import Loss
 
 
@@ -31,9 +32,13 @@ def for_mode(arch: Architecture, state: State, images: Tensor, mode: str) -> Sta
 def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
     """BatchNorm means and biased variances of every layer over all images as one batch.
 
+    Where one batch would take too much memory, layer by layer; see `gengap.engine.streamed`.
+
     Returns:
         The buffers ``[K, features]``.
     """
+    if too_large(arch, images):
+        return streamed_statistics(arch, state, images)
     call = vmap(functools.partial(outputs_and_buffers, arch, arch.statistics), in_dims=(0, None))
     parts = [call(part, images)[1] for part in groups(state, images, len(images))]
     return {name: torch.cat([part[name] for part in parts]) for name in arch.buffers}
