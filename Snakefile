@@ -2,6 +2,7 @@
 
 snakemake                     the studies that config/config.yaml names
 snakemake quickstart          one study;  quickstart-reduced: with its reduced settings
+snakemake song                all studies of a paper in config/papers.yaml;  song-reduced
 snakemake data                prepared and labelled data only
 """
 
@@ -11,7 +12,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from gengap import logs, versions
+from gengap import logs, running, submitted, versions
 from gengap.packing import (
     collected_settings,
     dataset_key,
@@ -21,6 +22,7 @@ from gengap.packing import (
     section_settings,
 )
 from gengap.registry import REGISTRY
+from gengap.paper import load_papers, reduced
 from gengap.paths import check_writable
 from gengap.simulation import data_of, load_simulations, point_settings, simulation_settings
 from gengap.sources import sources
@@ -28,6 +30,9 @@ from gengap.study import REDUCED, check_config, check_references, load_studies
 
 # Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
 sys.executable = shlex.quote(sys.executable)
+
+# In a job that was sent to another machine, Snakemake takes wildcards apart at their commas.
+submitted.mend(sys.argv)
 
 
 configfile: "config/config.yaml"
@@ -39,6 +44,10 @@ report: "workflow/report/workflow.rst"
 container: config["container"]
 
 
+if workflow.is_main_process and running.start():
+    print("Removed the lock of a run that was killed; what it left incomplete is made again.", file=sys.stderr)
+
+
 # A mistake in a study or in the configuration ends the run with one message.
 with logs.job():
     STUDIES = load_studies(Path("config/studies"))
@@ -46,6 +55,7 @@ with logs.job():
     TARGETS = {**STUDIES, **SIMULATIONS}
     check_config(config, STUDIES, SIMULATIONS, Path("config/config.yaml"))
     check_references(TARGETS, Path("config/reference"))
+    PAPERS = load_papers(Path("config/papers.yaml"), TARGETS)
     results = [
         f"results/{name}/{part}" for name in TARGETS for part in ("packs", "points", "figures", "tables", "logs")
     ]
@@ -106,6 +116,17 @@ for name in TARGETS:
         input:
             evidence_of(name),
         localrule: True
+
+
+for name, paper in PAPERS.items():
+    for suffix, studies in (("", paper.studies), ("-reduced", reduced(paper, TARGETS))):
+
+        rule:
+            name:
+                name + suffix
+            input:
+                [evidence_of(study) for study in studies],
+            localrule: True
 
 
 include: "rules/data.smk"

@@ -1,3 +1,16 @@
+rule wanted:
+    """List the data that config/config.yaml's studies read: all that DVC's stages of data depend on."""
+    output:
+        update("data/wanted.txt"),
+    localrule: True
+    params:
+        files=BUILT_DATA,
+    message:
+        "Listing the data that studies read"
+    shell:
+        "printf '%s\\n' {params.files:q} > {output}"
+
+
 rule prepare:
     """Rescale and standardise the images of one dataset."""
     input:

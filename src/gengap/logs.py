@@ -4,9 +4,10 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from gengap import running
 from gengap.errors import UserError
 
 log = logging.getLogger("gengap")
@@ -14,7 +15,10 @@ log = logging.getLogger("gengap")
 
 @contextmanager
 def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
-    """Log to the console and to `log_file`; end the process with one message on a `UserError`."""
+    """Log to the console and to `log_file`; end the process with one message on a `UserError`.
+
+    With a log file, the process is a job of a run: see `gengap.running`.
+    """
     # PyTorch's forward differentiation uses what PyTorch deprecates, which is no news to who runs a study.
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     log.setLevel(logging.INFO)
@@ -28,7 +32,8 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     try:
-        yield log
+        with running.alive() if log_file else nullcontext():
+            yield log
     except UserError as error:
         log.error("error: %s", error)
         sys.exit(1)

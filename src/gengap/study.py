@@ -87,6 +87,7 @@ class Config(Settings):
     """The keys of config/config.yaml."""
 
     studies: Annotated[tuple[str, ...], Field(strict=False)]
+    reduced: Annotated[tuple[str, ...], Field(strict=False)] = ()
     simulations: Annotated[tuple[str, ...], Field(strict=False)] = ()
     describe: Annotated[tuple[str, ...], Field(strict=False)] = ()  # in the report's text; none: all that are built
     data_root: str
@@ -166,30 +167,41 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         UserError: If a key, a value or a name is wrong.
     """
     config = validate(Config, content, f"{path}: ")
+    names = list(studies)
+    full = [name for name in names if not name.endswith(REDUCED)]
+    for name in config.studies:
+        if name in names and name not in full:  # DVC finds a study's file by its name
+            raise UserError(
+                f"{path}: studies: list '{name.removesuffix(REDUCED)}' under `reduced` instead of '{name}'."
+            )
     for kind, key, named, known in (
-        ("study", "studies", config.studies, list(studies)),
+        ("study", "studies", config.studies, full),
+        ("study with reduced settings", "reduced", config.reduced, [n for n in full if n + REDUCED in names]),
         ("simulation", "simulations", config.simulations, list(simulations)),
-        ("study", "describe", config.describe, [*studies, *simulations]),
+        ("study", "describe", config.describe, [*names, *simulations]),
     ):
         for name in named:
             if name not in known:
                 raise unknown_name(kind, name, known, where=f"{path}: {key}")
-    if not config.studies and not config.simulations:
-        raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*studies, *simulations])}.")
+    if not config.studies and not config.reduced and not config.simulations:
+        raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
 
 
 def check_references(studies: Mapping[str, Study], folder: Path) -> None:
     """Check that the published numbers that studies compare with are there.
 
     Raises:
-        UserError: If a study names a file that `folder` lacks.
+        UserError: If a study names a file that `folder` lacks, or a table that needs one without naming any.
     """
     known = [path.stem for path in folder.glob("*.csv")]
     for study in studies.values():
+        where = f"config/studies/{study.name.removesuffix(REDUCED)}.yaml"
         for name in study.reference:
             if name not in known:
-                where = f"config/studies/{study.name.removesuffix(REDUCED)}.yaml: reference"
-                raise unknown_name("file of published numbers", name, known, where=where)
+                raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
+        for name in study.tables if not study.reference else ():
+            if registry.check("table", name).references:
+                raise UserError(f"{where}: tables: '{name}' needs published numbers. Name a file under `reference`.")
 
 
 def find_study(studies: Mapping[str, T], name: str) -> T:

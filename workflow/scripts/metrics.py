@@ -8,5 +8,11 @@ from gengap import logs, storage
 from gengap.analysis import evidence, metrics
 
 with logs.job(snakemake.log[0]):
-    found = metrics.metrics(evidence.read(snakemake.input.measurements), pd.read_csv(snakemake.input.verdicts))
-    storage.write_text(snakemake.output[0], json.dumps(found, indent=2) + "\n")
+    found = evidence.read(snakemake.input.measurements)
+    summed = metrics.metrics(found, pd.read_csv(snakemake.input.verdicts))
+    storage.write_text(snakemake.output.metrics, json.dumps(summed, indent=2) + "\n")
+    for table, path in (
+        (metrics.curves(found), snakemake.output.curves),
+        (metrics.final(found), snakemake.output.final),
+    ):
+        storage.write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -1,0 +1,69 @@
+"""Which runs of Snakemake live in this project, so that a lock whose owner was killed needs no hand to remove it.
+
+Snakemake locks the files of a run by a list in ``.snakemake/locks``, which a killed run leaves behind. So every run and
+every job also holds a lock of the operating system's, shared among them, which ends with its process however that ends.
+Who can have it alone knows that nobody lives, and that every list is left over. On a file system without such locks
+nothing is removed, and Snakemake's own message says how to.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HELD = Path(".gengap/running")
+SNAKEMAKE = Path(".snakemake")
+
+
+@contextmanager
+def alive(project: Path = Path()) -> Iterator[None]:
+    """Count as living while this lasts; where the project cannot be written or locked, nothing happens."""
+    held = _open(project)
+    try:
+        if held is not None:
+            _lock(held, fcntl.LOCK_SH)
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def start(project: Path = Path()) -> bool:
+    """Remove the locks of killed runs, unless another run or one of its jobs lives; then live until this process ends.
+
+    Args:
+        project: The folder in which Snakemake runs.
+
+    Returns:
+        Whether a lock was removed.
+    """
+    held = _open(project)
+    if held is None:
+        return False
+    left = list((project / SNAKEMAKE / "locks").glob("*.lock"))
+    removed = bool(left) and _lock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for path in left if removed else ():
+        path.unlink(missing_ok=True)
+    # Left open on purpose. On the way from alone to shared it may be free for a moment, when no live list exists yet.
+    _lock(held, fcntl.LOCK_SH)
+    return removed
+
+
+def _open(project: Path) -> int | None:
+    if not (project / SNAKEMAKE).is_dir():
+        return None
+    try:
+        (project / HELD).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(project / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return None
+
+
+def _lock(held: int, how: int) -> bool:
+    """Whether the lock was had; a file system that knows none never gives it."""
+    try:
+        fcntl.flock(held, how)
+    except OSError:
+        return False
+    return True
