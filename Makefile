@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report repro test lint format bench lock
+.PHONY: help env run report plan repro test lint format bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -37,20 +37,30 @@ $(ENV): requirements.lock pyproject.toml
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-run: $(ENV) ## Everything of a study, up to its report
-	@study=$$(gengap scale "$(STUDY)" "$(SCALE)")
-	snakemake --cores $(CORES) "$$study"
-	report="results/$$study/report.html"
-	newer() { find "results/$$study" workflow/report -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
-	if [ ! -e "$$report" ] || [ -n "$$(newer)" ]; then
-		snakemake --cores $(CORES) "$$study" --config "describe=[$$study]" --report "$$report"
-	fi
-	echo
-	gengap summary "$$study"
+# The studies of STUDY on this machine, and the page that reports on them: one study's lies beside its results.
+define studies
+studies=$$(gengap scale "$(STUDY)" "$(SCALE)")
+report=results/$$studies/report.html
+[[ $$studies != *' '* ]] || report=results/$(STUDY)/report.html
+make_report() { mkdir -p "$${report%/*}" && snakemake --cores $(CORES) $$studies --config "describe=[$${studies// /,}]" --report "$$report"; }
+endef
 
-report: $(ENV) ## The HTML report of a study that was run
-	@study=$$(gengap scale "$(STUDY)" "$(SCALE)")
-	snakemake --cores $(CORES) "$$study" --config "describe=[$$study]" --report "results/$$study/report.html"
+run: $(ENV) ## Everything of a study, or of all studies of a paper, up to its report
+	@$(studies)
+	gengap plan $$studies
+	snakemake --cores $(CORES) $$studies
+	newer() { find $$(printf "results/%s " $$studies) workflow/report -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
+	if [ ! -e "$$report" ] || [ -n "$$(newer)" ]; then make_report; fi
+	echo
+	gengap summary $$studies
+
+report: $(ENV) ## The HTML report of a study, or of all studies of a paper, that was run
+	@$(studies)
+	make_report
+
+plan: $(ENV) ## What a study, or all studies of a paper, will cost
+	@$(studies)
+	gengap plan $$studies
 
 repro: $(ENV) ## All studies of config/config.yaml, versioned by DVC
 	@dvc repro

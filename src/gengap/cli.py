@@ -2,14 +2,17 @@
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gengap import timing
 from gengap.errors import UserError
 from gengap.packing import packs
+from gengap.paper import load_papers
 from gengap.simulation import Simulation, cell_names, load_simulations
 from gengap.study import REDUCED, Study, StudyFile, find_study, load_studies
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 STUDIES = Path("config/studies")
 SIMULATIONS = Path("config/simulations")
+PAPERS = Path("config/papers.yaml")
 STORE = Path(".gengap/store")
 _SHOWN = 10  # files listed per reason
 
@@ -38,10 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
 def check(options: argparse.Namespace) -> None:
     """Check every study and simulation; print the packs of one, or the size of all."""
     known = _known()
+    papers = load_papers(PAPERS, known)
     if options.study is None:
         for name, one in known.items():
             cells, cell, parts, part = _counted(one)
             print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {one.title}")
+        for name, paper in papers.items():
+            print(f"{name:32}{len(paper.studies):6} studies: {', '.join(paper.studies)}")
         return
     one = find_study(known, options.study)
     print("{}: {}\n{} {} in {} {}".format(one.name, one.title, *_counted(one)))
@@ -50,13 +57,25 @@ def check(options: argparse.Namespace) -> None:
 
 
 def scale(options: argparse.Namespace) -> None:
-    """Print the study that `make run` builds: the full or the reduced settings."""
-    print(_scaled(_known(), options.study, options.scale, gpu=has_nvidia_gpu()))
+    """Print what `make run` builds of a study or of each study of a paper: the full or the reduced settings."""
+    known, gpu = _known(), has_nvidia_gpu()
+    papers = load_papers(PAPERS, known)
+    if options.study not in papers:
+        print(_scaled(known, options.study, options.scale, gpu=gpu))
+        return
+    # A study of a paper may be small enough to have one set of settings only.
+    wanted = {name: "full" if name + REDUCED not in known else options.scale for name in papers[options.study].studies}
+    print(*(_scaled(known, name, scale, gpu=gpu) for name, scale in wanted.items()))
 
 
 def summary(options: argparse.Namespace) -> None:
-    """Say what a finished study found and where its results are."""
-    study = find_study(_known(), options.study)
+    """Say what finished studies found and where their results are."""
+    known = _known()
+    for name in options.studies:
+        _summarise(find_study(known, name))
+
+
+def _summarise(study: Study | Simulation) -> None:
     folder = Path("results") / study.name
     try:
         metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
@@ -64,7 +83,7 @@ def summary(options: argparse.Namespace) -> None:
         raise UserError(f"{folder}: there are no finished results. Run `make run STUDY={study.name}`.") from error
     lines = {
         "cells": _counts(metrics["cells"]),
-        "verdicts": _counts(metrics["verdicts"]) if study.reference else "no published numbers to compare with",
+        "verdicts": _verdicts(metrics) if study.reference else "no published numbers to compare with",
         "report": folder / "report.html",
         "figures": folder / "figures",
         "tables": folder / "tables",
@@ -75,6 +94,27 @@ def summary(options: argparse.Namespace) -> None:
     for key, value in lines.items():
         if value.exists() if isinstance(value, Path) else value:
             print(f"  {key:14}{value}")
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Predict what studies will cost on this machine: packs, hours and memory of what has not run."""
+    known, cores = _known(), len(os.sched_getaffinity(0))
+    for name in options.studies:
+        study = find_study(known, name)
+        missing = {
+            (part, job) for part in _parts(study) for job in _jobs(study) if not _result(study, part, job).exists()
+        }
+        print("{}: {} {} in {} {}".format(study.name, *_counted(study)) + ("" if missing else ", all there"))
+        if not missing:
+            continue
+        from gengap import planning  # imports torch, which costs the other commands seconds
+
+        timings = timing.read(timing.TIMINGS)
+        planned = planning.jobs(study, lambda *job: job in missing, timing.rates(timings), cores)  # noqa: B023
+        print(*planning.describe(planned, cores), sep="\n")
+        if found := timing.error(timing.read(timing.PREDICTIONS), timings, name):
+            print(planning.compared(*found))
+        timing.append(timing.PREDICTIONS, planning.predictions(name, planned))
 
 
 def clean(options: argparse.Namespace) -> None:
@@ -131,6 +171,19 @@ def _parts(one: Study | Simulation) -> Mapping[str, Sequence[str]]:
     return {name: cell_names(name, point) for name, point in one.points.items()}
 
 
+def _jobs(one: Study | Simulation) -> tuple[str, ...]:
+    """What is done to each part: training and probes, or the simulation."""
+    return (timing.TRAIN, *(probe.name for probe in one.probes)) if isinstance(one, Study) else (timing.SIMULATE,)
+
+
+def _result(one: Study | Simulation, part: str, job: str) -> Path:
+    """The file that a job makes."""
+    folder = Path("results") / one.name
+    if job == timing.SIMULATE:
+        return folder / "points" / f"{part}.h5"
+    return folder / "packs" / part / ("history.h5" if job == timing.TRAIN else f"probes/{job}.h5")
+
+
 def _counted(one: Study | Simulation) -> tuple[int, str, int, str]:
     """How many cells and jobs, and what they are called."""
     if isinstance(one, Study):
@@ -161,6 +214,15 @@ def _size(n_bytes: int) -> str:
     return f"{n_bytes / 2**20:,.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:.1f} KiB"
 
 
+def _verdicts(metrics: Mapping[str, Any]) -> str:
+    """Counts of verdicts; where numbers were compared with several alternatives, also of the numbers themselves."""
+    verdicts, published = metrics["verdicts"], metrics.get("published", {})
+    if sum(verdicts.values()) == published.get("numbers", sum(verdicts.values())):
+        return _counts(verdicts)
+    agreeing = f"{published['agreeing']} of {published['numbers']} printed numbers agree with at least one alternative"
+    return f"{_counts(verdicts)} over all alternatives; {agreeing}"
+
+
 def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
 
@@ -168,13 +230,13 @@ def _counts(counts: dict[str, int]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run, with_study in ((check, "?"), (summary, None), (scale, None), (schema, ""), (clean, "")):
+    for run, with_study in ((check, "?"), (summary, "+"), (scale, None), (plan, "+"), (schema, ""), (clean, "")):
         text = (run.__doc__ or "").split(".")[0]
         command = commands.add_parser(run.__name__, help=text, description=text + ".")
         command.set_defaults(run=run)
         if with_study != "":
             command.add_argument(
-                "study",
+                "studies" if with_study == "+" else "study",
                 nargs=with_study,
                 metavar="STUDY",
                 help="name of a file in config/studies or config/simulations",

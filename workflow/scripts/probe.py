@@ -1,21 +1,36 @@
 """Measure one probe on one pack (rule `probe`); the work is in gengap.probes."""
 
+import time
 from pathlib import Path
 
 import torch
 
-from gengap import labels, logs, probes, provenance
+from gengap import labels, logs, planning, probes, provenance, timing
 from gengap.settings import Cell
 from gengap.study import Probe
 
 with logs.job(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
+    begin = time.monotonic()
+    probe = Probe.model_validate(snakemake.params.probe)
+    cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}
+    data = labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled))
     probes.measure_pack(
-        Probe.model_validate(snakemake.params.probe),
-        {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()},
+        probe,
+        cells,
         Path(snakemake.input.weights),
-        labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled)),
+        data,
         Path(snakemake.output[0]),
         device=snakemake.config["device"],
         provenance=provenance.record({"probe": snakemake.params.probe, "cells": snakemake.params.cells}),
+    )
+    timing.note(
+        timing.Timing(
+            study=snakemake.wildcards.study,
+            part=snakemake.wildcards.pack,
+            job=probe.name,
+            kind=planning.probe_kind(probe, next(iter(cells.values())), snakemake.threads),
+            work=planning.probe_work(probe, list(cells.values()), len(data.train_images)),
+            seconds=time.monotonic() - begin,
+        )
     )

@@ -1,19 +1,32 @@
 """Simulate one point of a grid (rule `simulate`); the work is in gengap.simulations."""
 
+import time
 from pathlib import Path
 
 import torch
 
-from gengap import logs, provenance, simulations
+from gengap import logs, planning, provenance, simulations, timing
 from gengap.simulation import Point
 
 with logs.job(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
+    begin = time.monotonic()
+    point = Point.model_validate(snakemake.params.point)
     simulations.simulate_point(
         snakemake.wildcards.point,
-        Point.model_validate(snakemake.params.point),
+        point,
         Path(snakemake.output[0]),
         prepared=Path(snakemake.input.prepared[0]) if snakemake.input.prepared else None,
         device=snakemake.config["device"],
         provenance=provenance.record({"point": snakemake.params.point}),
+    )
+    timing.note(
+        timing.Timing(
+            study=snakemake.wildcards.study,
+            part=snakemake.wildcards.point,
+            job=timing.SIMULATE,
+            kind=planning.simulation_kind(point),
+            work=len(point.seeds),
+            seconds=time.monotonic() - begin,
+        )
     )

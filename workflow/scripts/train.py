@@ -1,16 +1,19 @@
 """Train one pack of cells (rule `train`); the work is in gengap.training."""
 
+import time
 from pathlib import Path
 
 import torch
 
-from gengap import labels, logs, provenance, training
+from gengap import labels, logs, planning, provenance, timing, training
 from gengap.settings import Cell
 
 with logs.job(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
-    training.train_pack(
-        {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()},
+    begin = time.monotonic()
+    cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}
+    passed = training.train_pack(
+        cells,
         labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled)),
         Path(snakemake.output.weights),
         Path(snakemake.output.history),
@@ -18,4 +21,14 @@ with logs.job(snakemake.log[0]):
         device=snakemake.config["device"],
         memory_limit=snakemake.resources.mem_mb * 1_000_000,
         provenance=provenance.record({"cells": snakemake.params.cells}),
+    )
+    timing.note(
+        timing.Timing(
+            study=snakemake.wildcards.study,
+            part=snakemake.wildcards.pack,
+            job=timing.TRAIN,
+            kind=planning.training_kind(list(cells.values()), snakemake.threads),
+            work=passed,
+            seconds=time.monotonic() - begin,
+        )
     )

@@ -14,13 +14,16 @@ class Progress:
         epochs: The longest budget of its cells.
         cells: How many cells are trained.
         done: Epochs that were done before.
+
+    Attributes:
+        samples: Samples of the epochs reported so far, summed over networks.
     """
 
     def __init__(self, epochs: int, cells: int, done: int = 0) -> None:
         self._epochs, self._cells, self._before = epochs, cells, done
         self._start = time.monotonic()
         self._next = self._start + _FIRST_SECONDS
-        self._samples = 0
+        self.samples = 0
 
     def epoch(self, done: int, finished: int, samples: int, accuracy: str) -> None:
         """Report one epoch more, if it is time for a line or the last epoch.
@@ -31,7 +34,7 @@ class Progress:
             samples: Samples of this epoch, summed over networks.
             accuracy: A short summary of how training goes.
         """
-        self._samples += samples
+        self.samples += samples
         now = time.monotonic()
         last = done == self._epochs or finished == self._cells
         if not last and now < self._next:
@@ -41,7 +44,7 @@ class Progress:
         self._next = now + min(max(_FIRST_SECONDS, spent / 4), _MOST_SECONDS)
         left = spent / (done - self._before) * (self._epochs - done)
         ending = f"took {_duration(spent)}" if last else f"{_duration(left)} left"
-        rate = self._samples / max(spent, 1e-9)
+        rate = self.samples / max(spent, 1e-9)
         log.info(
             "epoch %d/%d, %d/%d cells finished, %s samples/s, %s, %s",
             done,

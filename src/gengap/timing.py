@@ -1,0 +1,98 @@
+"""How long the jobs of this machine took, and how long they were predicted to take; nothing else reads it.
+
+Lines of JSON in `.gengap/`, which no version control sees: seconds of one machine say nothing of another.
+"""
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+TIMINGS = Path(".gengap/timings.jsonl")
+PREDICTIONS = Path(".gengap/predictions.jsonl")
+TRAIN, SIMULATE = "train", "simulate"
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One job.
+
+    Attributes:
+        study: Its study.
+        part: Its pack or point.
+        job: ``train``, ``simulate``, or the name of a probe.
+        kind: Digest of all that its speed depends on; jobs of one kind are as fast, per unit of work.
+        work: How much it did: sample passes through networks, or draws.
+        seconds: How long that took, or is predicted to take.
+        written: When, UTC.
+    """
+
+    study: str
+    part: str
+    job: str
+    kind: str
+    work: float
+    seconds: float
+    written: str = field(default_factory=_now)
+
+
+def note(timing: Timing) -> None:
+    """Keep how long a job took; one that found nothing to do says nothing."""
+    if timing.work:
+        append(TIMINGS, [timing])
+
+
+def append(path: Path, timings: list[Timing]) -> None:
+    """Add lines to a file; several processes may do so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(asdict(timing)) + "\n" for timing in timings))
+
+
+def read(path: Path) -> list[Timing]:
+    """All lines that can be read, the oldest first; a damaged one costs a prediction, no result."""
+    return list(_lines(path))
+
+
+def _lines(path: Path) -> Iterator[Timing]:
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            yield Timing(**json.loads(line))
+        except (ValueError, TypeError):
+            continue
+
+
+def rates(timings: list[Timing]) -> Mapping[str, float]:
+    """Seconds per unit of work of every kind: those of the last job that took a second or longer, else of the last."""
+    found: dict[str, Timing] = {}
+    for one in timings:
+        if one.work > 0 and (one.kind not in found or one.seconds >= 1 or found[one.kind].seconds < 1):
+            found[one.kind] = one
+    return {kind: one.seconds / one.work for kind, one in found.items()}
+
+
+def error(predictions: list[Timing], timings: list[Timing], study: str) -> tuple[float, float, str] | None:
+    """How far the last prediction for a study was off.
+
+    Returns:
+        Seconds predicted and taken for the jobs that have run since, scaled to the work that they found to do, and when
+        it was predicted; None if there is nothing to compare.
+    """
+    own = [one for one in predictions if one.study == study]
+    # A prediction is followed by its jobs: the last one that was.
+    for when in sorted({one.written for one in own}, reverse=True):
+        made = {(one.part, one.job): one for one in own if one.written == when}
+        later = [one for one in timings if one.study == study and one.written >= when and (one.part, one.job) in made]
+        if later:
+            predicted = sum(
+                made[one.part, one.job].seconds * one.work / max(made[one.part, one.job].work, 1) for one in later
+            )
+            return predicted, sum(one.seconds for one in later), when
+    return None
