@@ -117,3 +117,29 @@ def test_layer_gradients_without_early_epochs_say_so(tmp_path, made):
     found = synthetic.collected(tmp_path, made, snapshots=(10.0,))
     with pytest.raises(UserError, match=r"first 5 epochs.*snapshots"):
         layer_gradients.data(found)
+
+
+def test_many_groups_of_learning_curves_are_spread_over_panels(tmp_path):
+    grid = {"model.width": [4, 8, 64], "init": ["he", "xavier"], "optimizer.lr": [0.1, 0.01], "seed": [0, 1]}
+    made = synthetic.study(tmp_path, grid)
+    lost = {name: "dead" for name, cell in made.cells.items() if cell.optimizer.lr == 0.01}
+    data = learning_curves.data(synthetic.collected(tmp_path, made, status=lost))
+    assert list(data["group"].unique()) == [f"width {w}, init {init}" for w in (4, 64) for init in ("he", "xavier")]
+    assert set(data["panel"]) == {"lr 0.1"}
+    row = data[(data["group"] == "width 64, init he") & (data["quantity"] == "test_loss") & (data["epoch"] == 3)].iloc[
+        0
+    ]
+    cells = [made.cells[f"width=64,init=he,lr=0.1,seed={seed}"] for seed in (0, 1)]
+    assert row["mean"] == pytest.approx(np.mean([synthetic.curve(c, c.seed, 3)["test_loss"] for c in cells]))
+
+
+def test_panels_beyond_the_eighth_are_counted(tmp_path):
+    rates = [0.1 / 2**power for power in range(9)]
+    made = synthetic.study(tmp_path, {"model.width": [4, 64], "optimizer.lr": rates, "seed": [0]})
+    found = synthetic.collected(tmp_path, made)
+    data = learning_curves.data(found)
+    assert list(data["panel"].unique()) == [f"lr {rate}" for rate in rates[:8]]
+    assert set(data["group"]) == {"width 4", "width 64"}
+    figure = learning_curves.plot(data, found)
+    assert figure.get_suptitle() == "one seed; 1 more panels not shown"
+    assert [len(axes.lines) for axes in figure.axes] == [4] * 16

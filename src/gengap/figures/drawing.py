@@ -22,7 +22,7 @@ SPLITS: dict[str, Any] = {"train": "-", "test": (0, (3, 1.5))}
 
 
 def panels(
-    rows: int, columns: int = 1, *, height: float, ratios: Sequence[float] | None = None
+    rows: int, columns: int = 1, *, height: float, ratios: Sequence[float] | None = None, wide: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """A figure of one journal column and its panels, row by row, sharing the horizontal axis.
 
@@ -31,8 +31,10 @@ def panels(
         columns: Columns of panels.
         height: Height of the figure in inches.
         ratios: Relative heights of the rows.
+        wide: Take the width of both columns.
     """
-    figure = Figure(figsize=(mpl.rcParams["figure.figsize"][0], height))
+    width = mpl.rcParams["figure.figsize"][0]
+    figure = Figure(figsize=(2.1 * width if wide else width, height))
     axes = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False, height_ratios=ratios)
     return figure, list(axes.flat)
 
@@ -81,7 +83,8 @@ def legend(figure: Figure, entries: Sequence[Line2D], *, below: bool = False) ->
     if not entries:
         return
     lengths = [len(str(entry.get_label())) + 5 for entry in entries]
-    columns = len(entries) if sum(lengths) <= COLUMN else max(1, min(len(entries), COLUMN // max(lengths)))
+    room = _characters(figure)
+    columns = len(entries) if sum(lengths) <= room else max(1, min(len(entries), room // max(lengths)))
     place: Any = "outside lower center" if below else "outside upper center"
     figure.legend(handles=list(entries), loc=place, ncols=columns)
     width, height = figure.get_size_inches()
@@ -98,16 +101,21 @@ def note(axes: Axes, text: str, *, alone: bool = True) -> None:
 
 def title(of: Axes | Figure, text: str) -> None:
     """A small title at the left of a panel or figure, broken at semicolons where it is too long for the column."""
-    lines = [""]
+    lines, room = [""], _characters(of) if isinstance(of, Figure) else COLUMN
     for part in text.split("; "):
         joined = f"{lines[-1]}; {part}" if lines[-1] else part
-        lines = [*lines[:-1], joined] if len(joined) <= COLUMN else [*lines, part]
+        lines = [*lines[:-1], joined] if len(joined) <= room else [*lines, part]
     wrapped = "\n".join(line for line in lines if line)
     look: dict[str, Any] = {"color": GREY, "fontsize": "small"}
     if isinstance(of, Figure):
         of.suptitle(wrapped, x=0.02, ha="left", **look)
     else:
         of.set_title(wrapped, **look)
+
+
+def _characters(figure: Figure) -> int:
+    """How many characters a line of the figure's width has."""
+    return int(COLUMN * figure.get_size_inches()[0] / mpl.rcParams["figure.figsize"][0])
 
 
 def epochs(axes: Axes, measured: Iterable[float]) -> None:

@@ -10,6 +10,7 @@ from gengap.analysis.intervals import FAILED, grouped
 from gengap.quantities import QUANTITIES
 
 WIDTH = "width"
+COMPARED = (WIDTH, "init")  # axes whose values stand side by side in one panel where there are several panels
 ALL = "all cells"
 
 
@@ -32,6 +33,23 @@ def labelled(evidence: Evidence, *, extremes: bool = False, apart: Sequence[str]
             names[part.index] = ", ".join(f"{_words(axis)} {value}" for axis, value in values.items())
     order = pd.to_numeric(cells[WIDTH]).sort_values(kind="stable").index if WIDTH in evidence.axes else cells.index
     return cells.assign(group=names).loc[order].reset_index(drop=True)
+
+
+def panelled(evidence: Evidence, most: int) -> pd.DataFrame:
+    """The narrowest and widest cells as `labelled` gives them, and as column ``panel`` where each is drawn.
+
+    Up to `most` groups share one panel, without a name. Of more, width and init distinguish the groups of a panel, and
+    every combination of the other axes has a panel of its own.
+    """
+    cells = labelled(evidence, extremes=True)
+    if cells["group"].nunique() <= most:
+        return cells.assign(panel="")
+    apart = [axis for axis in varying(cells, evidence) if axis not in COMPARED]
+    cells = labelled(evidence, extremes=True, apart=apart)
+    names = pd.Series("", index=cells.index)
+    for values, part in grouped(cells, apart):
+        names[part.index] = "\n".join(f"{_words(axis)} {value}" for axis, value in values.items())
+    return cells.assign(panel=names)
 
 
 def varying(cells: pd.DataFrame, evidence: Evidence) -> list[str]:
