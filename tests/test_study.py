@@ -83,6 +83,12 @@ def test_arms_share_a_pack_where_their_shape_is_the_same(load):
     assert set(parts) >= {"arm=cubic,width=8,pack=0", "arm=large_batch,width=4,pack=0"}
 
 
+def test_a_range_of_snapshots_is_each_of_its_epochs(load):
+    written, listed = (load(f"title: t\nbase: {{training.snapshots: {epochs}}}") for epochs in ("0..3", "[0, 1, 2, 3]"))
+    assert written.cells["base"].training.snapshots == (0, 1, 2, 3)
+    assert written.cells["base"].identity() == listed.cells["base"].identity()
+
+
 def test_a_study_without_grid_has_one_cell(load):
     assert list(load("title: t\nbase: {seed: 7}\n").cells) == ["base"]
 

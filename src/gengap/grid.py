@@ -10,7 +10,7 @@ from typing import Any
 from gengap import registry
 from gengap.checking import validate
 from gengap.errors import UserError, unknown_name
-from gengap.settings import ARM, Cell, Component, allowed_options, leaf_names
+from gengap.settings import ARM, Cell, Component, allowed_options, leaf_names, write_out
 
 Axis = dict[str, Any]
 
@@ -137,13 +137,6 @@ def _read_arms(arms: Any, where: str) -> list[Arm]:
             if key not in known and key not in sections:
                 raise unknown_name("setting", key, known, where=f"{where}.{name}")
     return [Arm(str(name), settings) for name, settings in arms.items()]
-
-
-def write_out(values: Any) -> Any:
-    """A range such as ``0..9`` as a list; anything else as it is."""
-    if isinstance(values, str) and (match := re.fullmatch(r"(\d+)\.\.(\d+)", values)):
-        return list(range(int(match[1]), int(match[2]) + 1))
-    return values
 
 
 def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path: Path) -> dict[str, Cell]:

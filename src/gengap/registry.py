@@ -225,7 +225,9 @@ REGISTRY: dict[str, dict[str, Entry]] = {
     "probe": {
         "performance": Entry("gengap.probes.performance", "Loss, accuracy and balanced accuracy on both splits."),
         "gradient": Entry(
-            "gengap.probes.gradient", "Gradient norm of the training loss, whole and by layer, and its max/min ratio."
+            "gengap.probes.gradient",
+            "Gradient norm of the training loss, whole and by layer, and its max/min ratio.",
+            ("samples",),
         ),
         "distance": Entry("gengap.probes.distance", "Weight norm and distance from the start."),
         "norms": Entry(
@@ -339,6 +341,12 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         ),
         "accuracy_by_width": Entry("gengap.figures.accuracy_by_width", "Final accuracy against width."),
         "learning_curves": Entry("gengap.figures.learning_curves", "Loss and accuracy while training."),
+        "training_cost": Entry(
+            "gengap.figures.training_cost", "Learning curves, curvature and learning rate against gradient evaluations."
+        ),
+        "curvature": Entry(
+            "gengap.figures.curvature", "Ends of the Hessian's spectrum, and all of it, while training."
+        ),
         "gradient_norm": Entry("gengap.figures.gradient_norm", "Norm of the full gradient while training."),
         "layer_gradients": Entry("gengap.figures.layer_gradients", "Gradient norm of each layer, first epochs."),
         "layer_reset": Entry("gengap.figures.layer_reset", "Test error after a layer's reset, layer by checkpoint."),
@@ -349,6 +357,10 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.tables.closest", "Where a source is silent: the settings closest to its numbers.", references=True
         ),
         "draws": Entry("gengap.tables.draws", "Mean, median and variance over a simulation's draws."),
+        "equal_cost": Entry("gengap.tables.equal_cost", "Losses and accuracies after equal gradient evaluations."),
+        "curvature_agreement": Entry(
+            "gengap.tables.curvature_agreement", "Ends of the Hessian's spectrum by Lanczos' method against all of it."
+        ),
         "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),
     },
 }

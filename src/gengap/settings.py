@@ -6,11 +6,20 @@ A default is left out of a cell's identity, so a new key whose default changes n
 
 import collections
 import functools
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
 from gengap import registry
@@ -33,6 +42,17 @@ def _fit_for_paths(name: str | int) -> str | int:
 
 
 ClassName = Annotated[str | int, AfterValidator(_fit_for_paths)]
+
+
+def write_out(values: Any) -> Any:
+    """A range such as ``0..9`` as a list; anything else as it is."""
+    if isinstance(values, str) and (match := re.fullmatch(r"(\d+)\.\.(\d+)", values)):
+        return list(range(int(match[1]), int(match[2]) + 1))
+    return values
+
+
+# Epochs; a range such as 0..9 is short for each of them.
+Epochs = Annotated[tuple[float, ...], BeforeValidator(write_out), Field(strict=False)]
 
 
 class Settings(BaseModel):
@@ -223,9 +243,10 @@ class Training(Settings):
         "running", description="BatchNorm statistics for the accuracies and losses recorded while training."
     )
     evaluate_every: Count = Field(1, description="Epochs between evaluations on the whole train and test set.")
-    snapshots: Annotated[tuple[float, ...], Field(strict=False)] = Field(
+    snapshots: Epochs = Field(
         (0, 1, 2, 5, 10, 20, 50, 100, 200),
-        description="Epochs, fractions allowed, at which the weights are kept; first and last always are.",
+        description="Epochs, fractions allowed, or a range such as 0..9, at which the weights are kept; first and last "
+        "always are.",
     )
     dtype: Literal["float32", "float64", "bfloat16"] = Field(
         "float32",

@@ -14,9 +14,9 @@ from pydantic import Field
 from gengap import registry
 from gengap.checking import read_yaml, validate
 from gengap.errors import UserError, unknown_name
-from gengap.grid import spell, write_out
+from gengap.grid import spell
 from gengap.packing import Digested
-from gengap.settings import Cell, Count, Dataset, Settings
+from gengap.settings import Cell, Count, Dataset, Settings, write_out
 from gengap.study import REDUCED
 
 SEED = "seed"

@@ -128,7 +128,10 @@ def largest_eigenvalue(
 
 
 def _largest(product: Product, start: Tensor, tolerance: float, iterations: int) -> tuple[np.ndarray, list[int]]:
-    """Each matrix's largest Ritz value at the step at which that matrix is done, so that others change nothing; steps."""
+    """Each matrix's largest Ritz value at the step at which that matrix is done, so that others change nothing.
+
+    Also how many steps that were.
+    """
     largest = np.full(len(start), np.nan)
     done = np.zeros(len(start), dtype=bool)
     used = np.zeros(len(start), dtype=int)
