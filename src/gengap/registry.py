@@ -362,6 +362,9 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.tables.curvature_agreement", "Ends of the Hessian's spectrum by Lanczos' method against all of it."
         ),
         "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),
+        "errors_and_losses": Entry(
+            "gengap.tables.errors_and_losses", "Final errors, losses, the L2 penalty and their sums, over seeds."
+        ),
     },
 }
 

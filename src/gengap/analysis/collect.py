@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gengap import arrays, provenance, storage
+from gengap.analysis.derived import with_derived
 from gengap.arrays import Array
 from gengap.errors import UserError
 from gengap.grid import spell, value_at
@@ -52,6 +53,7 @@ def collect(
     failures = joined([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
     fixed, varied = beside_axes(study)
     cells = _cells(study, facts, varied).merge(final_values(measured), on="cell", how="left", validate="1:1")
+    cells = with_derived(cells, history, measured)
     found = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
     tables = {"cells": cells, "history": history, "measurements": measured, "failures": _of_study(failures, study)}
     axes = list(axis_names(study))

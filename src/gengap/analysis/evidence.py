@@ -27,7 +27,8 @@ class Evidence:
             name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`).
         cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, diverged, dead),
             ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
-            a probe measured on the whole network; shares are fractions.
+            a probe measured on the whole network, and what `gengap.analysis.derived` makes of them; shares are
+            fractions.
         history: What was recorded while training: ``cell``, ``epoch``, ``quantity``, ``value``, ``batchnorm``.
         measurements: What the probes measured: ``cell``, ``epoch``, ``layer`` (empty for the whole network),
             ``quantity``, ``value``, ``batchnorm``, ``probe``.

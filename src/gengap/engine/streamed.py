@@ -14,7 +14,7 @@ from torch.func import functional_call
 from gengap.engine.activations import visit
 from gengap.engine.batchnorm import FunctionalBatchNorm
 from gengap.engine.inference import inference
-from gengap.engine.stack import Architecture, State, take
+from gengap.engine.stack import Architecture, State
 
 BATCH_SIZE = 1000
 # Elements of the largest map over all images up to which they are one batch: about 1 GB of float32 on a processor. A
@@ -80,7 +80,8 @@ def streamed_statistics(arch: Architecture, state: State, images: Tensor) -> Sta
         The buffers ``[K, features]``, up to rounding those of all images as one batch.
     """
     size = len(next(iter(state.values())))
-    found = [_of_one(arch.evaluation, take(state, place), images) for place in range(size)]
+    alone = ({name: value[place] for name, value in state.items()} for place in range(size))
+    found = [_of_one(arch.evaluation, one, images) for one in alone]
     return {name: torch.stack([one[name] for one in found]) for name in arch.buffers}
 
 
