@@ -92,7 +92,7 @@ def main() -> None:
     case = f"compile/second_process,width={WIDTHS[0]},batch_size={BATCH_SIZE},pack={PACK},epochs=1"
     found.append(rows.row(case, "the first process", pairs, unit="s", less_is_better=True))
     print(rows.show(found))
-    rows.write(found, "compilation")
+    rows.write("compilation", found)
 
 
 if __name__ == "__main__":
