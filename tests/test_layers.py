@@ -15,8 +15,9 @@ from gengap.registry import REGISTRY
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [  # facts
-    {"errors", "running"},
-    {"quantities", "registry", "versions", "paths", "provenance", "logs", "timing", "sources", "submitted"},
+    {"errors", "running", "versions"},
+    {"quantities", "registry", "paths", "provenance", "logs", "timing", "sources", "submitted"},
+    {"claims"},
     # plan
     {"settings"},
     {"checking"},
@@ -36,7 +37,7 @@ LAYERS = [  # facts
     {"analysis"},
     {"figures", "tables"},
     # glue
-    {"results", "reference", "probe_pages", "probe_pictures", "cleaning", "planning"},
+    {"results", "reference", "probe_pages", "probe_pictures", "cleaning", "explaining", "planning"},
     {"cli"},
     {"__init__"},
 ]

@@ -91,6 +91,7 @@ class Config(Settings):
     simulations: Annotated[tuple[str, ...], Field(strict=False)] = ()
     describe: Annotated[tuple[str, ...], Field(strict=False)] = ()  # in the report's text; none: all that are built
     data_root: str
+    store: str = ".gengap/store"  # of finished networks
     device: Literal["auto", "cpu", "cuda"]
     container: str
 

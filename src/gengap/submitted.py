@@ -1,8 +1,7 @@
 """Jobs that Snakemake sends to other machines: their wildcards, read as they were written.
 
-Snakemake quotes a wildcard's value that has commas, such as a pack's name, for the call that runs the job elsewhere, and
-there takes it apart at them all the same (github.com/snakemake/snakemake/issues/2366). No path may then have a comma, or
-this is mended.
+Snakemake quotes a wildcard's value that has commas, such as a pack's name, for the call that runs the job elsewhere,
+and there takes it apart at them all the same (github.com/snakemake/snakemake/issues/2366).
 """
 
 import re

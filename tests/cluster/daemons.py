@@ -1,4 +1,4 @@
-"""Real Slurm daemons on this machine: slurmctld, slurmd and munged on loopback, with everything they keep in one folder.
+"""Real Slurm daemons on this machine: slurmctld, slurmd and munged on loopback, all that they keep in one folder.
 
 One node with more cores than the machine has and pretend GPUs, so that GPUs are what limits the jobs; partitions `cpu`
 and `gpu`, as profiles/slurm names them. Memory is enforced by Slurm's own polling, since containers lack cgroups.

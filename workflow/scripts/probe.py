@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from gengap import labels, logs, planning, probes, provenance, timing
+from gengap.engine import device
 from gengap.settings import Cell
 from gengap.study import Probe
 
-with logs.job(snakemake.log[0]):
+with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
     probe = Probe.model_validate(snakemake.params.probe)

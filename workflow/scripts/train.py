@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 
 from gengap import labels, logs, planning, provenance, timing, training
+from gengap.engine import device
 from gengap.settings import Cell
 
-with logs.job(snakemake.log[0]):
+with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
     cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}
@@ -17,7 +18,7 @@ with logs.job(snakemake.log[0]):
         labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled)),
         Path(snakemake.output.weights),
         Path(snakemake.output.history),
-        store_folder=Path(".gengap/store"),
+        store_folder=Path(snakemake.config["store"]),
         device=snakemake.config["device"],
         memory_limit=snakemake.resources.mem_mb * 1_000_000,
         provenance=provenance.record({"cells": snakemake.params.cells}),

@@ -2,14 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gengap import losses, models
+from gengap import claims, losses, models
 from gengap.engine import device as devices
-from gengap.engine import stack
+from gengap.engine import stack, starting
 from gengap.engine.stack import Architecture
 from gengap.errors import UserError
 from gengap.labels import LabelledData
@@ -33,7 +34,7 @@ def train_pack(
     save_seconds: float = partial.INTERVAL_SECONDS,
     memory_limit: int | None = None,
     provenance: Mapping[str, Any] | None = None,
-) -> None:
+) -> int:
     """Train the cells of a pack, except those that its files or the store already hold.
 
     Args:
@@ -49,6 +50,9 @@ def train_pack(
             trained in parts.
         provenance: Stored in both files.
 
+    Returns:
+        Training samples that passed through networks in this call, summed over networks and epochs.
+
     Raises:
         UserError: If the loss does not fit the labels, a file cannot be written, or the process was asked to end.
     """
@@ -62,25 +66,34 @@ def train_pack(
     done = _finished(cells, identities, weights, history, store_folder)
     log.info("%d of %d cells are to be trained, %d were found finished", len(cells) - len(done), len(cells), len(done))
     savers: list[partial.Saver] = []
+    passed = 0
     if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
         arrays = on_device(data, first.loss, dtype, target_device)
 
         def train(names: Sequence[str]) -> None:
-            todo = [Record(n, cells[n], identities[n], arch.n_parameters) for n in names if n not in done]
-            if todo:
-                # Known by all of its cells: those that are in the store already change no name.
-                saver = partial.Saver(_unfinished(store_folder, [identities[n] for n in names]), save_seconds)
-                saved = partial.read(saver.path, todo, target_device)
-                networks, records = saved or _fresh(todo, arch, arrays, n_outputs, dtype)
-                with saver.listening():
-                    loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
-                done.update({r.name: r for r in records if r.name in cells})
-                if store_folder:
-                    for r in records:
-                        store.put(store_folder, r)
-                _warn(records)
-                savers.append(saver)
+            nonlocal passed
+            while missing := {n: cells[n] for n in names if n not in done}:
+                with _claimed(store_folder, [identities[n] for n in missing]) as mine:
+                    wanted = {n: cell for n, cell in missing.items() if identities[n] in mine}
+                    done.update(_stored(wanted, identities, store_folder))  # by another job, since we looked
+                    todo = [
+                        Record(n, cell, identities[n], arch.n_parameters) for n, cell in wanted.items() if n not in done
+                    ]
+                    if not todo:
+                        continue
+                    # Known by all of its cells: those that are in the store already change no name.
+                    saver = partial.Saver(_unfinished(store_folder, [identities[n] for n in names]), save_seconds)
+                    saved = partial.read(saver.path, todo, target_device)
+                    networks, records = saved or _fresh(todo, arch, arrays, n_outputs)
+                    with saver.listening():
+                        passed += loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
+                    done.update({r.name: r for r in records if r.name in cells})
+                    if store_folder:
+                        for r in records:
+                            store.put(store_folder, r)
+                    _warn(records)
+                    savers.append(saver)
 
         each = memory.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
         free = memory.free_bytes(target_device, memory_limit)
@@ -89,6 +102,7 @@ def train_pack(
     record.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
     for saver in savers:
         saver.remove()
+    return passed
 
 
 def _warn(records: Sequence[Record]) -> None:
@@ -113,12 +127,10 @@ def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.
 
 
 def _fresh(
-    records: list[Record], arch: Architecture, data: loop.Data, n_outputs: int, dtype: torch.dtype
+    records: list[Record], arch: Architecture, data: loop.Data, n_outputs: int
 ) -> tuple[live.Live, list[Record]]:
-    channels, height, width = data.train_images.shape[1:]
     cells = [record.cell for record in records]
-    device = data.train_images.device
-    state = stack.initial_state(cells, (channels, height, width), n_outputs, dtype=dtype, device=device)
+    state = starting.start(arch, cells, data.train_images, data.train_targets, n_outputs)
     return live.start(records, arch, state), records
 
 
@@ -133,10 +145,19 @@ def _finished(
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
     done = {name: found[name] for name in cells if name in found and found[name].identity == identities[name]}
-    for name, cell in cells.items():
-        if store_folder and name not in done and (stored := store.get(store_folder, identities[name], name, cell)):
-            done[name] = stored
-    return done
+    return done | _stored({n: cell for n, cell in cells.items() if n not in done}, identities, store_folder)
+
+
+def _stored(cells: Mapping[str, Cell], identities: Mapping[str, str], store_folder: Path | None) -> dict[str, Record]:
+    if store_folder is None:
+        return {}
+    found = {name: store.get(store_folder, identities[name], name, cell) for name, cell in cells.items()}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _claimed(store_folder: Path | None, wanted: Sequence[str]) -> AbstractContextManager[list[str]]:
+    """Identities that no other job with this store trains meanwhile; waits if they are all being trained."""
+    return claims.claimed(store_folder / "claims", wanted) if store_folder else nullcontext(list(wanted))
 
 
 def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | None:

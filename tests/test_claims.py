@@ -1,0 +1,74 @@
+"""Claims between real processes: exclusive, waited for, and ended by a kill."""
+
+import multiprocessing
+import time
+
+import pytest
+
+from gengap.claims import claimed
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def hold(path, names, at_most, got, leave):
+    with claimed(path, names, at_most=at_most) as mine:
+        got.put(mine)
+        leave.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    processes = []
+
+    def starting(names, at_most=None):
+        got, leave = CONTEXT.Queue(), CONTEXT.Event()
+        process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/claims", names, at_most, got, leave))
+        process.start()
+        processes.append(process)
+        return process, got, leave
+
+    yield starting
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+def test_what_one_has_another_does_not_get(tmp_path, start):
+    _, got, leave = start(["a", "b"])
+    assert got.get() == ["a", "b"]
+    with claimed(tmp_path / "folder/claims", ["b", "c", "a", "d"]) as mine:
+        assert mine == ["c", "d"]
+    leave.set()
+
+
+def test_waits_until_something_is_free(start):
+    _, first, leave = start(["a"])
+    assert first.get() == ["a"]
+    _, second, _ = start(["a"])
+    time.sleep(0.5)
+    assert second.empty()
+    leave.set()
+    assert second.get(timeout=30) == ["a"]
+
+
+def test_a_killed_process_claims_nothing(tmp_path, start):
+    process, got, _ = start(["a"])
+    got.get()
+    process.kill()
+    process.join()
+    with claimed(tmp_path / "folder/claims", ["a"]) as mine:
+        assert mine == ["a"]
+
+
+def test_at_most_one_each_as_gpus_are_leased(tmp_path, start):
+    gpus = ["0", "1", "2"]
+    held = [start(gpus, at_most=1) for _ in range(2)]
+    assert sorted(got.get() for _, got, _ in held) == [["0"], ["1"]]
+    with claimed(tmp_path / "folder/claims", gpus, at_most=1) as mine:
+        assert mine == ["2"]
+
+
+def test_a_thousand_claims_are_one_open_file(tmp_path):
+    names = [f"cell {number}" for number in range(5000)]  # more than the files that a process may open
+    with claimed(tmp_path / "claims", names) as mine:
+        assert mine == names
