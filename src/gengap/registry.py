@@ -361,6 +361,10 @@ REGISTRY: dict[str, dict[str, Entry]] = {
         "curvature_agreement": Entry(
             "gengap.tables.curvature_agreement", "Ends of the Hessian's spectrum by Lanczos' method against all of it."
         ),
+        "paired_effects": Entry(
+            "gengap.tables.paired_effects",
+            "Every value of one axis, `init` if it varies, against its first: paired differences and tests.",
+        ),
         "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),
         "errors_and_losses": Entry(
             "gengap.tables.errors_and_losses", "Final errors, losses, the L2 penalty and their sums, over seeds."

@@ -76,7 +76,7 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
         image_shape: ``(channels, height, width)`` of one image.
     """
     try:
-        traced = _trace(arch.evaluation)
+        traced = trace(arch.evaluation)
     except (fx.proxy.TraceError, TypeError):  # its forward pass depends on its numbers: it runs as it is
         return Inference(arch.evaluation, dict, torch.Size(image_shape).numel())
     # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
@@ -110,7 +110,8 @@ class _Tracer(fx.Tracer):
         return isinstance(module, FunctionalBatchNorm) or super().is_leaf_module(module, name)
 
 
-def _trace(network: nn.Module) -> fx.GraphModule:
+def trace(network: nn.Module) -> fx.GraphModule:
+    """The graph of a converted module, a copy; it fails where the forward pass depends on its numbers."""
     network = copy.deepcopy(network)
     return fx.GraphModule(network, _Tracer().trace(network))
 

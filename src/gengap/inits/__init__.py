@@ -1,9 +1,44 @@
-"""Initialisation rules, each a function on a module; a new one is one file with `initialise` and one registry line."""
+"""Initialisation rules, each a function on a module; a new one is one file with `initialise` and one registry line.
+
+A rule that looks at the data has `adjust` as well: from one drawn network and its gradient to its initial weights.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gengap import registry
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One network as `initialise` drew it, for a rule that looks at the data.
+
+    Attributes:
+        init: The registered name of the rule.
+        model: The registered name of the model.
+        seed: The cell's seed.
+        state: Its parameters and buffers by name, float64.
+        gradient: From a state to the gradient of the mean training loss by parameter name.
+        layers: Its convolutions and linear layers in the order in which they run; the output layer is the last.
+        scale_free: Those of them whose weights may be multiplied by any positive number without changing an output,
+            since a BatchNorm follows, up to its eps and as long as biases are 0.
+        output_norms: The BatchNorm layers whose scales the output layer's input is proportional to while their shifts
+            are 0; none if something else enters it too.
+    """
+
+    init: str
+    model: str
+    seed: int
+    state: State
+    gradient: Callable[[State], State]
+    layers: tuple[str, ...]
+    scale_free: tuple[str, ...]
+    output_norms: tuple[str, ...]
 
 
 def initialise(network: nn.Module, name: str, generator: torch.Generator) -> None:
@@ -16,6 +51,17 @@ def initialise(network: nn.Module, name: str, generator: torch.Generator) -> Non
     """
     with torch.no_grad():
         registry.load("init", name).initialise(network, generator)
+
+
+def looks_at_data(name: str) -> bool:
+    """Whether a registered rule adjusts the weights that it draws to the data."""
+    return hasattr(registry.load("init", name), "adjust")
+
+
+def adjust(drawn: Drawn) -> State:
+    """The initial state of a network whose rule `looks_at_data`."""
+    state: State = registry.load("init", drawn.init).adjust(drawn)
+    return state
 
 
 def weight_layers(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]:

@@ -15,10 +15,10 @@ def measure(subject: Subject) -> list[Measured]:
     In BatchNorm mode ``batch`` the gradient flows through the statistics of each run of 1,000 samples, as it does in
     training; in the modes ``running`` and ``exact`` the statistics are constants.
 
-    Cost: the gradients of one epoch.
+    Cost: the gradients of one epoch, or of `samples` images.
 
     Args:
-        subject: K networks and their data; see `Subject`.
+        subject: K networks and their data; see `Subject`. ``options.samples`` limits the training images of the loss.
 
     Returns:
         ``gradient_norm`` over all parameters; ``gradient_ratio``; by layer ``layer_gradient_norm``,
@@ -30,8 +30,7 @@ def measure(subject: Subject) -> list[Measured]:
     gradient = full_gradient(
         subject.arch,
         subject.state,
-        subject.train_images,
-        subject.train_targets,
+        *subject.probe_images(),
         subject.loss,
         through_batch=subject.batchnorm == "batch",
         batch_size=BATCH_SIZE,

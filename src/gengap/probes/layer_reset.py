@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
-from gengap.engine import evaluation, stack
+from gengap.engine import evaluation, starting
 from gengap.engine.groups import groups
 from gengap.engine.layers import Parts, layer_parts
 from gengap.engine.stack import State
@@ -117,5 +117,4 @@ def fresh(subject: Subject, draw: int) -> State:
     ]
     channels, height, width = subject.train_images.shape[1:]
     n_outputs = subject.arch.evaluation(torch.zeros(1, channels, height, width, device="meta")).shape[1]
-    some = subject.state[subject.arch.parameters[0]]
-    return stack.initial_state(cells, (channels, height, width), n_outputs, dtype=some.dtype, device=some.device)
+    return starting.start(subject.arch, cells, subject.train_images, subject.train_targets, n_outputs)

@@ -38,8 +38,15 @@ def readable(numbers: pd.DataFrame) -> pd.DataFrame:
             header, form = _look(column)
             shown[header] = [_with_ends(*values, form) for values in ends]
         elif column.removesuffix("_low").removesuffix("_high") not in summarised:
-            shown[column.replace("_", " ")] = ["-" if pd.isna(value) else str(value) for value in numbers[column]]
+            shown[column.replace("_", " ")] = [_plain(value) for value in numbers[column]]
     return pd.DataFrame(shown)
+
+
+def _plain(value: object) -> str:
+    """A value without an interval; a p-value needs no 16 digits."""
+    if pd.isna(value):
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _look(column: str) -> tuple[str, str]:

@@ -1,0 +1,100 @@
+"""He's rule, then layers of equal gradient: Song (2019), figure 4.1 and appendix B.
+
+With BatchNorm behind a layer, c W_l in place of W_l leaves the network the same function (up to BatchNorm's eps),
+divides the gradient norm g_l of that layer by c and leaves every other layer's as it is. So ``W_l <- W_l g_l / t``
+gives every such layer the gradient norm t at once; what changes is the effective step, about lr / ||W_l||^2. The thesis
+names neither t nor the data; the rules are the choices of t, from the hidden layers' own norms or the output layer's:
+
+* ``geo``, ``max``, ``min``: their geometric mean, their largest, their smallest;
+* ``out``: the norm of the output layer, which has no BatchNorm behind it and stays as it is;
+* ``geo+gamma``: as ``geo``, and the BatchNorm scales that the output layer reads are changed until its norm is t too.
+  This does change the function.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gengap.errors import UserError
+from gengap.inits import Drawn, State, he
+from gengap.logs import log
+
+REPEATS = 3  # one would do, were it not for BatchNorm's eps: it left ratios of up to 1.12 at width 4
+ITERATIONS = 20  # of `geo+gamma`
+_WORST = 1.05  # ratio of gradient norms beyond which it warns
+_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "geo": lambda hidden, _: hidden.log().mean().exp(),
+    "out": lambda _, output: output,
+    "max": lambda hidden, _: hidden.max(),
+    "min": lambda hidden, _: hidden.min(),
+}
+
+
+def initialise(network: nn.Module, generator: torch.Generator) -> None:
+    """The draws of `he`, number by number: cells of one seed are pairs."""
+    he.initialise(network, generator)
+
+
+def adjust(drawn: Drawn) -> State:
+    """Rescale the weights of one drawn network.
+
+    A layer without a gradient, which nothing can balance, stays as it was drawn, enters no target, and is warned of;
+    so is a network whose layers' norms still differ by more than 5 % in the end.
+
+    Args:
+        drawn: The network, and the gradient of its training loss.
+
+    Returns:
+        Its new state.
+
+    Raises:
+        UserError: If a hidden layer has no BatchNorm behind it, whose rescaling would change the function.
+    """
+    rule, _, with_gamma = drawn.init.partition(":")[2].partition("+")
+    output = drawn.layers[-1]
+    for layer in drawn.layers[:-1]:
+        if layer not in drawn.scale_free:
+            raise _impossible(drawn, f"of its layer '{layer}' depends on the scale of its weights")
+    if with_gamma and not drawn.output_norms:
+        raise _impossible(drawn, "in front of the output layer comes from no BatchNorm alone")
+
+    norms = _norms(drawn, drawn.state)
+    alive = [layer for layer in drawn.layers if torch.isfinite(norms[layer]) and norms[layer] > 0]
+    hidden = [layer for layer in alive if layer != output]
+    if lost := [layer for layer in drawn.layers if layer not in alive]:
+        log.warning("init '%s', seed %d: no gradient in %s, left as drawn", drawn.init, drawn.seed, ", ".join(lost))
+    if not hidden or output not in alive:
+        return drawn.state
+    target = _TARGETS[rule](torch.stack([norms[layer] for layer in hidden]), norms[output])
+    balanced, state = alive if with_gamma or rule == "out" else hidden, drawn.state
+    for _ in range(ITERATIONS if with_gamma else REPEATS):
+        factors = {layer: norms[layer] / target for layer in hidden}
+        if with_gamma:
+            # The output's norm goes with gamma^k, k from 1 (small outputs) to 2 (large): the root converges for both.
+            factors |= dict.fromkeys(drawn.output_norms, (target / norms[output]).sqrt())
+        state = _rescaled(state, factors)
+        norms = _norms(drawn, state)
+    after = torch.stack([norms[layer] for layer in balanced])
+    if not after.max() / after.min() < _WORST:
+        worst = (after.max() / after.min()).item()
+        log.warning("init '%s', seed %d: the gradients' ratio is still %.3g", drawn.init, drawn.seed, worst)
+    return state
+
+
+def _norms(drawn: Drawn, state: State) -> dict[str, Tensor]:
+    """Gradient norm of each layer's weights; biases and BatchNorm's parameters are left out."""
+    gradient = drawn.gradient(state)
+    return {layer: gradient[f"{layer}.weight"].norm() for layer in drawn.layers}
+
+
+def _rescaled(state: State, factors: dict[str, Tensor]) -> State:
+    """The state with the weight (of a BatchNorm: the scale) of each named layer times its factor."""
+    return {**state, **{f"{name}.weight": state[f"{name}.weight"] * factor for name, factor in factors.items()}}
+
+
+def _impossible(drawn: Drawn, why: str) -> UserError:
+    return UserError(
+        f"init.name: '{drawn.init}' needs BatchNorm behind every hidden layer of model '{drawn.model}', but the output "
+        f"{why}. Set model.batchnorm to before or after where the model has it, or choose another init or model."
+    )

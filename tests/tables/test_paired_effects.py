@@ -1,0 +1,68 @@
+"""The table of paired effects: known differences, failures counted, the start, and what it asks for."""
+
+import pandas as pd
+import pytest
+import synthetic
+
+from gengap import tables
+from gengap.errors import UserError
+from gengap.tables import paired_effects
+
+GRID = {"model.width": [4], "init": ["he", "xavier", "normal"], "seed": [0, 1, 2, 3]}
+
+
+@pytest.fixture
+def found(tmp_path):
+    made = synthetic.study(tmp_path, GRID)
+    gain = {"he": 0.0, "xavier": 0.1, "normal": -0.05}
+    values = {
+        name: {"test_accuracy": 0.5 + 0.1 * cell.seed + gain[cell.init.name] * (1 + 0.1 * cell.seed)}
+        for name, cell in made.cells.items()
+    }
+    return synthetic.collected(tmp_path, made, values=values, status={"width=4,init=xavier,seed=3": "dead"})
+
+
+def row(table, quantity, value, at="end"):
+    rows = table[(table["quantity"] == quantity) & (table["init"] == value) & (table["at"] == at)]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_differences_are_paired_and_in_percentage_points(found):
+    table = paired_effects.table(found)
+    xavier, normal = (row(table, "test accuracy", value) for value in ("xavier", "normal"))
+    assert (xavier["pairs"], xavier["left_out"], xavier["baseline"]) == (3, 1, "he")
+    assert xavier["difference"] == pytest.approx(10 + 1)
+    assert xavier["largest"] == pytest.approx(12)
+    assert (normal["pairs"], normal["left_out"]) == (4, 0)
+    assert normal["difference"] == pytest.approx(-5 * 1.15)
+    smaller, larger = sorted((xavier, normal), key=lambda one: one["p_t"])
+    assert smaller["p_t_holm"] == pytest.approx(2 * smaller["p_t"])
+    assert larger["p_t_holm"] == pytest.approx(max(2 * smaller["p_t"], larger["p_t"]))
+
+
+def test_the_start_says_whether_the_function_changed(found):
+    table = paired_effects.table(found)
+    # Made-up curves and gradients depend on seed and width alone.
+    for quantity in ("train loss", "largest / smallest layer gradient norm"):
+        same = row(table, quantity, "xavier", at="start")
+        assert (same["difference"], same["largest"], same["p_t"], same["p_wilcoxon"]) == (0, 0, 1, 1)
+
+
+def test_files_and_readable_text(tmp_path, found):
+    csv, md, tex = (tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex"))
+    tables.write("paired_effects", found, csv, md, tex)
+    assert len(pd.read_csv(csv)) == 2 * 6
+    header, _, first, *_ = md.read_text().splitlines()
+    assert "difference" in header
+    assert "p wilcoxon holm" in header
+    assert all(len(text.strip()) < 45 for text in first.split("|"))
+
+
+def test_what_it_needs_is_named(tmp_path):
+    alone = synthetic.collected(tmp_path, synthetic.study(tmp_path, {"seed": [0, 1]}))
+    with pytest.raises(UserError, match="no two cells differ in one axis alone"):
+        paired_effects.table(alone)
+    made = synthetic.study(tmp_path, GRID)
+    with pytest.raises(UserError, match="Add 'performance' to `probes`"):
+        paired_effects.table(synthetic.collected(tmp_path, made, probes=("gradient",)))
