@@ -46,6 +46,30 @@ def test_a_floor_moves_nothing_above_it():
     assert largest.item() == pytest.approx(1e3, rel=1e-13)
 
 
+@pytest.mark.parametrize("rank", [1, 40, 90, N - 1])
+@pytest.mark.parametrize("place", ["below", "above"])
+def test_low_rank_with_a_rest_near_the_floor(rank, place):
+    """The rest is left out where all of it lies below the floor, and nowhere else; counts are LAPACK's in both."""
+    floor = 1e-7
+    large = 300 * torch.logspace(0, -2, rank, dtype=torch.float64)
+    rest = (1e-9 if place == "below" else 3e-6) * torch.logspace(0, -2, N - rank, dtype=torch.float64)
+    matrix = planted(torch.cat([large, rest]))
+    found, expected = singular_values(matrix, floor), torch.linalg.svdvals(matrix)
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=floor)
+    assert counts(found)[:3] == counts(expected)[:3]
+    assert int((found == 0).sum()) == (N - rank if place == "below" else 0)
+
+
+def test_the_bound_of_a_low_rank_holds_for_rows_of_any_order():
+    """Duplicates and tiny rows first: the rows on which the others depend must be looked for."""
+    basis = normal(30, M)
+    mixed = normal(N - 60, 30, seed=3) @ basis
+    matrix = torch.cat([1e-9 * normal(15, M, seed=4), basis[:1].repeat(45, 1), mixed])
+    found, expected = singular_values(matrix, 1e-7), torch.linalg.svdvals(matrix)
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
+    assert counts(found)[:3] == counts(expected)[:3] == [N - 30] * 3
+
+
 def awkward():
     """Matrices whose small values come about in different ways, each with the number of its zeros."""
     dead = normal(N, M).relu()
