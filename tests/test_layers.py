@@ -28,7 +28,7 @@ LAYERS = [  # facts
     {"paper"},
     # parts
     {"storage", "seeding"},
-    {"arrays"},
+    {"arrays", "chain"},
     {"datasets", "models", "inits", "losses"},
     {"labels", "engine"},
     # science
@@ -58,7 +58,9 @@ def imports(path):
 
 
 def part_of(path):
-    """The module or package of the top level that a file belongs to."""
+    """The module or package of the top level that a file belongs to; a command is glue, wherever it is."""
+    if path.name == "__main__.py":
+        return "cli"
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 

@@ -348,8 +348,22 @@ REGISTRY: dict[str, dict[str, Entry]] = {
             "gengap.figures.curvature", "Ends of the Hessian's spectrum, and all of it, while training."
         ),
         "gradient_norm": Entry("gengap.figures.gradient_norm", "Norm of the full gradient while training."),
+        "gradient_balance": Entry(
+            "gengap.figures.gradient_balance", "Gradient norm of each layer at the start, and their max/min ratio."
+        ),
+        "layer_gradients_by_group": Entry(
+            "gengap.figures.layer_gradients_by_group",
+            "As `layer_gradients`, for up to nine groups, with all of their ratios in one panel.",
+        ),
         "layer_gradients": Entry("gengap.figures.layer_gradients", "Gradient norm of each layer, first epochs."),
         "layer_reset": Entry("gengap.figures.layer_reset", "Test error after a layer's reset, layer by checkpoint."),
+        "near_rank_by_batch_size": Entry(
+            "gengap.figures.near_rank_by_batch_size", "Small singular values of the activations against the batch size."
+        ),
+        "near_rank_controls": Entry(
+            "gengap.figures.near_rank_controls",
+            "Small singular values against the batch size, counted in six ways, before and after training.",
+        ),
         "path": Entry("gengap.figures.path", "Loss and accuracy along the line between two checkpoints."),
     },
     "table": {

@@ -22,7 +22,13 @@ SPLITS: dict[str, Any] = {"train": "-", "test": (0, (3, 1.5))}
 
 
 def panels(
-    rows: int, columns: int = 1, *, height: float, ratios: Sequence[float] | None = None, wide: bool = False
+    rows: int,
+    columns: int = 1,
+    *,
+    height: float,
+    ratios: Sequence[float] | None = None,
+    wide: bool = False,
+    share_rows: bool = True,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of one journal column and its panels, row by row, sharing the horizontal axis.
 
@@ -32,10 +38,13 @@ def panels(
         height: Height of the figure in inches.
         ratios: Relative heights of the rows.
         wide: Take the width of both columns.
+        share_rows: Give the panels of a row one vertical axis.
     """
     width = mpl.rcParams["figure.figsize"][0]
     figure = Figure(figsize=(2.1 * width if wide else width, height))
-    axes = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False, height_ratios=ratios)
+    axes = figure.subplots(
+        rows, columns, sharex=True, sharey="row" if share_rows else False, squeeze=False, height_ratios=ratios
+    )
     return figure, list(axes.flat)
 
 

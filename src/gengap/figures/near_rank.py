@@ -1,0 +1,103 @@
+"""What the figures of near-rank loss share: counts against batch size or width, before and after training."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from gengap.analysis.evidence import Evidence, lacking
+from gengap.analysis.intervals import grouped
+from gengap.figures.drawing import GREY, band, handle, handles, legend, note, palette, title
+from gengap.figures.groups import WIDTH, description, labelled, varying
+from gengap.quantities import QUANTITIES
+
+BATCH_SIZE = "batch_size"
+STYLES = {"trained": "-", "untrained": (0, (3, 1.5))}
+COLUMNS = ["group", "x", "quantity", "when", "n", "mean", "min", "max"]
+
+
+def points(evidence: Evidence, quantities: Sequence[str]) -> pd.DataFrame:
+    """Counts of the whole network over the finished cells of every group and batch size.
+
+    Returns:
+        Columns ``group``, ``x`` (the batch size; the width, if the study has more widths than batch sizes),
+        ``quantity``, ``when`` (``trained``: each cell's last measured epoch; ``untrained``: epoch 0), ``n``, ``mean``,
+        ``min``, ``max``; shares in percent where the unit is so.
+
+    Raises:
+        UserError: If the probe ``near_rank`` measured none of them.
+    """
+    measured = evidence.measurements
+    rows = measured[(measured["layer"] == "") & measured["quantity"].isin(quantities)]
+    if rows.empty:
+        raise lacking(evidence, quantities[0], "near_rank")
+    cells = _groups(evidence)
+    rows = rows.merge(cells.loc[cells["status"] == "finished", ["cell", "group", "x"]], on="cell")
+    last = rows.groupby("cell")["epoch"].transform("max")
+    trained = rows[(rows["epoch"] == last) & (rows["epoch"] > 0)].assign(when="trained")
+    untrained = rows[rows["epoch"] == 0].assign(when="untrained")
+    found = [
+        at | {"n": len(part), **{word: part["value"].agg(word) for word in ("mean", "min", "max")}}
+        for at, part in grouped(pd.concat([trained, untrained]), ["group", "x", "quantity", "when"])
+    ]
+    table = pd.DataFrame(found, columns=COLUMNS)
+    table[["mean", "min", "max"]] = table[["mean", "min", "max"]].mul(
+        table["quantity"].map(lambda name: QUANTITIES[name].scale), axis=0
+    )
+    return table
+
+
+def panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
+    """One way of counting, logarithmic above 1 so that a count of 0 can be seen."""
+    title(axes, label)
+    own = data[data["quantity"] == quantity]
+    if own.empty:
+        note(axes, "not measured", alone=False)
+        return
+    colors = palette(data["group"])
+    for at, part in grouped(own, ["group", "when"]):
+        band(axes, part, colors[at["group"]], STYLES[at["when"]], x="x", dots=True)
+    largest = own["max"].max()
+    smallest = own.loc[own["min"] > 0, "min"].min()
+    axes.set_yscale("symlog", linthresh=1.0 if largest >= 1 else max(smallest, 1e-6), linscale=0.4)
+    axes.set_ylim(bottom=0, top=largest * 1.5 if largest > 0 else 1)
+    axes.yaxis.set_minor_locator(NullLocator())
+    if largest == 0:
+        axes.set_yticks([0])
+
+
+def finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: Evidence) -> None:
+    """Labels, ticks at the batch sizes, and a legend for all panels."""
+    sizes = sorted(data["x"].unique())
+    for one in axes:
+        one.set_xscale("log", base=2)
+        one.xaxis.set_major_locator(FixedLocator(sizes))
+        one.xaxis.set_minor_locator(NullLocator())
+        one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        one.tick_params(axis="x", rotation=45)
+    figure.supxlabel(_horizontal(evidence).replace("_", " "), fontsize="medium")
+    figure.supylabel("small singular values, summed over layers and modes", fontsize="medium")
+    title(figure, description(_groups(evidence), evidence))
+    shown = {when: STYLES[when] for when in STYLES if when in set(data["when"])}
+    groups = palette(data["group"])
+    entries = handles(groups, {}) if len(groups) > 1 else []
+    legend(figure, entries + [handle(when, color=GREY, linestyle=style) for when, style in shown.items()])
+
+
+def _horizontal(evidence: Evidence) -> str:
+    """What the horizontal axis shows: of batch size and width, that of which there are more."""
+    counts = {axis: evidence.cells[axis].nunique() for axis in (BATCH_SIZE, WIDTH) if axis in evidence.axes}
+    return max(counts, key=counts.__getitem__, default=BATCH_SIZE)
+
+
+def _groups(evidence: Evidence) -> pd.DataFrame:
+    """All cells with their place on the horizontal axis; axes that it decides, such as epochs, name no group."""
+    axis = _horizontal(evidence)
+    cells = evidence.cells
+    if axis not in evidence.axes:
+        return labelled(evidence).assign(x=int(evidence.study["fixed"][axis]))
+    decided = [other for other in varying(cells, evidence) if cells.groupby(axis)[other].nunique().max() == 1]
+    found = labelled(evidence, apart=[axis, *decided])
+    return found.assign(x=found[axis].astype(int))

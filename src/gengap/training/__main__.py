@@ -1,0 +1,141 @@
+"""Train and measure one study without Snakemake: ``python -m gengap.training near_rank_vgg --device cuda``.
+
+For a machine with little more than PyTorch, such as a rented GPU. It writes the files that the rules `prepare`,
+`label`, `train` and `probe` write, at the same places. Copied to another checkout, with the store, they are what
+Snakemake finds finished there, and makes figures and tables of.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gengap import datasets, labels, logs, paths, probes, provenance, storage, training
+from gengap.checking import read_yaml, validate
+from gengap.errors import UserError, unknown_name
+from gengap.logs import log
+from gengap.packing import dataset_key, labels_key, pack_settings, packs
+from gengap.settings import Cell
+from gengap.study import REDUCED, Config, Study, load_study
+
+STUDIES, CONFIG = Path("config/studies"), Path("config/config.yaml")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train and measure one study; a user's mistake is one message and exit status 1."""
+    options = _parser().parse_args(arguments)
+    with logs.job():
+        begin = time.monotonic()
+        study = chosen(find(options.study), options.cells)
+        config = validate(Config, read_yaml(CONFIG), f"{CONFIG}: ")
+        for pack in packs(study):
+            run_pack(study, pack, config, options.device or config.device)
+        log.info("%s: %d cells in %.0f s", study.name, len(study.cells), time.monotonic() - begin)
+
+
+def find(name: str) -> Study:
+    """Read the study of that name, ``-reduced`` for its reduced settings.
+
+    Raises:
+        UserError: If there is none.
+    """
+    known = sorted(path.stem for path in STUDIES.glob("*.yaml"))
+    if (plain := name.removesuffix(REDUCED)) not in known:
+        raise unknown_name("study", name, known, where=str(STUDIES))
+    return load_study(STUDIES / f"{plain}.yaml", reduced=name.endswith(REDUCED))
+
+
+def chosen(study: Study, selector: str) -> Study:
+    """The study with those of its cells alone that a selector names.
+
+    Args:
+        study: The study.
+        selector: Parts of their names, such as ``dataset=cifar10,seed=0``; empty for all.
+
+    Raises:
+        UserError: If it names none.
+    """
+    wanted = set(filter(None, selector.split(",")))
+    cells = {name: cell for name, cell in study.cells.items() if wanted <= set(name.split(","))}
+    if not cells:
+        raise UserError(
+            f"--cells: no cell of '{study.name}' has {selector}. Their names look like {next(iter(study.cells))}."
+        )
+    return study.model_copy(update={"cells": cells})
+
+
+def run_pack(study: Study, pack: str, config: Config, device: str) -> None:
+    """Train one pack and measure all of the study's probes on it; what is finished is left as it is.
+
+    Raises:
+        UserError: If data cannot be had, or a file is damaged.
+    """
+    names = packs(study)[pack]
+    cells = {name: study.cells[name] for name in names}
+    settings = dict(pack_settings(study, names))
+    data = labels.read(*data_files(cells[names[0]], config))
+    folder = Path("results") / study.name / "packs" / pack
+    weights = folder / "weights.h5"
+    written = weights.stat().st_mtime if weights.exists() else float("inf")
+    log.info("%s of %s", pack, study.name)
+    trained = training.train_pack(
+        cells,
+        data,
+        weights,
+        folder / "history.h5",
+        store_folder=Path(config.store),
+        device=device,
+        provenance=provenance.record({"cells": settings}),
+    )
+    for probe in study.probes:
+        output = folder / "probes" / f"{probe.name}.h5"
+        what = {"probe": probe.model_dump(mode="json"), "cells": settings}
+        if trained or not _measured(output, written, what):
+            made = provenance.record(what)
+            probes.measure_pack(probe, cells, weights, data, output, device=device, provenance=made)
+
+
+def data_files(cell: Cell, config: Config) -> tuple[Path, Path]:
+    """The prepared and the labelled file of a cell, made if they are missing.
+
+    Raises:
+        UserError: If the raw data cannot be had.
+    """
+    prepared = Path(f"data/prepared/{dataset_key(cell)}.h5")
+    labelled = Path(f"data/labelled/{dataset_key(cell)}/{labels_key(cell)}.h5")
+    if not prepared.exists():
+        datasets.prepare(cell.dataset, paths.data_root(config.data_root), prepared)
+    if not labelled.exists():
+        labels.label(cell.labels, prepared, labelled)
+    return prepared, labelled
+
+
+def _measured(output: Path, written: float, settings: Mapping[str, Any]) -> bool:
+    """Whether a probe measured with these settings what was written at that time."""
+    if not output.exists() or output.stat().st_mtime < written:
+        return False
+    try:
+        with storage.reading(output, "probe") as file:
+            return bool(storage.provenance_of(file)["settings"] == json.loads(json.dumps(settings)))
+    except UserError as error:
+        log.warning("%s It is measured again.", error)
+        return False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gengap.training",
+        description="Train and measure one study without Snakemake. Run it at the top of the project.",
+    )
+    parser.add_argument("study", help="name of a file in config/studies; with -reduced, its reduced settings")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where; config.yaml's if it is left out")
+    parser.add_argument(
+        "--cells", default="", metavar="SELECTOR", help="only these, such as dataset=cifar10,seed=0; the rest later"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()
