@@ -11,11 +11,11 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report plan repro test lint format bench lock
+.PHONY: help env run report plan repro push pull test test-clone test-slurm lint format bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
-	sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 12
+	sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
 env: $(ENV) ## The environment alone
 
@@ -65,8 +65,28 @@ plan: $(ENV) ## What a study, or all studies of a paper, will cost
 repro: $(ENV) ## All studies of config/config.yaml, versioned by DVC
 	@dvc repro
 
+push: $(ENV) ## What dvc.lock names, to DVC's remote
+	@dvc push
+	if [ -n "$$(git status --porcelain dvc.lock metrics)" ]; then
+		echo "Now git must know of it: git add dvc.lock metrics && git commit -m \"Results\" && git push"
+	fi
+
+pull: $(ENV) ## Results and what is known of them, from DVC's remote
+	@if [ ! -e dvc.lock ]; then
+		echo "error: there is no dvc.lock, so no results were versioned yet. Make them by \`make repro\`, then \`make push\`." >&2
+		exit 1
+	fi
+	dvc pull
+
 test: $(ENV) ## The tests
 	@pytest -n 2
+
+test-clone: $(ENV) ## Clones are up to date, and interrupted runs go on: real git, DVC and Snakemake
+	@pytest -m clone tests/clone
+
+test-slurm: $(ENV) ## Studies on real Slurm daemons on this machine, disturbed; installs Slurm if it may
+	@tests/cluster/install.sh
+	pytest -m slurm tests/cluster
 
 lint: $(ENV) ## Style, types and the workflow's rules
 	@ruff check .

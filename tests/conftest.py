@@ -95,6 +95,30 @@ class Workspace:
         return Workspace(to)
 
 
+def _project(made: Workspace, study: str, text: str) -> None:
+    """Copy the project, with one study in place of its own."""
+    for name in ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/reference"):
+        source, target = REPOSITORY / name, made / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if source.is_dir() else shutil.copy2
+        copy(source, target)
+    made.edit("config/config.yaml", "studies: [quickstart]", f"studies: [{study}]")
+    (made / "config/studies").mkdir()
+    (made / f"config/studies/{study}.yaml").write_text(text)
+
+
+@pytest.fixture(scope="session")
+def make_workspace() -> Callable[[Path, str, str], Workspace]:
+    """Makes a copy of the project in a folder, with the study of a name and a text; nothing was run in it."""
+
+    def make(folder: Path, study: str, text: str) -> Workspace:
+        made = Workspace(folder)
+        _project(made, study, text)
+        return made
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A copy in which the tiny study was run; made once for all workers. Never to be changed: take `workspace`."""
@@ -103,14 +127,7 @@ def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     made = Workspace(shared / "finished workspace")  # with a space, as in many a user's folder
     with FileLock(shared / "finished.lock"):
         if not (shared / "finished").exists():
-            for name in ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/reference"):
-                source, target = REPOSITORY / name, made / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                copy = shutil.copytree if source.is_dir() else shutil.copy2
-                copy(source, target)
-            made.edit("config/config.yaml", "studies: [quickstart]", "studies: [tiny]")
-            (made / "config/studies").mkdir()
-            (made / "config/studies/tiny.yaml").write_text(STUDY)
+            _project(made, "tiny", STUDY)
             status, output = made.run()
             assert status == 0, output
             (shared / "finished").touch()

@@ -1,0 +1,199 @@
+"""Studies on real Slurm daemons through profiles/slurm: what goes wrong on clusters costs time, and changes no bit."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import daemons
+import h5py
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(daemons.missing()), reason=daemons.missing() or "installed")]
+
+GPUS = 2
+WAIT_SECONDS = 600.0
+# Ask Slurm often: this is one machine and no login node.
+PROFILE = ("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1", "--local-cores", "1")
+REPOSITORY = Path(__file__).resolve().parents[2]
+STUDY = """\
+title: Disturbed
+base:
+  dataset: {name: gaussian, image_size: 8, n_train: 2000, n_test: 500}
+  labels: {name: teacher, train_size: 1000, test_size: 200, minority_share: 0.2}
+  training: {batch_size: 10, snapshots: [0, 1]}
+grid:
+  - {model.width: [2], training.epochs: [15], seed: [0]}
+  - {model.width: [3], training.epochs: [15], seed: [0]}
+  - {model.width: [4], training.epochs: [15], seed: [0]}
+  - {model.width: [5], training.epochs: [100], seed: [0]}
+"""
+
+
+@pytest.fixture(scope="module")
+def slurm():
+    """Environment variables of a Slurm that runs while these tests do."""
+    folder = Path("/tmp") / f"gengap-slurm-{os.getpid()}"  # short: a socket lies in it
+    with daemons.running(folder, gpus=GPUS) as environment:
+        yield environment
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, make_workspace):
+    """The study, run by Snakemake alone."""
+    workspace = make_workspace(tmp_path_factory.mktemp("local"), "disturbed", STUDY)
+    status, output = workspace.run(*(weights(width) for width in (2, 3, 4, 5)), "--cores", "2")
+    assert status == 0, output
+    return workspace
+
+
+@pytest.fixture
+def workspace(undisturbed, tmp_path):
+    """A copy with the data and none of the networks."""
+    copy = undisturbed.copy(tmp_path / "copy")
+    for name in ("results", ".gengap"):
+        shutil.rmtree(copy / name)
+    return copy
+
+
+def weights(width):
+    return f"results/disturbed/packs/width={width},pack=0/weights.h5"
+
+
+def numbers(path):
+    """Every array of an HDF5 file, as bytes."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: repr(item[()])}) if isinstance(item, h5py.Dataset) else 0
+        )
+    assert found
+    return found
+
+
+@contextlib.contextmanager
+def submitted(workspace, slurm, *arguments):
+    """Snakemake at work in the background; its output is checked for success and given at the end."""
+    output = workspace / "output"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *PROFILE, *arguments],
+            cwd=workspace.folder,
+            env=slurm | {"PYTHONPATH": str(workspace / "src"), "OMP_NUM_THREADS": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield process
+        assert process.wait(WAIT_SECONDS) == 0, output.read_text()
+    finally:
+        process.kill()
+
+
+def until(found, what):
+    """Wait for something that becomes true, and return it."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not (result := found()):
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.2)
+    return result
+
+
+def ask(slurm, *command):
+    return subprocess.run(command, env=slurm, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+
+
+def states(slurm, width):
+    """States of all jobs that trained the pack, oldest first."""
+    jobs = ask(slurm, "squeue", "--noheader", "--states=all", "--sort=i", "--format=%T %k")
+    return [job.split()[0] for job in jobs if f"width={width},pack=0" in job]
+
+
+def training(workspace, width):
+    """Whether the pack has begun to train: its log shows progress."""
+    log = workspace / f"results/disturbed/logs/train/width={width},pack=0.log"
+    return log.exists() and "epoch" in log.read_text()
+
+
+def trainers(workspace):
+    """Processes that train in this workspace: Snakemake runs a rule's script in a process of its own."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = process.info["cmdline"] or []
+        if process.info["cwd"] == str(workspace.folder) and any(".snakemake/scripts" in word for word in words):
+            yield process
+
+
+def test_quickstart_gives_the_bits_of_a_local_run_and_never_more_gpu_jobs_than_gpus(slurm, tmp_path, make_workspace):
+    text = (REPOSITORY / "config/studies/quickstart.yaml").read_text()
+    here = make_workspace(tmp_path / "here", "quickstart", text)
+    there = make_workspace(tmp_path / "there", "quickstart", text)
+    status, output = here.run("quickstart-reduced", "--cores", "2")
+    assert status == 0, output
+    running, done = [], threading.Event()
+
+    def watch():
+        while not done.wait(0.3):
+            running.append(len(ask(slurm, "squeue", "--noheader", "--partition=gpu", "--states=RUNNING")))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        with submitted(there, slurm, "quickstart-reduced"):
+            pass
+    finally:
+        done.set()
+        watcher.join()
+    assert max(running) == GPUS
+    files = sorted(path.relative_to(here.folder) for path in (here / "results").rglob("*.h5"))
+    assert files == sorted(path.relative_to(there.folder) for path in (there / "results").rglob("*.h5"))
+    assert len(files) == 11  # two packs with weights, history and three probes each, and all measurements
+    for path in files:
+        assert numbers(here / str(path)) == numbers(there / str(path)), path
+    assert there.planned("quickstart-reduced") == set()
+
+
+def test_a_killed_job_is_run_again(slurm, workspace, undisturbed):
+    with submitted(workspace, slurm, weights(2)):
+        until(lambda: training(workspace, 2), "training")
+        for process in list(trainers(workspace)):
+            process.kill()
+    assert states(slurm, 2) == ["FAILED", "COMPLETED"]
+    assert numbers(workspace / weights(2)) == numbers(undisturbed / weights(2))
+
+
+def test_more_memory_is_asked_for_after_too_little(slurm, workspace, undisturbed):
+    with submitted(workspace, slurm, weights(3), "--set-resources", "train:mem_mb=200 * 6 ** (attempt - 1)"):
+        pass
+    assert states(slurm, 3) == ["FAILED", "COMPLETED"]
+    assert numbers(workspace / weights(3)) == numbers(undisturbed / weights(3))
+
+
+def test_a_node_goes_down_and_returns(slurm, workspace, undisturbed):
+    def node(*update):
+        ask(slurm, "scontrol", "update", f"nodename={daemons.node()}", *update)
+
+    with submitted(workspace, slurm, weights(4)):
+        until(lambda: training(workspace, 4), "training")
+        node("state=down", "reason=test")
+        until(lambda: states(slurm, 4)[-1] != "RUNNING", "the end of the job")
+        node("state=resume")
+    assert states(slurm, 4)[-1] == "COMPLETED"
+    assert numbers(workspace / weights(4)) == numbers(undisturbed / weights(4))
+
+
+def test_a_job_whose_time_is_up_goes_on_where_it_was(slurm, workspace, undisturbed):
+    with submitted(
+        workspace, slurm, weights(5), "--set-resources", "train:runtime=2", "train:slurm_extra='--signal=TERM@60'"
+    ):
+        until(lambda: len(states(slurm, 5)) == 2, "a second job")
+        until(lambda: training(workspace, 5), "training")
+        log = workspace / "results/disturbed/logs/train/width=5,pack=0.log"
+        assert "going on from epoch" in log.read_text()
+    assert states(slurm, 5)[-1] == "COMPLETED"
+    assert numbers(workspace / weights(5)) == numbers(undisturbed / weights(5))
