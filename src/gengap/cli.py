@@ -145,6 +145,13 @@ def clean(options: argparse.Namespace) -> None:
     print(f"Removed {_files(found)}.")
 
 
+def explain(options: argparse.Namespace) -> None:
+    """Tell where a result came from: the chain from a figure, table or HDF5 file back to the raw data."""
+    from gengap import explaining  # imports pandas
+
+    print(*explaining.explain(Path(options.file)), sep="\n")
+
+
 def schema(options: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
     content = StudyFile.model_json_schema()
@@ -230,7 +237,15 @@ def _counts(counts: dict[str, int]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for run, with_study in ((check, "?"), (summary, "+"), (scale, None), (plan, "+"), (schema, ""), (clean, "")):
+    for run, with_study in (
+        (check, "?"),
+        (summary, "+"),
+        (scale, None),
+        (plan, "+"),
+        (explain, ""),
+        (schema, ""),
+        (clean, ""),
+    ):
         text = (run.__doc__ or "").split(".")[0]
         command = commands.add_parser(run.__name__, help=text, description=text + ".")
         command.set_defaults(run=run)
@@ -243,6 +258,8 @@ def _parser() -> argparse.ArgumentParser:
             )
         if run is scale:
             command.add_argument("scale", choices=("auto", "full", "reduced"))
+        if run is explain:
+            command.add_argument("file", metavar="FILE", help="any file below results or data")
         if run is clean:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"

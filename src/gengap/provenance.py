@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from gengap import versions
+
 _LIBRARIES = ("gengap", "torch", "torchvision", "numpy", "pandas", "h5py", "scipy", "snakemake")
 
 
@@ -21,6 +23,7 @@ def record(settings: Mapping[str, Any], *, device: str = "cpu") -> dict[str, Any
     """
     return {
         "settings": dict(settings),
+        "numbers": {name.lower(): number for name, number in vars(versions).items() if name.isupper()},
         "versions": {name: _version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
         "device": device,

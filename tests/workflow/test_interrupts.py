@@ -1,0 +1,98 @@
+"""A run that is interrupted while it trains: the next call goes on, without a lock to remove by hand."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+STUDY = "config/studies/tiny.yaml"
+LOG = "results/tiny/logs/train/width=3,pack=0.log"
+CELLS = "results/tiny/cells.csv"
+DEADLINE_SECONDS = 120
+
+
+@pytest.fixture
+def long(workspace):
+    """A copy whose networks are to be trained again, which takes some seconds."""
+    workspace.edit(STUDY, "epochs: 1,", "epochs: 3000,")
+    return workspace
+
+
+def begin(workspace):
+    """Start Snakemake as a process group of its own, and return it as soon as it trains."""
+    (workspace / LOG).unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", CELLS],
+        cwd=workspace.folder,
+        env=os.environ | {"PYTHONPATH": str(workspace / "src")},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    limit = time.monotonic() + DEADLINE_SECONDS
+    while not (workspace / LOG).exists() or "are to be trained" not in (workspace / LOG).read_text():
+        assert process.poll() is None, "it ended before it trained"
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    time.sleep(1.0)
+    assert process.poll() is None, "it finished before it was interrupted"
+    return process
+
+
+def locks(workspace):
+    return list((workspace / ".snakemake/locks").glob("*.lock"))
+
+
+def halves(workspace):
+    """Files that were being written."""
+    return list((workspace / "results").rglob("*.part"))
+
+
+def finished(workspace):
+    """Run to the end; return what Snakemake said."""
+    status, output = workspace.run(CELLS)
+    assert status == 0, output
+    assert workspace.planned(CELLS) == set()
+    return output
+
+
+def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long, tmp_path):
+    quiet = long.copy(tmp_path / "quiet")
+    finished(quiet)
+    process = begin(long)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    process.wait(DEADLINE_SECONDS)
+    assert list((long / ".gengap/store/unfinished").glob("*.h5"))
+    assert locks(long) == halves(long) == []
+    assert "going on from epoch " in finished(long)
+    assert (long / CELLS).read_text() == (quiet / CELLS).read_text()
+
+
+def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
+    before = (long / "results/tiny/packs/width=3,pack=0/weights.h5").read_bytes()
+    process = begin(long)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert locks(long)
+    assert (long / "results/tiny/packs/width=3,pack=0/weights.h5").read_bytes() == before
+    output = finished(long)
+    assert "Removed the lock of a run that was killed" in output
+    assert "1 of 1 cells are to be trained" in output
+    assert locks(long) == []
+
+
+def test_a_living_run_keeps_its_lock_and_so_does_the_job_of_a_killed_one(long):
+    process = begin(long)
+    status, output = long.run(CELLS)
+    assert status != 0
+    assert "Directory cannot be locked" in output
+    os.kill(process.pid, signal.SIGKILL)  # Snakemake alone: its job trains on
+    process.wait()
+    status, output = long.run(CELLS)
+    assert status != 0
+    assert "Directory cannot be locked" in output
+    os.killpg(process.pid, signal.SIGKILL)
+    assert "Removed the lock" in finished(long)
