@@ -9,11 +9,11 @@ of them is lost: the error of L is a relative one of ``eps (sigma_max / mu)^2``,
 value of B changes by a larger share. Repeating the step reaches any depth. This is the first step of shifted Cholesky
 QR (Fukaya et al. 2020, SIAM J. Sci. Comput. 42, A477), used for the singular values.
 
-A matrix of low rank, as images behind linear layers give, needs no second round. Pivoted Cholesky of the Gram matrix finds
-r rows ``A_P`` on which the others depend: ``A = M + [0; E]`` with ``M = [I; T] A_P`` of rank r and ``E = A_N - T A_P``,
-which is computed from A itself. By Weyl's theorem no singular value of A is further than ``||E||`` from M's, of which all
-but r are zero. So once ``||E||_F`` is below what matters, r values are those of M, and the others stand for zero: whatever
-the quality of T, the bound holds.
+A matrix of low rank, as images behind linear layers give, needs no second round. Pivoted Cholesky of the Gram matrix
+finds r rows ``A_P`` on which the others depend: ``A = M + [0; E]`` with ``M = [I; T] A_P`` of rank r and
+``E = A_N - T A_P``, which is computed from A itself. By Weyl's theorem no singular value of A is further than ``||E||``
+from M's, of which all but r are zero. So once ``||E||_F`` is below what matters, r values are those of M, and the others
+stand for zero: whatever the quality of T, the bound holds.
 """
 
 import math
@@ -117,7 +117,7 @@ def _trusted(values: Tensor) -> int:
 
 
 def _has_dependent_rows(gram: Tensor) -> bool:
-    """Whether the first half of the rows shows the matrix to be of low rank: at a thirtieth of the eigenvalues' cost."""
+    """Whether the first half of the rows shows that the matrix is of low rank, at little cost."""
     half = gram[: math.ceil(len(gram) / 2), : math.ceil(len(gram) / 2)]
     factor, failed = torch.linalg.cholesky_ex(half)
     return bool(failed) or bool((factor.diagonal().square() <= _DEPENDENT * half.diagonal()).any())
