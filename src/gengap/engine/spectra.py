@@ -12,7 +12,7 @@ QR (Fukaya et al. 2020, SIAM J. Sci. Comput. 42, A477), used for the singular va
 A matrix of low rank, as images behind linear layers give, needs no second round. Pivoted Cholesky of the Gram matrix
 finds r rows ``A_P`` on which the others depend: ``A = M + [0; E]`` with ``M = [I; T] A_P`` of rank r and
 ``E = A_N - T A_P``, which is computed from A itself. By Weyl's theorem no singular value of A is further than ``||E||``
-from M's, of which all but r are zero. So once ``||E||_F`` is below what matters, r values are those of M, and the others
+from M's, of which all but r are zero. Once ``||E||_F`` is below what matters, r values are those of M, and the others
 stand for zero: whatever the quality of T, the bound holds.
 """
 
