@@ -22,6 +22,15 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Layers are in the order of the network; see `gengap.figures.groups.curves`.
     """
+    return curves(first_rows(evidence), shown(evidence), by=["layer"])
+
+
+def first_rows(evidence: Evidence) -> pd.DataFrame:
+    """Measurements of the layers' gradient norms and their ratio in the first epochs.
+
+    Raises:
+        UserError: If there are none.
+    """
     wanted = [measured(evidence, quantity, "gradient") for quantity in ("layer_gradient_norm", "gradient_ratio")]
     rows = pd.concat(wanted, ignore_index=True)
     first = rows[rows["epoch"] <= FIRST_EPOCHS]
@@ -30,7 +39,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
             f"study '{evidence.study['name']}': no layer gradients were measured in the first {FIRST_EPOCHS:g} epochs. "
             "Add such epochs to `base.training.snapshots`, and let the probe 'gradient' measure at `epochs: snapshots`."
         )
-    return curves(first, shown(evidence), by=["layer"])
+    return first
 
 
 def shown(evidence: Evidence) -> pd.DataFrame:
