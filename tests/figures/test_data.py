@@ -133,13 +133,13 @@ def test_many_groups_of_learning_curves_are_spread_over_panels(tmp_path):
     assert row["mean"] == pytest.approx(np.mean([synthetic.curve(c, c.seed, 3)["test_loss"] for c in cells]))
 
 
-def test_panels_beyond_the_eighth_are_counted(tmp_path):
-    rates = [0.1 / 2**power for power in range(9)]
+def test_panels_beyond_the_twelfth_are_counted(tmp_path):
+    rates = [0.1 / 2**power for power in range(13)]
     made = synthetic.study(tmp_path, {"model.width": [4, 64], "optimizer.lr": rates, "seed": [0]})
     found = synthetic.collected(tmp_path, made)
     data = learning_curves.data(found)
-    assert list(data["panel"].unique()) == [f"lr {rate}" for rate in rates[:8]]
+    assert list(data["panel"].unique()) == [f"lr {rate}" for rate in rates[:12]]
     assert set(data["group"]) == {"width 4", "width 64"}
     figure = learning_curves.plot(data, found)
     assert figure.get_suptitle() == "one seed; 1 more panels not shown"
-    assert [len(axes.lines) for axes in figure.axes] == [4] * 16
+    assert [len(axes.lines) for axes in figure.axes] == [4] * 24

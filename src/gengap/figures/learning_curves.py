@@ -14,7 +14,7 @@ from gengap.quantities import QUANTITIES
 
 MEASURES = ("accuracy", "loss")
 MOST_GROUPS = 6  # in one pair of panels
-COLUMNS, MOST_PAIRS = 4, 8
+COLUMNS, MOST_PAIRS = 4, 12
 
 
 def data(evidence: Evidence) -> pd.DataFrame:

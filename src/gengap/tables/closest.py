@@ -24,8 +24,8 @@ def table(evidence: Evidence) -> pd.DataFrame:
     Returns:
         For each printed row that the study has cells of, a row with the printed numbers, then one per alternative:
         ``table``, ``row``, ``alternative``, ``seeds`` (runs, of the printed row), ``inside`` (how many numbers lie in
-        the interval of the verdict; only from 3 seeds on), ``distance`` (NaN without two seeds of any alternative, or
-        if a quantity lacks), and of each quantity the mean, ``_low`` and ``_high``, the interval of the verdict.
+        the interval of the verdict; only from 3 seeds on), ``distance`` (NaN for the printed row, without two seeds of
+        any alternative, or if a quantity lacks), and of each quantity the mean, ``_low`` and ``_high``, that interval.
 
     Raises:
         UserError: If there are no published numbers, or the study has no cell that one of them is about.
@@ -52,7 +52,7 @@ def _of_row(numbers: pd.DataFrame) -> list[dict[str, Any]]:
     first = numbers.drop_duplicates("quantity")
     where = {"table": numbers["table"].iloc[0], "row": numbers["row"].iloc[0]}
     printed: dict[str, Any] = {**where, "alternative": PRINTED, "seeds": int(first["runs"].min())}
-    printed |= {"inside": "", "distance": 0.0}
+    printed |= {"inside": "", "distance": math.nan}
     for number in first.to_dict("records"):
         printed |= _ends(number["quantity"], float(number["published"]), math.nan, math.nan)
     far = numbers.assign(far=_in_yardsticks(numbers))
