@@ -92,8 +92,30 @@ def path_arrays(cells: list[tuple]) -> list[arrays.Array]:
     return [arrays.Array(name, "", ("position",), "exact", "path", rows, values) for name, values in made.items()]
 
 
+def eigenvalues(cell, seed: int, epoch: float) -> np.ndarray:
+    """A spectrum of 40 eigenvalues: few large ones, many near 0, some negative; the largest grows."""
+    rng = np.random.default_rng([9, seed, cell.model.width, int(epoch * 100)])
+    return np.sort(np.concatenate([-rng.exponential(0.1, 10), rng.exponential(0.5, 28), [0.0, 20 + epoch]]))
+
+
+def curvature(cell, seed: int, epoch: float, *, error: float = 0.0) -> dict[str, float]:
+    """Both ends of it, off by a relative error."""
+    values = eigenvalues(cell, seed, epoch)
+    ends = {"hessian_smallest": values[0], "hessian_largest": values[-1]}
+    return {name: value * (1 + error) for name, value in ends.items()}
+
+
+def spectrum_arrays(cells: list[tuple]) -> list[arrays.Array]:
+    """What the probe ``hessian_spectrum`` measures as arrays, of (name, cell, last epoch)."""
+    found = [(name, epoch, eigenvalues(cell, cell.seed, epoch)) for name, cell, last in cells for epoch in (0.0, last)]
+    rows = pd.DataFrame([row[:2] for row in found], columns=["cell", "epoch"])
+    values = np.stack([row[2] for row in found])
+    return [arrays.Array("hessian_eigenvalues", "", ("eigenvalue",), "exact", "hessian_spectrum", rows, values)]
+
+
 # Probes whose arrays are made up, of (name, cell, last epoch).
-ARRAYS = {"layer_reset": reset_arrays, "path": path_arrays}
+ARRAYS = {"layer_reset": reset_arrays, "path": path_arrays, "hessian_spectrum": spectrum_arrays}
+PROBES = ("performance", "gradient", "layer_reset", "path", "hessian_spectrum", "hessian_extremes")
 
 
 def write(
@@ -103,7 +125,7 @@ def write(
     values: Mapping[str, Mapping[str, float]] | None = None,
     status: Mapping[str, str] | None = None,
     epochs: Mapping[str, int] | None = None,
-    probes: tuple[str, ...] = ("performance", "gradient", "layer_reset", "path"),
+    probes: tuple[str, ...] = PROBES,
     snapshots: tuple[float, ...] = SNAPSHOTS,
 ) -> tuple[list[Path], list[Path]]:
     """Write a study's history and probe files.
@@ -134,6 +156,11 @@ def write(
                 whole = {"gradient_norm": np.hypot.reduce(list(layers.values()))}
                 whole["gradient_ratio"] = max(layers.values()) / min(layers.values())
                 by_probe = {"performance": found | (values or {}).get(name, {}), "gradient": whole}
+                by_probe["hessian_extremes"] = curvature(cell, cell.seed, epoch, error=1e-4)
+                if epoch in (0.0, float(ended)):
+                    negative = float((eigenvalues(cell, cell.seed, epoch) < 0).sum())
+                    by_probe["hessian_spectrum"] = curvature(cell, cell.seed, epoch)
+                    by_probe["hessian_spectrum"] |= {"hessian_negative_count": negative}
                 for probe in probes:
                     own = by_probe.get(probe, {})
                     rows[probe] += [(name, epoch, "", q, float(v), "exact", probe) for q, v in own.items()]

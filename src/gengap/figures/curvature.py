@@ -27,7 +27,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Returns:
         As `gengap.figures.groups.curves`, with ``probe``; of ``hessian_eigenvalues``, the share [%] of the eigenvalues
-        from ``low`` to ``high``. The smallest eigenvalue is negated.
+        from ``low`` to ``high``, which are 0 elsewhere. The smallest eigenvalue is negated.
     """
     cells = labelled(evidence, extremes=True)
     rows = measured(evidence, "hessian_largest", LANCZOS)
@@ -35,7 +35,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     found = curves(rows[rows["probe"].isin([EXACT, LANCZOS])], cells, by=["probe"])
     below = found["quantity"] == "hessian_smallest"
     found.loc[below, NUMBERS] = -found.loc[below, ["mean", "max", "min"]].to_numpy(dtype=float)
-    return pd.concat([found, _spectra(evidence, cells)], ignore_index=True)
+    return pd.concat([found.assign(low=0.0, high=0.0), _spectra(evidence, cells)], ignore_index=True)
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:

@@ -53,7 +53,9 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             for group, curve in data[data["quantity"] == quantity].groupby("group", sort=False):
                 band(panel, curve, colors[str(group)], style, x="cost")
         panel.set_ylabel(label)
-        if not label.startswith("accuracy"):
+        if not data["quantity"].isin(list(quantities)).any():
+            note(panel, "not measured", alone=False)
+        elif not label.startswith("accuracy"):
             log_scale(panel, data[data["quantity"].isin(list(quantities))])
     epochs(axes[-1], data["cost"])
     axes[-1].set_xlabel(QUANTITIES["gradient_evaluations"].label)

@@ -1,5 +1,7 @@
 """Both ends of the Hessian's spectrum by Lanczos' method against the whole spectrum."""
 
+import math
+
 import pandas as pd
 
 from gengap.analysis.evidence import Evidence, lacking, measured
@@ -25,7 +27,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
     for end, quantity in ENDS.items():
         both = _both(evidence, quantity)
         for (cell, mode), part in both.groupby(["cell", "batchnorm"], sort=False):
-            worst = part.loc[part["difference"].idxmax()]
+            worst = part.nlargest(1, "difference").iloc[0]
             within = bool((part["difference"] <= TOLERANCE).all())
             rows.append(
                 {
@@ -55,4 +57,7 @@ def _both(evidence: Evidence, quantity: str) -> pd.DataFrame:
             f"study '{evidence.study['name']}': {EXACT} and {LANCZOS} share no epoch and BatchNorm mode. Give both "
             "the same `batchnorm` and `samples`, and epochs of one among those of the other."
         )
-    return both.assign(difference=(both["value_lanczos"] - both["value_exact"]).abs() / both["value_exact"].abs())
+    exact, lanczos = both["value_exact"], both["value_lanczos"]
+    # Two zeros, of a dead network, agree; what is not a number never does.
+    difference = ((lanczos - exact).abs() / exact.abs()).fillna(math.inf).where(lanczos != exact, 0.0)
+    return both.assign(difference=difference)
