@@ -32,14 +32,16 @@ def with_costs(evidence: Evidence) -> pd.DataFrame:
 
 
 def common_cost(evidence: Evidence) -> float:
-    """The largest cost that every finished cell reached; cells that stopped early, having fitted, do not count.
+    """The largest cost that every finished cell reached; 0 if none finished.
+
+    Cells that stopped early, having fitted, keep what they learnt and do not count.
 
     Raises:
-        UserError: If no cell finished.
+        UserError: As `with_costs`.
     """
     finished = evidence.finished
     if finished.empty:
-        raise UserError(f"study '{evidence.study['name']}': no network finished, so there is no cost to compare at.")
+        return 0.0
     last = with_costs(evidence).groupby("cell")["cost"].max()
     whole = finished.loc[finished["stopped_by"] == "epochs", "cell"]
     return float(last[whole].min() if len(whole) else last[finished["cell"]].max())

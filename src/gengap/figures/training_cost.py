@@ -28,7 +28,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
         its last evaluation at or before it.
 
     Raises:
-        UserError: If no network finished, or the cost of one is unknown.
+        UserError: If the cost of a network is unknown.
     """
     end = common_cost(evidence)
     points = np.unique(np.round([0.0, *np.geomspace(1.0, max(end, 1.0), POINTS)]))

@@ -18,7 +18,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
         ``diverged``, ``batchnorm``, and for each accuracy [%] and loss its mean, ``_low`` and ``_high``.
 
     Raises:
-        UserError: If no network finished, or the cost of one is unknown.
+        UserError: If the cost of a network is unknown.
     """
     cost = common_cost(evidence)
     values = held(with_costs(evidence), [cost])
