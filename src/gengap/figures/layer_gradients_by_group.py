@@ -61,8 +61,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     if len(layers):
         log_scale(first, layers.assign(min=layers["mean"], max=layers["mean"]))
         ratios = data[data["layer"] == ""]
-        for name, curve in ratios.groupby("group", sort=False):
-            band(lower, curve.assign(n=1) if len(colors) > 3 else curve, colors[str(name)], dots=True)
+        for group, curve in ratios.groupby("group", sort=False):
+            band(lower, curve.assign(n=1) if len(colors) > 3 else curve, colors[str(group)], dots=True)
         log_scale(lower, ratios.assign(min=ratios["mean"], max=ratios["mean"]) if len(colors) > 3 else ratios)
     else:
         note(lower, "")

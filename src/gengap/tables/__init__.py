@@ -5,6 +5,7 @@ The interval of a quantity or statistic is in the columns ``{quantity}_low`` and
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -42,7 +43,7 @@ def readable(numbers: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
-def _plain(value: object) -> str:
+def _plain(value: Any) -> str:
     """A value without an interval; a p-value needs no 16 digits."""
     if pd.isna(value):
         return "-"

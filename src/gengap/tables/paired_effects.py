@@ -1,5 +1,7 @@
 """Every value of one axis against its first: paired differences with intervals and tests (Song 2019, chapter 4)."""
 
+from typing import Any
+
 import pandas as pd
 
 from gengap.analysis.evidence import Evidence, lacking
@@ -35,7 +37,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for at, quantity, values in _measured(evidence):
         scale = QUANTITIES[quantity].scale
-        tested = []
+        tested: list[dict[str, Any]] = []
         for value, baseline, both in pairs(evidence, axis):
             found = (both["cell"].map(values) - both["baseline"].map(values)) * scale
             usable = found[found.abs() < float("inf")]
