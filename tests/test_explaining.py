@@ -48,7 +48,7 @@ def test_a_figure_is_followed_to_the_raw_data(workspace):
     assert json.loads(said["provenance"])["commit"][:12] in text
     assert "versions of the numbers: data " in text
     assert "gaussian, original: drawn by gengap" in text
-    assert "All 9 files have the content that the next one was made from." in text
+    assert "All 10 files have the content that the next one was made from." in text
 
 
 def test_times_are_those_of_the_job(finished_workspace):

@@ -2,44 +2,26 @@
 
 import os
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
+from interrupted import DEADLINE_SECONDS, begin
 
 STUDY = "config/studies/tiny.yaml"
-LOG = "results/tiny/logs/train/width=3,pack=0.log"
 CELLS = "results/tiny/cells.csv"
-DEADLINE_SECONDS = 120
 
 
 @pytest.fixture
 def long(workspace):
     """A copy whose networks are to be trained again, which takes some seconds."""
-    workspace.edit(STUDY, "epochs: 1,", "epochs: 3000,")
+    workspace.edit(STUDY, "epochs: 1,", "epochs: 2000,")
     return workspace
 
 
-def begin(workspace):
-    """Start Snakemake as a process group of its own, and return it as soon as it trains."""
-    (workspace / LOG).unlink()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", CELLS],
-        cwd=workspace.folder,
-        env=os.environ | {"PYTHONPATH": str(workspace / "src")},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    limit = time.monotonic() + DEADLINE_SECONDS
-    while not (workspace / LOG).exists() or "are to be trained" not in (workspace / LOG).read_text():
-        assert process.poll() is None, "it ended before it trained"
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    time.sleep(1.0)
-    assert process.poll() is None, "it finished before it was interrupted"
-    return process
+def start(workspace):
+    """Start Snakemake, and return it as soon as it trains."""
+    environment = os.environ | {"PYTHONPATH": str(workspace / "src")}
+    return begin(workspace.folder, [sys.executable, "-m", "snakemake", CELLS], environment)
 
 
 def locks(workspace):
@@ -62,7 +44,7 @@ def finished(workspace):
 def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long, tmp_path):
     quiet = long.copy(tmp_path / "quiet")
     finished(quiet)
-    process = begin(long)
+    process = start(long)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
     process.wait(DEADLINE_SECONDS)
     assert list((long / ".gengap/store/unfinished").glob("*.h5"))
@@ -73,7 +55,7 @@ def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long
 
 def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
     before = (long / "results/tiny/packs/width=3,pack=0/weights.h5").read_bytes()
-    process = begin(long)
+    process = start(long)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert locks(long)
@@ -85,7 +67,7 @@ def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
 
 
 def test_a_living_run_keeps_its_lock_and_so_does_the_job_of_a_killed_one(long):
-    process = begin(long)
+    process = start(long)
     status, output = long.run(CELLS)
     assert status != 0
     assert "Directory cannot be locked" in output

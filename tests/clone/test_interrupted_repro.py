@@ -1,0 +1,29 @@
+"""`dvc repro` that is interrupted while a pack trains: the next one goes on, and nothing half done is kept."""
+
+import os
+import signal
+
+import pytest
+from clones import STUDY, call, changed, edit, jobs, planned, variables
+from interrupted import DEADLINE_SECONDS, begin
+
+pytestmark = pytest.mark.clone
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [(signal.SIGINT, "going on from epoch "), (signal.SIGKILL, "Removed the lock of a run that was killed")],
+)
+def test_the_next_repro_goes_on(cloned, number, says):
+    edit(cloned, STUDY, "epochs: 1,", "epochs: 2000,")
+    before = (cloned / "dvc.lock").read_text()
+    process = begin(cloned, ["dvc", "repro"], variables(cloned))
+    os.killpg(process.pid, number)
+    process.wait(DEADLINE_SECONDS)
+    now = (cloned / "dvc.lock").read_text()
+    assert now.split("checkpoints@tiny")[1] == before.split("checkpoints@tiny")[1], "an unfinished stage was kept"
+    assert {"checkpoints@tiny", "evidence@tiny"} <= changed(cloned)
+    ran = call(cloned, "dvc", "repro")
+    assert says in ran
+    assert "Training width=3,pack=0 of tiny" in jobs(ran)
+    assert changed(cloned) == planned(cloned) == set()
