@@ -10,7 +10,7 @@ from gengap.cli import main
 from gengap.errors import UserError
 from gengap.packing import dataset_key, labels_key, packs
 from gengap.settings import Cell
-from gengap.study import axis_names, axis_values, load_studies, load_study
+from gengap.study import axis_names, axis_values, check_references, load_studies, load_study
 
 BASE = """
 title: Test
@@ -185,6 +185,15 @@ def test_a_probe_refuses_what_means_nothing_to_it(load, probe, words):
     with pytest.raises(UserError) as error:
         load(f"title: T\nprobes: [{probe}]\n")
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_published_numbers_that_a_study_needs_must_be_there(load, tmp_path):
+    (tmp_path / "printed.csv").touch()
+    check_references({"study": load("title: T\ntables: [closest]\nreference: [printed]\n")}, tmp_path)
+    with pytest.raises(UserError, match=r"study\.yaml: tables: 'closest' needs published numbers"):
+        check_references({"study": load("title: T\ntables: [closest]\n")}, tmp_path)
+    with pytest.raises(UserError, match=r"reference: unknown file of published numbers 'print'.*Did you mean"):
+        check_references({"study": load("title: T\nreference: [print]\n")}, tmp_path)
 
 
 def test_a_folder_without_studies_is_a_mistake(tmp_path):
