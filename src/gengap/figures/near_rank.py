@@ -1,6 +1,8 @@
 """What the figures of near-rank loss share: counts against batch size or width, before and after training."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +16,8 @@ from gengap.figures.groups import WIDTH, description, labelled, varying
 from gengap.quantities import QUANTITIES
 
 BATCH_SIZE = "batch_size"
-STYLES = {"trained": "-", "untrained": (0, (3, 1.5))}
+TRAINED, UNTRAINED = "trained", "untrained"
+STYLES: dict[str, Any] = {TRAINED: "-", UNTRAINED: (0, (3, 1.5))}
 COLUMNS = ["group", "x", "quantity", "when", "n", "mean", "min", "max"]
 
 
@@ -36,8 +39,8 @@ def points(evidence: Evidence, quantities: Sequence[str]) -> pd.DataFrame:
     cells = _groups(evidence)
     rows = rows.merge(cells.loc[cells["status"] == "finished", ["cell", "group", "x"]], on="cell")
     last = rows.groupby("cell")["epoch"].transform("max")
-    trained = rows[(rows["epoch"] == last) & (rows["epoch"] > 0)].assign(when="trained")
-    untrained = rows[rows["epoch"] == 0].assign(when="untrained")
+    trained = rows[(rows["epoch"] == last) & (rows["epoch"] > 0)].assign(when=TRAINED)
+    untrained = rows[rows["epoch"] == 0].assign(when=UNTRAINED)
     found = [
         at | {"n": len(part), **{word: part["value"].agg(word) for word in ("mean", "min", "max")}}
         for at, part in grouped(pd.concat([trained, untrained]), ["group", "x", "quantity", "when"])
@@ -50,22 +53,29 @@ def points(evidence: Evidence, quantities: Sequence[str]) -> pd.DataFrame:
 
 
 def panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
-    """One way of counting, logarithmic above 1 so that a count of 0 can be seen."""
+    """One way of counting, logarithmic; linear next to 0 where there is a 0."""
     title(axes, label)
     own = data[data["quantity"] == quantity]
     if own.empty:
         note(axes, "not measured", alone=False)
+        axes.set_yticks([])
         return
     colors = palette(data["group"])
     for at, part in grouped(own, ["group", "when"]):
-        band(axes, part, colors[at["group"]], STYLES[at["when"]], x="x", dots=True)
-    largest = own["max"].max()
-    smallest = own.loc[own["min"] > 0, "min"].min()
-    axes.set_yscale("symlog", linthresh=1.0 if largest >= 1 else max(smallest, 1e-6), linscale=0.4)
-    axes.set_ylim(bottom=0, top=largest * 1.5 if largest > 0 else 1)
+        color = colors[at["group"]]
+        band(axes, part, color, STYLES[at["when"]], x="x", dots=at["when"] == TRAINED)
+        if at["when"] != TRAINED:  # rings, which a dot at the same place leaves to be seen
+            axes.plot(part["x"], part["mean"], "o", color=color, markerfacecolor="none", markersize=5)
+    positive = own.loc[own["mean"] > 0, "mean"]
+    lowest = 10.0 ** math.floor(math.log10(positive.min())) if len(positive) else 1.0
+    highest = 1.5 * max(own["max"].max(), lowest)
+    if (own["min"] > 0).all():
+        axes.set_yscale("log")
+        axes.set_ylim(0.8 * lowest, highest)
+    else:
+        axes.set_yscale("symlog", linthresh=lowest, linscale=0.4)
+        axes.set_ylim(-0.1 * lowest, highest)
     axes.yaxis.set_minor_locator(NullLocator())
-    if largest == 0:
-        axes.set_yticks([0])
 
 
 def finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: Evidence) -> None:
@@ -77,13 +87,17 @@ def finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: E
         one.xaxis.set_minor_locator(NullLocator())
         one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         one.tick_params(axis="x", rotation=45)
-    figure.supxlabel(_horizontal(evidence).replace("_", " "), fontsize="medium")
+        place = one.get_subplotspec()
+        if place is not None and place.is_last_row():
+            one.set_xlabel(_horizontal(evidence).replace("_", " "))
     figure.supylabel("small singular values, summed over layers and modes", fontsize="medium")
     title(figure, description(_groups(evidence), evidence))
     shown = {when: STYLES[when] for when in STYLES if when in set(data["when"])}
     groups = palette(data["group"])
-    entries = handles(groups, {}) if len(groups) > 1 else []
-    legend(figure, entries + [handle(when, color=GREY, linestyle=style) for when, style in shown.items()])
+    entries = handles(groups) if len(groups) > 1 else []
+    marks = {TRAINED: {"marker": "."}, UNTRAINED: {"marker": "o", "markerfacecolor": "none"}}
+    entries += [handle(when, color=GREY, linestyle=style, **marks[when]) for when, style in shown.items()]
+    legend(figure, entries, below=True)
 
 
 def _horizontal(evidence: Evidence) -> str:

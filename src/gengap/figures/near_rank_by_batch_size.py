@@ -7,17 +7,22 @@ from gengap.analysis.evidence import Evidence
 from gengap.figures import near_rank
 from gengap.figures.drawing import panels
 
-PANELS = {"near_rank": "$S_{10^{-4}}$, economy", "near_rank_tight": "$S_{10^{-5}}$, economy"}
+PANELS = {
+    "near_rank": r"below $10^{-4}$, economy",
+    "near_rank_full": r"below $10^{-4}$, full",
+    "near_rank_tight": r"below $10^{-5}$, economy",
+    "near_rank_tight_full": r"below $10^{-5}$, full",
+}
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """Sums over layers and modes at both thresholds; see `gengap.figures.near_rank.points`."""
+    """Sums over layers and modes at both thresholds, of both kinds of SVD; see `gengap.figures.near_rank.points`."""
     return near_rank.points(evidence, tuple(PANELS))
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """A panel per threshold; solid after training, dashed before; bands are the range over seeds."""
-    figure, axes = panels(len(PANELS), height=3.8)
+    """A panel per threshold and kind of SVD; solid after training, dashed before; bands are the range over seeds."""
+    figure, axes = panels(2, 2, height=4.0, share_rows=False)
     for one, (quantity, label) in zip(axes, PANELS.items(), strict=True):
         near_rank.panel(one, data, quantity, label)
     near_rank.finish(figure, axes, data, evidence)

@@ -1,0 +1,91 @@
+"""`python -m gengap.training` on the studies of large networks, cut to toy size: the files that the workflow makes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gengap import storage
+from gengap.analysis import collect, evidence
+from gengap.errors import UserError
+from gengap.study import load_study
+from gengap.training import __main__ as command
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TOY = {
+    "dataset": {"name": "gaussian", "image_size": 32, "n_train": 60, "n_test": 24},
+    "labels": {"name": "distinct_teacher", "teacher_width": 4, "teacher_outputs": 5},
+    "model.width": 2,
+    "training": {"epochs": 1, "dtype": "float32", "evaluate_every": 1},
+}
+GRID = {"dataset": ["gaussian"], "training.batch_size": [20], "seed": [0, 1]}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with the configuration and a study whose reduced settings are a toy's; returns the study's name."""
+
+    def make(name):
+        for path in ("config/config.yaml", f"config/studies/{name}.yaml"):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / path, tmp_path / path)
+        study = tmp_path / f"config/studies/{name}.yaml"
+        content = yaml.safe_load(study.read_text())
+        content["reduced"] |= {"base": TOY, "grid": GRID}
+        study.write_text(yaml.safe_dump(content, sort_keys=False))
+        monkeypatch.chdir(tmp_path)
+        return f"{name}-reduced"
+
+    return make
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.h5")}
+
+
+@pytest.mark.parametrize("network", ["vgg", "resnet"])
+def test_a_study_of_large_networks_is_trained_and_measured(network, project, tmp_path):
+    name = project(f"near_rank_{network}")
+    command.main([name, "--device", "cpu"])
+    study = load_study(tmp_path / f"config/studies/near_rank_{network}.yaml", reduced=True)
+    pack = tmp_path / "results" / name / "packs/dataset=gaussian,batch_size=20,pack=0"
+    probes = [pack / f"probes/{probe.name}.h5" for probe in study.probes]
+    collect.collect(study, {}, [pack / "history.h5"], probes, tmp_path / "measurements.h5", tmp_path / "cells.csv")
+    found = evidence.read(tmp_path / "measurements.h5")
+    assert list(found.cells["status"]) == ["finished"] * 2
+    assert found.failures.empty
+    # Every ReLU in four modes, and the output: VGG-16 has 13 ReLUs, ResNet-56 one and two for each of 27 blocks.
+    counted = found.measurements[found.measurements["quantity"] == "near_rank"]
+    assert counted["layer"].nunique() == 1 + 4 * {"vgg": 13, "resnet": 55}[network] + 1
+    assert (found.cells["train_objective"] > found.cells["train_loss"]).all()
+
+
+def test_what_is_finished_is_left_and_what_lacks_is_made(project, tmp_path):
+    name = project("near_rank_vgg")
+    command.main([name, "--device", "cpu", "--cells", "seed=0"])
+    packs = tmp_path / "results" / name / "packs"
+    before = files(packs)
+    assert {Path(path).name for path in before} == {"weights.h5", "history.h5", "performance.h5", "near_rank.h5"}
+    (near_rank,) = packs.rglob("near_rank.h5")
+    near_rank.unlink()
+    command.main([name, "--device", "cpu", "--cells", "seed=0"])
+    after = files(packs)
+    changed = {Path(path).name for path in after if after[path] != before[path]}
+    assert "near_rank.h5" in changed
+    assert "performance.h5" not in changed
+    command.main([name, "--device", "cpu"])  # now with the other seed
+    with storage.reading(next(packs.rglob("performance.h5")), "probe") as file:
+        assert set(storage.read_table(file, "measurements")["cell"]) == {
+            f"dataset=gaussian,batch_size=20,seed={seed}" for seed in (0, 1)
+        }
+
+
+def test_mistakes_are_named(project, capfd):
+    name = project("near_rank_vgg")
+    with pytest.raises(UserError, match=r"no cell of 'near_rank_vgg-reduced' has seed=7. Their names look like"):
+        command.chosen(command.find(name), "seed=7")
+    with pytest.raises(SystemExit) as ended:
+        command.main(["near_rank_vg"])
+    assert ended.value.code == 1
+    assert "Did you mean 'near_rank_vgg'?" in capfd.readouterr().err
