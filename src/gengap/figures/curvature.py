@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gengap.analysis.evidence import Evidence, measured
@@ -63,6 +64,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     ends.set_ylabel("magnitude")
     sizes = ", ".join(f"{size:,}" for size in sorted(set(cells["n_parameters"])))
     negative.set_ylabel(f"negative\nof {sizes}")
+    negative.set_ylim(bottom=0)
+    negative.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     spectra = data[(data["quantity"] == SPECTRUM) & (data["group"] == groups[0])]
     if spectra.empty:
         note(whole, "no whole spectrum", alone=False)
@@ -81,7 +84,9 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
 def _end(panel: Axes, curve: pd.DataFrame, color: str) -> None:
     band(panel, curve[curve["probe"] == LANCZOS], color)
     exact = curve[curve["probe"] == EXACT]
-    panel.plot(exact["epoch"], exact["mean"], color=color, marker="o", linestyle="none", fillstyle="none")
+    panel.plot(
+        exact["epoch"], exact["mean"], color=color, marker="o", linestyle="none", fillstyle="none", clip_on=False
+    )
 
 
 def _spectrum(figure: Figure, panel: Axes, spectra: pd.DataFrame) -> None:

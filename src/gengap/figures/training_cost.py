@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from gengap.analysis.costs import common_cost, held, with_costs
 from gengap.analysis.evidence import Evidence
-from gengap.figures.drawing import SPLITS, band, epochs, handles, legend, log_scale, note, palette, panels, title
+from gengap.figures.drawing import SPLITS, band, handles, legend, log_scale, note, palette, panels, title
 from gengap.figures.groups import curves, description, failures, labelled
 from gengap.quantities import QUANTITIES
 
@@ -57,7 +57,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             note(panel, "not measured", alone=False)
         elif not label.startswith("accuracy"):
             log_scale(panel, data[data["quantity"].isin(list(quantities))])
-    epochs(axes[-1], data["cost"])
+    axes[-1].set_xlim(0, data["cost"].max())  # linear: equal lengths are equal costs
     axes[-1].set_xlabel(QUANTITIES["gradient_evaluations"].label)
     figure.align_ylabels()
     legend(figure, handles(colors, SPLITS))
