@@ -15,7 +15,7 @@ pytestmark = pytest.mark.clone
     [(signal.SIGINT, "going on from epoch "), (signal.SIGKILL, "Removed the lock of a run that was killed")],
 )
 def test_the_next_repro_goes_on(cloned, number, says):
-    edit(cloned, STUDY, "epochs: 1,", "epochs: 2000,")
+    edit(cloned, STUDY, "epochs: 1,", "epochs: 200,")
     before = (cloned / "dvc.lock").read_text()
     process = begin(cloned, ["dvc", "repro"], variables(cloned))
     os.killpg(process.pid, number)
