@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gengap.analysis.costs import common_cost, held, with_costs
 from gengap.analysis.evidence import Evidence
@@ -31,7 +32,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
         UserError: If the cost of a network is unknown.
     """
     end = common_cost(evidence)
-    points = np.unique(np.round([0.0, *np.geomspace(1.0, max(end, 1.0), POINTS)]))
+    points = np.unique(np.append(np.round(np.linspace(0.0, end, POINTS)), end))
     history = with_costs(evidence)
     shown = [quantity for panel in PANELS.values() for quantity in panel]
     rows = held(history[history["quantity"].isin(shown)], points)
@@ -57,7 +58,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             note(panel, "not measured", alone=False)
         elif not label.startswith("accuracy"):
             log_scale(panel, data[data["quantity"].isin(list(quantities))])
-    axes[-1].set_xlim(0, data["cost"].max())  # linear: equal lengths are equal costs
+    axes[-1].set_xlim(0, data["cost"].max() or 1.0)  # linear: equal lengths are equal costs
+    axes[-1].xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes[-1].set_xlabel(QUANTITIES["gradient_evaluations"].label)
     figure.align_ylabels()
     legend(figure, handles(colors, SPLITS))
