@@ -35,7 +35,7 @@ class Data:
 
 def train(
     live: Live, records: Sequence[Record], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
-) -> None:
+) -> int:
     """Train all cells of a pack together and fill in their records.
 
     Args:
@@ -45,6 +45,9 @@ def train(
         data: The labelled data.
         saver: Saves the pack between steps.
         compile_step: ``auto``, ``on`` or ``off``.
+
+    Returns:
+        Training samples that passed through networks, summed over networks and epochs.
     """
     first = records[0].cell
     n_samples = len(data.train_images)
@@ -77,6 +80,7 @@ def train(
         if left and len(left) < len(live.records) and (not live.compiled or 2 * len(left) <= len(live.records)):
             live.keep(left)
             live.compiled = decide(len(left), longest - live.epoch)
+    return progress.samples
 
 
 def _batch_size(cell: Cell, done: int, n_samples: int) -> int:
