@@ -37,7 +37,7 @@ TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 LaunchParameters=disable_send_gids
-ReturnToService=2
+ReturnToService=1
 SchedulerParameters=bf_interval=1,batch_sched_delay=0,sched_interval=1,sched_min_interval=1
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory

@@ -76,10 +76,14 @@ def weights(width):
 def numbers(path):
     """Every array of an HDF5 file, as bytes."""
     found = {}
+
+    def keep(name, item):
+        if isinstance(item, h5py.Dataset):
+            value = item[()]
+            found[name] = value.tolist() if value.dtype == object else value.tobytes()
+
     with h5py.File(path) as file:
-        file.visititems(
-            lambda name, item: found.update({name: repr(item[()])}) if isinstance(item, h5py.Dataset) else 0
-        )
+        file.visititems(keep)
     assert found
     return found
 
