@@ -25,7 +25,8 @@ def scales_of(**settings):
 def test_song_by_hand():
     hidden = scales_of(width=2)
     assert hidden.layers[-2:] == ("hidden.linear", "output")
-    assert hidden.scale_free == hidden.layers[:-1]
+    assert tuple(hidden.scale_free) == hidden.layers[:-1]
+    assert hidden.scale_free["block2.shortcut"] == ("block2.shortcut_bn",)
     assert hidden.output_norms == ("hidden.bn",)
     assert set(scales_of(width=2, head="linear").output_norms) == {"block2.bn2", "block2.shortcut_bn"}
 
@@ -33,7 +34,7 @@ def test_song_by_hand():
 def test_without_batchnorm_every_scale_counts():
     found = scales_of(name="mlp", width=2)
     assert found.layers == ("linear1", "linear2", "output")
-    assert (found.scale_free, found.output_norms) == ((), ())
+    assert (found.scale_free, found.output_norms) == ({}, ())
 
 
 def test_a_sum_with_a_constant_or_with_the_input_has_no_scale():
@@ -49,7 +50,7 @@ def test_a_sum_with_a_constant_or_with_the_input_has_no_scale():
 
     for input_too in (True, False):
         found = scales(stack.architecture(Shifted(input_too)))
-        assert (found.scale_free, found.output_norms) == ((), ())
+        assert (found.scale_free, found.output_norms) == ({}, ())
 
 
 @pytest.mark.parametrize("name", SETTINGS)

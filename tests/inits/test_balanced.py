@@ -104,7 +104,7 @@ def test_draws_are_he_s_times_one_number_per_layer():
             ratio = (value / he[name])[he[name] != 0].reshape(2, -1) if he[name].any() else torch.ones(2, 1)
             assert (value == 0).equal(he[name] == 0), name
             torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-12, atol=0)
-            if not name.endswith("weight") or name == "output.weight":
+            if not name.endswith(("weight", "running_var")) or name == "output.weight":
                 assert torch.equal(value, he[name]), name
 
 
@@ -121,6 +121,20 @@ def test_neither_the_pack_nor_the_batch_size_changes_a_bit_and_other_inits_stay(
         for name, value in together.items():
             assert torch.equal(value[place], alone[name][0])
             assert torch.equal(value[place], plain[name][place]) or cell.init.name.startswith("balanced")
+
+
+@pytest.mark.parametrize("model", ["song", "mlp, after", "resnet"])
+def test_in_evaluation_mode_the_function_is_he_s_too(model):
+    images, targets = data(n=24)
+    outputs = []
+    for init in ("he", "balanced:min"):
+        cell, state, *_ = _one(init, MODELS[model], images, targets)
+        network = network_of(cell, state, 0, SHAPE).eval()
+        for module in network.modules():
+            if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                module.eps = 1e-30
+        outputs.append(network(images).detach())
+    torch.testing.assert_close(*outputs, rtol=1e-6, atol=1e-9)
 
 
 def test_only_the_first_samples_are_read(monkeypatch):
@@ -158,7 +172,7 @@ def drawn_by_hand(init, sizes, output_power=1.0):
         }
         return found | {"output.weight": sizes[-1] * gamma**output_power}
 
-    return Drawn(init, "made_up", 7, state, gradient, tuple(names), tuple(names[:-1]), ("bn",))
+    return Drawn(init, "made_up", 7, state, gradient, tuple(names), dict.fromkeys(names[:-1], ()), ("bn",))
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 3.0])

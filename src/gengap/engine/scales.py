@@ -24,7 +24,7 @@ class Scales:
     """What a network's outputs do not depend on; see `gengap.inits.Drawn` for the fields."""
 
     layers: tuple[str, ...]
-    scale_free: tuple[str, ...]
+    scale_free: dict[str, tuple[str, ...]]
     output_norms: tuple[str, ...]
 
 
@@ -42,18 +42,22 @@ def scales(arch: Architecture) -> Scales:
     layers = [node for node in graph.graph.nodes if str(node.target) in arch.layers and node.op == "call_module"]
     return Scales(
         layers=tuple(str(node.target) for node in layers),
-        scale_free=tuple(str(node.target) for node in layers if _is_normalised(node, modules)),
+        scale_free={str(node.target): norms for node in layers if (norms := _norms_behind(node, modules))},
         output_norms=tuple(_norms_before(layers[-1].all_input_nodes, modules)),
     )
 
 
-def _is_normalised(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
-    """Whether a BatchNorm, before anything that is not homogeneous, lies on every way on from a node."""
-    return all(
-        isinstance(_module(user, modules), FunctionalBatchNorm)
-        or (_is_homogeneous(user, modules) and _is_normalised(user, modules))
-        for user in node.users
-    )
+def _norms_behind(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, ...]:
+    """The BatchNorms that lie, before anything that is not homogeneous, on the ways on; none if a way has none."""
+    found: list[str] = []
+    for user in node.users:
+        if isinstance(_module(user, modules), FunctionalBatchNorm):
+            found.append(str(user.target))
+        elif _is_homogeneous(user, modules) and (further := _norms_behind(user, modules)):
+            found += further
+        else:
+            return ()
+    return tuple(found)
 
 
 def _norms_before(nodes: Iterable[fx.Node], modules: dict[str, nn.Module]) -> list[str]:

@@ -3,7 +3,7 @@
 A rule that looks at the data has `adjust` as well: from one drawn network and its gradient to its initial weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,7 @@ class Drawn:
         gradient: From a state to the gradient of the mean training loss by parameter name.
         layers: Its convolutions and linear layers in the order in which they run; the output layer is the last.
         scale_free: Those of them whose weights may be multiplied by any positive number without changing an output,
-            since a BatchNorm follows, up to its eps and as long as biases are 0.
+            up to eps and as long as biases are 0, since BatchNorms follow: by layer, their names.
         output_norms: The BatchNorm layers whose scales the output layer's input is proportional to while their shifts
             are 0; none if something else enters it too.
     """
@@ -37,7 +37,7 @@ class Drawn:
     state: State
     gradient: Callable[[State], State]
     layers: tuple[str, ...]
-    scale_free: tuple[str, ...]
+    scale_free: Mapping[str, tuple[str, ...]]
     output_norms: tuple[str, ...]
 
 

@@ -69,11 +69,12 @@ def adjust(drawn: Drawn) -> State:
     target = _TARGETS[rule](torch.stack([norms[layer] for layer in hidden]), norms[output])
     balanced, state = alive if with_gamma or rule == "out" else hidden, drawn.state
     for _ in range(ITERATIONS if with_gamma else REPEATS):
-        factors = {layer: norms[layer] / target for layer in hidden}
+        for layer in hidden:
+            state = _rescaled(state, layer, norms[layer] / target, drawn.scale_free[layer])
         if with_gamma:
             # The output's norm goes with gamma^k, k from 1 (small outputs) to 2 (large): the root converges for both.
-            factors |= dict.fromkeys(drawn.output_norms, (target / norms[output]).sqrt())
-        state = _rescaled(state, factors)
+            for norm in drawn.output_norms:
+                state = _rescaled(state, norm, (target / norms[output]).sqrt())
         norms = _norms(drawn, state)
     after = torch.stack([norms[layer] for layer in balanced])
     if not after.max() / after.min() < _WORST:
@@ -88,9 +89,15 @@ def _norms(drawn: Drawn, state: State) -> dict[str, Tensor]:
     return {layer: gradient[f"{layer}.weight"].norm() for layer in drawn.layers}
 
 
-def _rescaled(state: State, factors: dict[str, Tensor]) -> State:
-    """The state with the weight (of a BatchNorm: the scale) of each named layer times its factor."""
-    return {**state, **{f"{name}.weight": state[f"{name}.weight"] * factor for name, factor in factors.items()}}
+def _rescaled(state: State, name: str, factor: Tensor, norms: tuple[str, ...] = ()) -> State:
+    """The state with a layer's weight (of a BatchNorm: its scale) times a factor.
+
+    The running variances of the BatchNorms that normalise the layer follow, so that the network is the same function
+    in evaluation mode too.
+    """
+    changed = {f"{name}.weight": state[f"{name}.weight"] * factor}
+    changed |= {f"{norm}.running_var": state[f"{norm}.running_var"] * factor.square() for norm in norms}
+    return {**state, **changed}
 
 
 def _impossible(drawn: Drawn, why: str) -> UserError:
