@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -100,32 +101,40 @@ def test_metrics_and_plots_say_something(cloned):
     assert 0 < metrics["best"]["test_error"] < 1
     plots = json.loads(call(cloned, "dvc", "plots", "show", "--json"))["data"]
     for path, columns in (("curves.csv", {"epoch", "mean", "group"}), ("final.csv", {"mean", "group"})):
-        (plot,) = (found for name, found in plots.items() if name.endswith(path))
+        (plot,) = (found for name, found in plots.items() if name == f"results/tiny/plots/{path}")
         values = json.loads(plot[0]["content"])["data"]["values"]
         assert columns <= set(values[0])
         assert {row["group"] for row in values} == {"width=2,lr=0.1", "width=3,lr=0.1"}
 
 
-def test_another_user_is_up_to_date_too(original, tmp_path):
+@pytest.fixture
+def shared(original):
+    """The project and its remote where every account can read them, which pytest's own folders do not allow."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        call(original, "git", "clone", "--quiet", "--bare", ".", str(folder / "project.git"))
+        shutil.copytree(original.parent / "gengap-remote", folder / "gengap-remote")
+        yield folder
+
+
+def test_another_user_is_up_to_date_too(shared):
     """Another account, home and name: none of it may be part of a record."""
     user = pwd.getpwnam("nobody")
-    become = as_user(user.pw_uid, user.pw_gid, tmp_path / "lent")
-    folder = tmp_path / "theirs"
-    for path in (tmp_path, folder):
-        path.mkdir(exist_ok=True)
-        os.chown(path, user.pw_uid, user.pw_gid)
-    for own in (*tmp_path.parents[:3], original.parent):  # pytest's folders, which it hides from others
-        own.chmod(0o755)
-    theirs = {"HOME": str(tmp_path), "USER": "nobody", "LOGNAME": "nobody", "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    home = shared / "home"
+    home.mkdir()
+    os.chown(home, user.pw_uid, user.pw_gid)
+    become = as_user(user.pw_uid, user.pw_gid, shared / "lent")
+    theirs = {"HOME": str(home), "USER": "nobody", "LOGNAME": "nobody", "XDG_CACHE_HOME": str(home / ".cache")}
 
-    def say(text):
-        return call(tmp_path, *become, f"cd {shlex.quote(str(folder))} && {text}", **theirs, PYTHONPATH=f"{folder}/src")
+    def say(text, folder=home / "clone"):
+        return call(shared, *become, f"cd {folder} && {text}", **theirs, PYTHONPATH=f"{home}/clone/src")
 
-    say("git config --global safe.directory '*'")
-    say(f"git clone --quiet {shlex.quote(str(original))} .")
-    say(f"dvc remote modify --local local url {shlex.quote(str(original.parent / 'gengap-remote'))}")
+    say("git config --global safe.directory '*'", home)
+    say(f"git clone --quiet {shared}/project.git clone", home)
+    say(f"dvc remote modify --local local url {shared}/gengap-remote")
     say("dvc pull")
-    assert (folder / "results/tiny/measurements.h5").stat().st_uid == user.pw_uid
+    assert (home / "clone/results/tiny/measurements.h5").stat().st_uid == user.pw_uid
     assert "Nothing to be done" in say("snakemake --dry-run")
     assert "up to date" in say("dvc status")
 
