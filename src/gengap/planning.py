@@ -25,7 +25,8 @@ from gengap.training.step import make_step
 # A compiled step takes this share of an eager one, until a pack of its kind has run here; compiling takes so long.
 _COMPILED, _COMPILE_SECONDS = 0.5, 20.0
 _START_SECONDS = 6.0  # of a job: Snakemake's, Python's and PyTorch's start, and reading the data
-_FEW, _IMAGES, _LONG_SECONDS = 16, 512, 1.0  # of a calibration: images at first and at most, and the longest step
+# Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
+_FEW, _IMAGES, _LONG_SECONDS, _CALLS = 16, 512, 0.5, 3
 
 
 @dataclass(frozen=True)
@@ -202,12 +203,12 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
         return evaluation.all_outputs(arch, networks.state(), images, "running", together=True)
 
     def seconds(work: Callable[[], torch.Tensor]) -> float:
-        work().cpu()  # the first call allocates
         begin = time.perf_counter()
         work().cpu()
         return time.perf_counter() - begin
 
-    return seconds(train), seconds(evaluate)
+    # The first call allocates, and any may be disturbed.
+    return min(seconds(train) for _ in range(_CALLS)), min(seconds(evaluate) for _ in range(_CALLS))
 
 
 def hours(planned: Sequence[Job], cores: int) -> float:
