@@ -102,7 +102,7 @@ def test_metrics_and_plots_say_something(cloned):
     plots = json.loads(call(cloned, "dvc", "plots", "show", "--json"))["data"]
     for path, columns in (("curves.csv", {"epoch", "mean", "group"}), ("final.csv", {"mean", "group"})):
         (plot,) = (found for name, found in plots.items() if name == f"results/tiny/plots/{path}")
-        values = json.loads(plot[0]["content"])["data"]["values"]
+        values = plot[0]["content"]["data"]["values"]
         assert columns <= set(values[0])
         assert {row["group"] for row in values} == {"width=2,lr=0.1", "width=3,lr=0.1"}
 
