@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema
@@ -52,7 +53,10 @@ def write_out(values: Any) -> Any:
 
 
 # Epochs; a range such as 0..9 is short for each of them.
-Epochs = Annotated[tuple[float, ...], BeforeValidator(write_out), Field(strict=False)]
+_LISTED = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "pattern": r"^\d+\.\.\d+$"}]}
+Epochs = Annotated[
+    tuple[float, ...], BeforeValidator(write_out), Field(strict=False), WithJsonSchema(_LISTED, mode="validation")
+]
 
 
 class Settings(BaseModel):
