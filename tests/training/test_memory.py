@@ -89,7 +89,7 @@ def test_memory_that_runs_out_halves_this_part_and_all_later_ones(error, caplog)
     memory.in_parts(range(13), 1, 0, 10, work)
     assert [item for part in done for item in part] == list(range(13))
     assert max(len(part) for part in done) <= 3
-    assert "memory ran out with 8 networks: going on with 4 at a time" in caplog.text
+    assert "memory ran out with 7 networks: going on with 4 at a time" in caplog.text
 
 
 def test_a_real_allocation_that_fails_is_out_of_memory():

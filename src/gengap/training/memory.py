@@ -66,6 +66,7 @@ def in_parts(items: Sequence[T], each: int, shared: int, free: int, work: Callab
     """
     most = max(1, int((free * _SPARE - shared) // each))
     if most < len(items):
+        most = math.ceil(len(items) / math.ceil(len(items) / most))  # even parts: one network alone is slow
         log.warning(
             "%d networks together would take %s, and %s are free: they are trained %d at a time",
             *(len(items), _spell(shared + each * len(items)), _spell(free), most),
