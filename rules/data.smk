@@ -21,7 +21,7 @@ rule prepare:
         "data/logs/prepare/{dataset}.log",
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,  # minutes; the first time, the raw files are downloaded
+        runtime=lambda wildcards, attempt: 60 * attempt,  # minutes; the first time, the raw files are downloaded
     params:
         settings=lambda wildcards: DATASETS[wildcards.dataset],
         results_version=versions.DATA,

@@ -9,7 +9,7 @@ rule label:
         "data/logs/label/{dataset}/{labels}.log",
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=30,  # minutes
+        runtime=lambda wildcards, attempt: 30 * attempt,  # minutes
     params:
         settings=lambda wildcards: LABELS[wildcards.dataset, wildcards.labels],
         results_version=versions.DATA,

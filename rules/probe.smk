@@ -13,7 +13,7 @@ rule probe:
     threads: threads_of_pack
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,  # minutes
+        runtime=lambda wildcards, attempt: 60 * attempt,  # minutes
     params:
         probe=probe_of,
         cells=cells_of,

@@ -12,7 +12,7 @@ rule simulate:
     resources:
         mem_mb=lambda wildcards, attempt: attempt
         * REGISTRY["simulation"][SIMULATIONS[wildcards.study].simulated].mem_mb,
-        runtime=60,  # minutes
+        runtime=lambda wildcards, attempt: 60 * attempt,  # minutes
     params:
         point=lambda wildcards: point_settings(SIMULATIONS[wildcards.study].points[wildcards.point]),
         results_version=versions.SIMULATIONS,

@@ -12,7 +12,7 @@ rule train:
     threads: threads_of_pack
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=240,  # minutes
+        runtime=lambda wildcards, attempt: 240 * attempt,  # minutes
     params:
         cells=cells_of,
         results_version=versions.TRAINING,
