@@ -1,0 +1,272 @@
+"""Our own kernels for packs of small networks on a processor: `pack.cpp`, compiled once per machine, as torch operators.
+
+Maps lie in memory with the samples innermost, ``[K, H, W, C, N]``. The functions here take and give one network's maps
+in the usual order ``[N, C, H, W]``, as views of that, so that who calls them need not know.
+"""
+
+import ctypes
+import functools
+import getpass
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gengap.errors import UserError
+from gengap.logs import log
+from gengap.storage import beside
+
+SAMPLES = 16  # batches must be multiples of this: the lanes of the widest vectors
+_SOURCE = Path(__file__).with_name("pack.cpp")
+# Without -ffast-math: that would make the whole process round denormal numbers to 0, and take NaN for a number.
+_FLAGS = ("-O3", "-march=native", "-std=gnu++17", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
+
+
+def fits(maps: Tensor, samples: int | None = None) -> bool:
+    """Whether the kernels can take these maps ``[N, ...]``, or batches of so many samples of them."""
+    return (
+        maps.device.type == "cpu"
+        and maps.dtype == torch.float32
+        and (maps.shape[0] if samples is None else samples) % SAMPLES == 0
+        and not torch.is_autocast_enabled("cpu")
+        and _library() is not None
+    )
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    """The compiled kernels; nothing, said once, where they cannot be compiled."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        return None
+    try:
+        return ctypes.CDLL(str(_compiled(compiler)))
+    except (subprocess.SubprocessError, OSError, UserError) as error:
+        said = getattr(error, "stderr", None) or error
+        log.warning("the kernels for small networks could not be compiled, so PyTorch's are used: %s", said)
+        return None
+
+
+def _compiled(compiler: str) -> Path:
+    """The shared library, compiled unless this was done before for the same source, compiler and processor."""
+    run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
+    # What the compiler defines for this processor; a folder may be shared by machines.
+    machine = run([compiler, *_FLAGS, "-E", "-dM", "-x", "c++", os.devnull]).stdout
+    content = "\0".join([compiler, machine, *_FLAGS, _SOURCE.read_text()])
+    cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}"
+    path = Path(cache) / "gengap" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.so"
+    if not path.exists():
+        with beside(path, sync=False) as temporary:
+            run([compiler, *_FLAGS, str(_SOURCE), "-o", str(temporary)])
+    return path
+
+
+def _call(name: str, *arguments: Any) -> None:
+    """Call a kernel; the number of threads is its last argument."""
+    library = _library()
+    assert library is not None
+    getattr(library, name)(*map(_as_c, arguments), _as_c(torch.get_num_threads()))
+
+
+def _as_c(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, tuple):
+        return (ctypes.c_int64 * len(value))(*value)
+    return {int: ctypes.c_int64, float: ctypes.c_float, type(None): ctypes.c_void_p}[type(value)](value)
+
+
+_operators = torch.library.Library("gengap", "DEF")
+
+
+def _operator(schema: str, empty: Callable[..., Any]) -> Callable[[Callable[..., None]], Any]:
+    """Make a torch operator of a function that fills its first argument from the others, contiguous tensors.
+
+    All tensors have a leading dimension K, over which `vmap` only makes the pack larger.
+
+    Args:
+        schema: In torch's language.
+        empty: Gives the first argument, new, of the others.
+    """
+
+    def register(fill: Callable[..., None]) -> Any:
+        name = schema.partition("(")[0]
+        # Inductor then writes maps as the kernels read them, and nothing has to be copied.
+        _operators.define(schema, tags=(torch.Tag.needs_exact_strides,))
+        operator = getattr(torch.ops.gengap, name).default
+
+        def run(*arguments: Any) -> Any:
+            arguments = tuple(value.contiguous() if isinstance(value, Tensor) else value for value in arguments)
+            results = empty(*arguments)
+            fill(results, *arguments)
+            return results
+
+        def mapped(info: Any, in_dims: Sequence[int | None], *arguments: Any) -> tuple[Any, Any]:
+            def enlarged(value: Any, dim: int | None) -> Any:
+                if not isinstance(value, Tensor):
+                    return value
+                value = value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
+                return value.flatten(0, 1)
+
+            results = operator(*map(enlarged, arguments, in_dims))
+            if isinstance(results, Tensor):
+                return results.unflatten(0, (info.batch_size, -1)), 0
+            return tuple(one.unflatten(0, (info.batch_size, -1)) for one in results), (0,) * len(results)
+
+        _operators.impl(name, run, "CPU")
+        torch.library.register_fake(f"gengap::{name}", empty, lib=_operators)
+        torch.library.register_vmap(f"gengap::{name}", mapped, lib=_operators)
+        return operator
+
+    return register
+
+
+def _empty_gathered(images: Tensor, index: Tensor) -> Tensor:
+    _, channels, height, width = images.shape
+    return images.new_empty(index.shape[0], height, width, channels, index.shape[1])
+
+
+@_operator("gather(Tensor images, Tensor index) -> Tensor", _empty_gathered)
+def _gather(gathered: Tensor, images: Tensor, index: Tensor) -> None:
+    _call("gengap_gather", images, index, gathered, (*index.shape, images.shape[1], images[0, 0].numel()))
+
+
+def _sizes(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> tuple[int, ...]:
+    """The struct `Shape` of `pack.cpp`."""
+    return (*x.shape, *weight.shape[1:2], *weight.shape[3:], stride, padding, dilation)
+
+
+def _empty_conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int) -> Tensor:
+    height, width = (
+        (x.shape[at] + 2 * padding - dilation * (weight.shape[at + 2] - 1) - 1) // stride + 1 for at in (1, 2)
+    )
+    return x.new_empty(x.shape[0], height, width, weight.shape[1], x.shape[-1])
+
+
+@_operator("conv(Tensor x, Tensor weight, Tensor? bias, int stride, int padding, int dilation) -> Tensor", _empty_conv)
+def _conv(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: int) -> None:
+    _call("gengap_conv", x, weight, bias, y, _sizes(x, weight, *geometry))
+
+
+@_operator(
+    "conv_input(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation) -> Tensor",
+    lambda gradient, x, weight, *geometry: torch.empty_like(x),
+)
+def _conv_input(result: Tensor, gradient: Tensor, x: Tensor, weight: Tensor, *geometry: int) -> None:
+    _call("gengap_conv_input", gradient, weight, result, _sizes(x, weight, *geometry))
+
+
+@_operator(
+    "conv_weight(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation) -> (Tensor, Tensor)",
+    lambda gradient, x, weight, *geometry: (torch.empty_like(weight), weight.new_empty(weight.shape[:2])),
+)
+def _conv_weight(
+    results: tuple[Tensor, Tensor], gradient: Tensor, x: Tensor, weight: Tensor, *geometry: int
+) -> None:
+    _call("gengap_conv_weight", gradient, x, *results, _sizes(x, weight, *geometry))
+
+
+@_operator(
+    "normalise(Tensor x, Tensor scale, Tensor shift, float eps) -> (Tensor, Tensor, Tensor)",
+    lambda x, scale, shift, eps: (torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)),
+)
+def _normalise(results: tuple[Tensor, ...], x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> None:
+    _call("gengap_normalise", x, scale, shift, *results, eps, tuple(x.shape))
+
+
+@_operator(
+    "normalise_gradient(Tensor gradient, Tensor x, Tensor scale, Tensor mean, Tensor variance, float eps)"
+    " -> (Tensor, Tensor, Tensor)",
+    lambda gradient, x, scale, *_: (torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)),
+)
+def _normalise_gradient(results: tuple[Tensor, ...], *arguments: Any) -> None:
+    *tensors, eps = arguments
+    _call("gengap_normalise_gradient", *tensors, *results, eps, tuple(tensors[1].shape))
+
+
+class _Conv(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: int) -> Any:
+        return _conv(x, weight, bias, *geometry)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, weight, _, *ctx.geometry = inputs
+        ctx.save_for_backward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        arguments = (gradient, *ctx.saved_tensors, *ctx.geometry)
+        of_input = _conv_input(*arguments) if ctx.needs_input_grad[0] else None
+        of_weight, of_bias = _conv_weight(*arguments)
+        return of_input, of_weight, of_bias if ctx.needs_input_grad[2] else None, None, None, None
+
+
+class _Normalise(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Any:
+        return _normalise(x, scale, shift, eps)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, scale, _, ctx.eps = inputs
+        _, *statistics = output
+        ctx.mark_non_differentiable(*statistics)
+        ctx.save_for_backward(x, scale, *statistics)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Any) -> Any:
+        return *_normalise_gradient(gradient, *ctx.saved_tensors, ctx.eps), None
+
+
+def gather(images: Tensor, index: Tensor) -> Tensor:
+    """``images[index]``, ``[K, N, C, H, W]``, with the samples innermost in memory.
+
+    Args:
+        images: ``[M, C, H, W]``, float32.
+        index: Integers ``[K, N]``, N a multiple of `SAMPLES`.
+    """
+    gathered: Tensor = _gather(images, index)
+    return gathered.permute(0, 4, 3, 1, 2)
+
+
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int) -> Tensor:
+    """`torch.nn.functional.conv2d` of one network, where `fits`; differentiable once, and mapped over packs."""
+    bias = bias if bias is None else bias[None]
+    y: Tensor = _Conv.apply(_innermost(x), weight[None], bias, stride, padding, dilation)
+    return _outermost(y)
+
+
+def normalise(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """BatchNorm of one network by the batch's own statistics, where `fits`; differentiable once, and mapped over packs.
+
+    Args:
+        x: ``[N, C, H, W]``.
+        scale: ``[C]``.
+        shift: ``[C]``.
+        eps: Added to the variance.
+
+    Returns:
+        The normalised maps, and mean and biased variance ``[C]``, through which no gradient flows.
+    """
+    y, mean, variance = _Normalise.apply(_innermost(x), scale[None], shift[None], eps)
+    return _outermost(y), mean[0], variance[0]
+
+
+def _innermost(x: Tensor) -> Tensor:
+    return x.permute(2, 3, 1, 0)[None]
+
+
+def _outermost(x: Tensor) -> Tensor:
+    return x[0].permute(3, 2, 0, 1)
