@@ -21,22 +21,33 @@ class InnermostConv2d(nn.Conv2d):
         return library.conv2d(x, self.weight, self.bias, stride, padding[0], dilation)
 
 
-class InnermostBatchNorm(FunctionalBatchNorm):
-    """BatchNorm of a map, in training, on our kernels where they can take it, else as always."""
+class InnermostLinear(nn.Linear):
+    """A linear layer behind convolutions: on our kernels, a convolution of a map of one pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``[N, C, H, W]``."""
-        if not self.training or x.dim() != 4 or not library.fits(x):
+        """Map ``[N, features]``."""
+        if x.dim() != 2 or not library.fits(x):
+            return super().forward(x)
+        y = library.conv2d(x[:, :, None, None], self.weight[:, :, None, None], self.bias, 1, 0, 1)
+        return y.flatten(1)
+
+
+class InnermostBatchNorm(FunctionalBatchNorm):
+    """BatchNorm, in training on our kernels where they can take it, else as always."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``[N, C, ...]`` over all dimensions but the second."""
+        if not self.training or not library.fits(x):
             return super().forward(x)
         scale = self.weight if self.affine else torch.ones_like(self.running_mean)
         shift = self.bias if self.affine else torch.zeros_like(self.running_mean)
-        y, mean, var = library.normalise(x, scale, shift, self.eps)
+        y, mean, var = library.normalise(x[:, :, None, None] if x.dim() == 2 else x, scale, shift, self.eps)
         self.keep(mean, var, x.numel() // x.shape[1])
-        return y
+        return y.flatten(1) if x.dim() == 2 else y
 
 
 def innermost(network: nn.Module) -> nn.Module:
-    """A copy of a converted module, with the same names, whose convolutions and BatchNorm run on our kernels.
+    """A copy of a converted module, with the same names, whose layers run on our kernels.
 
     The module itself if it has no convolution that they know.
     """
@@ -44,10 +55,8 @@ def innermost(network: nn.Module) -> nn.Module:
         return network
     network = copy.deepcopy(network)
     for layer in network.modules():
-        if _known(layer):
-            layer.__class__ = InnermostConv2d
-        elif type(layer) is FunctionalBatchNorm:
-            layer.__class__ = InnermostBatchNorm
+        if type(layer) in _KINDS and (type(layer) is not nn.Conv2d or _known(layer)):
+            layer.__class__ = _KINDS[type(layer)]
     return network
 
 
@@ -63,6 +72,13 @@ def gathered(network: nn.Module, images: Tensor, index: Tensor) -> Tensor:
     if isinstance(first, InnermostConv2d) and library.fits(images, index.shape[1]):
         return library.gather(images, index)
     return images[index]
+
+
+_KINDS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv2d: InnermostConv2d,
+    nn.Linear: InnermostLinear,
+    FunctionalBatchNorm: InnermostBatchNorm,
+}
 
 
 def _known(layer: nn.Module) -> bool:

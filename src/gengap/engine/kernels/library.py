@@ -1,4 +1,4 @@
-"""Our own kernels for packs of small networks on a processor: `pack.cpp`, compiled once per machine, as torch operators.
+"""Our own kernels for packs of small networks on a processor: `pack.cpp`, compiled once, as torch operators.
 
 Maps lie in memory with the samples innermost, ``[K, H, W, C, N]``. The functions here take and give one network's maps
 in the usual order ``[N, C, H, W]``, as views of that, so that who calls them need not know.
@@ -26,7 +26,8 @@ from gengap.storage import beside
 SAMPLES = 16  # batches must be multiples of this: the lanes of the widest vectors
 _SOURCE = Path(__file__).with_name("pack.cpp")
 # Without -ffast-math: that would make the whole process round denormal numbers to 0, and take NaN for a number.
-_FLAGS = ("-O3", "-march=native", "-std=gnu++17", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
+_FLAGS = ["-O3", "-march=native", "-std=gnu++17", "-fno-math-errno", "-fno-trapping-math"]
+_FLAGS += ["-fopenmp", "-shared", "-fPIC"]
 
 
 def fits(maps: Tensor, samples: int | None = None) -> bool:
@@ -155,9 +156,13 @@ def _conv(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: 
     _call("gengap_conv", x, weight, bias, y, _sizes(x, weight, *geometry))
 
 
+def _new(like: Tensor) -> Tensor:
+    return like.new_empty(like.shape)  # contiguous, whatever the other is
+
+
 @_operator(
     "conv_input(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation) -> Tensor",
-    lambda gradient, x, weight, *geometry: torch.empty_like(x),
+    lambda gradient, x, weight, *geometry: _new(x),
 )
 def _conv_input(result: Tensor, gradient: Tensor, x: Tensor, weight: Tensor, *geometry: int) -> None:
     _call("gengap_conv_input", gradient, weight, result, _sizes(x, weight, *geometry))
@@ -165,17 +170,15 @@ def _conv_input(result: Tensor, gradient: Tensor, x: Tensor, weight: Tensor, *ge
 
 @_operator(
     "conv_weight(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation) -> (Tensor, Tensor)",
-    lambda gradient, x, weight, *geometry: (torch.empty_like(weight), weight.new_empty(weight.shape[:2])),
+    lambda gradient, x, weight, *geometry: (_new(weight), weight.new_empty(weight.shape[:2])),
 )
-def _conv_weight(
-    results: tuple[Tensor, Tensor], gradient: Tensor, x: Tensor, weight: Tensor, *geometry: int
-) -> None:
+def _conv_weight(results: tuple[Tensor, Tensor], gradient: Tensor, x: Tensor, weight: Tensor, *geometry: int) -> None:
     _call("gengap_conv_weight", gradient, x, *results, _sizes(x, weight, *geometry))
 
 
 @_operator(
     "normalise(Tensor x, Tensor scale, Tensor shift, float eps) -> (Tensor, Tensor, Tensor)",
-    lambda x, scale, shift, eps: (torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)),
+    lambda x, scale, shift, eps: (_new(x), _new(scale), _new(scale)),
 )
 def _normalise(results: tuple[Tensor, ...], x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> None:
     _call("gengap_normalise", x, scale, shift, *results, eps, tuple(x.shape))
@@ -184,7 +187,7 @@ def _normalise(results: tuple[Tensor, ...], x: Tensor, scale: Tensor, shift: Ten
 @_operator(
     "normalise_gradient(Tensor gradient, Tensor x, Tensor scale, Tensor mean, Tensor variance, float eps)"
     " -> (Tensor, Tensor, Tensor)",
-    lambda gradient, x, scale, *_: (torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)),
+    lambda gradient, x, scale, *_: (_new(x), _new(scale), _new(scale)),
 )
 def _normalise_gradient(results: tuple[Tensor, ...], *arguments: Any) -> None:
     *tensors, eps = arguments
