@@ -90,7 +90,8 @@ _operators = torch.library.Library("gengap", "DEF")
 def _operator(schema: str, empty: Callable[..., Any]) -> Callable[[Callable[..., None]], Any]:
     """Make a torch operator of a function that fills its first argument from the others, contiguous tensors.
 
-    All tensors have a leading dimension K, over which `vmap` only makes the pack larger.
+    The function's tensors are of a pack, ``[K, ...]``; the operator also takes those of one network, without K, and
+    `vmap` adds it. Views in between would make Inductor copy maps.
 
     Args:
         schema: In torch's language.
@@ -103,39 +104,49 @@ def _operator(schema: str, empty: Callable[..., Any]) -> Callable[[Callable[...,
         _operators.define(schema, tags=(torch.Tag.needs_exact_strides,))
         operator = getattr(torch.ops.gengap, name).default
 
+        def new(*arguments: Any) -> Any:
+            return _per_pack(empty, arguments)
+
         def run(*arguments: Any) -> Any:
-            arguments = tuple(value.contiguous() if isinstance(value, Tensor) else value for value in arguments)
-            results = empty(*arguments)
-            fill(results, *arguments)
-            return results
+            def filled(*contiguous: Any) -> Any:
+                results = empty(*contiguous)
+                fill(results, *contiguous)
+                return results
+
+            return _per_pack(filled, tuple(one.contiguous() if isinstance(one, Tensor) else one for one in arguments))
 
         def mapped(info: Any, in_dims: Sequence[int | None], *arguments: Any) -> tuple[Any, Any]:
-            def enlarged(value: Any, dim: int | None) -> Any:
+            def stacked(value: Any, dim: int | None) -> Any:
                 if not isinstance(value, Tensor):
                     return value
-                value = value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
-                return value.flatten(0, 1)
+                return value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
 
-            results = operator(*map(enlarged, arguments, in_dims))
-            if isinstance(results, Tensor):
-                return results.unflatten(0, (info.batch_size, -1)), 0
-            return tuple(one.unflatten(0, (info.batch_size, -1)) for one in results), (0,) * len(results)
+            results = operator(*map(stacked, arguments, in_dims))
+            return results, 0 if isinstance(results, Tensor) else (0,) * len(results)
 
         _operators.impl(name, run, "CPU")
-        torch.library.register_fake(f"gengap::{name}", empty, lib=_operators)
+        torch.library.register_fake(f"gengap::{name}", new, lib=_operators)
         torch.library.register_vmap(f"gengap::{name}", mapped, lib=_operators)
         return operator
 
     return register
 
 
-def _empty_gathered(images: Tensor, index: Tensor) -> Tensor:
+def _per_pack(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call a function of a pack, also on one network's map ``[H, W, C, N]`` and what belongs to it."""
+    if arguments[0].dim() != 4:
+        return function(*arguments)
+    results = function(*(one[None] if isinstance(one, Tensor) else one for one in arguments))
+    return results[0] if isinstance(results, Tensor) else tuple(one[0] for one in results)
+
+
+def _empty_gathered(index: Tensor, images: Tensor) -> Tensor:
     _, channels, height, width = images.shape
     return images.new_empty(index.shape[0], height, width, channels, index.shape[1])
 
 
-@_operator("gather(Tensor images, Tensor index) -> Tensor", _empty_gathered)
-def _gather(gathered: Tensor, images: Tensor, index: Tensor) -> None:
+@_operator("gather(Tensor index, Tensor images) -> Tensor", _empty_gathered)
+def _gather(gathered: Tensor, index: Tensor, images: Tensor) -> None:
     _call("gengap_gather", images, index, gathered, (*index.shape, images.shape[1], images[0, 0].numel()))
 
 
@@ -240,15 +251,14 @@ def gather(images: Tensor, index: Tensor) -> Tensor:
         images: ``[M, C, H, W]``, float32.
         index: Integers ``[K, N]``, N a multiple of `SAMPLES`.
     """
-    gathered: Tensor = _gather(images, index)
+    gathered: Tensor = _gather(index, images)
     return gathered.permute(0, 4, 3, 1, 2)
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int) -> Tensor:
     """`torch.nn.functional.conv2d` of one network, where `fits`; differentiable once, and mapped over packs."""
-    bias = bias if bias is None else bias[None]
-    y: Tensor = _Conv.apply(_innermost(x), weight[None], bias, stride, padding, dilation)
-    return _outermost(y)
+    y: Tensor = _Conv.apply(x.permute(2, 3, 1, 0), weight, bias, stride, padding, dilation)
+    return y.permute(3, 2, 0, 1)
 
 
 def normalise(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -263,13 +273,5 @@ def normalise(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tens
     Returns:
         The normalised maps, and mean and biased variance ``[C]``, through which no gradient flows.
     """
-    y, mean, variance = _Normalise.apply(_innermost(x), scale[None], shift[None], eps)
-    return _outermost(y), mean[0], variance[0]
-
-
-def _innermost(x: Tensor) -> Tensor:
-    return x.permute(2, 3, 1, 0)[None]
-
-
-def _outermost(x: Tensor) -> Tensor:
-    return x[0].permute(3, 2, 0, 1)
+    y, mean, variance = _Normalise.apply(x.permute(2, 3, 1, 0), scale, shift, eps)
+    return y.permute(3, 2, 0, 1), mean, variance
