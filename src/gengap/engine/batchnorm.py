@@ -41,10 +41,7 @@ class FunctionalBatchNorm(nn.Module):
         if self.training:
             dims = [0, *range(2, x.dim())]
             var, mean = torch.var_mean(x, dim=dims, correction=0)
-            count = x.numel() // x.shape[1]
-            unbiased = var.detach() * (count / max(count - 1, 1))
-            self.running_mean = self.running_mean + self.momentum * (mean.detach() - self.running_mean)
-            self.running_var = self.running_var + self.momentum * (unbiased - self.running_var)
+            self.keep(mean, var, x.numel() // x.shape[1])
         else:
             mean, var = self.running_mean, self.running_var
         scale = torch.rsqrt(var + self.eps)
@@ -55,6 +52,12 @@ class FunctionalBatchNorm(nn.Module):
             shift = -mean * scale
         shape = [1, -1] + [1] * (x.dim() - 2)
         return (x * scale.view(shape) + shift.view(shape)).to(dtype)
+
+    def keep(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Take a batch's statistics into the running ones; `var` is biased, of so many values."""
+        unbiased = var.detach() * (count / max(count - 1, 1))
+        self.running_mean = self.running_mean + self.momentum * (mean.detach() - self.running_mean)
+        self.running_var = self.running_var + self.momentum * (unbiased - self.running_var)
 
 
 class StatisticsBatchNorm(FunctionalBatchNorm):

@@ -3,8 +3,13 @@
 import logging
 import shutil
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
 
 from gengap.engine.stack import Architecture
 from gengap.logs import log
@@ -39,5 +44,26 @@ def compiled(step: Step, device: torch.device) -> Step:
     # PyTorch says here that there is no GPU, which is no news to who trains on the CPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TensorFloat32.*")
-    fast: Step = torch.compile(step, dynamic=False)
-    return Replayed(fast) if device.type == "cuda" else fast
+    if device.type == "cuda":
+        return Replayed(torch.compile(step, dynamic=False))
+    return Traced(step)
+
+
+class Traced:
+    """A `Step` that is traced to a graph of operators, which is then compiled, once for every set of shapes.
+
+    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self._step: Callable[..., Any] = step
+        self._compiled: dict[Any, Callable[..., Any]] = {}
+
+    def __call__(self, *arguments: Any) -> tuple[Any, Any, Any, Tensor]:
+        """See `gengap.training.step.make_step`."""
+        shapes = tuple(value.shape for value in pytree.tree_leaves(arguments))
+        if shapes not in self._compiled:
+            graph = make_fx(self._step, tracing_mode="fake")(*arguments)
+            self._compiled[shapes] = torch.compile(graph, dynamic=False)
+        result: tuple[Any, Any, Any, Tensor] = self._compiled[shapes](*arguments)
+        return result

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
+from gengap.engine.innermost import gathered, innermost
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.settings import Cell
 from gengap.training import fields
@@ -35,7 +36,7 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
     """
     sample_losses = losses.sample_losses(cell.loss)
     optimizer = registry.load("optimizer", cell.optimizer.name)
-    network = fields.network(arch, cell)
+    network = innermost(fields.network(arch, cell))
     mixed = cell.training.dtype == "bfloat16"
 
     def mean_loss(
@@ -58,7 +59,7 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         changes: dict[str, Tensor],
         field: State,
     ) -> tuple[State, State, Memory, Tensor]:
-        batch = augmented(images, index, **changes) if changes else images[index]
+        batch = augmented(images, index, **changes) if changes else gathered(network, images, index)
         gradients, (loss, new_buffers) = gradients_of(parameters, buffers, field, batch, targets[index])
         parameters, memory = optimizer.step(parameters, gradients, memory, numbers, cell.optimizer)
         return parameters, new_buffers, memory, loss
