@@ -2,13 +2,15 @@ rule wanted:
     """List the data that config/config.yaml's studies read: all that DVC's stages of data depend on."""
     output:
         update("data/wanted.txt"),
+    log:
+        "data/logs/wanted.log",
     localrule: True
     params:
         files=BUILT_DATA,
     message:
         "Listing the data that studies read"
     shell:
-        "printf '%s\\n' {params.files:q} > {output}"
+        "printf '%s\\n' {params.files:q} > {output} 2> {log}"
 
 
 rule prepare:
