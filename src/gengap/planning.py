@@ -22,8 +22,8 @@ from gengap.training.optimizers import stacked_settings
 from gengap.training.record import Record
 from gengap.training.step import make_step
 
-# A compiled step takes about this share of an eager one (0.05 to 0.4 on a processor, the least in narrow networks), which
-# counts until a pack of its kind has run here; compiling takes so long.
+# A compiled step takes about this share of an eager one (0.05 to 0.4 on a processor, the least in narrow networks),
+# which counts until a pack of its kind has run here; compiling takes so long.
 _COMPILED, _COMPILE_SECONDS = 0.2, 20.0
 _START_SECONDS = 6.0  # of a job: Snakemake's, Python's and PyTorch's start, and reading the data
 # Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
