@@ -10,6 +10,7 @@ import yaml
 from gengap import arrays, storage
 from gengap.analysis import collect, evidence
 from gengap.packing import packs
+from gengap.quantities import QUANTITIES
 from gengap.study import Study, load_study
 
 LAYERS = ("block1.conv1", "block1.conv2", "block1.shortcut", "block2.conv1", "block2.conv2", "block2.shortcut")
@@ -113,9 +114,16 @@ def spectrum_arrays(cells: list[tuple]) -> list[arrays.Array]:
     return [arrays.Array("hessian_eigenvalues", "", ("eigenvalue",), "exact", "hessian_spectrum", rows, values)]
 
 
+def counts(cell, seed: int, epoch: float) -> dict[str, float]:
+    """Counts of small singular values, more of them in wide networks and after training."""
+    rng = np.random.default_rng([10, seed, cell.model.width, int(epoch * 100)])
+    names = [name for name in QUANTITIES if name.startswith("near_rank")]
+    return {name: float(rng.integers(1, 10 * cell.model.width)) * (1 + epoch) / 200 for name in names}
+
+
 # Probes whose arrays are made up, of (name, cell, last epoch).
 ARRAYS = {"layer_reset": reset_arrays, "path": path_arrays, "hessian_spectrum": spectrum_arrays}
-PROBES = ("performance", "gradient", "layer_reset", "path", "hessian_spectrum", "hessian_extremes")
+PROBES = ("performance", "gradient", "layer_reset", "path", "hessian_spectrum", "hessian_extremes", "near_rank")
 
 
 def write(
@@ -158,6 +166,7 @@ def write(
                 by_probe = {"performance": found | (values or {}).get(name, {}), "gradient": whole}
                 by_probe["hessian_extremes"] = curvature(cell, cell.seed, epoch, error=1e-4)
                 if epoch in (0.0, float(ended)):
+                    by_probe["near_rank"] = counts(cell, cell.seed, epoch)
                     negative = float((eigenvalues(cell, cell.seed, epoch) < 0).sum())
                     by_probe["hessian_spectrum"] = curvature(cell, cell.seed, epoch)
                     by_probe["hessian_spectrum"] |= {"hessian_negative_count": negative}

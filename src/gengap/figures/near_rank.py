@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from gengap.analysis.evidence import Evidence, lacking
 from gengap.analysis.intervals import grouped
 from gengap.figures.drawing import GREY, band, handle, handles, legend, note, palette, title
-from gengap.figures.groups import WIDTH, description, labelled, varying
+from gengap.figures.groups import WIDTH, description, failures, labelled, varying
 from gengap.quantities import QUANTITIES
 
 BATCH_SIZE = "batch_size"
@@ -57,7 +57,8 @@ def panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
     title(axes, label)
     own = data[data["quantity"] == quantity]
     if own.empty:
-        note(axes, "not measured", alone=False)
+        if not data.empty:
+            note(axes, "not measured", alone=False)
         axes.set_yticks([])
         return
     colors = palette(data["group"])
@@ -81,6 +82,8 @@ def panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
 def finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: Evidence) -> None:
     """Labels, ticks at the batch sizes, and a legend for all panels."""
     sizes = sorted(data["x"].unique())
+    if data.empty:
+        note(axes[0], f"no finished network ({failures(_groups(evidence))})", alone=False)
     for one in axes:
         one.set_xscale("log", base=2)
         one.xaxis.set_major_locator(FixedLocator(sizes))
