@@ -42,5 +42,5 @@ def test_curves_show_the_first_network_of_every_width(tmp_path):
 
 def test_what_was_not_measured_is_said(tmp_path):
     evidence = synthetic.collected(tmp_path, synthetic.study(tmp_path))
-    (axes,) = probe_pictures.draw(evidence, "hessian_spectrum").axes
+    (axes,) = probe_pictures.draw(evidence, "sharpness").axes
     assert "was not measured" in axes.texts[0].get_text()

@@ -16,8 +16,8 @@ reduced: {grid: {rows: [6], seed: [0]}}
 """
 REFERENCE = """\
 source,table,row,cells,quantity,published,spread,runs,unit,note
-Nobody,1,6 x 3,"rows=6,columns=3",smallest_singular_value,99.0,,100,1,misprint
-Nobody,1,6 x 3 again,"rows=6,distribution=normal",smallest_singular_value,99.0,,100,1,misprint
+Nobody,1,6 x 4,"rows=6,columns=4",smallest_singular_value,99.0,,100,1,misprint
+Nobody,1,6 x 3,"rows=6,distribution=normal",smallest_singular_value,99.0,,100,1,misprint
 """
 FILE = "config/simulations/small.yaml"
 EVIDENCE = {
