@@ -19,6 +19,7 @@ LAYERS = [  # facts
     {"quantities", "registry", "paths", "provenance", "logs", "timing", "sources", "submitted"},
     {"claims"},
     # plan
+    {"schema"},
     {"settings"},
     {"checking"},
     {"grid"},

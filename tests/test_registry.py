@@ -9,7 +9,8 @@ import pytest
 from gengap import registry
 from gengap.errors import UserError
 from gengap.registry import REGISTRY
-from gengap.settings import Cell, Settings, allowed_options
+from gengap.schema import Settings
+from gengap.settings import Cell, allowed_options
 from gengap.simulation import Point
 from gengap.study import Probe
 

@@ -2,15 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from gengap import registry
 from gengap.errors import UserError
-from gengap.settings import Settings
+from gengap.schema import Settings
 
 T = TypeVar("T", bound=Settings)
 
@@ -55,6 +56,23 @@ def validate(model: type[T], content: Any, where: str) -> T:
         return model.model_validate(content)
     except ValidationError as error:
         raise UserError("\n".join(_explain(model, detail, where) for detail in error.errors())) from error
+
+
+def check_names(kind: str, names: Sequence[str], where: str) -> None:
+    """Check that every name is registered and listed once.
+
+    Args:
+        kind: Table of the registry.
+        names: A list in a study's file.
+        where: File and key, that the message starts with.
+
+    Raises:
+        UserError: If one is unknown or appears twice.
+    """
+    for name in names:
+        registry.check(kind, name, where=where)
+        if names.count(name) > 1:
+            raise UserError(f"{where}: '{name}' appears twice. Remove one.")
 
 
 def _explain(model: type[Settings], detail: Any, where: str) -> str:

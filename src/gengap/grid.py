@@ -10,7 +10,8 @@ from typing import Any
 from gengap import registry
 from gengap.checking import validate
 from gengap.errors import UserError, unknown_name
-from gengap.settings import ARM, Cell, Component, allowed_options, leaf_names, write_out
+from gengap.schema import Component, write_out
+from gengap.settings import ARM, Cell, allowed_options, leaf_names
 
 Axis = dict[str, Any]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from gengap.grid import cell_name, value_at
-from gengap.settings import ARM, Cell, Settings
+from gengap.schema import Settings
+from gengap.settings import ARM, Cell
 from gengap.study import Study
 
 # What may differ between the cells of a pack: everything else shapes the computation.

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from gengap.checking import read_yaml, validate
 from gengap.errors import UserError, unknown_name
-from gengap.settings import Settings
+from gengap.schema import Settings
 from gengap.study import REDUCED
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from gengap import settings, simulation, storage, study
 from gengap.quantities import QUANTITIES
 from gengap.registry import REGISTRY
+from gengap.schema import Settings
 
 _TITLES = {
     "dataset": "Datasets",
@@ -58,12 +59,12 @@ def markdown() -> str:
 
 def _section(section: str) -> tuple[str, ...]:
     kind = settings.Cell.model_fields[section].annotation
-    if isinstance(kind, type) and issubclass(kind, settings.Settings):
+    if isinstance(kind, type) and issubclass(kind, Settings):
         return f"### `{section}`", (kind.__doc__ or "").splitlines()[0], _settings_table(kind)
     return f"### `{section}`", settings.Cell.model_fields[section].description or ""
 
 
-def _settings_table(model: type[settings.Settings], without: str = "") -> str:
+def _settings_table(model: type[Settings], without: str = "") -> str:
     rows = []
     for key, field in model.model_fields.items():
         if key == without:
@@ -82,7 +83,7 @@ def _names_table(kind: str) -> str:
 
 
 def _spell(value: Any) -> str:
-    if isinstance(value, settings.Settings):
+    if isinstance(value, Settings):
         return "see below"
     if value is None:
         return "null"

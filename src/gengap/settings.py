@@ -6,78 +6,16 @@ A default is left out of a cell's identity, so a new key whose default changes n
 
 import collections
 import functools
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic_core import CoreSchema
+from pydantic import Field
 
 from gengap import registry
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Numbers = Annotated[tuple[float, ...], Field(strict=False)]
-
+from gengap.schema import ClassName, Component, Count, Epochs, Fraction, Positive, Settings
 
 ARM = "arm"
-
-
-def _fit_for_paths(name: str | int) -> str | int:
-    """A class's name becomes part of file and cell names."""
-    if signs := sorted(set(str(name)) & set("/\\,=+")):
-        raise ValueError(f"'{signs[0]}' cannot stand in the name of a cell; give the class's number instead")
-    return name
-
-
-ClassName = Annotated[str | int, AfterValidator(_fit_for_paths)]
-
-
-def write_out(values: Any) -> Any:
-    """A range such as ``0..9`` as a list; anything else as it is."""
-    if isinstance(values, str) and (match := re.fullmatch(r"(\d+)\.\.(\d+)", values)):
-        return list(range(int(match[1]), int(match[2]) + 1))
-    return values
-
-
-# Epochs; a range such as 0..9 is short for each of them.
-_LISTED = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "pattern": r"^\d+\.\.\d+$"}]}
-Epochs = Annotated[
-    tuple[float, ...], BeforeValidator(write_out), Field(strict=False), WithJsonSchema(_LISTED, mode="validation")
-]
-
-
-class Settings(BaseModel):
-    """Frozen, strict (`1e-3` is text in YAML, and is refused), and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Component(Settings):
-    """Settings of something that the registry knows by name; `init: he` is short for `init: {name: he}`."""
-
-    name: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_alone(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(core)]}
 
 
 class Dataset(Component):

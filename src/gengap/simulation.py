@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gengap import registry
-from gengap.checking import read_yaml, validate
+from gengap.checking import check_names, read_yaml, validate
 from gengap.errors import UserError, unknown_name
 from gengap.grid import spell
 from gengap.packing import Digested
-from gengap.settings import Cell, Count, Dataset, Settings, write_out
+from gengap.schema import Count, Names, Settings, write_out
+from gengap.settings import Cell, Dataset
 from gengap.study import REDUCED
 
 SEED = "seed"
@@ -68,11 +69,9 @@ class SimulationFile(Settings):
     grid: Any = Field(
         {}, description="Keys with lists of values; every combination is one draw. A list of grids is joined."
     )
-    figures: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Figures to draw.")
-    tables: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Tables to write.")
-    reference: Annotated[tuple[str, ...], Field(strict=False)] = Field(
-        (), description="Files of published numbers in config/reference, without .csv."
-    )
+    figures: Names = Field((), description="Figures to draw.")
+    tables: Names = Field((), description="Tables to write.")
+    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
     full_on: Literal["any", "gpu"] = Field("any", description="As in a study's file.")
 
 
@@ -89,7 +88,7 @@ class Simulation(SimulationFile):
     name: str
     reduced: bool
     points: dict[str, Point]
-    axes: Annotated[tuple[str, ...], Field(strict=False)]
+    axes: Names
 
     @property
     def simulated(self) -> str:
@@ -122,10 +121,7 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
             content[key] = {**content[key], **value} if both else value
     file = validate(SimulationFile, content, f"{path}: ")
     for kind, names in (("figure", file.figures), ("table", file.tables)):
-        for entry in names:
-            registry.check(kind, entry, where=f"{path}: {kind}s")
-            if list(names).count(entry) > 1:
-                raise UserError(f"{path}: {kind}s: '{entry}' appears twice. Remove one.")
+        check_names(kind, names, f"{path}: {kind}s")
     simulated = file.base.get("simulation")
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)

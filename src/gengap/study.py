@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from gengap import registry
-from gengap.checking import read_yaml, validate
+from gengap.checking import check_names, read_yaml, validate
 from gengap.errors import UserError, unknown_name
 from gengap.grid import expand, merge, read_grids, spell, undot, value_at
-from gengap.settings import Cell, Component, Count, Settings, leaf_names
+from gengap.schema import Component, Count, Names, Settings
+from gengap.settings import Cell, leaf_names
 
 REDUCED = "-reduced"
 T = TypeVar("T")
@@ -56,11 +57,9 @@ class StudyFile(Settings):
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
     )
     probes: Annotated[tuple[Probe, ...], Field(strict=False)] = Field((), description="Probes to measure.")
-    figures: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Figures to draw.")
-    tables: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Tables to write.")
-    reference: Annotated[tuple[str, ...], Field(strict=False)] = Field(
-        (), description="Files of published numbers in config/reference, without .csv."
-    )
+    figures: Names = Field((), description="Figures to draw.")
+    tables: Names = Field((), description="Tables to write.")
+    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
     full_on: Literal["any", "gpu"] = Field(
         "any",
@@ -86,10 +85,10 @@ class Study(StudyFile):
 class Config(Settings):
     """The keys of config/config.yaml."""
 
-    studies: Annotated[tuple[str, ...], Field(strict=False)]
-    reduced: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    simulations: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    describe: Annotated[tuple[str, ...], Field(strict=False)] = ()  # in the report's text; none: all that are built
+    studies: Names
+    reduced: Names = ()
+    simulations: Names = ()
+    describe: Names = ()  # in the report's text; none: all that are built
     data_root: str
     store: str = ".gengap/store"  # of finished networks
     device: Literal["auto", "cpu", "cuda"]
@@ -118,10 +117,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
     for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
-        for entry in names:
-            registry.check(kind, entry, where=f"{path}: {kind}s")
-            if list(names).count(entry) > 1:
-                raise UserError(f"{path}: {kind}s: '{entry}' appears twice. Remove one.")
+        check_names(kind, names, f"{path}: {kind}s")
     for name in file.figures:
         if simulation := registry.check("figure", name).simulation:
             raise UserError(f"{path}: figures: '{name}' shows the simulation '{simulation}', no networks. Remove it.")

@@ -14,7 +14,8 @@ from gengap.errors import UserError
 from gengap.grid import spell, value_at
 from gengap.packing import packs
 from gengap.quantities import QUANTITIES
-from gengap.settings import Cell, Component, allowed_options, leaf_names
+from gengap.schema import Component
+from gengap.settings import Cell, allowed_options, leaf_names
 from gengap.simulation import Simulation
 from gengap.study import Study, axis_names, axis_values
 

@@ -1,0 +1,66 @@
+"""What settings are made of: kinds of values, and the classes that all settings derive from."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+def _fit_for_paths(name: str | int) -> str | int:
+    """A class's name becomes part of file and cell names."""
+    if signs := sorted(set(str(name)) & set("/\\,=+")):
+        raise ValueError(f"'{signs[0]}' cannot stand in the name of a cell; give the class's number instead")
+    return name
+
+
+ClassName = Annotated[str | int, AfterValidator(_fit_for_paths)]
+
+
+def write_out(values: Any) -> Any:
+    """A range such as ``0..9`` as a list; anything else as it is."""
+    if isinstance(values, str) and (match := re.fullmatch(r"(\d+)\.\.(\d+)", values)):
+        return list(range(int(match[1]), int(match[2]) + 1))
+    return values
+
+
+# Epochs; a range such as 0..9 is short for each of them.
+_LISTED = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "pattern": r"^\d+\.\.\d+$"}]}
+Epochs = Annotated[
+    tuple[float, ...], BeforeValidator(write_out), Field(strict=False), WithJsonSchema(_LISTED, mode="validation")
+]
+
+
+class Settings(BaseModel):
+    """Frozen, strict (`1e-3` is text in YAML, and is refused), and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Component(Settings):
+    """Settings of something that the registry knows by name; `init: he` is short for `init: {name: he}`."""
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(core)]}
