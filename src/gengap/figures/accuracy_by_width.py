@@ -7,8 +7,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from gengap.analysis.evidence import Evidence, lacking
 from gengap.analysis.intervals import grouped, interval, usable
-from gengap.figures.drawing import GREY, SPLITS, band, handle, handles, legend, note, palette, panels, title
-from gengap.figures.groups import WIDTH, description, failures, labelled
+from gengap.figures.drawing import GREY, SPLITS, band, handle, handles, legend, palette, panels, title, unfinished
+from gengap.figures.groups import WIDTH, description, labelled
 from gengap.quantities import QUANTITIES
 
 COLUMNS = ["group", "x", "split", "statistic", "cell", "value", "n"]
@@ -56,7 +56,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     title(axes, description(cells, evidence))
     axes.set_ylabel("final accuracy [%]")
     if data.empty:
-        note(axes, f"no finished network ({failures(cells)})")
+        unfinished([axes], cells)
         return figure
     groups = list(data["group"].unique())
     by_split = len(groups) == 1 or WIDTH not in evidence.axes

@@ -11,8 +11,20 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gengap.analysis.evidence import Evidence, measured
-from gengap.figures.drawing import GREY, band, epochs, handle, legend, log_scale, note, palette, panels, title
-from gengap.figures.groups import curves, description, failures, labelled
+from gengap.figures.drawing import (
+    GREY,
+    band,
+    epochs,
+    handle,
+    legend,
+    log_scale,
+    note,
+    palette,
+    panels,
+    title,
+    unfinished,
+)
+from gengap.figures.groups import curves, description, labelled
 from gengap.quantities import QUANTITIES
 
 EXACT, LANCZOS = "hessian_spectrum", "hessian_extremes"
@@ -46,8 +58,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     modes = ", ".join(sorted(set(data["batchnorm"])))
     title(ends, description(cells, evidence) + f"; BatchNorm {modes}")
     if data.empty:
-        for panel in (ends, negative, whole):
-            note(panel, f"no finished network ({failures(cells)})")
+        unfinished((ends, negative, whole), cells)
         return figure
     groups = list(dict.fromkeys(data["group"]))
     colors = palette(f"{group}{end}" for group in groups for end in ENDS)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gengap.figures.groups import ALL
+from gengap.figures.groups import ALL, failures
 
 BAND = 0.18  # opacity of the range over seeds
 COLUMN = 58  # characters in a line of the column
@@ -106,6 +106,20 @@ def note(axes: Axes, text: str, *, alone: bool = True) -> None:
     axes.grid(visible=False)
     if alone:
         axes.tick_params(which="both", left=False, bottom=False, labelleft=False, labelbottom=False)
+
+
+def unfinished(axes: Iterable[Axes], cells: pd.DataFrame, *, narrow: bool = False, alone: bool = True) -> None:
+    """Say in empty panels that no network finished, and why.
+
+    Args:
+        axes: The panels.
+        cells: Those that they would show.
+        narrow: Break the line for small panels.
+        alone: As in `note`.
+    """
+    gap = "\n" if narrow else " "
+    for panel in axes:
+        note(panel, gap.join(("no finished", "network", f"({failures(cells)})")), alone=alone)
 
 
 def title(of: Axes | Figure, text: str) -> None:

@@ -7,8 +7,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from gengap.analysis.evidence import Evidence, measured
 from gengap.errors import UserError
-from gengap.figures.drawing import BAND, handles, legend, log_scale, note, palette, title
-from gengap.figures.groups import curves, description, failures, labelled
+from gengap.figures.drawing import BAND, handles, legend, log_scale, palette, title, unfinished
+from gengap.figures.groups import curves, description, labelled
 from gengap.quantities import QUANTITIES
 
 RATIO = "gradient_ratio"
@@ -40,8 +40,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     upper.set_ylabel(QUANTITIES["layer_gradient_norm"].axis)
     lower.set_xlabel(QUANTITIES[RATIO].label)
     if data.empty:
-        for panel in (upper, lower):
-            note(panel, f"no finished network ({failures(cells)})")
+        unfinished((upper, lower), cells)
         return figure
     profiles, ratios = data[data["layer"] != ""], data[data["layer"] == ""]
     layers = list(profiles["layer"].unique())

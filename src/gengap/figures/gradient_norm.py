@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gengap.analysis.evidence import Evidence, measured
-from gengap.figures.drawing import band, epochs, handles, legend, log_scale, note, palette, panels, title
-from gengap.figures.groups import curves, description, failures, labelled
+from gengap.figures.drawing import band, epochs, handles, legend, log_scale, palette, panels, title, unfinished
+from gengap.figures.groups import curves, description, labelled
 from gengap.quantities import QUANTITIES
 
 
@@ -21,7 +21,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     title(axes, description(cells, evidence))
     axes.set_ylabel(QUANTITIES["gradient_norm"].axis)
     if data.empty:
-        note(axes, f"no finished network ({failures(cells)})")
+        unfinished([axes], cells)
         return figure
     colors = palette(data["group"])
     for group, curve in data.groupby("group", sort=False):

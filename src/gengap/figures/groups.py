@@ -57,8 +57,14 @@ def varying(cells: pd.DataFrame, evidence: Evidence) -> list[str]:
     return [axis for axis in evidence.axes if cells[axis].nunique() > 1]
 
 
-def description(cells: pd.DataFrame, evidence: Evidence) -> str:
-    """What a figure joins, in words for its title: fixed axes, number of seeds, and who is left out."""
+def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | None = None) -> str:
+    """What a figure joins, in words for its title: fixed axes, number of seeds, and who is left out.
+
+    Args:
+        cells: The cells that it shows, as `labelled` gives them.
+        evidence: The study's measurements.
+        of: All cells that it could show, where it has not room for every group.
+    """
     fixed = [axis for axis in evidence.axes if cells[axis].nunique() == 1]
     parts = [f"{_words(axis)} {cells[axis].iloc[0]}" for axis in fixed]
     finished = cells[cells["status"] == "finished"]
@@ -67,6 +73,9 @@ def description(cells: pd.DataFrame, evidence: Evidence) -> str:
         parts.append(f"mean and range over {_span(sizes)} seeds" if max(sizes) > 1 else "one seed")
     if lost := failures(cells):
         parts.append(f"left out: {lost}")
+    hidden = 0 if of is None else of["group"].nunique() - cells["group"].nunique()
+    if hidden:
+        parts.append(f"{hidden} more groups not shown")
     return "; ".join(parts)
 
 

@@ -9,8 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from gengap.analysis.evidence import Evidence, measured
 from gengap.analysis.intervals import grouped
 from gengap.errors import UserError
-from gengap.figures.drawing import BAND, handles, legend, log_scale, note, panels, sequential, title
-from gengap.figures.groups import WIDTH, curves, description, failures, labelled
+from gengap.figures.drawing import BAND, handles, legend, log_scale, panels, sequential, title, unfinished
+from gengap.figures.groups import WIDTH, curves, description, labelled
 from gengap.quantities import QUANTITIES
 
 FIRST_EPOCHS = 5.0
@@ -64,8 +64,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         upper.set_title(group.replace(", ", "\n") if len(names) > 1 else "", loc="center", **small)
         own = data[data["group"] == group]
         if own.empty:
-            for panel in (upper, lower):
-                note(panel, f"no finished\nnetwork\n({failures(cells[cells['group'] == group])})", alone=data.empty)
+            unfinished((upper, lower), cells[cells["group"] == group], narrow=True, alone=data.empty)
             continue
         for layer, curve in own[own["layer"] != ""].groupby("layer", sort=False):
             upper.plot(curve["epoch"], curve["mean"], color=colors[str(layer)], marker=".", markersize=3)
@@ -81,7 +80,6 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         log_scale(first, own)
         first.set_ylabel(label)
     figure.align_ylabels()
-    hidden = labelled(evidence, extremes=True)["group"].nunique() - len(names)
-    title(figure, description(cells, evidence) + (f"; {hidden} more groups not shown" if hidden else ""))
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
     legend(figure, handles(colors), below=True)
     return figure

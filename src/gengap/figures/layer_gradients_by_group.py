@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gengap.analysis.evidence import Evidence
-from gengap.figures.drawing import band, handles, legend, log_scale, note, palette, sequential, title
-from gengap.figures.groups import curves, description, failures, labelled
+from gengap.figures.drawing import band, handles, legend, log_scale, note, palette, sequential, title, unfinished
+from gengap.figures.groups import curves, description, labelled
 from gengap.figures.layer_gradients import first_rows
 from gengap.quantities import QUANTITIES
 
@@ -51,7 +51,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             panel.title.set_color(colors[name])
         own = layers[layers["group"] == name]
         if own.empty:
-            note(panel, f"no finished\nnetwork\n({failures(cells[cells['group'] == name])})", alone=data.empty)
+            unfinished([panel], cells[cells["group"] == name], narrow=True, alone=data.empty)
         for layer, curve in own.groupby("layer", sort=False):
             panel.plot(curve["epoch"], curve["mean"], color=by_layer[str(layer)], marker=".", markersize=2, linewidth=1)
         panel.tick_params(labelleft=place % columns == 0, labelbottom=place + columns >= len(colors), labelsize="small")
@@ -66,8 +66,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         log_scale(lower, ratios.assign(min=ratios["mean"], max=ratios["mean"]) if len(colors) > 3 else ratios)
     else:
         note(lower, "")
-    hidden = labelled(evidence, extremes=True)["group"].nunique() - len(colors)
-    title(figure, description(cells, evidence) + (f"; {hidden} more groups not shown" if hidden else ""))
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
     legend(figure, handles(by_layer), below=True)
     return figure
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gengap.analysis.evidence import Evidence, measured
-from gengap.figures.drawing import note, panels, title
-from gengap.figures.groups import description, failures, labelled
+from gengap.figures.drawing import panels, title, unfinished
+from gengap.figures.groups import description, labelled
 from gengap.figures.layer_gradients import shown
 from gengap.quantities import QUANTITIES
 
@@ -53,7 +53,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     for panel, name in zip(axes, names, strict=True):
         own = data[data["group"] == name]
         if own.empty:
-            note(panel, f"no finished\nnetwork\n({failures(cells[cells['group'] == name])})", alone=data.empty)
+            unfinished([panel], cells[cells["group"] == name], narrow=True, alone=data.empty)
             continue
         untouched = own.loc[own["reset"] == NONE, "mean"].iloc[0]
         panel.set_title(("" if len(names) == 1 else f"{name}\n") + f"{untouched:.1f} % without a reset")
@@ -63,8 +63,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         figure.colorbar(
             mpl.cm.ScalarMappable(norm, DARK_IS_HIGH), ax=axes, label="test error [%]", fraction=0.06, pad=0.03
         )
-    hidden = labelled(evidence, extremes=True)["group"].nunique() - len(names)
-    title(figure, description(cells, evidence) + (f"; {hidden} more groups not shown" if hidden else ""))
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
     return figure
 
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from gengap.analysis.evidence import Evidence
 from gengap.errors import UserError
-from gengap.figures.drawing import SPLITS, band, epochs, handles, legend, log_scale, note, palette, panels, title
-from gengap.figures.groups import curves, description, failures, panelled
+from gengap.figures.drawing import SPLITS, band, epochs, handles, legend, log_scale, palette, panels, title, unfinished
+from gengap.figures.groups import curves, description, panelled
 from gengap.quantities import QUANTITIES
 
 MEASURES = ("accuracy", "loss")
@@ -60,11 +60,10 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         own = data[data["panel"] == names[place]]
         if len(names) > 1:
             upper.set_title(names[place], loc="center", fontsize="small")
+        if own.empty:
+            lost = cells[cells["panel"] == names[place]]
+            unfinished((upper, lower), lost, narrow=len(names) > 1, alone=data.empty)
         for axis, measure in ((upper, "accuracy"), (lower, "loss")):
-            if own.empty:
-                lost = failures(cells[cells["panel"] == names[place]])
-                gap = " " if len(names) == 1 else "\n"
-                note(axis, gap.join(("no finished", "network", f"({lost})")), alone=data.empty)
             _curves(axis, own, measure, colors)
     for row in range(rows if len(data) else 0):
         part = data[data["panel"].isin(names[row * columns : (row + 1) * columns])]

@@ -1,7 +1,7 @@
 """What the figures of near-rank loss share: counts against batch size or width, before and after training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,8 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gengap.analysis.evidence import Evidence, lacking
 from gengap.analysis.intervals import grouped
-from gengap.figures.drawing import GREY, band, handle, handles, legend, note, palette, title
-from gengap.figures.groups import WIDTH, description, failures, labelled, varying
+from gengap.figures.drawing import GREY, band, handle, handles, legend, note, palette, panels, title, unfinished
+from gengap.figures.groups import WIDTH, description, labelled, varying
 from gengap.quantities import QUANTITIES
 
 BATCH_SIZE = "batch_size"
@@ -52,7 +52,23 @@ def points(evidence: Evidence, quantities: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
+def drawn(data: pd.DataFrame, evidence: Evidence, labels: Mapping[str, str], height: float) -> Figure:
+    """A panel per quantity, in two columns; solid after training, dashed before; bands are the range over seeds.
+
+    Args:
+        data: What `points` gives.
+        evidence: The study's measurements.
+        labels: What is written above the panel of each quantity.
+        height: Of the figure, in inches.
+    """
+    figure, axes = panels(len(labels) // 2, 2, height=height, share_rows=False)
+    for one, (quantity, label) in zip(axes, labels.items(), strict=True):
+        _panel(one, data, quantity, label)
+    _finish(figure, axes, data, evidence)
+    return figure
+
+
+def _panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
     """One way of counting, logarithmic; linear next to 0 where there is a 0."""
     title(axes, label)
     own = data[data["quantity"] == quantity]
@@ -79,11 +95,11 @@ def panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: Evidence) -> None:
+def _finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: Evidence) -> None:
     """Labels, ticks at the batch sizes, and a legend for all panels."""
     sizes = sorted(data["x"].unique())
     if data.empty:
-        note(axes[0], f"no finished network ({failures(_groups(evidence))})", alone=False)
+        unfinished(axes[:1], _groups(evidence), alone=False)
     for one in axes:
         one.set_xscale("log", base=2)
         one.xaxis.set_major_locator(FixedLocator(sizes))

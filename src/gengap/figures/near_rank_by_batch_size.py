@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 
 from gengap.analysis.evidence import Evidence
 from gengap.figures import near_rank
-from gengap.figures.drawing import panels
 
 PANELS = {
     "near_rank": r"below $10^{-4}$, economy",
@@ -21,9 +20,5 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """A panel per threshold and kind of SVD; solid after training, dashed before; bands are the range over seeds."""
-    figure, axes = panels(2, 2, height=4.0, share_rows=False)
-    for one, (quantity, label) in zip(axes, PANELS.items(), strict=True):
-        near_rank.panel(one, data, quantity, label)
-    near_rank.finish(figure, axes, data, evidence)
-    return figure
+    """A panel per threshold and kind of SVD; see `gengap.figures.near_rank.drawn`."""
+    return near_rank.drawn(data, evidence, PANELS, height=4.0)

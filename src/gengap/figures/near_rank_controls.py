@@ -5,7 +5,6 @@ from matplotlib.figure import Figure
 
 from gengap.analysis.evidence import Evidence
 from gengap.figures import near_rank
-from gengap.figures.drawing import panels
 
 PANELS = {
     "near_rank_full": "full SVD, zeros of padding too",
@@ -23,9 +22,5 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """A panel per way of counting; solid after training, dashed before; bands are the range over seeds."""
-    figure, axes = panels(3, 2, height=5.2, share_rows=False)
-    for one, (quantity, label) in zip(axes, PANELS.items(), strict=True):
-        near_rank.panel(one, data, quantity, label)
-    near_rank.finish(figure, axes, data, evidence)
-    return figure
+    """A panel per way of counting; see `gengap.figures.near_rank.drawn`."""
+    return near_rank.drawn(data, evidence, PANELS, height=5.2)

@@ -9,8 +9,8 @@ from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
 from gengap.analysis.evidence import Evidence, lacking
-from gengap.figures.drawing import GREY, SPLITS, band, handles, legend, log_scale, note, palette, panels, title
-from gengap.figures.groups import description, failures, labelled
+from gengap.figures.drawing import GREY, SPLITS, band, handles, legend, log_scale, palette, panels, title, unfinished
+from gengap.figures.groups import description, labelled
 from gengap.quantities import QUANTITIES
 
 MEASURES = ("accuracy", "loss")
@@ -37,8 +37,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     figure, axes = panels(len(MEASURES), height=3.6)
     title(axes[0], description(cells, evidence))
     if data.empty:
-        for panel in axes:
-            note(panel, f"no finished network ({failures(cells)})")
+        unfinished(axes, cells)
         return figure
     colors = palette(data["group"])
     for panel, measure in zip(axes, MEASURES, strict=True):

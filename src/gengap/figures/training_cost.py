@@ -7,8 +7,8 @@ from matplotlib.ticker import MaxNLocator
 
 from gengap.analysis.costs import common_cost, held, with_costs
 from gengap.analysis.evidence import Evidence
-from gengap.figures.drawing import SPLITS, band, handles, legend, log_scale, note, palette, panels, title
-from gengap.figures.groups import curves, description, failures, labelled
+from gengap.figures.drawing import SPLITS, band, handles, legend, log_scale, note, palette, panels, title, unfinished
+from gengap.figures.groups import curves, description, labelled
 from gengap.quantities import QUANTITIES
 
 # Label, and the quantities of each panel by how they are drawn.
@@ -45,8 +45,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     figure, axes = panels(len(PANELS), height=5.6, ratios=[3, 3, 2, 2])
     title(axes[0], description(cells, evidence))
     if data.empty:
-        for panel in axes:
-            note(panel, f"no finished network ({failures(cells)})")
+        unfinished(axes, cells)
         return figure
     colors = palette(data["group"])
     for panel, (label, quantities) in zip(axes, PANELS.items(), strict=True):
