@@ -31,8 +31,8 @@ from gengap.study import REDUCED, check_config, check_references, load_studies
 # Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
 sys.executable = shlex.quote(sys.executable)
 
-# In a job that was sent to another machine, Snakemake takes wildcards apart at their commas.
-submitted.mend(sys.argv)
+# Snakemake takes wildcards with commas apart in jobs that it sends to other machines.
+submitted.mend()
 
 
 configfile: "config/config.yaml"

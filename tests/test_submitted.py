@@ -1,21 +1,33 @@
-"""Wildcards with commas, from Snakemake's own writing of them to ours."""
+"""Wildcards with commas, from our writing of them to Snakemake's own reading."""
 
-from snakemake_interface_executor_plugins.utils import TargetSpec, encode_target_jobs_cli_args
+import shlex
+import subprocess
+
+from snakemake.target_jobs import parse_target_jobs_cli_args
+from snakemake_interface_executor_plugins.utils import TargetSpec
 
 from gengap import submitted
 
-
-def test_reads_what_snakemake_writes():
-    jobs = [
-        {"dataset": "gaussian,image_size=8,n_train=400"},
-        {"study": "quickstart-reduced", "pack": "width=4,init=he,pack=0", "probe": "gradient"},
-        {"study": "plain", "pack": "pack=0"},
-        {},
-    ]
-    written = encode_target_jobs_cli_args([TargetSpec("rule", wildcards) for wildcards in jobs])
-    call = ["snakemake", "--snakefile", "a,b=c", "--target-jobs", *written, "--allowed-rules", "train", "x:y=z"]
-    assert submitted.wildcards(call) == jobs
+JOBS = [
+    {"dataset": "gaussian,image_size=8,n_train=400"},
+    {"study": "quickstart-reduced", "pack": "width=4,init=he,pack=0", "probe": "gradient"},
+    {"study": "plain", "pack": "pack=0"},
+    {"pack": "weight_decay=1e-4,init=balanced:geo+0.5,rate=50%,pack=0"},
+    {},
+]
 
 
-def test_a_call_by_hand_has_none():
-    assert submitted.wildcards(["snakemake", "quickstart", "--config", "store=a,b"]) == []
+def sent():
+    return submitted.encoded([TargetSpec("rule", wildcards) for wildcards in JOBS])
+
+
+def test_snakemake_reads_what_was_sent():
+    read = parse_target_jobs_cli_args(sent())
+    assert [job.rulename for job in read] == ["rule"] * len(JOBS)
+    assert [submitted.decoded(job.wildcards_dict) for job in read] == JOBS
+
+
+def test_a_shell_takes_it_for_plain_words_even_within_double_quotes():
+    words = " ".join(repr(entry) for entry in sent())
+    shell = subprocess.run(f'printf %s "{words}"', shell=True, capture_output=True, text=True, check=True)
+    assert shlex.split(shell.stdout) == sent()

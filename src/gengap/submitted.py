@@ -1,50 +1,48 @@
-"""Jobs that Snakemake sends to other machines: their wildcards, read as they were written.
+"""Jobs that Snakemake sends to other machines: their wildcards arrive as they were sent.
 
-Snakemake quotes a wildcard's value that has commas, such as a pack's name, for the call that runs the job elsewhere,
-and there takes it apart at them all the same (github.com/snakemake/snakemake/issues/2366).
+Snakemake puts a wildcard's value that has commas, such as a pack's name, in double quotes, and where the job runs takes
+it apart at its commas all the same (github.com/snakemake/snakemake/issues/2366). For a job array, Slurm's plugin puts
+the whole call in double quotes as well, so that those within are lost. So values are sent with neither, as in an URL.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
-
-_OPTION = "--target-jobs"
-_WILDCARD = re.compile(r'(\w+)=(?:"([^"]*)"|([^,]*))(?:,|$)')
+from urllib.parse import quote, unquote
 
 
-def mend(arguments: Sequence[str]) -> None:
-    """Give the jobs of this call of Snakemake the wildcards that they were sent with; a call by hand has none."""
-    jobs = wildcards(arguments)
-    if not jobs:
-        return
+def mend() -> None:
+    """Let this process of Snakemake send and read wildcards in this way."""
     from snakemake.dag import DAG
+    from snakemake_interface_executor_plugins.executors import real
 
+    if real.encode_target_jobs_cli_args is encoded:
+        return
+    real.encode_target_jobs_cli_args = encoded
     init = DAG.init
 
-    def mended(dag: Any, *args: Any, **options: Any) -> Any:
-        for job, right in zip(dag.workflow.dag_settings.target_jobs, jobs, strict=True):
-            job.wildcards_dict.clear()
-            job.wildcards_dict.update(right)
+    def read(dag: Any, *args: Any, **options: Any) -> Any:
+        for job in dag.workflow.dag_settings.target_jobs:
+            job.wildcards_dict.update(decoded(job.wildcards_dict))
         return init(dag, *args, **options)
 
-    DAG.init = mended
+    DAG.init = read
 
 
-def wildcards(arguments: Sequence[str]) -> list[dict[str, str]]:
-    """Wildcards of the jobs that a call of Snakemake is to run.
+def encoded(jobs: Sequence[Any]) -> list[str]:
+    """What the option ``--target-jobs`` gets.
 
     Args:
-        arguments: The call's own; an entry after ``--target-jobs`` is ``rule:name=value,name="a,b"``.
+        jobs: Snakemake's jobs, each with a rule's name and its wildcards.
 
     Returns:
-        Values by name, one entry per job.
+        An entry ``rule:name=value,name=value`` per job, without quotes, blanks, or commas within a value.
     """
-    if _OPTION not in arguments:
-        return []
-    jobs = []
-    for entry in arguments[arguments.index(_OPTION) + 1 :]:
-        if entry.startswith("--"):
-            break
-        _, _, named = entry.partition(":")
-        jobs.append({name: quoted or plain for name, quoted, plain in _WILDCARD.findall(named)})
-    return jobs
+    return [
+        f"{job.rulename}:" + ",".join(f"{name}={quote(value, safe='=')}" for name, value in job.wildcards_dict.items())
+        for job in jobs
+    ]
+
+
+def decoded(wildcards: dict[str, str]) -> dict[str, str]:
+    """The values that Snakemake read from such an entry, as they were before `encoded`."""
+    return {name: unquote(value) for name, value in wildcards.items()}

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import daemons
-import h5py
 import psutil
 import pytest
+from stored import arrays
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(daemons.missing()), reason=daemons.missing() or "installed")]
 
@@ -33,6 +33,17 @@ grid:
   - {model.width: [4], training.epochs: [8], seed: [0]}
   - {model.width: [5], training.epochs: [70], seed: [0]}
 """
+MANY = """\
+title: Many
+base:
+  dataset: {name: gaussian, image_size: 8, n_train: 2000, n_test: 500}
+  labels: {name: teacher, train_size: 1000, test_size: 200, minority_share: 0.2}
+  training: {batch_size: 10, epochs: 1, snapshots: [0, 1]}
+grid: {model.width: [2], seed: 0..5}
+probes: [performance]
+pack_size: 2
+"""
+MEASURED = [f"results/many/packs/width=2,pack={pack}/probes/performance.h5" for pack in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +66,21 @@ def undisturbed(tmp_path_factory, make_workspace):
 
 @pytest.fixture
 def workspace(undisturbed, tmp_path):
+    return without_networks(undisturbed, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, make_workspace):
+    """A study of three tiny packs, run by Snakemake alone."""
+    workspace = make_workspace(tmp_path_factory.mktemp("together"), "many", MANY)
+    status, output = workspace.run(*MEASURED, "--cores", "2")
+    assert status == 0, output
+    return workspace
+
+
+def without_networks(workspace, to):
     """A copy with the data and none of the networks."""
-    copy = undisturbed.copy(tmp_path / "copy")
+    copy = workspace.copy(to)
     for name in ("results", ".gengap"):
         shutil.rmtree(copy / name, ignore_errors=True)
     return copy
@@ -66,26 +90,11 @@ def same_as_local(workspace, undisturbed, width):
     """Whether a pack's weights have the bits that Snakemake alone gives them."""
     status, output = undisturbed.run(weights(width), "--cores", "1")
     assert status == 0, output
-    return numbers(workspace / weights(width)) == numbers(undisturbed / weights(width))
+    return arrays(workspace / weights(width)) == arrays(undisturbed / weights(width))
 
 
 def weights(width):
     return f"results/disturbed/packs/width={width},pack=0/weights.h5"
-
-
-def numbers(path):
-    """Every array of an HDF5 file, as bytes."""
-    found = {}
-
-    def keep(name, item):
-        if isinstance(item, h5py.Dataset):
-            value = item[()]
-            found[name] = value.tolist() if value.dtype == object else value.tobytes()
-
-    with h5py.File(path) as file:
-        file.visititems(keep)
-    assert found
-    return found
 
 
 @contextlib.contextmanager
@@ -122,8 +131,15 @@ def ask(slurm, *command):
 
 def jobs(slurm, width):
     """Number and state of all jobs that trained the pack, oldest first."""
-    found = ask(slurm, "squeue", "--noheader", "--states=all", "--sort=i", "--format=%i %T %k")
-    return [job.split()[:2] for job in found if f"width={width},pack=0" in job]
+    return [job[:2] for job in gpu_jobs(slurm) if f"width={width},pack=0" in job[3]]
+
+
+def gpu_jobs(slurm):
+    """Number, state, name and comment of all jobs that trained or measured, oldest first."""
+    form = "--format=%i %T %j %k"
+    return [
+        job.split() for job in ask(slurm, "squeue", "--noheader", "--states=all", "--partition=gpu", "--sort=i", form)
+    ]
 
 
 def states(slurm, width):
@@ -169,8 +185,9 @@ def test_quickstart_gives_the_bits_of_a_local_run_and_never_more_gpu_jobs_than_g
     assert files == sorted(path.relative_to(there.folder) for path in (there / "results").rglob("*.h5"))
     assert len(files) == 11  # two packs with weights, history and three probes each, and all measurements
     for path in files:
-        assert numbers(here / str(path)) == numbers(there / str(path)), path
+        assert arrays(here / str(path)) == arrays(there / str(path)), path
     assert there.planned("quickstart-reduced") == set()
+    assert {name.partition("_")[0] for _, _, name, _ in gpu_jobs(slurm)} == {"quickstart"}
 
 
 def test_a_killed_job_is_run_again(slurm, workspace, undisturbed):
@@ -214,3 +231,35 @@ def test_a_job_whose_time_is_up_goes_on_where_it_was(slurm, workspace, undisturb
     assert "going on from epoch" in log.read_text()
     assert states(slurm, 5) == ["FAILED", "COMPLETED"]
     assert same_as_local(workspace, undisturbed, 5)
+
+
+def test_packs_of_one_job_take_turns_and_are_run_again_together(slurm, together, tmp_path):
+    workspace, before = without_networks(together, tmp_path / "copy"), len(gpu_jobs(slurm))
+    workspace.edit("profiles/slurm/config.yaml", "packs_per_job: 1", "packs_per_job: 2")
+    most = 0
+    with submitted(workspace, slurm, *MEASURED):
+        (first, *_) = until(lambda: list(trainers(workspace)), "training")
+        first.kill()
+        while len(list((workspace / "results").rglob("performance.h5"))) < len(MEASURED):
+            most = max(most, len(list(trainers(workspace))))
+            time.sleep(0.2)
+    states = [state for _, state, _, _ in gpu_jobs(slurm)[before:]]
+    assert sorted(states) == ["COMPLETED", "COMPLETED", "FAILED"]
+    assert 0 < most <= GPUS  # one per job, and the first job has two packs
+    assert same_measurements(workspace, together)
+
+
+def test_packs_of_a_job_array(slurm, together, tmp_path):
+    workspace, before = without_networks(together, tmp_path / "copy"), len(gpu_jobs(slurm))
+    with submitted(workspace, slurm, "--slurm-array-jobs", "train,probe", *MEASURED):
+        pass
+    found = gpu_jobs(slurm)[before:]
+    assert {state for _, state, _, _ in found} == {"COMPLETED"}
+    assert len(found) == 6
+    assert sum(number.endswith("_1") for number, *_ in found) == 2  # one array trains, and one measures
+    assert same_measurements(workspace, together)
+
+
+def same_measurements(workspace, other):
+    weights = [path.replace("probes/performance", "weights") for path in MEASURED]
+    return all(arrays(workspace / path) == arrays(other / path) for path in [*MEASURED, *weights])

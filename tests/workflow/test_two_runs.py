@@ -2,7 +2,7 @@
 
 import threading
 
-import h5py
+from stored import arrays
 
 
 def together(*runs):
@@ -15,21 +15,6 @@ def together(*runs):
         thread.join()
     for status, output in found.values():
         assert status == 0, output
-    return found
-
-
-def arrays(path):
-    """Every array of an HDF5 file, as bytes."""
-    found = {}
-
-    def keep(name, item):
-        if isinstance(item, h5py.Dataset):
-            value = item[()]
-            found[name] = value.tolist() if value.dtype == object else value.tobytes()
-
-    with h5py.File(path) as file:
-        file.visititems(keep)
-    assert found
     return found
 
 
