@@ -1,36 +1,33 @@
 """Costly probes against named peers on this machine's processor: ``python -m bench.probes`` (``--toy``: that it runs).
 
-One function per probe; each returns its rows. Peers come with ``pip install -e .[bench]``.
+One function per probe; each returns its rows. Both sides have one thread, and times are the processor's, which other
+work on the machine changes little. Peers come with ``pip install -e .[bench]``.
 """
 
 import argparse
 import functools
 import time
-from collections.abc import Callable
 
-import pyhessian
 import scipy.linalg
+import threadpoolctl
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench import rows
-from gengap import models
-from gengap.engine import hessian, lanczos, spectra, stack
-from gengap.engine.products import repeated_product
-from gengap.settings import Loss, Model
-
-LOSS = Loss(name="cross_entropy")  # No sample lies beyond a margin, so none can be left out.
-TOLERANCE = 1e-3  # PyHessian's own.
+from bench.cases import Case, per_minute
+from bench.extremes import hessian_extremes
+from gengap.engine import hessian, spectra
+from gengap.settings import Model
 
 
 def hessian_spectrum(*, toy: bool, repeats: int) -> list[rows.Row]:
     """All columns of the Hessian of a width-4 network on 30,000 images, against one double backward for each."""
-    case = Case(width=2 if toy else 4, samples=100 if toy else 30_000)
+    case = Case(Model(width=2 if toy else 4), samples=100 if toy else 30_000)
 
     def ours() -> float:
-        started = time.perf_counter()
-        hessian.full_hessian(case.arch, case.state, case.images, case.targets, LOSS, through_batch=False, seed=0)
-        return case.arch.n_parameters / (time.perf_counter() - started)
+        started = time.process_time()
+        hessian.full_hessian(*case.data, through_batch=False, seed=0)
+        return case.arch.n_parameters / (time.process_time() - started)
 
     parameters = list(case.network.parameters())
     gradient = torch.autograd.grad(
@@ -39,99 +36,14 @@ def hessian_spectrum(*, toy: bool, repeats: int) -> list[rows.Row]:
     vectors = [torch.randn_like(parameter) for parameter in parameters]
 
     def theirs(columns: int = 5) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(columns):
             torch.autograd.grad(gradient, parameters, vectors, retain_graph=True)
-        return columns / (time.perf_counter() - started)
+        return columns / (time.process_time() - started)
 
     name = f"probe/hessian_spectrum,parameters={case.arch.n_parameters},samples={len(case.images)}"
     return [
         rows.side_by_side(name, "double backward, graph kept", ours, theirs, unit="columns/s", repeats=repeats),
-    ]
-
-
-def hessian_extremes(*, toy: bool, repeats: int) -> list[rows.Row]:
-    """Eigenvalues and trace by products, against PyHessian on one batch, whose graph it keeps; both in float64."""
-    torch.set_default_dtype(torch.float64)  # PyHessian draws its vectors in the default dtype.
-    try:
-        return [
-            *_extremes(Case(width=2 if toy else 4, samples=100 if toy else 1_000), repeats=repeats),
-            *_extremes(Case(2 if toy else 4, 100 if toy else 1_000, classes=10), repeats=repeats, only="largest"),
-        ]
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-def _extremes(case: "Case", *, repeats: int, only: str = "") -> list[rows.Row]:
-    """Rows of one network.
-
-    PyHessian stops once two products in a row change the eigenvalue by less than its tolerance, which says little of
-    the error: it gets the tolerance at which a first run's error is at most ours.
-    """
-    size = case.arch.n_parameters
-    data = (case.arch, case.state, case.images, case.targets, LOSS)
-    exact = torch.linalg.eigvalsh(hessian.full_hessian(*data, through_batch=False, seed=0).matrix)
-    # PyHessian finds eigenvalues by magnitude, one after the other: up to which does the smallest one take?
-    by_magnitude = exact[exact.abs().argsort(descending=True)]
-    count = 1 + int((by_magnitude == exact[0]).nonzero()[0])
-
-    def peer() -> pyhessian.hessian:
-        case.network.zero_grad(set_to_none=True)  # It adds to what is there, with its graph.
-        return pyhessian.hessian(case.network, case.mean_loss, data=(case.images, case.targets), cuda=False)
-
-    def ends(chosen: tuple[int, ...]) -> Callable[[], float]:
-        def run() -> float:
-            product = repeated_product(*data, through_batch=False)
-            start = lanczos.start_vectors([0], 1, size)[0]
-            found = lanczos.lanczos(product, start, 200, lambda so_far: so_far.within(0, TOLERANCE, chosen))
-            values = found.ritz(0)[0]
-            for end in chosen:
-                assert abs(values[end] - exact[end]) <= TOLERANCE * abs(exact[end])
-            return len(values)
-
-        return per_minute(run)
-
-    def their_tolerance() -> float:
-        for tolerance in (TOLERANCE, TOLERANCE / 10, TOLERANCE / 100):
-            if abs(peer().eigenvalues(tol=tolerance)[0][0] - exact[-1]) <= TOLERANCE * abs(exact[-1]):
-                break
-        return tolerance
-
-    def our_trace() -> float:
-        started = time.perf_counter()
-        product = repeated_product(*data, through_batch=False)
-        vectors = lanczos.start_vectors([0], 21, size)[0]
-        search = lanczos.lanczos(product, vectors[:1], 200, lambda so_far: so_far.within(0, TOLERANCE))
-        outside = vectors[1:] - (vectors[1:] @ search.basis[0].T) @ search.basis[0]
-        draws = (outside * product(outside)).sum(dim=1)
-        return len(draws) / draws.var().item() / (time.perf_counter() - started)
-
-    def their_trace() -> float:
-        started = time.perf_counter()
-        draws = torch.tensor(peer().trace(maxIter=20, tol=0))
-        return len(draws) / draws.var().item() / (time.perf_counter() - started)
-
-    name = f"probe/hessian_extremes,parameters={size},outputs={case.outputs},samples={len(case.images)}"
-    tolerance = their_tolerance()
-    measured = {
-        "both ends": (
-            f"PyHessian, {count} eigenvalues until the smallest",
-            ends((0, -1)),
-            per_minute(lambda: peer().eigenvalues(tol=TOLERANCE, top_n=count)),
-            "per minute",
-        ),
-        "largest": (
-            f"PyHessian, tolerance {tolerance:g}",
-            ends((-1,)),
-            per_minute(lambda: peer().eigenvalues(tol=tolerance)),
-            "per minute",
-        ),
-        "trace": ("PyHessian", our_trace, their_trace, "1/(variance s)"),
-    }
-    return [
-        rows.side_by_side(f"{name}/{what}", other, ours, theirs, unit=unit, repeats=repeats)
-        for what, (other, ours, theirs, unit) in measured.items()
-        if only in ("", what)
     ]
 
 
@@ -166,56 +78,19 @@ def near_rank(*, toy: bool, repeats: int) -> list[rows.Row]:
     return measured
 
 
-class Case:
-    """A width-`width` network that has learned for a moment, in evaluation mode and float64, and its data."""
-
-    def __init__(self, width: int, samples: int, classes: int = 2) -> None:
-        self.outputs = classes if classes > 2 else 1
-        generator = torch.Generator().manual_seed(0)
-        self.images = torch.randn(samples, 3, 8, 8, generator=generator, dtype=torch.float64)
-        scores = self.images.flatten(1) @ torch.randn(192, self.outputs, generator=generator, dtype=torch.float64)
-        self.targets = scores.argmax(dim=1) if classes > 2 else scores[:, 0].sign().long()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.network: nn.Module = models.build(Model(width=width), (3, 8, 8), self.outputs).double()
-        optimizer = torch.optim.SGD(self.network.parameters(), lr=0.05, momentum=0.9)
-        for at in range(300):
-            batch = slice(at * 100 % samples, at * 100 % samples + 100)
-            optimizer.zero_grad()
-            self.mean_loss(self.network(self.images[batch]), self.targets[batch]).backward()
-            optimizer.step()
-        self.network.eval()
-        self.arch = stack.architecture(self.network)
-        self.state = {
-            name: value[None].clone() for name, value in self.network.state_dict().items() if value.is_floating_point()
-        }
-
-    @staticmethod
-    def mean_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        """The logistic loss of one output, the cross-entropy of several."""
-        if outputs.shape[1] > 1:
-            return nn.functional.cross_entropy(outputs, targets)
-        return nn.functional.softplus(-targets * outputs[:, 0]).mean()
-
-
-def per_minute(run: Callable[[], object]) -> Callable[[], float]:
-    """How often a function would run in a minute."""
-
-    def rate() -> float:
-        started = time.perf_counter()
-        run()
-        return 60 / (time.perf_counter() - started)
-
-    return rate
-
-
 PROBES = (hessian_spectrum, hessian_extremes, near_rank)
 
 
 def main(*, toy: bool, repeats: int, only: str = "") -> list[rows.Row]:
     """Run every probe against its peers; `only` is the name of one."""
     chosen = [probe for probe in PROBES if only in ("", probe.__name__)]
-    return [row for probe in chosen for row in probe(toy=toy, repeats=repeats)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):  # SciPy's
+            return [row for probe in chosen for row in probe(toy=toy, repeats=repeats)]
+    finally:
+        torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,22 @@
 """Many products of one network's Hessian with vectors: what does not depend on the vector is computed once."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, hessian, vjp, vmap
+from torch.func import functional_call, grad, hessian, vmap
 
 from gengap import losses
-from gengap.engine.curvature import flatten, unflatten
-from gengap.engine.gradients import SummedLoss, summed_loss
+from gengap.engine.columns import columned
+from gengap.engine.curvature import unflatten
 from gengap.engine.lanczos import Product
 from gengap.engine.saved import saved_bytes
 from gengap.engine.stack import Architecture, State
 from gengap.settings import Loss
 
 _KEPT = 2_000_000_000  # Bytes of gradients' graphs kept from product to product; others are computed anew each time.
-_MOVED = 500_000_000  # Bytes of a graph times the vectors that go through it at once.
+_AT_ONCE = 500  # Samples of a graph: few enough for the caches, and enough for calls to cost little beside them.
+_GRAPH = 250_000_000  # Bytes of a graph, where samples can be divided as one likes.
 
 
 def repeated_product(
@@ -29,7 +32,7 @@ def repeated_product(
     """The Hessian of one network's mean loss over all samples, as a function of several vectors.
 
     Reverse over reverse differentiation: the Hessian is symmetric, so the gradient's pullback is the product. The graph
-    of the gradient is kept for as many batches as memory allows, and samples whose loss has no derivative, those
+    of the gradient is kept for as many samples as memory allows, and samples whose loss has no derivative, those
     beyond the hinge's margin, are left out where BatchNorm's statistics are constant.
 
     Args:
@@ -39,47 +42,66 @@ def repeated_product(
         targets: ``[N]``.
         loss: The loss.
         through_batch: As in `gengap.engine.gradients.full_gradient`.
-        batch_size: Samples per call.
+        batch_size: Most samples per call; through the batch, those whose statistics are taken together.
 
     Returns:
         A function from ``[T, P]`` to ``[T, P]``, float64.
     """
     count = len(images)
     network = {name: value[0].detach() for name, value in state.items()}
-    parameters = {name: network[name] for name in arch.parameters}
-    buffers = {name: network[name] for name in arch.buffers}
-    dtype = parameters[arch.parameters[0]].dtype
+    leaves = {name: network[name].clone().requires_grad_() for name in arch.parameters}
+    dtype = network[arch.parameters[0]].dtype
+    sample_losses = losses.sample_losses(loss)
+    module = columned(arch.batch if through_batch else arch.evaluation)
+
+    def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """Of the sum of the losses, with its graph."""
+        with torch.enable_grad():
+            outputs = functional_call(module, {**network, **leaves}, (x.to(dtype),))
+            summed = sample_losses(outputs, y).sum()
+            return torch.autograd.grad(
+                summed, list(leaves.values()), create_graph=True, allow_unused=True, materialize_grads=True
+            )
+
+    def graph_size() -> int:
+        """Bytes per sample."""
+        return saved_bytes(lambda: gradient(images[:16], targets[:16])) // len(images[:16]) + 1
+
+    size = graph_size()
     if not through_batch:
-        first, second = loss_derivatives(arch, network, images, targets, loss)
-        counts = first.flatten(1).any(dim=1) | second.flatten(1).any(dim=1)
-        images, targets = images[counts], targets[counts]
-    summed = summed_loss(arch, loss, through_batch=through_batch)
-    gradient_of = grad(summed)
+        batch_size = max(1, min(batch_size, _AT_ONCE, _GRAPH // size))
+        kept = _with_derivative(_outputs(module, network, images, batch_size), targets, loss)
+        images, targets = images[kept], targets[kept]
+    elif size * batch_size > _KEPT:
+        module = arch.batch  # Such a batch cannot be divided, and columns take the most memory.
+        size = graph_size()
     batches = list(zip(images.split(batch_size), targets.split(batch_size), strict=True)) if len(images) else []
-    size = max(1, batch_size * _graph_size(summed, parameters, buffers, images[:16].to(dtype), targets[:16]) // 16)
-
-    def pullback(x: Tensor, y: Tensor) -> Product:
-        x = x.to(dtype)
-        back = vjp(lambda moved: gradient_of(moved, buffers, x, y), parameters)[1]
-
-        def multiply(vectors: Tensor) -> Tensor:
-            result: State = vmap(back)(unflatten(arch, state, vectors))[0]
-            return flatten(arch, result)
-
-        return multiply
-
-    kept = [pullback(x, y) for x, y in batches[: _KEPT // size]]
-    at_once = max(1, _MOVED // size)
+    graphs = [gradient(x, y) for x, y in batches[: _KEPT // (size * batch_size)]]
 
     def product(vectors: Tensor) -> Tensor:
         total = torch.zeros_like(vectors, dtype=torch.float64)
         for place, (x, y) in enumerate(batches):
-            multiply = kept[place] if place < len(kept) else pullback(x, y)
-            parts = vectors.to(dtype).split(at_once)
-            total += torch.cat([multiply(part) for part in parts])
+            graph = graphs[place] if place < len(graphs) else gradient(x, y)
+            for row, vector in zip(total, vectors.to(dtype).split(1), strict=True):
+                row += _pulled_back(arch, graph, leaves, unflatten(arch, state, vector))
         return total / count
 
     return product
+
+
+def _pulled_back(arch: Architecture, graph: tuple[Tensor, ...], leaves: State, vector: State) -> Tensor:
+    """The gradient's pullback of a vector, ``[P]``."""
+    # A derivative that does not depend on the weights has no graph.
+    moving = [
+        (one, vector[name][0]) for name, one in zip(arch.parameters, graph, strict=True) if one.grad_fn is not None
+    ]
+    if not moving:
+        return torch.zeros(arch.n_parameters, dtype=torch.float64, device=graph[0].device)
+    outputs, along = zip(*moving, strict=True)
+    result = torch.autograd.grad(
+        outputs, list(leaves.values()), along, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return torch.cat([one.flatten() for one in result])
 
 
 def loss_derivatives(
@@ -97,21 +119,26 @@ def loss_derivatives(
     Returns:
         ``[N, n_outputs]`` and ``[N, n_outputs, n_outputs]``.
     """
-    dtype = network[arch.parameters[0]].dtype
-    outputs = torch.cat([functional_call(arch.evaluation, network, (x.to(dtype),)) for x in images.split(1000)])
+    outputs = _outputs(arch.evaluation, network, images, 1000)
+    return vmap(grad(_one(loss)))(outputs, targets), vmap(hessian(_one(loss)))(outputs, targets)
+
+
+def _with_derivative(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+    """Which samples' losses have a first or a second derivative other than 0, ``[N]``."""
+    found = vmap(grad(_one(loss)))(outputs, targets).flatten(1).any(dim=1)
+    if not found.all():
+        rest = ~found
+        found[rest] = vmap(hessian(_one(loss)))(outputs[rest], targets[rest]).flatten(1).any(dim=1)
+    return found
+
+
+@torch.no_grad()
+def _outputs(module: torch.nn.Module, network: State, images: Tensor, at_once: int) -> Tensor:
+    dtype = next(value.dtype for value in network.values())
+    return torch.cat([functional_call(module, network, (x.to(dtype),)) for x in images.split(at_once)])
+
+
+def _one(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of one sample."""
     sample_losses = losses.sample_losses(loss)
-
-    def one(output: Tensor, target: Tensor) -> Tensor:
-        return sample_losses(output[None], target[None])[0]
-
-    return vmap(grad(one))(outputs, targets), vmap(hessian(one))(outputs, targets)
-
-
-def _graph_size(summed: SummedLoss, parameters: State, buffers: State, x: Tensor, y: Tensor) -> int:
-    """Bytes that the graph of a batch's gradient holds."""
-    if not len(x):
-        return 0
-    leaves = {name: value.clone().requires_grad_() for name, value in parameters.items()}
-    return saved_bytes(
-        lambda: torch.autograd.grad(summed(leaves, buffers, x, y), list(leaves.values()), create_graph=True)
-    )
+    return lambda output, target: sample_losses(output[None], target[None])[0]

@@ -1,0 +1,137 @@
+"""Both ends of the Hessian's spectrum and its trace, against PyHessian on one batch, whose graph it keeps."""
+
+import functools
+import time
+from collections.abc import Callable
+
+import pyhessian
+import torch
+
+from bench import rows
+from bench.cases import LOGISTIC, Case, per_minute
+from gengap.engine import hessian, lanczos
+from gengap.engine.products import repeated_product
+from gengap.settings import Loss, Model
+
+TOLERANCE = 1e-3  # PyHessian's own.
+SEEDS = 3
+HINGE = Loss(power=2.0)
+
+
+def hessian_extremes(*, toy: bool, repeats: int) -> list[rows.Row]:
+    """All rows."""
+    found = []
+    try:
+        for dtype in (torch.float64, torch.float32):
+            torch.set_default_dtype(dtype)  # PyHessian draws its vectors in it.
+            found += _largest(dtype, toy=toy, repeats=repeats)
+        torch.set_default_dtype(torch.float64)
+        case = Case(Model(width=2 if toy else 4), samples=100 if toy else 1_000)
+        return [*found, _both_ends(case, repeats), _trace(case, repeats)]
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def _largest(dtype: torch.dtype, *, toy: bool, repeats: int) -> list[rows.Row]:
+    """The largest eigenvalue alone: a row per network and loss, whose pairs are the seeds', and a row of all pairs.
+
+    PyHessian stops once two products in a row change the eigenvalue by less than its tolerance, which says little of
+    the error. So each side and seed has the largest of the tolerances 1e-3, 5e-4 ... with an error of at most 1e-3.
+    """
+    networks = [Model(width=2)] if toy else [Model(width=4), Model(width=6), Model(name="mlp", width=5)]
+    peer = "PyHessian, errors of both below 1e-3"
+    found, everything = [], []
+    for model in networks:
+        for loss, outputs in ((LOGISTIC, 10), (HINGE, 1)):
+            pairs = []
+            for seed in range(1 if toy else SEEDS):
+                case = Case(model, 100 if toy else 1_000, outputs=outputs, loss=loss, seed=seed, dtype=dtype)
+                exact = _spectrum(case)[-1].item()
+                ours, theirs = (
+                    per_minute(functools.partial(side, case, seed, _needed(side, case, seed, exact)))
+                    for side in (_largest_by_us, _largest_by_them)
+                )
+                pairs += [(ours(), theirs()) for _ in range(repeats)]
+            name = f"probe/hessian_extremes,{case.name},loss={loss.name},{str(dtype)[6:]}/largest"
+            found.append(rows.row(name, peer, pairs, unit="per minute"))
+            everything += pairs
+    name = f"probe/hessian_extremes,all of these,{str(dtype)[6:]}/largest"
+    return [*found, rows.row(name, peer, everything, unit="per minute")]
+
+
+def _largest_by_us(case: Case, seed: int, tolerance: float) -> float:
+    return float(_search(case, seed, tolerance, (-1,))[-1])
+
+
+def _largest_by_them(case: Case, seed: int, tolerance: float) -> float:
+    torch.manual_seed(seed)
+    return float(_peer(case).eigenvalues(maxIter=1000, tol=tolerance)[0][0])
+
+
+def _needed(side: Callable[[Case, int, float], float], case: Case, seed: int, exact: float) -> float:
+    """The largest tolerance at which the error is at most 1e-3."""
+    tolerance = TOLERANCE
+    while abs(side(case, seed, tolerance) - exact) > TOLERANCE * abs(exact):
+        tolerance /= 2
+        assert tolerance > 1e-9, "PyHessian has found an eigenvalue that is not the largest"
+    return tolerance
+
+
+def _both_ends(case: Case, repeats: int) -> rows.Row:
+    """PyHessian finds eigenvalues by magnitude, one after the other: as many as it takes until the smallest."""
+    exact = _spectrum(case)
+    by_magnitude = exact[exact.abs().argsort(descending=True)]
+    count = 1 + int((by_magnitude == exact[0]).nonzero()[0])
+
+    def ours() -> None:
+        values = _search(case, 0, TOLERANCE, (0, -1))
+        for end in (0, -1):
+            assert abs(values[end] - exact[end]) <= TOLERANCE * abs(exact[end])
+
+    return rows.side_by_side(
+        f"probe/hessian_extremes,{case.name}/both ends",
+        f"PyHessian, {count} eigenvalues until the smallest",
+        per_minute(ours),
+        per_minute(lambda: _peer(case).eigenvalues(tol=TOLERANCE, top_n=count)),
+        unit="per minute",
+        repeats=repeats,
+    )
+
+
+def _trace(case: Case, repeats: int) -> rows.Row:
+    """The rate is 1 / (variance x seconds): the ratio is that of the times to one standard error."""
+
+    def ours() -> float:
+        started = time.process_time()
+        product = repeated_product(*case.data, through_batch=False)
+        vectors = lanczos.start_vectors([0], 21, case.arch.n_parameters)[0]
+        search = lanczos.lanczos(product, vectors[:1], 200, lambda so_far: so_far.within(0, TOLERANCE))
+        outside = vectors[1:] - (vectors[1:] @ search.basis[0].T) @ search.basis[0]
+        draws = (outside * product(outside)).sum(dim=1)
+        return len(draws) / draws.var().item() / (time.process_time() - started)
+
+    def theirs() -> float:
+        started = time.process_time()
+        draws = torch.tensor(_peer(case).trace(maxIter=20, tol=0))
+        return len(draws) / draws.var().item() / (time.process_time() - started)
+
+    name = f"probe/hessian_extremes,{case.name}/trace"
+    return rows.side_by_side(name, "PyHessian", ours, theirs, unit="1/(variance s)", repeats=repeats)
+
+
+def _search(case: Case, seed: int, tolerance: float, ends: tuple[int, ...]) -> list[float]:
+    """Ritz values, ascending, of Lanczos' method until the chosen ends are within the tolerance."""
+    product = repeated_product(*case.data, through_batch=False)
+    start = lanczos.start_vectors([seed], 1, case.arch.n_parameters)[0]
+    found = lanczos.lanczos(product, start, 200, lambda so_far: so_far.within(0, tolerance, ends))
+    values: list[float] = found.ritz(0)[0].tolist()
+    return values
+
+
+def _peer(case: Case) -> pyhessian.hessian:
+    case.network.zero_grad(set_to_none=True)  # It adds to what is there, with its graph.
+    return pyhessian.hessian(case.network, case.mean_loss, data=(case.images, case.targets), cuda=False)
+
+
+def _spectrum(case: Case) -> torch.Tensor:
+    return torch.linalg.eigvalsh(hessian.full_hessian(*case.data, through_batch=False, seed=0).matrix)
