@@ -40,15 +40,16 @@ for name in REGISTRY["table"]:
             modules=sources(REGISTRY["table"][name].module),
             script="workflow/scripts/table.py",
         output:
-            csv=report(
-                update(f"results/{{study}}/tables/{name}.csv"),
+            csv=update(f"results/{{study}}/tables/{name}.csv"),
+            md=update(f"results/{{study}}/tables/{name}.md"),
+            tex=update(f"results/{{study}}/tables/{name}.tex"),
+            html=report(
+                update(f"results/{{study}}/tables/{name}.html"),
                 caption=f"../workflow/report/{name}.rst",
                 category="Tables",
                 subcategory="{study}",
                 labels={"table": name.replace("_", " ")},
             ),
-            md=update(f"results/{{study}}/tables/{name}.md"),
-            tex=update(f"results/{{study}}/tables/{name}.tex"),
         log:
             f"results/{{study}}/logs/table/{name}.log",
         localrule: True
@@ -65,11 +66,12 @@ rule verdicts:
     input:
         measurements="results/{study}/measurements.h5",
         references=published,
-        modules=sources("gengap.analysis.verdicts"),
+        modules=sources("gengap.analysis.verdicts", "gengap.tables"),
         script="workflow/scripts/verdicts.py",
     output:
-        report(
-            update("results/{study}/verdicts.csv"),
+        csv=update("results/{study}/verdicts.csv"),
+        html=report(
+            update("results/{study}/tables/verdicts.html"),
             caption="../workflow/report/verdicts.rst",
             category="Tables",
             subcategory="{study}",

@@ -15,17 +15,17 @@ _SUFFIXES = (".csv", ".mplstyle")  # what modules of these packages read
 
 
 @functools.cache
-def sources(module: str) -> tuple[str, ...]:
-    """The files behind a module of evidence: its own, and those that it imports, directly or not.
+def sources(*modules: str) -> tuple[str, ...]:
+    """The files behind modules of evidence: their own, and those that they import, directly or not.
 
     Args:
-        module: Its full name, e.g. ``"gengap.figures.path"``.
+        modules: Their full names, e.g. ``"gengap.figures.path"``.
 
     Returns:
         Paths from the project's top, sorted.
     """
     found: set[Path] = set()
-    waiting = [module]
+    waiting = list(modules)
     while waiting:
         path = _file(waiting.pop())
         if path is None or path in found:
@@ -34,7 +34,8 @@ def sources(module: str) -> tuple[str, ...]:
         waiting += _imports(path)
         folder = path.parent
         if folder != PACKAGE:
-            found |= {folder / "__init__.py", *(one for one in folder.iterdir() if one.suffix in _SUFFIXES)}
+            waiting.append(".".join(folder.relative_to(PACKAGE.parent).parts))
+            found |= {one for one in folder.iterdir() if one.suffix in _SUFFIXES}
         elif (table := path.with_suffix(".csv")).exists():
             found.add(table)
     return tuple(sorted(str(path.relative_to(PACKAGE.parents[1])) for path in found))

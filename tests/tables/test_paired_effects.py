@@ -50,10 +50,10 @@ def test_the_start_says_whether_the_function_changed(found):
 
 
 def test_files_and_readable_text(tmp_path, found):
-    csv, md, tex = (tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex"))
-    tables.write("paired_effects", found, csv, md, tex)
-    assert len(pd.read_csv(csv)) == 2 * 6
-    header, _, first, *_ = md.read_text().splitlines()
+    paths = {suffix: tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex", "html")}
+    tables.write("paired_effects", found, paths)
+    assert len(pd.read_csv(paths["csv"])) == 2 * 6
+    header, _, first, *_ = paths["md"].read_text().splitlines()
     assert "difference" in header
     assert "p wilcoxon holm" in header
     assert all(len(text.strip()) < 45 for text in first.split("|"))

@@ -1,6 +1,8 @@
 """The table of final performance: known means and intervals, as numbers and as text."""
 
+import base64
 import math
+from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ import synthetic
 
 from gengap import tables
 from gengap.analysis.intervals import interval
+from gengap.analysis.verdicts import COLUMNS
 from gengap.errors import UserError
 from gengap.tables import final_performance
 
@@ -34,9 +37,35 @@ def test_one_row_per_group_with_means_intervals_and_failures(found):
     assert math.isnan(wide["test_accuracy_low"])
 
 
-def test_three_files_hold_the_same_table(tmp_path, found):
-    csv, md, tex = (tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex"))
-    tables.write("final_performance", found, csv, md, tex)
+class Page(HTMLParser):
+    """The rows of a page's table as text, and where its link leads."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.link, self.inside = [], "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.inside = tag in ("th", "td")
+        if tag == "tr":
+            self.rows.append([])
+        if self.inside:
+            self.rows[-1].append("")
+        if tag == "a":
+            self.link = dict(attributes)["href"]
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data.strip()
+
+
+def test_four_files_hold_the_same_table(tmp_path, found):
+    paths = {suffix: tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex", "html")}
+    tables.write("final_performance", found, paths)
+    csv, md, tex, html = paths.values()
     pd.testing.assert_frame_equal(pd.read_csv(csv), final_performance.table(found), check_dtype=False, rtol=1e-5)
     header, _, narrow, wide = md.read_text().splitlines()
     cells = dict(
@@ -51,6 +80,44 @@ def test_three_files_hold_the_same_table(tmp_path, found):
     assert r"\toprule" in text
     assert r"test accuracy [\%]" in text
     assert "60.00 [35.16, 84.84]" in text
+    page = Page(html.read_text())
+    assert page.rows == [
+        [text.strip() for text in line.strip("|").split("|")]
+        for line in md.read_text().splitlines()
+        if "--" not in line
+    ]
+    assert base64.b64decode(page.link.partition(",")[2]) == csv.read_bytes()
+
+
+def test_verdicts_as_a_page(tmp_path):
+    """Signs of HTML in a note are text; a column in which no verdict says anything is left out."""
+    row = {
+        "study": "s",
+        "source": "A & B (2019)",
+        "table": "1",
+        "row": "x",
+        "alternative": "",
+        "quantity": "train_loss",
+    }
+    row |= {"published": "0.50", "mean": 0.25, "low": 0.125, "high": 0.375, "n_seeds": 3, "verdict": "disagrees"}
+    row |= {"why": "0.50 > 0.375 <b>", "settings": "full", "note": ""}
+    missing = row | {"mean": math.nan, "low": math.nan, "high": math.nan, "verdict": "not comparable"}
+    csv, html = tmp_path / "verdicts.csv", tmp_path / "verdicts.html"
+    tables.write_verdicts(pd.DataFrame([row, missing]), "s", csv, html)
+    assert csv.read_text().startswith("study,source,table,row,alternative,quantity,published,mean,low,high")
+    header, *shown = Page(html.read_text()).rows
+    first, second = (dict(zip(header, cells, strict=True)) for cells in shown)
+    assert first["measured"] == "0.25 [0.125, 0.375]"
+    assert second["measured"] == "-"
+    assert first["why"] == "0.50 > 0.375 <b>"
+    assert not {"alternative", "note", "study"} & set(header)
+
+
+def test_a_study_without_published_numbers_has_a_page_too(tmp_path):
+    csv, html = tmp_path / "verdicts.csv", tmp_path / "verdicts.html"
+    tables.write_verdicts(pd.DataFrame(columns=COLUMNS), "s", csv, html)
+    assert Page(html.read_text()).rows == []
+    assert "There is nothing to show." in html.read_text()
 
 
 def test_a_group_without_a_finished_network_is_a_dash(tmp_path):

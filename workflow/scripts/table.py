@@ -7,7 +7,5 @@ with logs.job(snakemake.log[0]):
     tables.write(
         snakemake.params.table,
         evidence.read(snakemake.input.measurements, snakemake.input.references),
-        csv=snakemake.output.csv,
-        md=snakemake.output.md,
-        tex=snakemake.output.tex,
+        snakemake.output,
     )

@@ -4,6 +4,7 @@ The interval of a quantity or statistic is in the columns ``{quantity}_low`` and
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,39 @@ from tabulate import tabulate
 from gengap import registry, storage
 from gengap.analysis.evidence import Evidence
 from gengap.quantities import QUANTITIES
+from gengap.tables.page import page
 
 
-def write(name: str, evidence: Evidence, csv: str | Path, md: str | Path, tex: str | Path) -> None:
-    """Write a registered table as numbers (CSV) and for reading (Markdown, LaTeX with booktabs).
+def write(name: str, evidence: Evidence, paths: Mapping[str, str | Path]) -> None:
+    """Write a registered table as numbers (CSV) and for reading (Markdown, LaTeX with booktabs, a page of HTML).
+
+    Args:
+        name: Registered name of the table.
+        evidence: The study's measurements.
+        paths: The files to write, by ``csv``, ``md``, ``tex`` and ``html``.
 
     Raises:
         UserError: If there is no such table, or the study did not measure what it shows.
     """
     numbers = registry.load("table", name).table(evidence)
     shown = readable(numbers)
-    storage.write_text(csv, numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    for path, style in ((md, "github"), (tex, "latex_booktabs")):
+    csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    storage.write_text(paths["csv"], csv)
+    for suffix, style in (("md", "github"), ("tex", "latex_booktabs")):
         text = tabulate(shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
-        storage.write_text(path, text + "\n")
+        storage.write_text(paths[suffix], text + "\n")
+    study = evidence.study["name"]
+    storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv))
+
+
+def write_verdicts(verdicts: pd.DataFrame, study: str, csv: str | Path, html: str | Path) -> None:
+    """Write what `gengap.analysis.verdicts.judge` returns of a study, as numbers and as a page for reading."""
+    text = verdicts.to_csv(index=False, lineterminator="\n")
+    storage.write_text(csv, text)
+    names = {"mean": "measured", "low": "measured_low", "high": "measured_high", "n_seeds": "seeds"}
+    shown = readable(verdicts.drop(columns="study").rename(columns=names))
+    told = shown.loc[:, [set(shown[column]) != {""} for column in shown]]  # a study may have no alternative, no note
+    storage.write_text(html, page("verdicts", f"Published numbers and ours: {study}", told, text))
 
 
 def readable(numbers: pd.DataFrame) -> pd.DataFrame:
