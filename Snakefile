@@ -74,7 +74,7 @@ config["described"] = {
         "source": TARGETS[name].source,
         "reduced": TARGETS[name].reduced,
         "file": f"config/{'studies' if name in STUDIES else 'simulations'}/{name.removesuffix('-reduced')}.yaml",
-        "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws} draws",
+        "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws:,} draws",
     }
     for name in config.get("describe") or BUILT
 }
