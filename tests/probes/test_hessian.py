@@ -325,6 +325,15 @@ def test_products_are_the_same_whatever_is_kept(monkeypatch):
     torch.testing.assert_close(whole, vectors @ matrix_of(subject, 0), rtol=1e-10, atol=1e-10)
 
 
+def test_batches_too_large_for_columns_are_measured_without(monkeypatch):
+    subject = make_subject("batch", seeds=(0,), count=20)
+    vectors = torch.randn(1, subject.arch.n_parameters, dtype=F64)
+    data = (subject.arch, subject.state, subject.train_images, subject.train_targets, HINGE)
+    monkeypatch.setattr(products, "_KEPT", 0)
+    found = products.repeated_product(*data, through_batch=True)(vectors)
+    torch.testing.assert_close(found, vectors @ matrix_of(subject, 0), rtol=1e-9, atol=1e-9)
+
+
 def test_extremes_have_the_same_bits_whatever_the_pack():
     both = by_name(hessian_extremes.measure(make_subject()))
     subject = make_subject()

@@ -32,6 +32,7 @@ class ColumnConv2d(nn.Conv2d):
         return product.view(-1, height, width, len(x)).permute(3, 0, 1, 2)
 
 
+@functools.lru_cache(maxsize=8)
 def columned(network: nn.Module) -> nn.Module:
     """A copy of a module, with the same names, whose convolutions are such products."""
     network = copy.deepcopy(network)

@@ -1,7 +1,5 @@
 """Many products of one network's Hessian with vectors: what does not depend on the vector is computed once."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad, hessian, vmap
@@ -15,8 +13,7 @@ from gengap.engine.stack import Architecture, State
 from gengap.settings import Loss
 
 _KEPT = 2_000_000_000  # Bytes of gradients' graphs kept from product to product; others are computed anew each time.
-_AT_ONCE = 500  # Samples of a graph: few enough for the caches, and enough for calls to cost little beside them.
-_GRAPH = 250_000_000  # Bytes of a graph, where samples can be divided as one likes.
+_GRAPH = 100_000_000  # Bytes of a graph, where samples can be divided as one likes.
 
 
 def repeated_product(
@@ -69,7 +66,7 @@ def repeated_product(
 
     size = graph_size()
     if not through_batch:
-        batch_size = max(1, min(batch_size, _AT_ONCE, _GRAPH // size))
+        batch_size = max(1, min(batch_size, _GRAPH // size))
         kept = _with_derivative(_outputs(module, network, images, batch_size), targets, loss)
         images, targets = images[kept], targets[kept]
     elif size * batch_size > _KEPT:
@@ -120,15 +117,26 @@ def loss_derivatives(
         ``[N, n_outputs]`` and ``[N, n_outputs, n_outputs]``.
     """
     outputs = _outputs(arch.evaluation, network, images, 1000)
-    return vmap(grad(_one(loss)))(outputs, targets), vmap(hessian(_one(loss)))(outputs, targets)
+    sample_losses = losses.sample_losses(loss)
+
+    def one(output: Tensor, target: Tensor) -> Tensor:
+        return sample_losses(output[None], target[None])[0]
+
+    return vmap(grad(one))(outputs, targets), vmap(hessian(one))(outputs, targets)
 
 
 def _with_derivative(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """Which samples' losses have a first or a second derivative other than 0, ``[N]``."""
-    found = vmap(grad(_one(loss)))(outputs, targets).flatten(1).any(dim=1)
-    if not found.all():
-        rest = ~found
-        found[rest] = vmap(hessian(_one(loss)))(outputs[rest], targets[rest]).flatten(1).any(dim=1)
+    with torch.enable_grad():
+        outputs = outputs.requires_grad_()
+        summed = losses.sample_losses(loss)(outputs, targets).sum()
+        first = torch.autograd.grad(summed, outputs, create_graph=True)[0]
+    found = first.any(dim=1)
+    for slope in first.T:
+        if found.all() or slope.grad_fn is None:
+            break
+        # A sample's loss depends on its own outputs only, so those of other samples add nothing.
+        found = found | torch.autograd.grad(slope.sum(), outputs, retain_graph=True)[0].any(dim=1)
     return found
 
 
@@ -136,9 +144,3 @@ def _with_derivative(outputs: Tensor, targets: Tensor, loss: Loss) -> Tensor:
 def _outputs(module: torch.nn.Module, network: State, images: Tensor, at_once: int) -> Tensor:
     dtype = next(value.dtype for value in network.values())
     return torch.cat([functional_call(module, network, (x.to(dtype),)) for x in images.split(at_once)])
-
-
-def _one(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of one sample."""
-    sample_losses = losses.sample_losses(loss)
-    return lambda output, target: sample_losses(output[None], target[None])[0]
