@@ -54,7 +54,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """A column of panels per group: the layers above, from dark (input) to light (output), their ratio below."""
     cells = shown(evidence)
     names = list(cells["group"].unique())
-    figure, axes = panels(2, len(names), height=3.7, ratios=[3, 2])
+    figure, axes = panels(2, len(names), height=3.7, ratios=[3, 2], wide=len(names) > 2)
     layers_only = data[data["layer"] != ""].assign(min=data["mean"], max=data["mean"])
     layers = list(layers_only["layer"].unique())
     colors = dict(zip(layers, sequential(len(layers)), strict=True))

@@ -43,8 +43,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Accuracy above loss; one colour per group, train solid, test dashed."""
     cells = shown(evidence)
     names = _names(cells)
-    columns = min(len(names), COLUMNS)
-    rows = math.ceil(len(names) / columns)
+    rows = math.ceil(len(names) / COLUMNS)
+    columns = math.ceil(len(names) / rows)  # of five pairs three and two, rather than four and one
     figure, axes = panels(2 * rows, columns, height=3.6 if len(names) == 1 else 3.2 * rows, wide=columns > 2)
     hidden = len(_names(panelled(evidence, MOST_GROUPS))) - len(names)
     about = description(cells, evidence) + (f"; {hidden} more panels not shown" if hidden else "")

@@ -16,6 +16,21 @@ from gengap.analysis.evidence import Evidence
 from gengap.quantities import QUANTITIES
 from gengap.tables.page import page
 
+# Columns of a verdict for reading: what it is about, the verdict, and what is known besides.
+VERDICT = [
+    "table",
+    "row",
+    "alternative",
+    "quantity",
+    "published",
+    "measured",
+    "verdict",
+    "why",
+    "seeds",
+    "note",
+    "source",
+]
+
 
 def write(name: str, evidence: Evidence, paths: Mapping[str, str | Path]) -> None:
     """Write a registered table as numbers (CSV) and for reading (Markdown, LaTeX with booktabs, a page of HTML).
@@ -44,7 +59,7 @@ def write_verdicts(verdicts: pd.DataFrame, study: str, csv: str | Path, html: st
     text = verdicts.to_csv(index=False, lineterminator="\n")
     storage.write_text(csv, text)
     names = {"mean": "measured", "low": "measured_low", "high": "measured_high", "n_seeds": "seeds"}
-    shown = readable(verdicts.drop(columns="study").rename(columns=names))
+    shown = readable(verdicts.rename(columns=names))[VERDICT]
     told = shown.loc[:, [set(shown[column]) != {""} for column in shown]]  # a study may have no alternative, no note
     storage.write_text(html, page("verdicts", f"Published numbers and ours: {study}", told, text))
 

@@ -19,7 +19,7 @@ table {{ border-collapse: collapse; }}
 th {{ position: sticky; top: 0; background: #fff; box-shadow: 0 1px #222; vertical-align: bottom; }}
 th, td {{ padding: 0.3rem 1.2rem 0.3rem 0; text-align: left; }}
 td {{ border-bottom: 1px solid #ddd; vertical-align: top; white-space: nowrap; font-variant-numeric: tabular-nums; }}
-td.long {{ white-space: normal; min-width: 24rem; }}
+td.long {{ white-space: normal; min-width: 30rem; }}
 tr:hover td {{ background: #f3f6f8; }}
 </style>
 <h1>{title}</h1>
