@@ -10,8 +10,6 @@ import copy
 import torch
 from torch import Tensor, nn
 
-MODES = ("running", "batch", "exact")
-
 
 class FunctionalBatchNorm(nn.Module):
     """BatchNorm whose new running statistics are assigned, not written in place, so that `torch.func` can see them.
