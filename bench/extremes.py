@@ -20,7 +20,7 @@ HINGE = Loss(power=2.0)
 
 def hessian_extremes(*, toy: bool, repeats: int) -> list[rows.Row]:
     """All rows."""
-    torch.set_default_dtype(torch.float64)  # PyHessian draws its vectors in it.
+    torch.set_default_dtype(torch.float64)  # PyHessian draws its vectors in it, and networks their weights.
     try:
         found = _largest(toy=toy, repeats=repeats)
         case = Case(Model(width=2 if toy else 4), samples=100 if toy else 1_000)
@@ -44,10 +44,9 @@ def _largest(*, toy: bool, repeats: int) -> list[rows.Row]:
                 exact = _spectrum(make())[-1].item()
                 if exact == 0:
                     continue  # No sample is within the hinge's margin.
-                # Rounding to float32 moves a fitted network's samples over the hinge's margin: that is another Hessian.
-                for dtype in (torch.float64,) if loss is HINGE else (torch.float64, torch.float32):
-                    torch.set_default_dtype(dtype)
+                for dtype in (torch.float64, torch.float32):
                     case = make(dtype=dtype)
+                    torch.set_default_dtype(dtype)
                     ours, theirs = (
                         per_minute(functools.partial(side, case, seed, _needed(side, case, seed, exact)))
                         for side in (_largest_by_us, _largest_by_them)
@@ -138,4 +137,5 @@ def _peer(case: Case) -> pyhessian.hessian:
 
 
 def _spectrum(case: Case) -> torch.Tensor:
-    return torch.linalg.eigvalsh(hessian.full_hessian(*case.data, through_batch=False, seed=0).matrix)
+    values: torch.Tensor = torch.linalg.eigvalsh(hessian.full_hessian(*case.data, through_batch=False, seed=0).matrix)
+    return values

@@ -49,7 +49,9 @@ def repeated_product(
     leaves = {name: network[name].clone().requires_grad_() for name in arch.parameters}
     dtype = network[arch.parameters[0]].dtype
     sample_losses = losses.sample_losses(loss)
-    module = columned(arch.batch if through_batch else arch.evaluation)
+    module = arch.batch if through_batch else arch.evaluation
+    if images.device.type == "cpu":  # A GPU adds up the columns' derivatives in no fixed order.
+        module = columned(module)
 
     def gradient(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         """Of the sum of the losses, with its graph."""
