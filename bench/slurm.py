@@ -35,7 +35,7 @@ tables: [final_performance]
 pack_size: {pack_size}
 """
 WIDTHS_AND_RATES = 20
-PARTS = ((10_000, 250, 1), (120, 10, 1), (120, 10, 6))  # cells, cells of a pack, packs of a job
+PARTS = ((10_000, 250, 1), (40, 10, 1), (40, 10, 2))  # cells, cells of a pack, packs of a job
 
 
 @dataclass(frozen=True)
