@@ -10,14 +10,14 @@ from gengap import models
 from gengap.engine import stack
 from gengap.engine.batchnorm import convert
 from gengap.engine.innermost import InnermostConv2d, gathered, innermost
-from gengap.engine.kernels import library
+from gengap.engine.kernels import library, operators
 from gengap.settings import Cell
 from gengap.training import compilation, live
 from gengap.training.optimizers import stacked_settings
 from gengap.training.record import Record
 from gengap.training.step import make_step
 
-pytestmark = pytest.mark.skipif(not library.fits(torch.zeros(16, 1)), reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(not operators.fits(torch.zeros(16, 1)), reason="no C++ compiler")
 
 # in, out, side, kernel, stride, padding, dilation, samples
 CONVOLUTIONS = [
@@ -60,7 +60,7 @@ def test_convolution_and_its_gradients(case, with_bias):
         return vmap(grad(of_one, argnums=(0, 1, 2), has_aux=True))
 
     expected, y_expected = loss(functional.conv2d)(x, weight, bias)
-    found, y = loss(library.conv2d)(x.float(), weight.float(), bias.float())
+    found, y = loss(operators.conv2d)(x.float(), weight.float(), bias.float())
     assert_near(y, y_expected)
     for ours, theirs in zip(found, expected, strict=True):
         assert_near(ours, theirs)
@@ -68,13 +68,13 @@ def test_convolution_and_its_gradients(case, with_bias):
 
 def test_convolution_of_nothing_and_of_infinity():
     x, weight = torch.zeros(16, 1, 3, 3), torch.ones(4, 1, 3, 3)
-    assert torch.equal(library.conv2d(x, weight, None, 1, 1, 1), torch.zeros(16, 4, 3, 3))
+    assert torch.equal(operators.conv2d(x, weight, None, 1, 1, 1), torch.zeros(16, 4, 3, 3))
     x[3, 0, 0, 0] = float("inf")
-    y = library.conv2d(x, weight, None, 1, 1, 1)
+    y = operators.conv2d(x, weight, None, 1, 1, 1)
     assert y[3, 0, 0, 0].isinf()
     assert (y.isinf() == functional.conv2d(x, weight, padding=1).isinf()).all()
     x[3, 0, 0, 1] = float("-inf")
-    assert library.conv2d(x, weight, None, 1, 1, 1)[3, 0, 0, 0].isnan()
+    assert operators.conv2d(x, weight, None, 1, 1, 1)[3, 0, 0, 0].isnan()
 
 
 @pytest.mark.parametrize("shape", [(32, 5, 4, 4), (48, 3, 1, 1)], ids=str)
@@ -92,7 +92,10 @@ def test_batchnorm_and_its_gradients(shape):
 
         return vmap(grad(of_one, argnums=(0, 1, 2), has_aux=True))
 
-    expected, found = loss(reference)(x, scale, shift), loss(library.normalise)(x.float(), scale.float(), shift.float())
+    expected, found = (
+        loss(reference)(x, scale, shift),
+        loss(operators.normalise)(x.float(), scale.float(), shift.float()),
+    )
     for ours, theirs in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
         assert_near(ours, theirs)
 
@@ -177,7 +180,7 @@ def test_compiled_step():
 def test_without_a_compiler_pytorch_runs(monkeypatch):
     library._library.cache_clear()
     monkeypatch.setenv("PATH", "")
-    assert not library.fits(torch.zeros(16, 1))
+    assert not operators.fits(torch.zeros(16, 1))
     library._library.cache_clear()
 
 
@@ -189,7 +192,7 @@ def test_a_compiler_that_fails_is_named_once(monkeypatch, tmp_path, caplog):
     library._library.cache_clear()
     with monkeypatch.context() as patch:
         patch.setenv("PATH", f"{wrong.parent}:/bin")
-        assert not library.fits(torch.zeros(16, 1))
-        assert not library.fits(torch.zeros(16, 1))
+        assert not operators.fits(torch.zeros(16, 1))
+        assert not operators.fits(torch.zeros(16, 1))
     library._library.cache_clear()
     assert caplog.text.count("no such luck") == 1

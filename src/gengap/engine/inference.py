@@ -1,8 +1,8 @@
 """A network made for evaluation: the same outputs as in evaluation mode, up to rounding, for a fraction of the time.
 
-A BatchNorm with fixed statistics is a scale and a shift, and goes into the layer before it. A convolution on a small
-map is a small matrix: one product with the flattened map, which a processor does faster than a convolution with few
-channels.
+A BatchNorm with fixed statistics is a scale and a shift, and goes into the layer before it. What is left of a small
+network runs on our own kernels on a processor. Where these cannot run it, a convolution on a small map becomes a small
+matrix: one product with the flattened map, which a processor does faster than a convolution with few channels.
 """
 
 import copy
@@ -18,6 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.nn import functional
 
 from gengap.engine.batchnorm import FunctionalBatchNorm
+from gengap.engine.program import Program, program
 from gengap.engine.stack import Architecture, State
 
 # Elements of a map up to which the matrix pays although most of it is zeros.
@@ -32,11 +33,15 @@ class Inference:
         network: On the meta device; runs on the state that `fold` gives.
         fold: From a stacked state of the architecture to the stacked state of `network`.
         largest_map: Elements of the largest output of a layer, per image.
+        program: The same for our own kernels; None where they cannot run it.
+        fold_for_program: From a stacked state of the architecture to the state that the program runs on.
     """
 
     network: nn.Module
     fold: Callable[[State], State]
     largest_map: int
+    program: Program | None
+    fold_for_program: Callable[[State], State]
 
 
 class MatrixConv(nn.Module):
@@ -57,14 +62,25 @@ class MatrixConv(nn.Module):
 
 @dataclass(frozen=True)
 class _Layer:
-    """One convolution or linear layer: what was folded into it, and what it has become."""
+    """One convolution or linear layer, what was folded into it, and the shapes of its maps."""
 
     name: str
     module: nn.Conv2d | nn.Linear
     norm: str
     norm_eps: float
-    map_shape: tuple[int, ...]
-    as_matrix: bool
+    given: tuple[int, ...]
+    made: tuple[int, ...]
+
+    @property
+    def as_matrix(self) -> bool:
+        """Whether the matrix of a convolution is faster: where it multiplies less often, or its map is small."""
+        conv = self.module
+        if not isinstance(conv, nn.Conv2d) or not isinstance(conv.padding, tuple) or conv.padding_mode != "zeros":
+            return False
+        _, height, width = self.given
+        return (
+            height * width <= conv.kernel_size[0] * conv.kernel_size[1] or torch.Size(self.given).numel() <= _SMALL_MAP
+        )
 
 
 @functools.lru_cache(maxsize=8)
@@ -78,7 +94,7 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
     try:
         traced = trace(arch.evaluation)
     except (fx.proxy.TraceError, TypeError):  # its forward pass depends on its numbers: it runs as it is
-        return Inference(arch.evaluation, dict, torch.Size(image_shape).numel())
+        return Inference(arch.evaluation, dict, torch.Size(image_shape).numel(), None, dict)
     # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
     ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
     traced = traced.to("meta")
@@ -92,15 +108,19 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
         if not isinstance(module, (nn.Conv2d, nn.Linear)):
             continue
         given, made = _shape(node.args[0]), _shape(node)
-        as_matrix = isinstance(module, nn.Conv2d) and _pays(module, given)
         largest_map = max(largest_map, made.numel())
         norm = _take_norm(traced, node, modules)
-        layers.append(_Layer(str(node.target), module, *norm, tuple(given), as_matrix))
-        traced.set_submodule(str(node.target), _replacement(module, given, made, as_matrix))
+        module.bias = nn.Parameter(torch.empty(module.weight.shape[0], device="meta"))
+        layers.append(_Layer(str(node.target), module, *norm, tuple(given), tuple(made)))
+    made_program = program(traced)
+    for layer in layers:
+        if layer.as_matrix:
+            traced.set_submodule(layer.name, MatrixConv(torch.Size(layer.given).numel(), layer.made))
     traced.graph.lint()
     traced.recompile()
-    folded = {name for layer in layers for name in (layer.name, layer.norm) if name}
-    return Inference(traced, functools.partial(_fold, tuple(layers), frozenset(folded)), largest_map)
+    rest = {name: module.eps for name, module in traced.named_modules() if isinstance(module, FunctionalBatchNorm)}
+    fold = functools.partial(_fold, tuple(layers))
+    return Inference(traced, fold, largest_map, made_program, functools.partial(_fold_for_program, tuple(layers), rest))
 
 
 class _Tracer(fx.Tracer):
@@ -122,14 +142,6 @@ def _shape(node: fx.Node) -> torch.Size:
     return shape
 
 
-def _pays(conv: nn.Conv2d, given: torch.Size) -> bool:
-    """Whether the matrix of a convolution is faster: where it multiplies less often, or its map is small."""
-    if not isinstance(conv.padding, tuple) or conv.padding_mode != "zeros":
-        return False
-    height, width = given[1:]
-    return height * width <= conv.kernel_size[0] * conv.kernel_size[1] or given.numel() <= _SMALL_MAP
-
-
 def _take_norm(traced: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, float]:
     """Cut out the BatchNorm that alone reads a layer's output; returns its name and eps, or an empty name."""
     reader = next(iter(node.users)) if len(node.users) == 1 else None
@@ -142,36 +154,51 @@ def _take_norm(traced: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Modu
     return str(reader.target), norm.eps
 
 
-def _replacement(module: nn.Conv2d | nn.Linear, given: torch.Size, made: torch.Size, as_matrix: bool) -> nn.Module:
-    if as_matrix:
-        return MatrixConv(given.numel(), tuple(made))
-    module.bias = nn.Parameter(torch.empty(module.weight.shape[0], device="meta"))
-    return module
+def _scale_and_shift(state: State, norm: str, eps: float) -> tuple[Tensor, Tensor]:
+    """What a BatchNorm with fixed statistics does to each feature, ``[K, features]``."""
+    scale = torch.rsqrt(state[f"{norm}.running_var"] + eps)
+    scale = scale * state.get(f"{norm}.weight", torch.ones_like(scale))
+    return scale, state.get(f"{norm}.bias", torch.zeros_like(scale)) - state[f"{norm}.running_mean"] * scale
 
 
-def _fold(layers: tuple[_Layer, ...], folded: frozenset[str], state: State) -> State:
+def _folded(layer: _Layer, state: State) -> tuple[Tensor, Tensor]:
+    """A layer's weights ``[K, ...]`` and bias ``[K, outputs]`` with its BatchNorm in them."""
+    weight = state[f"{layer.name}.weight"]
+    bias = state.get(f"{layer.name}.bias", weight.new_zeros(weight.shape[:2]))
+    if layer.norm:
+        scale, shift = _scale_and_shift(state, layer.norm, layer.norm_eps)
+        weight, bias = weight * scale.reshape(*scale.shape, *[1] * (weight.dim() - 2)), bias * scale + shift
+    return weight, bias
+
+
+def _fold(layers: tuple[_Layer, ...], state: State) -> State:
     """The state of the network for evaluation."""
+    folded = {name for layer in layers for name in (layer.name, layer.norm)}
     result = {name: value for name, value in state.items() if name.rpartition(".")[0] not in folded}
     for layer in layers:
-        weight = state[f"{layer.name}.weight"]
-        bias = state.get(f"{layer.name}.bias", weight.new_zeros(weight.shape[:2]))
-        if layer.norm:
-            scale = torch.rsqrt(state[f"{layer.norm}.running_var"] + layer.norm_eps)
-            scale = scale * state.get(f"{layer.norm}.weight", torch.ones_like(scale))
-            bias = (bias - state[f"{layer.norm}.running_mean"]) * scale
-            bias = bias + state.get(f"{layer.norm}.bias", torch.zeros_like(bias))
-            weight = weight * scale.reshape(*scale.shape, *[1] * (weight.dim() - 2))
+        weight, bias = _folded(layer, state)
         if layer.as_matrix:
             weight, bias = _matrix(layer, weight, bias)
         result[f"{layer.name}.weight"], result[f"{layer.name}.bias"] = weight, bias
     return result
 
 
+def _fold_for_program(layers: tuple[_Layer, ...], norms: dict[str, float], state: State) -> State:
+    """The state of the program: BatchNorms that could not be folded are a scale and a shift."""
+    parts = {layer.name: _folded(layer, state) for layer in layers}
+    parts |= {name: _scale_and_shift(state, name, eps) for name, eps in norms.items()}
+    return {
+        f"{name}.{kind}": part
+        for name, both in parts.items()
+        for kind, part in zip(("weight", "bias"), both, strict=True)
+    }
+
+
 def _matrix(layer: _Layer, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """What a convolution does to every unit image, ``[K, inputs, outputs]``, and its bias at every place."""
     conv: Any = layer.module
-    n_inputs = torch.Size(layer.map_shape).numel()
-    units = torch.eye(n_inputs, dtype=weight.dtype, device=weight.device).view(n_inputs, *layer.map_shape)
+    n_inputs = torch.Size(layer.given).numel()
+    units = torch.eye(n_inputs, dtype=weight.dtype, device=weight.device).view(n_inputs, *layer.given)
 
     def of_units(one: Tensor) -> Tensor:
         return functional.conv2d(units, one, None, conv.stride, conv.padding, conv.dilation, conv.groups)

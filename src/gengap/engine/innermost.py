@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gengap.engine.batchnorm import FunctionalBatchNorm
-from gengap.engine.kernels import library
+from gengap.engine.kernels import operators
 
 
 class InnermostConv2d(nn.Conv2d):
@@ -14,11 +14,11 @@ class InnermostConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C, H, W]``."""
-        if not library.fits(x):
+        if not operators.fits(x):
             return super().forward(x)
         (stride, _), padding, (dilation, _) = self.stride, self.padding, self.dilation
         assert not isinstance(padding, str)
-        return library.conv2d(x, self.weight, self.bias, stride, padding[0], dilation)
+        return operators.conv2d(x, self.weight, self.bias, stride, padding[0], dilation)
 
 
 class InnermostLinear(nn.Linear):
@@ -26,9 +26,9 @@ class InnermostLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, features]``."""
-        if x.dim() != 2 or not library.fits(x):
+        if x.dim() != 2 or not operators.fits(x):
             return super().forward(x)
-        y = library.conv2d(x[:, :, None, None], self.weight[:, :, None, None], self.bias, 1, 0, 1)
+        y = operators.conv2d(x[:, :, None, None], self.weight[:, :, None, None], self.bias, 1, 0, 1)
         return y.flatten(1)
 
 
@@ -37,11 +37,11 @@ class InnermostBatchNorm(FunctionalBatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[N, C, ...]`` over all dimensions but the second."""
-        if not self.training or not library.fits(x):
+        if not self.training or not operators.fits(x):
             return super().forward(x)
         scale = self.weight if self.affine else torch.ones_like(self.running_mean)
         shift = self.bias if self.affine else torch.zeros_like(self.running_mean)
-        y, mean, var = library.normalise(x[:, :, None, None] if x.dim() == 2 else x, scale, shift, self.eps)
+        y, mean, var = operators.normalise(x[:, :, None, None] if x.dim() == 2 else x, scale, shift, self.eps)
         self.keep(mean, var, x.numel() // x.shape[1])
         return y.flatten(1) if x.dim() == 2 else y
 
@@ -69,8 +69,8 @@ def gathered(network: nn.Module, images: Tensor, index: Tensor) -> Tensor:
         index: ``[K, N]``.
     """
     first = next((layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))), None)
-    if isinstance(first, InnermostConv2d) and library.fits(images, index.shape[1]):
-        return library.gather(images, index)
+    if isinstance(first, InnermostConv2d) and operators.fits(images, index.shape[1]):
+        return operators.gather(images, index)
     return images[index]
 
 

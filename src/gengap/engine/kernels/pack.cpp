@@ -1,114 +1,5 @@
-// Convolutions of packs of small networks, with the samples of a batch innermost: maps are [K, H, W, C, B].
-//
-// Every multiplication is then of one weight, broadcast, with a whole vector of samples, so that four channels are as
-// fast as sixty-four, borders need no masks and strides cost nothing. A convolution is a list of pairs (source pixel,
-// tap) for every pixel it writes; the gradient of its input is the same with the lists turned round. Sums of one
-// network run in one fixed order, whatever the pack and the number of threads.
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <vector>
-
-#if defined(__AVX512F__)
-constexpr int LANES = 16;
-#elif defined(__AVX__)
-constexpr int LANES = 8;
-#else
-constexpr int LANES = 4;
-#endif
-typedef float Vector __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
-
-// Rows of weights and vectors of samples that stay in registers together: 16 or 8 sums.
-constexpr int WIDE_ROWS = 8, WIDE_VECTORS = LANES == 16 ? 2 : 1;
-constexpr int ROWS = 4, VECTORS = LANES == 16 ? 4 : 2;
-
-// Sizes as Python passes them: those of x, of the weights, and how the one moves over the other.
-struct Shape {
-    int64_t networks, height, width, in, samples, out, kernel_height, kernel_width, stride, padding, dilation;
-    int64_t out_height() const { return side(height, kernel_height); }
-    int64_t out_width() const { return side(width, kernel_width); }
-    int64_t taps() const { return kernel_height * kernel_width; }
-    int64_t side(int64_t length, int64_t kernel) const {
-        return (length + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-    }
-};
-
-struct Pair { int64_t pixel, tap; };
-using Lists = std::vector<std::vector<Pair>>;
-
-template <class Found> static void each_pair(const Shape& s, Found found) {
-    for (int64_t y = 0; y < s.out_height(); ++y)
-        for (int64_t x = 0; x < s.out_width(); ++x)
-            for (int64_t v = 0; v < s.kernel_height; ++v)
-                for (int64_t u = 0; u < s.kernel_width; ++u) {
-                    int64_t row = y * s.stride + v * s.dilation - s.padding;
-                    int64_t column = x * s.stride + u * s.dilation - s.padding;
-                    if (row >= 0 && row < s.height && column >= 0 && column < s.width)
-                        found(row * s.width + column, y * s.out_width() + x, v * s.kernel_width + u);
-                }
-}
-
-// out[pixel, row, :] = start[row] + sum over pairs and channels of weights[row, channel, tap] * in[source, channel, :]
-template <int M, int N>
-static void blocks(const Lists& lists, const float* in, int64_t channels, const float* weights, const float* start,
-                   float* out, int64_t rows, int64_t taps, int64_t samples, int64_t first, int64_t last) {
-    const int64_t step = N * LANES;
-    for (size_t pixel = 0; pixel < lists.size(); ++pixel)
-        for (int64_t row = 0; row < rows; row += M)
-            for (int64_t b = first; b < last; b += step) {
-                Vector sums[M][N];
-                for (int m = 0; m < M; ++m)
-                    for (int n = 0; n < N; ++n)
-                        sums[m][n] = Vector{} + (start && row + m < rows ? start[row + m] : 0.0f);
-                const float* block = weights + row * taps * channels;
-                for (const Pair& pair : lists[pixel]) {
-                    const float* x = in + pair.pixel * channels * samples + b;
-                    const float* w = block + pair.tap * channels * M;
-                    for (int64_t c = 0; c < channels; ++c, x += samples, w += M) {
-                        Vector values[N];
-                        for (int n = 0; n < N; ++n) values[n] = *(const Vector*)(x + n * LANES);
-                        for (int m = 0; m < M; ++m)
-                            for (int n = 0; n < N; ++n) sums[m][n] += w[m] * values[n];
-                    }
-                }
-                for (int m = 0; m < M && row + m < rows; ++m)
-                    for (int n = 0; n < N; ++n)
-                        *(Vector*)(out + (pixel * rows + row + m) * samples + b + n * LANES) = sums[m][n];
-            }
-}
-
-template <int M, int N>
-static void product(const Lists& lists, const float* in, int64_t channels, const float* weights, const float* start,
-                    float* out, int64_t rows, int64_t taps, int64_t samples) {
-    const int64_t whole = samples / (N * LANES) * (N * LANES);
-    blocks<M, N>(lists, in, channels, weights, start, out, rows, taps, samples, 0, whole);
-    blocks<M, 1>(lists, in, channels, weights, start, out, rows, taps, samples, whole, samples);
-}
-
-// weights[row * row_step + channel * channel_step + tap] in the order in which `blocks` reads them.
-static void pack(const float* weights, int64_t rows, int64_t row_step, int64_t channels, int64_t channel_step,
-                 int64_t taps, int64_t M, float* packed) {
-    for (int64_t row = 0; row < rows; row += M)
-        for (int64_t tap = 0; tap < taps; ++tap)
-            for (int64_t c = 0; c < channels; ++c)
-                for (int64_t m = row; m < row + M; ++m)
-                    *packed++ = m < rows ? weights[m * row_step + c * channel_step + tap] : 0.0f;
-}
-
-static void one(const Lists& lists, const float* in, int64_t channels, int64_t channel_step, const float* weights,
-                int64_t row_step, const float* start, float* out, int64_t rows, int64_t taps, int64_t samples) {
-    const int64_t M = rows > ROWS ? WIDE_ROWS : ROWS;
-    std::vector<float> packed((rows + M - 1) / M * M * taps * channels);
-    pack(weights, rows, row_step, channels, channel_step, taps, M, packed.data());
-    if (M == ROWS)
-        product<ROWS, VECTORS>(lists, in, channels, packed.data(), start, out, rows, taps, samples);
-    else
-        product<WIDE_ROWS, WIDE_VECTORS>(lists, in, channels, packed.data(), start, out, rows, taps, samples);
-}
-
-static Vector load(const float* at) { return *(const Vector*)at; }
-static void store(float* at, Vector values) { *(Vector*)at = values; }
+// Layers of packs of small networks in training: maps are [K, H, W, C, B].
+#include "maps.h"
 
 static float sum(Vector values) {
     for (int half = LANES / 2; half; half /= 2)
@@ -193,8 +84,9 @@ void gengap_conv(const float* x, const float* weights, const float* bias, float*
     each_pair(s, [&](int64_t source, int64_t made, int64_t tap) { lists[made].push_back({source, tap}); });
 #pragma omp parallel for num_threads(threads)
     for (int64_t k = 0; k < s.networks; ++k)
-        one(lists, x + k * s.height * s.width * s.in * s.samples, s.in, taps, weights + k * s.out * s.in * taps, s.in * taps,
-            bias ? bias + k * s.out : nullptr, y + k * pixels * s.out * s.samples, s.out, taps, s.samples);
+        convolve(lists, x + k * s.height * s.width * s.in * s.samples,
+                 Weights(weights + k * s.out * s.in * taps, s.out, s.in * taps, s.in, taps, taps),
+                 bias ? bias + k * s.out : nullptr, y + k * pixels * s.out * s.samples, s.samples);
 }
 
 // Gradient of y [K, H', W', D, B], weights -> gradient of x [K, H, W, C, B]
@@ -206,9 +98,9 @@ void gengap_conv_input(const float* gradient, const float* weights, float* resul
     each_pair(s, [&](int64_t source, int64_t made, int64_t tap) { lists[source].push_back({made, tap}); });
 #pragma omp parallel for num_threads(threads)
     for (int64_t k = 0; k < s.networks; ++k)
-        one(lists, gradient + k * s.out_height() * s.out_width() * s.out * s.samples, s.out, s.in * taps,
-            weights + k * s.out * s.in * taps, taps, nullptr, result + k * pixels * s.in * s.samples, s.in, taps,
-            s.samples);
+        convolve(lists, gradient + k * s.out_height() * s.out_width() * s.out * s.samples,
+                 Weights(weights + k * s.out * s.in * taps, s.in, taps, s.out, s.in * taps, taps), nullptr,
+                 result + k * pixels * s.in * s.samples, s.samples);
 }
 
 // Gradient of y, x -> gradients of the weights [K, D, C, h, w] and of the bias [K, D]

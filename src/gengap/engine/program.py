@@ -1,0 +1,282 @@
+"""A network for evaluation as instructions for `kernels/forward.cpp`, which keeps its maps in the processor's cache."""
+
+import operator
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from gengap.engine.batchnorm import FunctionalBatchNorm
+from gengap.engine.kernels import library
+from gengap.engine.stack import State
+
+# Numbers per image of all maps, and of one network, beyond which they do not fit the cache of a processor's core.
+_ROOM = 2**14
+_NUMBERS = 2**18
+# Numbers that statistics keep between their passes, of all images and networks that are measured at a time.
+_KEPT = 2**25
+_MOST_KEPT = 2**28
+_KINDS = ("convolve", "add", "maximum", "scale", "copy", "measure")
+_IN_PLACE = ("add", "scale", "copy")  # may write where they read
+_POINT = (1, 1, 1, 0, 1)  # kernel height and width, stride, padding, dilation
+
+
+@dataclass(frozen=True)
+class Program:
+    """Instructions in the order in which they run.
+
+    Attributes:
+        instructions: Each as the struct `Instruction` of `forward.cpp`, one after another.
+        length: How many.
+        layers: Names of the layers whose numbers follow one another in those of a network.
+        norms: Names of the BatchNorms among them, in the order in which they measure.
+        room: Numbers per image of the maps of one pass.
+        kept: Numbers per image of the maps that a later pass reads.
+        n_outputs: Numbers per image that the last instruction makes.
+    """
+
+    instructions: tuple[int, ...]
+    length: int
+    layers: tuple[str, ...]
+    norms: tuple[str, ...]
+    room: int
+    kept: int
+    n_outputs: int
+
+
+def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None:
+    """The instructions of a traced network; None if it has a step that the kernels do not know, or large maps.
+
+    Args:
+        traced: In evaluation mode; its nodes carry the shapes of their values (`ShapeProp`).
+        measures: Whether every BatchNorm measures what it reads, in passes over all images, before it normalises.
+    """
+    modules = dict(traced.named_modules())
+    steps: dict[fx.Node, _Step] = {}
+    for node in traced.graph.nodes:
+        step = _step(node, modules.get(str(node.target)) if node.op == "call_module" else None, steps)
+        if step is None:
+            return None
+        if step.sources:
+            step.turn = max(steps[source].turn for source in step.sources) + (measures and step.kind == "scale")
+        steps[node] = step
+    room, kept = _place(steps)
+    if room > _ROOM or sum(step.numbers for step in steps.values()) > _NUMBERS:
+        return None
+    instructions = _instructions(steps, measures)
+    layers = tuple(str(node.target) for node, step in steps.items() if step.numbers)
+    norms = sorted(
+        ((step.turn, str(node.target)) for node, step in steps.items() if step.kind == "scale"), key=itemgetter(0)
+    )
+    n_outputs = next(reversed(steps.values())).map.shape[0]
+    flat = tuple(number for instruction in instructions for number in instruction)
+    return Program(flat, len(instructions), layers, tuple(name for _, name in norms), room, kept, n_outputs)
+
+
+def numbers(made: Program, state: State) -> Tensor:
+    """The numbers of every network, ``[K, count]``.
+
+    Args:
+        made: Their program.
+        state: ``<layer>.weight`` and ``<layer>.bias`` of every layer, those of a BatchNorm its scale and shift.
+    """
+    return torch.cat([state[f"{name}.{part}"].flatten(1) for name in made.layers for part in ("weight", "bias")], dim=1)
+
+
+def outputs(made: Program, state: State, images: Tensor) -> Tensor:
+    """Outputs of every network on every image.
+
+    Args:
+        made: Without measurements.
+        state: As `numbers` takes it.
+        images: ``[N, C, H, W]``, float32, where `library.runs`.
+
+    Returns:
+        ``[K, N, n_outputs]``.
+    """
+    images, own = images.contiguous(), numbers(made, state)
+    result = images.new_empty(len(own), len(images), made.n_outputs)
+    sizes = (*_sizes(made, own, images), made.n_outputs)
+    library.call("gengap_forward", images, own, result, made.instructions, sizes)
+    return result
+
+
+def fits(made: Program, images: Tensor) -> bool:
+    """Whether what the statistics of one network keep of all images is not too much."""
+    return made.kept * len(images) <= _MOST_KEPT
+
+
+def statistics(made: Program, state: State, images: Tensor, eps: float) -> State:
+    """What every BatchNorm of every network reads, over all images, when those before it use their own statistics.
+
+    Args:
+        made: With measurements.
+        state: As `numbers` takes it; a BatchNorm's weight and bias are its own.
+        images: ``[N, C, H, W]``, float32, where `library.runs` and `fits`.
+        eps: Added to every variance.
+
+    Returns:
+        ``<layer>.running_mean`` and ``<layer>.running_var``, the biased variance, ``[K, features]``.
+    """
+    images, own = images.contiguous(), numbers(made, state)
+    features = {name: state[f"{name}.weight"].shape[1] for name in made.norms}
+    means, variances = (images.new_empty(len(own), sum(features.values())) for _ in range(2))
+    at_once = max(1, min(len(own), _KEPT // max(1, made.kept * len(images))))
+    sizes = (*_sizes(made, own, images), sum(features.values()), made.kept, at_once)
+    library.call("gengap_statistics", images, own, means, variances, eps, made.instructions, sizes)
+    found = {"running_mean": means, "running_var": variances}
+    return {
+        f"{name}.{kind}": part
+        for kind, values in found.items()
+        for name, part in zip(features, values.split(list(features.values()), dim=1), strict=True)
+    }
+
+
+def _sizes(made: Program, numbers: Tensor, images: Tensor) -> tuple[int, ...]:
+    return (*images.shape[:2], images.shape[2] * images.shape[3], *numbers.shape, made.room, made.length)
+
+
+@dataclass
+class _Map:
+    """Channels, height and width of a value, and where it lies."""
+
+    shape: tuple[int, int, int]
+    place: int = 0
+
+
+@dataclass
+class _Step:
+    """What one node does; of kind ``image`` or ``same``, nothing.
+
+    Attributes:
+        kind: An instruction's, or ``image``, or ``same`` for what only passes a map on.
+        sources: The nodes that it reads.
+        map: What it makes.
+        geometry: As `_POINT`.
+        numbers: How many of a network's are its own.
+        rectify: Whether what is negative becomes 0.
+        turn: The pass it runs in.
+    """
+
+    kind: str
+    sources: list[fx.Node]
+    map: _Map
+    geometry: tuple[int, ...] = _POINT
+    numbers: int = 0
+    rectify: bool = False
+    turn: int = 0
+
+
+def _step(node: fx.Node, module: nn.Module | None, steps: dict[fx.Node, _Step]) -> _Step | None:
+    """The step of a node, whose sources have theirs; None if the kernels do not know it."""
+    if node.op == "placeholder":
+        return _Step("image", [], _Map(_map_shape(node)))
+    sources = [source for source in node.args if isinstance(source, fx.Node)]
+    if not sources or node.kwargs:
+        return None
+    given = steps[sources[0]].map
+    if _passes_on(node, module):
+        return _Step("same", sources, given)
+    if isinstance(module, nn.ReLU):
+        return _relu(sources, steps)
+    made = _Map(_map_shape(node))
+    if isinstance(module, FunctionalBatchNorm):
+        return _Step("scale", sources, made, numbers=2 * made.shape[0])
+    if isinstance(module, nn.Linear) and module.in_features == given.shape[0] * given.shape[1] * given.shape[2]:
+        # A kernel as large as the map: its weights are in the order in which maps are flattened, channel by channel.
+        return _Step("convolve", sources, made, (*given.shape[1:], 1, 0, 1), (module.in_features + 1) * made.shape[0])
+    if isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros" and _square(module):
+        numbers = module.weight.numel() + made.shape[0]
+        return _Step("convolve", sources, made, _geometry(module), numbers)
+    if isinstance(module, nn.MaxPool2d) and not module.ceil_mode and not module.padding and _square(module):
+        return _Step("maximum", sources, made, _geometry(module))
+    adds = node.op == "call_function" and node.target in (operator.add, torch.add)
+    if adds and len(sources) == len(node.args) == 2 and given.shape == steps[sources[1]].map.shape == made.shape:
+        return _Step("add", sources, made)
+    return None
+
+
+def _relu(sources: list[fx.Node], steps: dict[fx.Node, _Step]) -> _Step:
+    """Part of the step before, if nothing else reads what that makes."""
+    (given,) = sources
+    if len(given.users) == 1 and steps[given].kind in _KINDS:
+        steps[given].rectify = True
+        return _Step("same", sources, steps[given].map)
+    return _Step("copy", sources, _Map(steps[given].map.shape), rectify=True)
+
+
+def _passes_on(node: fx.Node, module: nn.Module | None) -> bool:
+    if isinstance(module, nn.Flatten):
+        return module.start_dim == 1 and module.end_dim == -1
+    flattens = node.op == "call_method" and node.target == "flatten" and node.args[1:] == (1,)
+    return flattens or node.op == "output" or isinstance(module, (nn.Identity, nn.Dropout))
+
+
+def _map_shape(node: fx.Node) -> tuple[int, int, int]:
+    channels, height, width = (*node.meta["tensor_meta"].shape[1:], 1, 1)[:3]
+    return channels, height, width
+
+
+def _pairs(layer: nn.Conv2d | nn.MaxPool2d) -> list[Any]:
+    """Kernel size, stride, padding and dilation, each down and across."""
+    values = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    return [(value, value) if isinstance(value, int) else value for value in values]
+
+
+def _square(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
+    """Whether stride, padding and dilation are the same both ways."""
+    return all(isinstance(pair, tuple) and len(set(pair)) == 1 for pair in _pairs(layer)[1:])
+
+
+def _geometry(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, ...]:
+    kernel, *others = _pairs(layer)
+    return (*kernel, *(pair[0] for pair in others))
+
+
+def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
+    """Give every map its place: in the room of a pass, or in what is kept for later ones. Returns the size of both."""
+    turns: dict[int, list[int]] = {}  # in which every map is read
+    for step in steps.values():
+        if step.kind != "same":
+            for source in step.sources:
+                turns.setdefault(id(steps[source].map), []).append(step.turn)
+    room = kept = 0
+    for step in steps.values():
+        size = step.map.shape[0] * step.map.shape[1] * step.map.shape[2]
+        given = steps[step.sources[0]] if step.sources else None
+        if step.kind == "same":
+            continue
+        if step.kind != "image" and max(turns.get(id(step.map), [0])) > step.turn:
+            step.map.place = -1 - kept
+            kept += size
+        elif step.kind in _IN_PLACE and given and given.map.place > 0 and turns[id(given.map)] == [step.turn]:
+            step.map.place = given.map.place
+        else:
+            step.map.place = room
+            room += size
+    return room, kept
+
+
+def _instructions(steps: dict[fx.Node, _Step], measures: bool) -> list[tuple[int, ...]]:
+    """All instructions, pass by pass, with the measurements of a pass at its end."""
+    found: list[tuple[tuple[int, bool], tuple[int, ...]]] = []
+    numbers = 0
+    for step in steps.values():
+        if step.kind not in _KINDS:
+            continue
+        given, *others = (steps[source].map for source in step.sources)
+        channels, height, width = given.shape
+        shape = (1, height, width, channels, 0, step.map.shape[0], *step.geometry)
+        other = others[0].place if others else 0
+        places = (given.place, other, step.map.place, int(step.rectify), numbers)
+        if measures and step.kind == "scale":
+            found.append(((step.turn - 1, True), (_KINDS.index("measure"), *places, *shape)))
+        found.append(((step.turn, False), (_KINDS.index(step.kind), *places, *shape)))
+        numbers += step.numbers
+    found.sort(key=lambda one: one[0])
+    if measures:  # what follows the last measurement would be computed for nothing
+        while found and not found[-1][0][1]:
+            found.pop()
+    return [instruction for _, instruction in found]

@@ -1,0 +1,185 @@
+"""Networks run by our own kernels, for evaluation and for exact statistics, against PyTorch in float64."""
+
+import pytest
+import torch
+from torch import nn
+
+from gengap import models
+from gengap.engine import evaluation, measured, stack
+from gengap.engine.inference import inference
+from gengap.engine.kernels import library
+from gengap.settings import Model
+
+pytestmark = pytest.mark.skipif(not library.runs(torch.zeros(1)), reason="no C++ compiler")
+
+
+class Crossing(nn.Module):
+    """Steps that no model of ours takes together: a ReLU, a pool and a sum of what others read too."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 5, 3, stride=2, padding=2, dilation=2, bias=False)
+        self.norm = nn.BatchNorm2d(5)
+        self.relu = nn.ReLU()
+        self.pool = nn.MaxPool2d(3, 2)
+        self.second = nn.Conv2d(5, 2, (3, 1))
+        self.second_norm = nn.BatchNorm2d(2, affine=True)
+        self.output = nn.Linear(2 * 1 * 3, 3)
+
+    def forward(self, x):
+        y = self.conv(x)
+        z = self.pool(self.relu(self.norm(y) + y) + y + self.relu(y))
+        return self.output(self.second_norm(self.second(z)).flatten(1))
+
+
+def ours(**settings):
+    shape = settings.pop("shape", (3, 8, 8))
+    return lambda: (models.build(Model(**settings), shape, 3), shape)
+
+
+NETWORKS = {
+    "song, width 4": ours(width=4),
+    "song, width 9": ours(width=9, head="linear"),
+    "lenet": ours(name="lenet", width=3, shape=(1, 28, 28)),
+    "lenet, before": ours(name="lenet", width=3, batchnorm="before", shape=(1, 28, 28)),
+    "lenet, after": ours(name="lenet", width=3, batchnorm="after", shape=(1, 28, 28)),
+    "mlp": ours(name="mlp", width=20),
+    "keskar_fc": ours(name="keskar_fc"),
+    "crossing": lambda: (Crossing(), (2, 14, 14)),
+}
+
+
+def random(network, shape, n_images, count=3):
+    """A stack of states in which every tensor is random, and images far from mean 0, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    arch = stack.architecture(network)
+    state = {
+        name: torch.randn(count, *value.shape, generator=generator, dtype=torch.float64) * 0.3
+        for name, value in arch.evaluation.state_dict().items()
+    }
+    state = {name: value.square() + 0.1 if name.endswith("running_var") else value for name, value in state.items()}
+    return arch, state, torch.randn(n_images, *shape, generator=generator, dtype=torch.float64) + 2
+
+
+def single(state):
+    return {name: value.float() for name, value in state.items()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_outputs_are_those_of_evaluation_mode(name):
+    network, shape = NETWORKS[name]()
+    arch, state, images = random(network, shape, 150)  # two blocks of 64 and a rest
+    assert inference(arch, shape).program is not None
+    found = evaluation.all_outputs(arch, single(state), images.float(), "running")
+    expected = stack.outputs(arch.evaluation, state, images)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("lenet", "mlp")])
+def test_exact_statistics_are_those_of_one_batch(name):
+    network, shape = NETWORKS[name]()
+    arch, state, images = random(network, shape, 150)
+    found = measured.measured_statistics(arch, single(state), images.float())
+    assert found is not None
+    expected = evaluation.exact_statistics(arch, state, images)
+    assert list(found) == list(expected)
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key].double(), value, rtol=1e-4, atol=1e-4, msg=key)
+
+
+def test_variance_survives_a_mean_that_is_a_thousand_times_larger():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    arch = stack.architecture(network)
+    state = {"0.weight": torch.ones(1, 1, 1, 1, 1), "0.bias": torch.full((1, 1), 1e3)}
+    state |= {"1.weight": torch.ones(1, 1), "1.bias": torch.zeros(1, 1)}
+    state |= {name: torch.zeros(1, 1) for name in arch.buffers}
+    images = torch.randn(5000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    found = measured.measured_statistics(arch, state, images)["1.running_var"].item()
+    assert found == pytest.approx(images.double().var(correction=0).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["song, width 9", "crossing"])
+def test_bits_depend_on_neither_pack_nor_threads(name, monkeypatch):
+    network, shape = NETWORKS[name]()
+    arch, state, images = random(network, shape, 150)
+    state, images = single(state), images.float()
+    outputs = evaluation.all_outputs(arch, state, images, "running")
+    statistics = evaluation.exact_statistics(arch, state, images)
+    for place in range(3):
+        one = stack.take(state, [place])
+        assert torch.equal(evaluation.all_outputs(arch, one, images, "running")[0], outputs[place])
+        for key, value in evaluation.exact_statistics(arch, one, images).items():
+            assert torch.equal(value[0], statistics[key][place])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert torch.equal(evaluation.all_outputs(arch, state, images, "running"), outputs)
+    for key, value in evaluation.exact_statistics(arch, state, images).items():
+        assert torch.equal(value, statistics[key])
+
+
+def test_networks_are_measured_in_groups_of_any_size(monkeypatch):
+    network, shape = NETWORKS["song, width 4"]()
+    arch, state, images = random(network, shape, 150, count=5)
+    state, images = single(state), images.float()
+    together = evaluation.exact_statistics(arch, state, images)
+    monkeypatch.setattr("gengap.engine.program._KEPT", 2 * 150 * 300)
+    for key, value in evaluation.exact_statistics(arch, state, images).items():
+        assert torch.equal(value, together[key])
+
+
+@pytest.mark.parametrize("name", ["song, width 4", "lenet"])
+def test_what_is_not_a_number_stays_so(name):
+    network, shape = NETWORKS[name]()
+    arch, state, images = random(network, shape, 70)
+    state, images = single(state), images.float()
+    state[next(name for name in state if name.endswith("weight"))][1] = float("nan")
+    outputs = evaluation.all_outputs(arch, state, images, "running")
+    assert outputs[1].isnan().all()
+    assert not outputs[[0, 2]].isnan().any()
+
+
+class Grouped(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x).flatten(1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(2, 4, 3, groups=2),
+        nn.Conv2d(2, 4, 3, padding=1, padding_mode="circular"),
+        nn.Conv2d(2, 4, 3, stride=(1, 2)),
+        nn.Conv2d(2, 4, 3, padding="same"),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.AvgPool2d(2),
+        nn.Tanh(),
+    ],
+    ids=str,
+)
+def test_steps_that_the_kernels_do_not_know_run_on_pytorch(layer):
+    arch, state, images = random(Grouped(layer), (2, 7, 7), 20)
+    assert inference(arch, (2, 7, 7)).program is None
+    found = evaluation.all_outputs(arch, single(state), images.float(), "running") if state else None
+    if found is not None:
+        torch.testing.assert_close(found.double(), stack.outputs(arch.evaluation, state, images), rtol=1e-4, atol=1e-4)
+
+
+def test_large_maps_and_large_networks_run_on_pytorch():
+    for network, shape in (
+        (models.build(Model(width=64), (3, 32, 32), 1), (3, 32, 32)),
+        (nn.Linear(600, 600), (600, 1, 1)),
+    ):
+        arch = stack.architecture(network if shape[0] == 3 else nn.Sequential(nn.Flatten(), network))
+        assert inference(arch, shape).program is None
+
+
+def test_where_statistics_would_keep_too_much_they_are_not_measured_by_kernels(monkeypatch):
+    network, shape = NETWORKS["song, width 4"]()
+    arch, state, images = random(network, shape, 100)
+    monkeypatch.setattr("gengap.engine.program._MOST_KEPT", 1000)
+    assert measured.measured_statistics(arch, single(state), images.float()) is None
+    assert set(evaluation.exact_statistics(arch, single(state), images.float())) == set(arch.buffers)
