@@ -11,41 +11,65 @@ CASES = {4: (64, 20, 200), 16: (16, 40, 200), 64: (3, 60, 120)}
 BATCH_SIZE = 128
 
 
-def main(*, toy: bool, repeats: int) -> list[rows.Row]:
-    """Run every case against every peer.
+def steps(*, toy: bool, repeats: int) -> list[rows.Row]:
+    """Every case against every peer.
 
     Args:
         toy: Tiny packs, few steps and no compilation: shows only that the benchmark runs.
         repeats: Pairs per case and peer.
     """
     cores = len(os.sched_getaffinity(0))
+    measure = functools.partial(rows.side_by_side, unit="samples/s", repeats=repeats)
     found = []
-    for width, (pack, pack_steps, steps) in CASES.items():
+    for width, (pack, pack_steps, single_steps) in CASES.items():
         if toy:
-            pack, pack_steps, steps = 2, 2, 4
+            pack, pack_steps, single_steps = 2, 2, 4
         case = f"cpu/width={width},batch_size={BATCH_SIZE},pack={pack}"
         run = ours.packs_side_by_side(width, BATCH_SIZE, pack_steps, pack, cores, compiled=not toy)
         against = {
-            "plain loop with DataLoader": peers.dataloader_loop(width, BATCH_SIZE, steps),
-            "resident loop": peers.resident_loop(width, BATCH_SIZE, steps),
+            "plain loop with DataLoader": peers.dataloader_loop(width, BATCH_SIZE, single_steps),
+            "resident loop": peers.resident_loop(width, BATCH_SIZE, single_steps),
             "torch.func ensemble, eager": peers.ensemble_loop(width, BATCH_SIZE, pack_steps, pack),
-            f"one process per core ({cores})": peers.process_loop(width, BATCH_SIZE, steps, cores),
+            f"one process per core ({cores})": peers.process_loop(width, BATCH_SIZE, single_steps, cores),
         }
-        measure = functools.partial(rows.side_by_side, unit="samples/s", repeats=repeats)
         found += [measure(case, peer, run, theirs) for peer, theirs in against.items()]
         # Never slower than one network alone: the smallest pack is a pack of one.
-        single = ours.pack_loop(width, BATCH_SIZE, steps, 1, compiled=not toy)
+        single = ours.pack_loop(width, BATCH_SIZE, single_steps, 1, compiled=not toy)
         case = f"cpu/width={width},batch_size={BATCH_SIZE},pack=1"
         found.append(measure(case, "resident loop", single, against["resident loop"]))
     return found
 
 
+def evaluation(*, toy: bool, repeats: int) -> list[rows.Row]:
+    """What is left of the rate if every epoch ends with losses and accuracy over both whole sets.
+
+    Args:
+        toy: As for `steps`.
+        repeats: Pairs per case.
+    """
+    n_train, n_test = (256, 128) if toy else (234 * BATCH_SIZE, 10_000)
+    found = []
+    for width, (pack, *_) in CASES.items():
+        pack = 2 if toy else pack
+        epoch = functools.partial(ours.epoch_loop, width, BATCH_SIZE, n_train, n_test, pack, compiled=not toy)
+        alone = epoch()
+        for mode in ("running", "exact"):
+            case = f"cpu/width={width},pack={pack},evaluation={mode}"
+            peer = "epoch without evaluation"
+            found.append(rows.side_by_side(case, peer, epoch(mode), alone, unit="samples/s", repeats=repeats))
+    return found
+
+
+PARTS = {"cpu": steps, "cpu_evaluation": evaluation}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--toy", action="store_true", help="only show that it runs; writes nothing")
+    parser.add_argument("--part", choices=PARTS, help="one half alone")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    measured = main(toy=options.toy, repeats=options.repeats)
-    print(rows.show(measured))
-    if not options.toy:
-        rows.write("cpu", measured)
+    for part in [options.part] if options.part else PARTS:
+        measured = PARTS[part](toy=options.toy, repeats=options.repeats)
+        print(rows.show(measured))
+        if not options.toy:
+            rows.write(part, measured)

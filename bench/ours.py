@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench import peers
 from gengap import models
-from gengap.engine import stack
+from gengap.engine import evaluation, stack
 from gengap.settings import Cell
 from gengap.training import augmentation, compilation, live
 from gengap.training.optimizers import stacked_settings
@@ -50,6 +50,33 @@ def training_loop(
             )
         peers.wait(where)
         return len(cells) * len(images) / (time.perf_counter() - begin)
+
+    return run
+
+
+def epoch_loop(
+    width: int, batch_size: int, n_train: int, n_test: int, pack: int, mode: str = "", *, compiled: bool = True
+) -> Callable[[], float]:
+    """Train a pack for an epoch, and evaluate it on all training and test images in a BatchNorm mode if one is given.
+
+    Returns network-samples of training per second.
+    """
+    images, labels = peers.data(n_train + n_test, "cpu")
+    cells = [Cell.model_validate({"model": {"width": width}, "seed": seed}) for seed in range(pack)]
+    image_shape = (images.shape[1], images.shape[2], images.shape[3])
+    arch = stack.architecture(models.build(cells[0].model, image_shape, 1))
+    state = stack.initial_state(cells, image_shape, 1, dtype=torch.float32, device=images.device)
+    train = training_loop(cells, images[:n_train], labels[:n_train], 1, batch_size, compiled=compiled)
+
+    def run() -> float:
+        begin = time.perf_counter()
+        train()
+        if mode:
+            ready = evaluation.for_mode(arch, state, images[:n_train], mode)
+            for part in (slice(n_train), slice(n_train, None)):
+                outputs = evaluation.all_outputs(arch, ready, images[part], mode, together=True)
+                evaluation.performance(outputs, labels[part], cells[0].loss)
+        return pack * n_train / (time.perf_counter() - begin)
 
     return run
 
