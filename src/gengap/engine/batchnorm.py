@@ -29,8 +29,9 @@ class FunctionalBatchNorm(nn.Module):
             self.weight = nn.Parameter(like.weight.detach().clone())
             self.bias = nn.Parameter(like.bias.detach().clone())
         # Float buffers only: the count of batches, an integer, plays no part in the arithmetic.
-        self.register_buffer("running_mean", torch.zeros(like.num_features, device=like.weight.device))
-        self.register_buffer("running_var", torch.ones(like.num_features, device=like.weight.device))
+        device = next(like.buffers()).device
+        self.register_buffer("running_mean", torch.zeros(like.num_features, device=device))
+        self.register_buffer("running_var", torch.ones(like.num_features, device=device))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[N, C, ...]`` over all dimensions but the second."""
