@@ -168,6 +168,105 @@ def test_steps_that_the_kernels_do_not_know_run_on_pytorch(layer):
         torch.testing.assert_close(found.double(), stack.outputs(arch.evaluation, state, images), rtol=1e-4, atol=1e-4)
 
 
+class Of(nn.Module):
+    """A forward pass of some layers and one parameter of its own."""
+
+    def __init__(self, run, **layers):
+        super().__init__()
+        self.run, self.factor = run, nn.Parameter(torch.ones(1))
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def images_normalised():
+    layers = nn.BatchNorm2d(2), nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, affine=False), nn.Flatten(), nn.Linear(27, 2)
+    return nn.Sequential(*layers)
+
+
+def norm_of_flattened_maps():
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.BatchNorm1d(27), nn.Linear(27, 2))
+
+
+def one_norm_twice():
+    layers = {"first": nn.Linear(50, 4), "second": nn.Linear(4, 4), "norm": nn.BatchNorm1d(4), "last": nn.Linear(4, 2)}
+    return Of(lambda net, x: net.last(net.norm(net.second(net.norm(net.first(x.flatten(1)))))), **layers)
+
+
+def one_layer_with_two_norms():
+    layers = {"layer": nn.Linear(50, 50), "first": nn.BatchNorm1d(50), "second": nn.BatchNorm1d(50)}
+    return Of(lambda net, x: net.second(net.layer(net.first(net.layer(x.flatten(1))))), **layers)
+
+
+def norm_that_never_runs():
+    return Of(lambda net, x: net.last(x.flatten(1)), last=nn.Linear(50, 2), norm=nn.BatchNorm1d(2))
+
+
+def size_read_from_the_maps():
+    layers = {"conv": nn.Conv2d(2, 3, 3), "norm": nn.BatchNorm2d(3), "last": nn.Linear(27, 2)}
+    return Of(lambda net, x: net.last(net.norm(net.conv(x)).view(x.size(0), -1)), **layers)
+
+
+def parameter_of_its_own():
+    return Of(lambda net, x: net.last(x.flatten(1)) * net.factor, last=nn.Linear(50, 2))
+
+
+def maps_as_outputs():
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten())
+
+
+def relu_of_what_dropout_passes_on():
+    def run(net, x):
+        maps = net.conv(x)
+        return net.last((net.relu(net.dropout(maps)) + maps).flatten(1))
+
+    return Of(run, conv=nn.Conv2d(2, 2, 3), relu=nn.ReLU(), dropout=nn.Dropout(), last=nn.Linear(18, 2))
+
+
+def relu_of_flattened_images():
+    return nn.Sequential(nn.Flatten(), nn.ReLU(), nn.Linear(50, 2))
+
+
+def result_that_nobody_reads():
+    def run(net, x):
+        outputs = net.last(x.flatten(1))
+        net.relu(outputs)
+        return outputs
+
+    return Of(run, last=nn.Linear(50, 2), relu=nn.ReLU())
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        images_normalised,
+        norm_of_flattened_maps,
+        one_norm_twice,
+        one_layer_with_two_norms,
+        norm_that_never_runs,
+        size_read_from_the_maps,
+        parameter_of_its_own,
+        maps_as_outputs,
+        relu_of_what_dropout_passes_on,
+        relu_of_flattened_images,
+        result_that_nobody_reads,
+    ],
+)
+def test_unusual_networks_give_the_same_whichever_way_they_run(build):
+    arch, state, images = random(build(), (2, 5, 5), 70)
+    given, expected = images.clone(), stack.outputs(arch.evaluation, state, images)
+    by_kernels = evaluation.all_outputs(arch, single(state), images.float(), "running")
+    by_pytorch = evaluation.all_outputs(arch, state, images, "running")
+    assert torch.equal(images, given)
+    for found in (by_kernels.double(), by_pytorch):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    found = evaluation.exact_statistics(arch, single(state), images.float())
+    for key, value in evaluation.exact_statistics(arch, state, images).items():
+        torch.testing.assert_close(found[key].double(), value, rtol=1e-4, atol=1e-4, msg=key)
+
+
 def test_large_maps_and_large_networks_run_on_pytorch():
     for network, shape in (
         (models.build(Model(width=64), (3, 32, 32), 1), (3, 32, 32)),

@@ -7,6 +7,7 @@ matrix: one product with the flattened map, which a processor does faster than a
 
 import copy
 import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -91,20 +92,17 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
         arch: The architecture.
         image_shape: ``(channels, height, width)`` of one image.
     """
-    try:
-        traced = trace(arch.evaluation)
-    except (fx.proxy.TraceError, TypeError):  # its forward pass depends on its numbers: it runs as it is
+    traced = shaped(arch.evaluation, image_shape)
+    if traced is None:
         return Inference(arch.evaluation, dict, torch.Size(image_shape).numel(), None, dict)
-    # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
-    ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
     traced = traced.to("meta")
     modules = dict(traced.named_modules())
     layers, largest_map = [], 1
     for node in list(traced.graph.nodes):
         module = modules.get(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, nn.ReLU):
-            # Saves a pass over memory; what it overwrites must have no other reader.
-            module.inplace = len(node.args[0].users) == 1 and node.args[0].op != "placeholder"
+            # Saves a pass over memory; what it overwrites must have no other reader, and be no view of something else.
+            module.inplace = len(node.args[0].users) == 1 and _makes(node.args[0], modules)
         if not isinstance(module, (nn.Conv2d, nn.Linear)):
             continue
         given, made = _shape(node.args[0]), _shape(node)
@@ -119,7 +117,7 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
     traced.graph.lint()
     traced.recompile()
     rest = {name: module.eps for name, module in traced.named_modules() if isinstance(module, FunctionalBatchNorm)}
-    fold = functools.partial(_fold, tuple(layers))
+    fold = functools.partial(_fold, tuple(layers), frozenset(traced.state_dict()))
     return Inference(traced, fold, largest_map, made_program, functools.partial(_fold_for_program, tuple(layers), rest))
 
 
@@ -136,10 +134,35 @@ def trace(network: nn.Module) -> fx.GraphModule:
     return fx.GraphModule(network, _Tracer().trace(network))
 
 
+def shaped(network: nn.Module, image_shape: tuple[int, int, int]) -> fx.GraphModule | None:
+    """The graph of a converted module, its nodes with the shapes of their values, its numbers any.
+
+    None where the forward pass depends on its numbers, or runs a layer with weights of its own twice.
+    """
+    try:
+        traced = trace(network)
+    except (fx.proxy.TraceError, TypeError):
+        return None
+    called = [str(node.target) for node in traced.graph.nodes if node.op == "call_module"]
+    with_numbers = [name for name in called if traced.get_submodule(name).state_dict()]
+    if len(set(with_numbers)) < len(with_numbers):
+        return None
+    # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
+    ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
+    return traced
+
+
 def _shape(node: fx.Node) -> torch.Size:
     """Shape of one image's part of a node's value."""
     shape: torch.Size = node.meta["tensor_meta"].shape[1:]
     return shape
+
+
+def _makes(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+    """Whether a node's value is new memory, not a view of another's, as of a flattened map."""
+    if node.op == "call_module":
+        return isinstance(modules[str(node.target)], (nn.Conv2d, nn.Linear, FunctionalBatchNorm))
+    return node.op == "call_function" and node.target in (operator.add, torch.add)
 
 
 def _take_norm(traced: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, float]:
@@ -171,10 +194,9 @@ def _folded(layer: _Layer, state: State) -> tuple[Tensor, Tensor]:
     return weight, bias
 
 
-def _fold(layers: tuple[_Layer, ...], state: State) -> State:
-    """The state of the network for evaluation."""
-    folded = {name for layer in layers for name in (layer.name, layer.norm)}
-    result = {name: value for name, value in state.items() if name.rpartition(".")[0] not in folded}
+def _fold(layers: tuple[_Layer, ...], names: frozenset[str], state: State) -> State:
+    """The state of the network for evaluation, whose parameters and buffers have these names."""
+    result = {name: value for name, value in state.items() if name in names}
     for layer in layers:
         weight, bias = _folded(layer, state)
         if layer.as_matrix:

@@ -3,12 +3,11 @@
 import functools
 
 import torch
-from torch import Tensor, fx
-from torch.fx.passes.shape_prop import ShapeProp
+from torch import Tensor
 
 from gengap.engine import program
 from gengap.engine.batchnorm import FunctionalBatchNorm
-from gengap.engine.inference import trace
+from gengap.engine.inference import shaped
 from gengap.engine.kernels import library
 from gengap.engine.stack import Architecture, State
 
@@ -35,7 +34,7 @@ def measured_statistics(arch: Architecture, state: State, images: Tensor) -> Sta
         state.setdefault(f"{name}.weight", torch.ones_like(like))
         state.setdefault(f"{name}.bias", like.new_zeros(like.shape[:2]))
     found = program.statistics(made, state, images, eps)
-    return {name: found[name] for name in arch.buffers}
+    return {name: found.get(name, state[name]) for name in arch.buffers}
 
 
 @functools.lru_cache(maxsize=8)
@@ -44,9 +43,5 @@ def _measuring(arch: Architecture, image_shape: tuple[int, int, int]) -> tuple[p
     epsilons = {layer.eps for layer in arch.evaluation.modules() if isinstance(layer, FunctionalBatchNorm)}
     if len(epsilons) != 1:
         return None, 0.0
-    try:
-        traced = trace(arch.evaluation)
-    except (fx.proxy.TraceError, TypeError):  # its forward pass depends on its numbers
-        return None, 0.0
-    ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
-    return program.program(traced, measures=True), epsilons.pop()
+    traced = shaped(arch.evaluation, image_shape)
+    return (None if traced is None else program.program(traced, measures=True)), float(epsilons.pop())

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import TensorMetadata
 
 from gengap.engine.batchnorm import FunctionalBatchNorm
 from gengap.engine.kernels import library
@@ -62,6 +63,10 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
         if step.sources:
             step.turn = max(steps[source].turn for source in step.sources) + (measures and step.kind == "scale")
         steps[node] = step
+    *_, last = (step for step in steps.values() if step.kind != "same")
+    output = next(reversed(steps.values())).map
+    if not measures and (last.map is not output or last.kind == "image" or output.shape[1:] != (1, 1)):
+        return None  # the last instruction must make the outputs, and in their order
     room, kept = _place(steps)
     if room > _ROOM or sum(step.numbers for step in steps.values()) > _NUMBERS:
         return None
@@ -70,9 +75,8 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
     norms = sorted(
         ((step.turn, str(node.target)) for node, step in steps.items() if step.kind == "scale"), key=itemgetter(0)
     )
-    n_outputs = next(reversed(steps.values())).map.shape[0]
     flat = tuple(number for instruction in instructions for number in instruction)
-    return Program(flat, len(instructions), layers, tuple(name for _, name in norms), room, kept, n_outputs)
+    return Program(flat, len(instructions), layers, tuple(name for _, name in norms), room, kept, output.shape[0])
 
 
 def numbers(made: Program, state: State) -> Tensor:
@@ -82,7 +86,11 @@ def numbers(made: Program, state: State) -> Tensor:
         made: Their program.
         state: ``<layer>.weight`` and ``<layer>.bias`` of every layer, those of a BatchNorm its scale and shift.
     """
-    return torch.cat([state[f"{name}.{part}"].flatten(1) for name in made.layers for part in ("weight", "bias")], dim=1)
+    parts = [state[f"{name}.{part}"].flatten(1) for name in made.layers for part in ("weight", "bias")]
+    own = torch.cat(parts, dim=1)
+    if not library.runs(own):  # kernels take whatever lies in memory for float32
+        raise TypeError(f"networks must be float32 on the processor like their images, got {own.dtype}, {own.device}.")
+    return own
 
 
 def outputs(made: Program, state: State, images: Tensor) -> Tensor:
@@ -171,6 +179,8 @@ class _Step:
 
 def _step(node: fx.Node, module: nn.Module | None, steps: dict[fx.Node, _Step]) -> _Step | None:
     """The step of a node, whose sources have theirs; None if the kernels do not know it."""
+    if not isinstance(node.meta.get("tensor_meta"), TensorMetadata):
+        return None
     if node.op == "placeholder":
         return _Step("image", [], _Map(_map_shape(node)))
     sources = [source for source in node.args if isinstance(source, fx.Node)]
@@ -182,9 +192,9 @@ def _step(node: fx.Node, module: nn.Module | None, steps: dict[fx.Node, _Step]) 
     if isinstance(module, nn.ReLU):
         return _relu(sources, steps)
     made = _Map(_map_shape(node))
-    if isinstance(module, FunctionalBatchNorm):
+    if isinstance(module, FunctionalBatchNorm) and made.shape == given.shape:
         return _Step("scale", sources, made, numbers=2 * made.shape[0])
-    if isinstance(module, nn.Linear) and module.in_features == given.shape[0] * given.shape[1] * given.shape[2]:
+    if isinstance(module, nn.Linear) and len(sources[0].meta["tensor_meta"].shape) == 2:
         # A kernel as large as the map: its weights are in the order in which maps are flattened, channel by channel.
         return _Step("convolve", sources, made, (*given.shape[1:], 1, 0, 1), (module.in_features + 1) * made.shape[0])
     if isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros" and _square(module):

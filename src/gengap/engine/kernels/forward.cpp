@@ -164,10 +164,11 @@ void gengap_statistics(const float* images, float* numbers, float* means, float*
         int64_t feature = 0;
         for (int64_t start = 0, end; start < length; start = end) {
             int64_t measured = start;
-            bool reads = false;
-            for (; program[measured].kind != MEASURE; ++measured)
-                reads |= program[measured].from == 0 || (program[measured].kind == ADD && program[measured].other == 0);
+            while (program[measured].kind != MEASURE) ++measured;
             for (end = measured; end < length && program[end].kind == MEASURE;) ++end;
+            const bool reads = std::any_of(program + start, program + end, [](const Instruction& one) {
+                return one.from == 0 || (one.kind == ADD && one.other == 0);
+            });
 #pragma omp parallel num_threads(threads)
             {
                 std::vector<float> room(sizes[5] * IMAGES);
