@@ -83,6 +83,7 @@ def repeated_product(
             graph = graphs[place] if place < len(graphs) else gradient(x, y)
             for row, vector in zip(total, vectors.to(dtype).split(1), strict=True):
                 row += _pulled_back(arch, graph, leaves, unflatten(arch, state, vector))
+            del graph  # before the next one is made
         return total / count
 
     return product
