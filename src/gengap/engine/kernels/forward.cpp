@@ -39,7 +39,7 @@ static void maximum(const Lists& lists, const float* from, int64_t channels, flo
             Vector greatest = load(from + lists[pixel][0].pixel * count + i);
             for (const Pair& pair : lists[pixel]) {
                 const Vector value = load(from + pair.pixel * count + i);
-                greatest = (value > greatest) | (value != value) ? value : greatest;
+                greatest = ((value > greatest) | (value != value)) ? value : greatest;
             }
             return greatest;
         });
