@@ -209,6 +209,25 @@ def size_read_from_the_maps():
     return Of(lambda net, x: net.last(net.norm(net.conv(x)).view(x.size(0), -1)), **layers)
 
 
+def length_of_the_batch():
+    return Of(lambda net, x: net.last(x.view(len(x), -1)), last=nn.Linear(50, 2))
+
+
+def layers_called_by_keyword():
+    layers = {"conv": nn.Conv2d(2, 3, 3), "relu": nn.ReLU(), "last": nn.Linear(27, 2)}
+    return Of(lambda net, x: net.last(input=net.relu(input=net.conv(input=x)).flatten(1)), **layers)
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(50, 2), nn.BatchNorm1d(2)
+
+    def forward(self, x, scale=None):
+        y = self.norm(self.layer(x.flatten(1)))
+        return y if scale is None else scale * y
+
+
 def parameter_of_its_own():
     return Of(lambda net, x: net.last(x.flatten(1)) * net.factor, last=nn.Linear(50, 2))
 
@@ -247,6 +266,9 @@ def result_that_nobody_reads():
         one_layer_with_two_norms,
         norm_that_never_runs,
         size_read_from_the_maps,
+        length_of_the_batch,
+        layers_called_by_keyword,
+        Scaled,
         parameter_of_its_own,
         maps_as_outputs,
         relu_of_what_dropout_passes_on,

@@ -100,12 +100,15 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
     layers, largest_map = [], 1
     for node in list(traced.graph.nodes):
         module = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(module, (nn.ReLU, nn.Conv2d, nn.Linear)):
+            continue
+        (read,) = node.all_input_nodes
+        node.args, node.kwargs = (read,), {}  # also where it is called by keyword
         if isinstance(module, nn.ReLU):
             # Saves a pass over memory; what it overwrites must have no other reader, and be no view of something else.
-            module.inplace = len(node.args[0].users) == 1 and _makes(node.args[0], modules)
-        if not isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.inplace = len(read.users) == 1 and _makes(read, modules)
             continue
-        given, made = _shape(node.args[0]), _shape(node)
+        given, made = _shape(read), _shape(node)
         largest_map = max(largest_map, made.numel())
         norm = _take_norm(traced, node, modules)
         module.bias = nn.Parameter(torch.empty(module.weight.shape[0], device="meta"))
@@ -137,15 +140,16 @@ def trace(network: nn.Module) -> fx.GraphModule:
 def shaped(network: nn.Module, image_shape: tuple[int, int, int]) -> fx.GraphModule | None:
     """The graph of a converted module, its nodes with the shapes of their values, its numbers any.
 
-    None where the forward pass depends on its numbers, or runs a layer with weights of its own twice.
+    None where the forward pass depends on its numbers, takes more than images, or runs a layer with weights twice.
     """
     try:
         traced = trace(network)
-    except (fx.proxy.TraceError, TypeError):
+    except (fx.proxy.TraceError, TypeError, RuntimeError):  # the last where it calls `len`
         return None
     called = [str(node.target) for node in traced.graph.nodes if node.op == "call_module"]
     with_numbers = [name for name in called if traced.get_submodule(name).state_dict()]
-    if len(set(with_numbers)) < len(with_numbers):
+    given = [node for node in traced.graph.nodes if node.op == "placeholder"]
+    if len(set(with_numbers)) < len(with_numbers) or len(given) > 1:
         return None
     # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
     ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
