@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report plan repro push pull test test-clone test-slurm lint format bench lock
+.PHONY: help env run report evidence plan repro push pull test test-clone test-slurm lint format bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -57,6 +57,24 @@ run: $(ENV) ## Everything of a study, or of all studies of a paper, up to its re
 report: $(ENV) ## The HTML report of a study, or of all studies of a paper, that was run
 	@$(studies)
 	make_report
+
+evidence: $(ENV) ## Keep the tables and figures of a study, or of all studies of a paper, under docs/findings
+	@$(studies)
+	folder=docs/findings
+	[[ $$studies != *' '* ]] || folder+=/$(STUDY)
+	for study in $$studies; do
+		if [ ! -e "results/$$study/verdicts.csv" ]; then
+			echo "error: results/$$study is not finished: make run STUDY=$(STUDY) SCALE=$(SCALE) makes it." >&2
+			exit 1
+		fi
+	done
+	shopt -s nullglob
+	for study in $$studies; do
+		rm -rf "$$folder/$$study" && mkdir -p "$$folder/$$study"
+		cp results/$$study/{verdicts.csv,tables/*.csv,figures/*.csv,figures/*.png} "$$folder/$$study"
+		[ "$$(wc -l < "$$folder/$$study/verdicts.csv")" -gt 1 ] || rm "$$folder/$$study/verdicts.csv" # nothing was published
+	done
+	echo "kept: $$folder"
 
 plan: $(ENV) ## What a study, or all studies of a paper, will cost
 	@$(studies)

@@ -22,9 +22,10 @@ from gengap.training.optimizers import stacked_settings
 from gengap.training.record import Record
 from gengap.training.step import make_step
 
-# A compiled step takes about this share of an eager one (0.05 to 0.4 on a processor, the least in narrow networks),
-# which counts until a pack of its kind has run here; compiling takes so long.
-_COMPILED, _COMPILE_SECONDS = 0.2, 20.0
+# Until a pack of its kind has run here, a compiled step is taken for this share of an eager one, or for so many
+# evaluations, whichever is less (9 of them in wide networks to 20 in narrow ones on our own kernels, whose eager steps
+# take up to 50 times as long as compiled ones); compiling takes so long.
+_COMPILED, _EVALUATIONS, _COMPILE_SECONDS = 0.2, 15.0, 20.0
 _START_SECONDS = 6.0  # of a job: Snakemake's, Python's and PyTorch's start, and reading the data
 # Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
 _FEW, _IMAGES, _LONG_SECONDS, _CALLS = 16, 512, 0.5, 3
@@ -173,7 +174,7 @@ def calibrated(arch: Architecture, cells: Sequence[Cell], data: Sizes, threads: 
     return (
         _START_SECONDS
         + _COMPILE_SECONDS * compiled
-        + trained * step * (_COMPILED if compiled else 1)
+        + trained * (min(_COMPILED * step, _EVALUATIONS * forward) if compiled else step)
         + evaluated * forward
     )
 
