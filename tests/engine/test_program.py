@@ -304,3 +304,14 @@ def test_where_statistics_would_keep_too_much_they_are_not_measured_by_kernels(m
     monkeypatch.setattr("gengap.engine.program._MOST_KEPT", 1000)
     assert measured.measured_statistics(arch, single(state), images.float()) is None
     assert set(evaluation.exact_statistics(arch, single(state), images.float())) == set(arch.buffers)
+
+
+def test_a_large_bias_in_front_of_a_batchnorm_costs_no_digits():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.BatchNorm1d(8), nn.Linear(8, 2))
+    arch, state, images = random(network, (3, 2, 2), 70)
+    state["1.bias"] = torch.full_like(state["1.bias"], 1000.0)
+    state["2.running_mean"] = state["1.bias"] + 0.125
+    images, rounded = images.float(), {name: value.float().double() for name, value in state.items()}
+    expected = stack.outputs(arch.evaluation, rounded, images.double())
+    found = evaluation.all_outputs(arch, single(state), images, "running").double()
+    assert (found - expected).abs().max() < 1e-6 * expected.abs().max()

@@ -181,11 +181,14 @@ def _take_norm(traced: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Modu
     return str(reader.target), norm.eps
 
 
-def _scale_and_shift(state: State, norm: str, eps: float) -> tuple[Tensor, Tensor]:
-    """What a BatchNorm with fixed statistics does to each feature, ``[K, features]``."""
+def _normalised(constant: Tensor, state: State, norm: str, eps: float) -> tuple[Tensor, Tensor]:
+    """The scale that a BatchNorm with fixed statistics gives each feature, and what it makes of a constant in it.
+
+    The mean is subtracted first: scaled by itself, it would cancel digits where a layer's bias is large.
+    """
     scale = torch.rsqrt(state[f"{norm}.running_var"] + eps)
     scale = scale * state.get(f"{norm}.weight", torch.ones_like(scale))
-    return scale, state.get(f"{norm}.bias", torch.zeros_like(scale)) - state[f"{norm}.running_mean"] * scale
+    return scale, (constant - state[f"{norm}.running_mean"]) * scale + state.get(f"{norm}.bias", 0.0)
 
 
 def _folded(layer: _Layer, state: State) -> tuple[Tensor, Tensor]:
@@ -193,8 +196,8 @@ def _folded(layer: _Layer, state: State) -> tuple[Tensor, Tensor]:
     weight = state[f"{layer.name}.weight"]
     bias = state.get(f"{layer.name}.bias", weight.new_zeros(weight.shape[:2]))
     if layer.norm:
-        scale, shift = _scale_and_shift(state, layer.norm, layer.norm_eps)
-        weight, bias = weight * scale.reshape(*scale.shape, *[1] * (weight.dim() - 2)), bias * scale + shift
+        scale, bias = _normalised(bias, state, layer.norm, layer.norm_eps)
+        weight = weight * scale.reshape(*scale.shape, *[1] * (weight.dim() - 2))
     return weight, bias
 
 
@@ -212,7 +215,8 @@ def _fold(layers: tuple[_Layer, ...], names: frozenset[str], state: State) -> St
 def _fold_for_program(layers: tuple[_Layer, ...], norms: dict[str, float], state: State) -> State:
     """The state of the program: BatchNorms that could not be folded are a scale and a shift."""
     parts = {layer.name: _folded(layer, state) for layer in layers}
-    parts |= {name: _scale_and_shift(state, name, eps) for name, eps in norms.items()}
+    for name, eps in norms.items():
+        parts[name] = _normalised(torch.zeros_like(state[f"{name}.running_mean"]), state, name, eps)
     return {
         f"{name}.{kind}": part
         for name, both in parts.items()
