@@ -131,15 +131,18 @@ def ask(slurm, *command):
 
 def jobs(slurm, width):
     """Number and state of all jobs that trained the pack, oldest first."""
-    return [job[:2] for job in gpu_jobs(slurm) if f"width={width},pack=0" in job[3]]
+    return [job[:2] for job in queue(slurm) if f"width={width},pack=0" in job[3]]
+
+
+def queue(slurm, *which):
+    """Number, state, name and comment of all jobs, oldest first."""
+    form = "--format=%i %T %j %k"
+    return [job.split() for job in ask(slurm, "squeue", "--noheader", "--states=all", "--sort=i", form, *which)]
 
 
 def gpu_jobs(slurm):
-    """Number, state, name and comment of all jobs that trained or measured, oldest first."""
-    form = "--format=%i %T %j %k"
-    return [
-        job.split() for job in ask(slurm, "squeue", "--noheader", "--states=all", "--partition=gpu", "--sort=i", form)
-    ]
+    """Those that trained or measured, unless a call gave them other resources."""
+    return queue(slurm, "--partition=gpu")
 
 
 def states(slurm, width):
