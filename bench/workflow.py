@@ -1,6 +1,6 @@
 """The workflow's own cost: planning a study of 10,000 cells, and all that is not training in one of 1,000.
 
-python -m bench.workflow             both
+python -m bench.workflow             both, about 25 minutes on two cores
 python -m bench.workflow --plan      the plan alone, about a minute
 python -m bench.workflow --epochs 2  less training per cell, so a larger share of the rest
 python -m bench.workflow --slurm     10,000 tiny cells on real Slurm daemons, see bench/slurm.py, and nothing else
@@ -16,12 +16,13 @@ from bench import projects, rows, slurm
 CORES = 2
 RATES = [0.01, 0.0125, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5]
 RATES += [0.6, 0.8]
-# Quickstart's cells: its data, network and budget.
+# Images that a cell trains on: the quickstart's and Song's.
+QUICKSTART, SONG = 6000, 30000
 STUDY = """\
 title: Benchmark
 base:
-  dataset: {{name: gaussian, image_size: 8, n_train: 10000, n_test: 5000}}
-  labels: {{name: teacher, train_size: 6000, test_size: 2000}}
+  dataset: {{name: gaussian, image_size: 8, n_train: {pool}, n_test: 5000}}
+  labels: {{name: teacher, train_size: {images}, test_size: {tested}}}
   schedule: {{name: multistep, milestones: [0.6, 0.85]}}
   training: {{batch_size: 128, epochs: {epochs}, snapshots: [0, 1]}}
 grid: {{model.width: {widths}, optimizer.lr: {rates}, seed: 0..{last_seed}}}
@@ -53,7 +54,8 @@ def planning(scratch: Path, repeats: int) -> list[rows.Row]:
     """`snakemake -n` on 10,000 cells, in turn with the peer's."""
     widths = [4, 8, 16, 32, 64]
     probes = "[performance, {name: gradient, batchnorm: batch}, distance]"
-    study = STUDY.format(epochs=20, widths=widths, rates=RATES, last_seed=99, probes=probes, pack_size=64)
+    grid = {"widths": widths, "rates": RATES, "last_seed": 99, "pack_size": 64}
+    study = STUDY.format(epochs=20, probes=probes, **_data(QUICKSTART), **grid)
     ours = projects.make(scratch / "ours", study)
     theirs = scratch / "theirs"
     theirs.mkdir()
@@ -72,7 +74,11 @@ def planning(scratch: Path, repeats: int) -> list[rows.Row]:
     ]
 
 
-def running(scratch: Path, epochs: int, pack_size: int) -> rows.Row:
+def _data(images: int) -> dict[str, int]:
+    return {"images": images, "tested": images // 3, "pool": 10000 if images == QUICKSTART else 2 * images}
+
+
+def running(scratch: Path, images: int, epochs: int, pack_size: int) -> rows.Row:
     """A study of 1,000 cells, from nothing to its tables.
 
     What is compared: the cores' time from the start of Snakemake to its end, idle or not, and the part of it that the
@@ -85,12 +91,13 @@ def running(scratch: Path, epochs: int, pack_size: int) -> rows.Row:
         last_seed=99,
         probes="[{name: performance, epochs: last, batchnorm: running}]",
         pack_size=pack_size,
+        **_data(images),
     )
-    folder = projects.make(scratch / "small", study)
+    folder = projects.make(scratch / f"{images}", study)
     seconds, _ = projects.run(["--cores", str(CORES)], folder)
     packs = len(list((folder / "results/large/logs/train").glob("*.log")))
     training = projects.in_loops(folder) * max(1, CORES // packs)
-    case = f"1,000 quickstart cells of width 4, {epochs} epochs, packs of {pack_size}, {CORES} cores"
+    case = f"1,000 cells of width 4, {images:,} images, {epochs} epochs, packs of {pack_size}, {CORES} cores"
     return rows.row(case, "its training loops alone", [(seconds * CORES, training)], unit="core s", less_is_better=True)
 
 
@@ -100,7 +107,7 @@ def main() -> None:
     parser.add_argument("--plan", action="store_true", help="the plan alone")
     parser.add_argument("--repeats", type=int, default=3, help="pairs of plans (default: 3)")
     parser.add_argument("--epochs", type=int, default=20, help="of the cells that are trained (default: 20)")
-    parser.add_argument("--pack-size", type=int, default=250, help="of the cells that are trained (default: 250)")
+    parser.add_argument("--pack-size", type=int, default=500, help="of the cells that are trained (default: 500)")
     parser.add_argument(
         "--slurm", action="store_true", help="10,000 tiny cells on real Slurm daemons, and nothing else"
     )
@@ -115,7 +122,8 @@ def main() -> None:
 def _on_this_machine(scratch: Path, options: argparse.Namespace) -> Iterator[list[rows.Row]]:
     yield planning(scratch, options.repeats)
     if not options.plan:
-        yield [running(scratch, options.epochs, options.pack_size)]
+        for images in (QUICKSTART, SONG):
+            yield [running(scratch, images, options.epochs, options.pack_size)]
 
 
 if __name__ == "__main__":

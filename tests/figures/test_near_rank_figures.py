@@ -77,6 +77,13 @@ def test_a_picture_even_of_zeros_and_of_panels_without_measurements(name, count,
     assert sorted(pd.read_csv(csv)["mean"]) == [0.0, 0.0, count, 2 * count]
 
 
+def test_a_panel_of_zeros_says_so_and_has_no_other_tick():
+    found = evidence({(128, 0): {0: 0.0, 9: 0.0}, (512, 0): {0: 0.0, 9: 0.0}})
+    panel = near_rank_controls.plot(near_rank_controls.data(found), found).axes[1]
+    assert [text.get_text() for text in panel.texts] == ["none"]
+    assert list(panel.get_yticks()) == [0]
+
+
 @pytest.mark.parametrize("module", [near_rank_by_batch_size, near_rank_controls])
 def test_a_missing_probe_is_named(module):
     with pytest.raises(UserError, match="Add 'near_rank' to `probes`"):

@@ -84,7 +84,12 @@ def _panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
         if at["when"] != TRAINED:  # rings, which a dot at the same place leaves to be seen
             axes.plot(part["x"], part["mean"], "o", color=color, markerfacecolor="none", markersize=5)
     positive = own.loc[own["mean"] > 0, "mean"]
-    lowest = 10.0 ** math.floor(math.log10(positive.min())) if len(positive) else 1.0
+    if positive.empty:
+        note(axes, "none", alone=False)
+        axes.set_yticks([0])
+        axes.set_ylim(-0.1, 1.0)
+        return
+    lowest = 10.0 ** math.floor(math.log10(positive.min()))
     highest = 1.5 * max(own["max"].max(), lowest)
     if (own["min"] > 0).all():
         axes.set_yscale("log")
