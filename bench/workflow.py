@@ -7,6 +7,8 @@ python -m bench.workflow --slurm     10,000 tiny cells on real Slurm daemons, se
 """
 
 import argparse
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +114,7 @@ def main() -> None:
         "--slurm", action="store_true", help="10,000 tiny cells on real Slurm daemons, and nothing else"
     )
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # not at once: daemons of Slurm end with their block
     with tempfile.TemporaryDirectory() as scratch:
         for found in slurm.measured(Path(scratch)) if options.slurm else _on_this_machine(Path(scratch), options):
             print(rows.show(found), flush=True)

@@ -80,15 +80,18 @@ class Branching(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.linear = nn.Linear(12, 2)
+        self.wide, self.linear = nn.Linear(12, 100), nn.Linear(100, 2)
 
     def forward(self, x):
-        return self.linear(x.flatten(1)) if x.sum() > 0 else -self.linear(x.flatten(1))
+        y = self.linear(self.wide(x.flatten(1)))
+        return y if x.sum() > 0 else -y
 
 
-def test_a_network_that_cannot_be_traced_runs_as_it_is():
+def test_a_network_that_cannot_be_traced_runs_as_it_is_and_has_its_largest_map():
     arch = stack.architecture(Branching())
-    assert inference(arch, (3, 2, 2)).network is arch.evaluation
+    made = inference(arch, (3, 2, 2))
+    assert made.network is arch.evaluation
+    assert made.largest_map == 100
 
 
 def test_the_architecture_stays_as_it_was():

@@ -10,6 +10,7 @@ from gengap import models, registry
 from gengap.engine import stack
 from gengap.engine.batchnorm import FunctionalBatchNorm
 from gengap.engine.scales import scales
+from gengap.errors import UserError
 from gengap.settings import Model
 
 SETTINGS = {name: {"name": name, "width": 2} for name in registry.REGISTRY["model"]}
@@ -51,6 +52,19 @@ def test_a_sum_with_a_constant_or_with_the_input_has_no_scale():
     for input_too in (True, False):
         found = scales(stack.architecture(Shifted(input_too)))
         assert (found.scale_free, found.output_norms) == ({}, ())
+
+
+def test_a_forward_pass_without_a_graph_is_refused():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.output = nn.Linear(3, 1)
+
+        def forward(self, x):
+            return self.output(x.view(len(x), -1))
+
+    with pytest.raises(UserError, match=r"init.name: .*choose another init"):
+        scales(stack.architecture(Counting()))
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -24,6 +24,8 @@ from gengap.engine.stack import Architecture, State
 
 # Elements of a map up to which the matrix pays although most of it is zeros.
 _SMALL_MAP = 64
+# What tracing raises where the forward pass depends on its numbers; the last where it calls `len`.
+UNTRACEABLE = (fx.proxy.TraceError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
     """
     traced = shaped(arch.evaluation, image_shape)
     if traced is None:
-        return Inference(arch.evaluation, dict, torch.Size(image_shape).numel(), None, dict)
+        return Inference(arch.evaluation, dict, _largest_map(arch.evaluation, image_shape), None, dict)
     traced = traced.to("meta")
     modules = dict(traced.named_modules())
     layers, largest_map = [], 1
@@ -144,7 +146,7 @@ def shaped(network: nn.Module, image_shape: tuple[int, int, int]) -> fx.GraphMod
     """
     try:
         traced = trace(network)
-    except (fx.proxy.TraceError, TypeError, RuntimeError):  # the last where it calls `len`
+    except UNTRACEABLE:
         return None
     called = [str(node.target) for node in traced.graph.nodes if node.op == "call_module"]
     with_numbers = [name for name in called if traced.get_submodule(name).state_dict()]
@@ -154,6 +156,24 @@ def shaped(network: nn.Module, image_shape: tuple[int, int, int]) -> fx.GraphMod
     # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
     ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
     return traced
+
+
+def _largest_map(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """Elements of the largest output of a module per image, found by running it on numbers that mean nothing."""
+    network = copy.deepcopy(network).to_empty(device="cpu")
+    found = [0]
+
+    def see(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+        if isinstance(output, Tensor):
+            found.append(output.numel() // 2)
+
+    for module in network.modules():
+        module.register_forward_hook(see)
+    for value in network.state_dict().values():
+        value.zero_()
+    with torch.no_grad():
+        network(torch.zeros(2, *image_shape))
+    return max(found)
 
 
 def _shape(node: fx.Node) -> torch.Size:

@@ -9,8 +9,9 @@ import torch
 from torch import fx, nn
 
 from gengap.engine.batchnorm import FunctionalBatchNorm
-from gengap.engine.inference import trace
+from gengap.engine.inference import UNTRACEABLE, trace
 from gengap.engine.stack import Architecture
+from gengap.errors import UserError
 
 # f(c x) = c f(x) for every c > 0
 _HOMOGENEOUS_MODULES = (nn.ReLU, nn.Identity, nn.Flatten, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
@@ -35,9 +36,18 @@ def scales(arch: Architecture) -> Scales:
     sum may not: its other term would not be rescaled.
 
     Args:
-        arch: The architecture, whose forward pass must not depend on its numbers.
+        arch: The architecture.
+
+    Raises:
+        UserError: If its forward pass depends on its numbers, so that it has no graph.
     """
-    graph = trace(arch.evaluation)
+    try:
+        graph = trace(arch.evaluation)
+    except UNTRACEABLE as error:
+        raise UserError(
+            f"init.name: an init that balances gradients follows the model's graph, which this one has not ({error}). "
+            "Write its `forward` without branches on values and without `len`, or choose another init."
+        ) from error
     modules = dict(graph.named_modules())
     layers = [node for node in graph.graph.nodes if str(node.target) in arch.layers and node.op == "call_module"]
     return Scales(
