@@ -18,10 +18,11 @@ def study(name, **options):
 
 
 def test_updates_are_equal_where_they_are_to_be():
-    for reduced, expected in ((False, 28_140), (True, 938)):
+    # In whole epochs: of 30 updates at batch 2048.
+    for reduced, expected, most in ((False, 28_140, 0.01), (True, 469, 0.03)):
         cells = study("near_rank_updates", reduced=reduced).cells.values()
         updates = {cell.training.epochs * math.ceil(IMAGES / cell.training.batch_size) for cell in cells}
-        assert all(abs(one / expected - 1) < 0.01 for one in updates)
+        assert all(abs(one / expected - 1) < most for one in updates)
 
 
 def test_the_fashion_seed_is_a_part_of_the_whole_study():
@@ -42,10 +43,8 @@ def test_every_printed_number_has_cells(name):
             assert {cell.dataset.name for cell in found} == {wanted["dataset"]}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("near_rank_lenet_fashion", "near_rank_width")])
 def test_reduced_settings_keep_every_batch_size_and_three_seeds(name):
-    if name in ("near_rank_lenet_fashion", "near_rank_updates", "near_rank_width"):
-        pytest.skip("one seed; a control at some of the sizes; one size")
     full, reduced = (
         {_size_and_seed(cell) for cell in study(name, reduced=one).cells.values()} for one in (False, True)
     )
