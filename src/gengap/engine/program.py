@@ -19,6 +19,8 @@ _NUMBERS = 2**18
 # Numbers that statistics keep between their passes, of all images and networks that are measured at a time.
 _KEPT = 2**25
 _MOST_KEPT = 2**28
+# Products per element of a map of the images up to which it is made anew for a later pass: that is faster than memory.
+_CHEAP = 64
 _KINDS = ("convolve", "add", "maximum", "scale", "copy", "measure")
 _IN_PLACE = ("add", "scale", "copy")  # may write where they read
 _POINT = (1, 1, 1, 0, 1)  # kernel height and width, stride, padding, dilation
@@ -63,6 +65,7 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
         if step.sources:
             step.turn = max(steps[source].turn for source in step.sources) + (measures and step.kind == "scale")
         steps[node] = step
+    _delay(steps)
     *_, last = (step for step in steps.values() if step.kind != "same")
     output = next(reversed(steps.values())).map
     if not measures and (last.map is not output or last.kind == "image" or output.shape[1:] != (1, 1)):
@@ -73,7 +76,7 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
     instructions = _instructions(steps, measures)
     layers = tuple(str(node.target) for node, step in steps.items() if step.numbers)
     norms = sorted(
-        ((step.turn, str(node.target)) for node, step in steps.items() if step.kind == "scale"), key=itemgetter(0)
+        ((step.measured, str(node.target)) for node, step in steps.items() if step.kind == "scale"), key=itemgetter(0)
     )
     flat = tuple(number for instruction in instructions for number in instruction)
     return Program(flat, len(instructions), layers, tuple(name for _, name in norms), room, kept, output.shape[0])
@@ -166,6 +169,8 @@ class _Step:
         numbers: How many of a network's are its own.
         rectify: Whether what is negative becomes 0.
         turn: The pass it runs in.
+        measured: The pass that measures what it reads, if it is a normalisation.
+        again: Later passes in which it runs once more.
     """
 
     kind: str
@@ -175,6 +180,8 @@ class _Step:
     numbers: int = 0
     rectify: bool = False
     turn: int = 0
+    measured: int = 0
+    again: tuple[int, ...] = ()
 
 
 def _step(node: fx.Node, module: nn.Module | None, steps: dict[fx.Node, _Step]) -> _Step | None:
@@ -245,23 +252,44 @@ def _geometry(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, ...]:
     return (*kernel, *(pair[0] for pair in others))
 
 
+def _delay(steps: dict[fx.Node, _Step]) -> None:
+    """Normalise as late as possible, and make cheap maps anew where they are read: less is kept between passes."""
+    for step in reversed(steps.values()):
+        if step.kind == "scale":
+            step.measured = step.turn - 1
+            needed = [one.measured if one.kind == "scale" else one.turn for one in _readers(steps, step.map)]
+            step.turn = min(needed, default=step.turn)
+    for step in steps.values():
+        if step.kind == "convolve" and steps[step.sources[0]].kind == "image":
+            channels, kernel = steps[step.sources[0]].map.shape[0], step.geometry[:2]
+            if channels * kernel[0] * kernel[1] <= _CHEAP:
+                step.again = tuple(sorted({turn for turn in _turns(steps, step.map) if turn > step.turn}))
+
+
+def _readers(steps: dict[fx.Node, _Step], made: _Map) -> list[_Step]:
+    """The steps that read a map."""
+    working = (step for step in steps.values() if step.kind not in ("image", "same"))
+    return [step for step in working if any(steps[source].map is made for source in step.sources)]
+
+
+def _turns(steps: dict[fx.Node, _Step], made: _Map) -> list[int]:
+    """The passes in which a map is read, once per reader."""
+    return [step.turn for step in _readers(steps, made)]
+
+
 def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
     """Give every map its place: in the room of a pass, or in what is kept for later ones. Returns the size of both."""
-    turns: dict[int, list[int]] = {}  # in which every map is read
-    for step in steps.values():
-        if step.kind != "same":
-            for source in step.sources:
-                turns.setdefault(id(steps[source].map), []).append(step.turn)
     room = kept = 0
     for step in steps.values():
         size = step.map.shape[0] * step.map.shape[1] * step.map.shape[2]
         given = steps[step.sources[0]] if step.sources else None
         if step.kind == "same":
             continue
-        if step.kind != "image" and max(turns.get(id(step.map), [0])) > step.turn:
+        turns = _turns(steps, step.map)
+        if step.kind != "image" and not step.again and max(turns, default=0) > step.turn:
             step.map.place = -1 - kept
             kept += size
-        elif step.kind in _IN_PLACE and given and given.map.place > 0 and turns[id(given.map)] == [step.turn]:
+        elif step.kind in _IN_PLACE and given and given.map.place > 0 and _turns(steps, given.map) == [step.turn]:
             step.map.place = given.map.place
         else:
             step.map.place = room
@@ -282,8 +310,8 @@ def _instructions(steps: dict[fx.Node, _Step], measures: bool) -> list[tuple[int
         other = others[0].place if others else 0
         places = (given.place, other, step.map.place, int(step.rectify), numbers)
         if measures and step.kind == "scale":
-            found.append(((step.turn - 1, True), (_KINDS.index("measure"), *places, *shape)))
-        found.append(((step.turn, False), (_KINDS.index(step.kind), *places, *shape)))
+            found.append(((step.measured, True), (_KINDS.index("measure"), *places, *shape)))
+        found += [((turn, False), (_KINDS.index(step.kind), *places, *shape)) for turn in (step.turn, *step.again)]
         numbers += step.numbers
     found.sort(key=lambda one: one[0])
     if measures:  # what follows the last measurement would be computed for nothing
