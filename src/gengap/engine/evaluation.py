@@ -41,12 +41,34 @@ def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
         The buffers ``[K, features]``.
     """
     if (measured := measured_statistics(arch, state, images)) is not None:
-        return measured
+        return measured[0]
     if too_large(arch, images):
         return streamed_statistics(arch, state, images)
     call = vmap(functools.partial(outputs_and_buffers, arch, arch.statistics), in_dims=(0, None))
     parts = [call(part, images)[1] for part in groups(state, images, len(images))]
     return {name: torch.cat([part[name] for part in parts]) for name in arch.buffers}
+
+
+@torch.no_grad()
+def training_outputs(arch: Architecture, state: State, images: Tensor, mode: str) -> tuple[State, Tensor]:
+    """The state made for the mode, and its outputs on the training images: both in fewer passes where that can be.
+
+    Equal to `for_mode` and `all_outputs` up to rounding.
+
+    Args:
+        arch: The architecture.
+        state: Stacked state ``[K, ...]``.
+        images: The whole training set ``[N, C, H, W]``.
+        mode: As in `for_mode`.
+
+    Returns:
+        The state, and outputs ``[K, N, n_outputs]``.
+    """
+    measured = measured_statistics(arch, state, images, outputs=True) if mode == "exact" and arch.buffers else None
+    if measured is not None and measured[1] is not None:
+        return {**state, **measured[0]}, measured[1]
+    made = for_mode(arch, state, images, mode)
+    return made, all_outputs(arch, made, images, mode, together=True)
 
 
 @torch.no_grad()

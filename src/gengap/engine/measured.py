@@ -12,16 +12,19 @@ from gengap.engine.kernels import library
 from gengap.engine.stack import Architecture, State
 
 
-def measured_statistics(arch: Architecture, state: State, images: Tensor) -> State | None:
+def measured_statistics(
+    arch: Architecture, state: State, images: Tensor, *, outputs: bool = False
+) -> tuple[State, Tensor | None] | None:
     """BatchNorm means and biased variances of every layer over all images; None where the kernels cannot find them.
 
     Args:
         arch: The architecture.
         state: Stacked state ``[K, ...]``.
         images: ``[N, C, H, W]``.
+        outputs: Whether to give the outputs on these images as well.
 
     Returns:
-        The buffers ``[K, features]``.
+        The buffers ``[K, features]``, and the outputs ``[K, N, n_outputs]`` if they are asked for and can be given.
     """
     if not library.runs(images):
         return None
@@ -33,8 +36,8 @@ def measured_statistics(arch: Architecture, state: State, images: Tensor) -> Sta
         like = state[f"{name}.running_var"] if name in made.norms else state[f"{name}.weight"]
         state.setdefault(f"{name}.weight", torch.ones_like(like))
         state.setdefault(f"{name}.bias", like.new_zeros(like.shape[:2]))
-    found = program.statistics(made, state, images, eps)
-    return {name: found.get(name, state[name]) for name in arch.buffers}
+    found, given = program.statistics(made, state, images, eps, outputs=outputs)
+    return {name: found.get(name, state[name]) for name in arch.buffers}, given
 
 
 @functools.lru_cache(maxsize=8)

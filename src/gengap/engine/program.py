@@ -37,7 +37,7 @@ class Program:
         norms: Names of the BatchNorms among them, in the order in which they measure.
         room: Numbers per image of the maps of one pass.
         kept: Numbers per image of the maps that a later pass reads.
-        n_outputs: Numbers per image that the last instruction makes.
+        n_outputs: Numbers per image that the last instruction makes; 0 if it only measures.
     """
 
     instructions: tuple[int, ...]
@@ -54,7 +54,8 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
 
     Args:
         traced: In evaluation mode; its nodes carry the shapes of their values (`ShapeProp`).
-        measures: Whether every BatchNorm measures what it reads, in passes over all images, before it normalises.
+        measures: Whether every BatchNorm measures what it reads, in passes over all images, before it normalises. Such
+            a program ends with a pass that makes outputs, or has none if that pass would not end with them.
     """
     modules = dict(traced.named_modules())
     steps: dict[fx.Node, _Step] = {}
@@ -68,18 +69,22 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
     _delay(steps)
     *_, last = (step for step in steps.values() if step.kind != "same")
     output = next(reversed(steps.values())).map
-    if not measures and (last.map is not output or last.kind == "image" or output.shape[1:] != (1, 1)):
-        return None  # the last instruction must make the outputs, and in their order
+    # The last instruction must make the outputs, in their order, and behind every measurement.
+    gives = last.map is output and last.kind != "image" and output.shape[1:] == (1, 1)
+    gives &= all(step.measured < last.turn for step in steps.values() if step.kind == "scale")
+    if not measures and not gives:
+        return None
     room, kept = _place(steps)
     if room > _ROOM or sum(step.numbers for step in steps.values()) > _NUMBERS:
         return None
-    instructions = _instructions(steps, measures)
+    instructions = _instructions(steps, measures, gives)
     layers = tuple(str(node.target) for node, step in steps.items() if step.numbers)
     norms = sorted(
         ((step.measured, str(node.target)) for node, step in steps.items() if step.kind == "scale"), key=itemgetter(0)
     )
     flat = tuple(number for instruction in instructions for number in instruction)
-    return Program(flat, len(instructions), layers, tuple(name for _, name in norms), room, kept, output.shape[0])
+    n_outputs = output.shape[0] if gives else 0
+    return Program(flat, len(instructions), layers, tuple(name for _, name in norms), room, kept, n_outputs)
 
 
 def numbers(made: Program, state: State) -> Tensor:
@@ -119,7 +124,9 @@ def fits(made: Program, images: Tensor) -> bool:
     return made.kept * len(images) <= _MOST_KEPT
 
 
-def statistics(made: Program, state: State, images: Tensor, eps: float) -> State:
+def statistics(
+    made: Program, state: State, images: Tensor, eps: float, *, outputs: bool = False
+) -> tuple[State, Tensor | None]:
     """What every BatchNorm of every network reads, over all images, when those before it use their own statistics.
 
     Args:
@@ -127,22 +134,27 @@ def statistics(made: Program, state: State, images: Tensor, eps: float) -> State
         state: As `numbers` takes it; a BatchNorm's weight and bias are its own.
         images: ``[N, C, H, W]``, float32, where `library.runs` and `fits`.
         eps: Added to every variance.
+        outputs: Whether to give the outputs on these images as well, for little more.
 
     Returns:
-        ``<layer>.running_mean`` and ``<layer>.running_var``, the biased variance, ``[K, features]``.
+        ``<layer>.running_mean`` and ``<layer>.running_var``, the biased variance, ``[K, features]``, and the outputs
+        ``[K, N, n_outputs]`` if they are asked for and the program makes them.
     """
     images, own = images.contiguous(), numbers(made, state)
     features = {name: state[f"{name}.weight"].shape[1] for name in made.norms}
     means, variances = (images.new_empty(len(own), sum(features.values())) for _ in range(2))
     at_once = max(1, min(len(own), _KEPT // max(1, made.kept * len(images))))
-    sizes = (*_sizes(made, own, images), sum(features.values()), made.kept, at_once)
-    library.call("gengap_statistics", images, own, means, variances, eps, made.instructions, sizes)
+    n_outputs = made.n_outputs if outputs else 0
+    given = images.new_empty(len(own), len(images), n_outputs)
+    sizes = (*_sizes(made, own, images), sum(features.values()), made.kept, at_once, n_outputs)
+    library.call("gengap_statistics", images, own, means, variances, given, eps, made.instructions, sizes)
     found = {"running_mean": means, "running_var": variances}
-    return {
+    by_name = {
         f"{name}.{kind}": part
         for kind, values in found.items()
         for name, part in zip(features, values.split(list(features.values()), dim=1), strict=True)
     }
+    return by_name, given if n_outputs else None
 
 
 def _sizes(made: Program, numbers: Tensor, images: Tensor) -> tuple[int, ...]:
@@ -297,7 +309,7 @@ def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
     return room, kept
 
 
-def _instructions(steps: dict[fx.Node, _Step], measures: bool) -> list[tuple[int, ...]]:
+def _instructions(steps: dict[fx.Node, _Step], measures: bool, gives: bool) -> list[tuple[int, ...]]:
     """All instructions, pass by pass, with the measurements of a pass at its end."""
     found: list[tuple[tuple[int, bool], tuple[int, ...]]] = []
     numbers = 0
@@ -314,7 +326,7 @@ def _instructions(steps: dict[fx.Node, _Step], measures: bool) -> list[tuple[int
         found += [((turn, False), (_KINDS.index(step.kind), *places, *shape)) for turn in (step.turn, *step.again)]
         numbers += step.numbers
     found.sort(key=lambda one: one[0])
-    if measures:  # what follows the last measurement would be computed for nothing
+    if not gives:  # what follows the last measurement would be computed for nothing
         while found and not found[-1][0][1]:
             found.pop()
     return [instruction for _, instruction in found]

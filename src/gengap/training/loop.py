@@ -172,8 +172,7 @@ def _evaluation_is_due(live: Live) -> bool:
 def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell) -> None:
     """Add a row per quantity to every working cell's history."""
     mode = first.training.batchnorm
-    state = evaluation.for_mode(arch, live.state(), data.train_images, mode)
-    train_outputs = evaluation.all_outputs(arch, state, data.train_images, mode, together=True)
+    state, train_outputs = evaluation.training_outputs(arch, live.state(), data.train_images, mode)
     test_outputs = evaluation.all_outputs(arch, state, data.test_images, mode, together=True)
     train = evaluation.performance(train_outputs, data.train_targets, first.loss)
     test = evaluation.performance(test_outputs, data.test_targets, first.loss)

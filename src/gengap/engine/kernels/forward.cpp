@@ -106,6 +106,13 @@ struct Network {
             break;
         }
     }
+
+    // What the last instruction made of these images, image by image.
+    void give(const Instruction& last, int64_t images, int64_t n_outputs, float* outputs) const {
+        const float* made = at(last.to);
+        for (int64_t b = 0; b < images; ++b)
+            for (int64_t d = 0; d < n_outputs; ++d) outputs[b * n_outputs + d] = made[d * IMAGES + b];
+    }
 };
 
 // Images from the first on, [C, pixels] each, to the beginning of the room; beyond the last one, that one again.
@@ -136,10 +143,8 @@ void gengap_forward(const float* images, const float* numbers, float* outputs, c
             for (int64_t k = 0; k < networks; ++k) {
                 const Network network{k, numbers + k * count, room.data(), nullptr};
                 for (int64_t i = 0; i < length; ++i) network.run(program[i], readied[i]);
-                const float* last = network.at(program[length - 1].to);
-                for (int64_t b = 0; b < std::min(IMAGES, n_images - first); ++b)
-                    for (int64_t d = 0; d < n_outputs; ++d)
-                        outputs[(k * n_images + first + b) * n_outputs + d] = last[d * IMAGES + b];
+                network.give(program[length - 1], std::min(IMAGES, n_images - first), n_outputs,
+                             outputs + (k * n_images + first) * n_outputs);
             }
         }
     }
@@ -148,13 +153,15 @@ void gengap_forward(const float* images, const float* numbers, float* outputs, c
 // images [M, C, pixels], numbers [K, count] -> numbers in which every normalisation's scale and shift became those of
 // the mean and biased variance of all images, which are given too, [K, features], in the order of instructions;
 // sizes M, C, pixels, K, count, numbers in the room of one image, instructions, features, numbers kept of one image,
-// networks at a time
+// networks at a time, D
 //
-// Instructions come in passes over all images, each of which ends with measurements.
-void gengap_statistics(const float* images, float* numbers, float* means, float* variances, float eps,
+// Instructions come in passes over all images, each of which ends with measurements. What lies behind the last of them is
+// a pass that makes the outputs [K, M, D], with the statistics just found; where D is 0, it is left out.
+void gengap_statistics(const float* images, float* numbers, float* means, float* variances, float* outputs, float eps,
                        const Instruction* program, const int64_t* sizes, int64_t threads) {
     const int64_t n_images = sizes[0], networks = sizes[3], count = sizes[4], length = sizes[6], features = sizes[7];
     const int64_t parts = (n_images + IMAGES - 1) / IMAGES, of_part = sizes[8] * IMAGES, at_once = sizes[9];
+    const int64_t n_outputs = sizes[10];
     const auto images_of = [=](int64_t part) { return std::min(IMAGES, n_images - part * IMAGES); };
     std::vector<Ready> readied;
     for (int64_t i = 0; i < length; ++i) readied.push_back(ready(program[i], numbers, networks, count));
@@ -164,7 +171,8 @@ void gengap_statistics(const float* images, float* numbers, float* means, float*
         int64_t feature = 0;
         for (int64_t start = 0, end; start < length; start = end) {
             int64_t measured = start;
-            while (program[measured].kind != MEASURE) ++measured;
+            while (measured < length && program[measured].kind != MEASURE) ++measured;
+            if (measured == length && n_outputs == 0) break;
             for (end = measured; end < length && program[end].kind == MEASURE;) ++end;
             const bool reads = std::any_of(program + start, program + end, [](const Instruction& one) {
                 return one.from == 0 || (one.kind == ADD && one.other == 0);
@@ -185,6 +193,9 @@ void gengap_statistics(const float* images, float* numbers, float* means, float*
                             measure(network.at(program[i].from), s.height * s.width, s.in, images_of(part), found);
                             found += 2 * s.in;
                         }
+                        if (measured == length)
+                            network.give(program[length - 1], images_of(part), n_outputs,
+                                         outputs + ((begin + g) * n_images + part * IMAGES) * n_outputs);
                     }
                 }
             }
