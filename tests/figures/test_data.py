@@ -102,6 +102,12 @@ def test_groups_are_named_by_the_axes_that_vary_in_the_order_of_width(tmp_path):
     assert list(labelled(found, apart=["width"])["group"].unique()) == ["lr 0.1", "lr 0.2"]
 
 
+def test_a_setting_that_is_off_is_named_so(tmp_path):
+    grid = {"training.switch_epoch": [None, 1], "model.width": [4], "seed": [0]}
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
+    assert set(labelled(found)["group"]) == {"no switch epoch", "switch epoch 1"}
+
+
 @pytest.mark.parametrize(
     ("name", "probe"),
     [("accuracy_by_width", "performance"), ("gradient_norm", "gradient"), ("layer_gradients", "gradient")],

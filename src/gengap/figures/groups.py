@@ -30,7 +30,7 @@ def labelled(evidence: Evidence, *, extremes: bool = False, apart: Sequence[str]
     names = pd.Series(ALL, index=cells.index)
     for values, part in grouped(cells, named):
         if values:
-            names[part.index] = ", ".join(f"{_words(axis)} {value}" for axis, value in values.items())
+            names[part.index] = ", ".join(_setting(axis, value) for axis, value in values.items())
     order = pd.to_numeric(cells[WIDTH]).sort_values(kind="stable").index if WIDTH in evidence.axes else cells.index
     return cells.assign(group=names).loc[order].reset_index(drop=True)
 
@@ -48,7 +48,7 @@ def panelled(evidence: Evidence, most: int) -> pd.DataFrame:
     cells = labelled(evidence, extremes=True, apart=apart)
     names = pd.Series("", index=cells.index)
     for values, part in grouped(cells, apart):
-        names[part.index] = "\n".join(f"{_words(axis)} {value}" for axis, value in values.items())
+        names[part.index] = "\n".join(_setting(axis, value) for axis, value in values.items())
     return cells.assign(panel=names)
 
 
@@ -66,7 +66,7 @@ def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | N
         of: All cells that it could show, where it has not room for every group.
     """
     fixed = [axis for axis in evidence.axes if cells[axis].nunique() == 1]
-    parts = [f"{_words(axis)} {cells[axis].iloc[0]}" for axis in fixed]
+    parts = [_setting(axis, cells[axis].iloc[0]) for axis in fixed]
     finished = cells[cells["status"] == "finished"]
     sizes = [len(part) for _, part in grouped(finished, evidence.axes)]
     if sizes:
@@ -116,5 +116,7 @@ def _span(sizes: Sequence[int]) -> str:
     return str(min(sizes)) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
 
 
-def _words(axis: str) -> str:
-    return axis.replace("_", " ")
+def _setting(axis: str, value: Any) -> str:
+    """An axis and its value in words; a setting that is off, as ``no switch epoch``."""
+    words = axis.replace("_", " ")
+    return f"no {words}" if str(value) == "None" else f"{words} {value}"
