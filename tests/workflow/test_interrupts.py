@@ -49,7 +49,8 @@ def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long
     process.wait(DEADLINE_SECONDS)
     assert list((long / ".gengap/store/unfinished").glob("*.h5"))
     assert locks(long) == halves(long) == []
-    assert "going on from epoch " in finished(long)
+    output = finished(long)
+    assert "going on from epoch " in output, output
     assert (long / CELLS).read_text() == (quiet / CELLS).read_text()
 
 
