@@ -14,7 +14,7 @@ CELLS = "results/tiny/cells.csv"
 @pytest.fixture
 def long(workspace):
     """A copy whose networks are to be trained again, which takes some seconds."""
-    workspace.edit(STUDY, "epochs: 1,", "epochs: 200,")
+    workspace.edit(STUDY, "epochs: 1,", "epochs: 800,")
     return workspace
 
 
