@@ -12,7 +12,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from gengap import logs, running, submitted, versions
+from gengap import logs, restored, running, submitted, versions
 from gengap.packing import (
     collected_settings,
     dataset_key,
@@ -33,6 +33,9 @@ sys.executable = shlex.quote(sys.executable)
 
 # Snakemake takes wildcards with commas apart in jobs that it sends to other machines.
 submitted.mend()
+
+# Snakemake takes what it restored after a failed update for what the job should have made.
+restored.mend()
 
 
 configfile: "config/config.yaml"

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [  # facts
     {"errors", "running", "versions"},
-    {"quantities", "registry", "paths", "provenance", "logs", "timing", "sources", "submitted"},
+    {"quantities", "registry", "paths", "provenance", "logs", "timing", "sources", "submitted", "restored"},
     {"claims"},
     # plan
     {"schema"},

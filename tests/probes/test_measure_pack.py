@@ -8,6 +8,7 @@ import torch
 
 from gengap import arrays, probes, registry, storage
 from gengap.analysis import collect, evidence
+from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.probes.subject import Measured
 from gengap.registry import Entry
@@ -160,3 +161,13 @@ def test_dropout_is_off_while_measuring():
     arch = stack.architecture(network)
     assert [layer.training for layer in arch.batch] == [False, True, False]
     assert [layer.training for layer in arch.evaluation] == [False, False, False]
+
+
+def test_networks_that_other_settings_have_trained_are_not_measured(pack):
+    study, data, folder = pack
+    name, cell = next(iter(study.cells.items()))
+    changed = {name: cell.model_copy(update={"training": cell.training.model_copy(update={"epochs": 3})})}
+    probe = Probe(name="performance", batchnorm="running")
+    with pytest.raises(UserError, match="as other settings have trained it"):
+        probes.measure_pack(probe, changed, folder / "weights.h5", data, folder / "changed.h5", device="cpu")
+    assert not (folder / "changed.h5").exists()

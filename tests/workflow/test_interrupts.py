@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 
+import psutil
 import pytest
 from interrupted import DEADLINE_SECONDS, begin
 
@@ -52,6 +53,16 @@ def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long
     output = finished(long)
     assert "going on from epoch " in output, output
     assert (long / CELLS).read_text() == (quiet / CELLS).read_text()
+
+
+def test_a_job_that_fails_over_older_networks_is_run_again(long):
+    process = start(long)
+    for job in psutil.Process(process.pid).children(recursive=True):
+        if any(".snakemake/scripts" in word for word in job.cmdline()):
+            job.terminate()  # Snakemake itself learns of a failure, and of no interrupt
+    assert process.wait(DEADLINE_SECONDS) != 0
+    output = finished(long)
+    assert "going on from epoch " in output, output
 
 
 def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):

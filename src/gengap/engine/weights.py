@@ -68,6 +68,13 @@ def read_index(path: Path) -> pd.DataFrame:
         return storage.read_table(file, "checkpoints")
 
 
+def read_settings(path: Path) -> dict[str, dict[str, Any]]:
+    """Every cell's settings, as they were when it was trained; for `Cell.model_validate`."""
+    with storage.reading(path, "weights") as file:
+        described = storage.read_table(file, "cells")
+    return {cell: json.loads(settings) for cell, settings in zip(described["cell"], described["settings"], strict=True)}
+
+
 def read_rows(path: Path, rows: Sequence[int]) -> State:
     """The stacked state of the chosen checkpoints, ``[len(rows), ...]``, on the CPU."""
     with storage.reading(path, "weights") as file:

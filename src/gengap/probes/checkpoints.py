@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from gengap.engine import weights
 from gengap.engine.stack import State
@@ -22,7 +24,7 @@ class Checkpoints:
         device: Where the weights go.
 
     Raises:
-        UserError: If the file is damaged or lacks a cell.
+        UserError: If the file is damaged, lacks a cell, or holds one that other settings have trained.
     """
 
     def __init__(self, path: Path, cells: Mapping[str, Cell], device: torch.device) -> None:
@@ -31,6 +33,12 @@ class Checkpoints:
         self._index = index[index["cell"].isin(list(cells))]
         if missing := set(cells) - set(self._index["cell"]):
             raise UserError(f"{path}: lacks the cell '{min(missing)}'. Remove the file, and train the pack again.")
+        trained = weights.read_settings(path)
+        if stale := [name for name, cell in cells.items() if not _is_of(cell, trained[name])]:
+            raise UserError(
+                f"{path}: holds the cell '{min(stale)}' as other settings have trained it. "
+                "Remove the file, and train the pack again."
+            )
         self._saved = {str(name): tuple(sorted(of["epoch"])) for name, of in self._index.groupby("cell")}
         self._row = {(cell, epoch): row for row, cell, epoch in self._index.itertuples()}
 
@@ -73,3 +81,11 @@ class Checkpoints:
             last = self._index.groupby("cell")["epoch"].idxmax()
             return self.read([int(last[name]) for name in names])
         return self.read([self._row[name, epoch] for name in names])
+
+
+def _is_of(cell: Cell, settings: Mapping[str, Any]) -> bool:
+    """Whether these settings train the same network as the cell's."""
+    try:
+        return Cell.model_validate(settings).identity() == cell.identity()
+    except ValidationError:  # of another version
+        return False
