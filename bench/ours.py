@@ -72,10 +72,10 @@ def epoch_loop(
         begin = time.perf_counter()
         train()
         if mode:
-            ready = evaluation.for_mode(arch, state, images[:n_train], mode)
-            for part in (slice(n_train), slice(n_train, None)):
-                outputs = evaluation.all_outputs(arch, ready, images[part], mode, together=True)
-                evaluation.performance(outputs, labels[part], cells[0].loss)
+            ready, outputs = evaluation.training_outputs(arch, state, images[:n_train], mode)
+            evaluation.performance(outputs, labels[:n_train], cells[0].loss)
+            outputs = evaluation.all_outputs(arch, ready, images[n_train:], mode, together=True)
+            evaluation.performance(outputs, labels[n_train:], cells[0].loss)
         return pack * n_train / (time.perf_counter() - begin)
 
     return run
