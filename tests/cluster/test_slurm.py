@@ -114,6 +114,9 @@ def submitted(workspace, slurm, *arguments):
         assert process.wait(WAIT_SECONDS) == 0, output.read_text()
     finally:
         process.kill()
+        for left in processes(workspace):  # a node that goes down may leave some
+            with contextlib.suppress(psutil.NoSuchProcess):
+                left.kill()
 
 
 def until(found, what):
@@ -155,12 +158,17 @@ def training(workspace, width):
     return log.exists() and "epoch" in log.read_text()
 
 
+def processes(workspace):
+    """Those that run in this workspace."""
+    yield from (process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(workspace.folder))
+
+
 def trainers(workspace):
     """Processes that train in this workspace: Snakemake runs a rule's script in a process of its own."""
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        words = process.info["cmdline"] or []
-        if process.info["cwd"] == str(workspace.folder) and any(".snakemake/scripts" in word for word in words):
-            yield process
+    for process in processes(workspace):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(".snakemake/scripts" in word for word in process.cmdline()):
+                yield process
 
 
 def test_quickstart_gives_the_bits_of_a_local_run_and_never_more_gpu_jobs_than_gpus(slurm, tmp_path, make_workspace):

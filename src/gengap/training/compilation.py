@@ -21,16 +21,20 @@ from gengap.training.step import Step
 _LAUNCH_SECONDS = 6e-3
 _SAMPLE_SECONDS = 5e-6
 _PARAMETER_SECONDS = 5e-10
-_WORTH_SECONDS = 60.0  # compiling takes about 20 s and at least halves the rest
+# What compiling saves of it: most of what operations cost, less of the products themselves (`python -m bench.compilation`).
+_SAVED, _SAVED_OF_PRODUCTS = 0.9, 0.35
+_WORTH_SECONDS = 35.0  # compiling takes about 20 s
 
 
 def pays(arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, image_area: int) -> bool:
-    """Predict whether `n_steps` eager steps would take long enough for compiling to pay.
+    """Predict whether compiling would save enough of the time that `n_steps` eager steps take.
 
     A function of the sizes alone: a measured time would let noise decide the last bits of a result.
     """
-    sample = (_SAMPLE_SECONDS + _PARAMETER_SECONDS * arch.n_parameters) * image_area / 64
-    return n_steps * (_LAUNCH_SECONDS + n_networks * batch_size * sample) > _WORTH_SECONDS
+    samples = n_networks * batch_size * image_area / 64
+    saved = _SAVED * (_LAUNCH_SECONDS + samples * _SAMPLE_SECONDS)
+    saved += _SAVED_OF_PRODUCTS * samples * _PARAMETER_SECONDS * arch.n_parameters
+    return n_steps * saved > _WORTH_SECONDS
 
 
 def compiled(step: Step, device: torch.device) -> Step:

@@ -1,5 +1,8 @@
 // Trained networks on many images: some images at a time go through a whole network, so that its maps stay in the cache.
 #include "maps.h"
+#include <cstdlib>
+#include <new>
+#include <sys/mman.h>
 
 // As many as the registers of one product hold.
 constexpr int64_t IMAGES = VECTORS * LANES;
@@ -66,6 +69,22 @@ static void measure(const float* from, int64_t pixels, int64_t channels, int64_t
     }
 }
 
+// Memory that nothing has written to yet: the threads that use it do that, and a page at a time would take long.
+struct Fresh {
+    float* values;
+    explicit Fresh(int64_t count) {
+        constexpr int64_t page = 1 << 21;
+        const int64_t bytes = (count * int64_t(sizeof(float)) + page - 1) / page * page;
+        values = static_cast<float*>(std::aligned_alloc(page, bytes));
+        if (!values) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+        madvise(values, bytes, MADV_HUGEPAGE);
+#endif
+    }
+    Fresh(const Fresh&) = delete;
+    ~Fresh() { std::free(values); }
+};
+
 // One network, and where its maps of the images at hand lie.
 struct Network {
     int64_t k;
@@ -118,11 +137,11 @@ struct Network {
 // Images from the first on, [C, pixels] each, to the beginning of the room; beyond the last one, that one again.
 static void read(const float* images, int64_t first, const int64_t* sizes, float* room) {
     const int64_t n_images = sizes[0], channels = sizes[1], pixels = sizes[2];
-    for (int64_t b = 0; b < IMAGES; ++b) {
-        const float* image = images + std::min(first + b, n_images - 1) * channels * pixels;
-        for (int64_t c = 0; c < channels; ++c)
-            for (int64_t p = 0; p < pixels; ++p) room[(p * channels + c) * IMAGES + b] = image[c * pixels + p];
-    }
+    const float* rows[IMAGES];
+    for (int64_t b = 0; b < IMAGES; ++b) rows[b] = images + std::min(first + b, n_images - 1) * channels * pixels;
+    for (int64_t p = 0; p < pixels; ++p)
+        for (int64_t c = 0; c < channels; ++c, room += IMAGES)
+            for (int64_t b = 0; b < IMAGES; ++b) room[b] = rows[b][c * pixels + p];
 }
 
 extern "C" {
@@ -165,7 +184,9 @@ void gengap_statistics(const float* images, float* numbers, float* means, float*
     const auto images_of = [=](int64_t part) { return std::min(IMAGES, n_images - part * IMAGES); };
     std::vector<Ready> readied;
     for (int64_t i = 0; i < length; ++i) readied.push_back(ready(program[i], numbers, networks, count));
-    std::vector<float> kept(at_once * parts * of_part), moments(at_once * parts * features * 2);
+    const Fresh memory(at_once * parts * of_part);
+    float* const kept = memory.values;
+    std::vector<float> moments(at_once * parts * features * 2);
     for (int64_t begin = 0; begin < networks; begin += at_once) {
         const int64_t group = std::min(at_once, networks - begin);
         int64_t feature = 0;
@@ -184,7 +205,7 @@ void gengap_statistics(const float* images, float* numbers, float* means, float*
                 for (int64_t part = 0; part < parts; ++part) {
                     if (reads) read(images, part * IMAGES, sizes, room.data());
                     for (int64_t g = 0; g < group; ++g) {
-                        float* own = kept.data() + (g * parts + part) * of_part;
+                        float* own = kept + (g * parts + part) * of_part;
                         const Network network{begin + g, numbers + (begin + g) * count, room.data(), own};
                         for (int64_t i = start; i < measured; ++i) network.run(program[i], readied[i]);
                         float* found = moments.data() + ((g * parts + part) * features + feature) * 2;
