@@ -276,7 +276,7 @@ def _training_job(
     arch = stack.architecture(models.build(cells[0].model, data.image_shape, data.n_outputs))
     each = memory.predicted_bytes(arch, cells[0], data.image_shape, data.n_train, data.n_outputs)
     seconds = known[kind] * work if kind in known else calibrate(arch, cells, data, threads)
-    return Job(part, TRAIN, kind, work, seconds, len(cells), each * len(cells) + memory.SHARED_BYTES)
+    return Job(part, TRAIN, kind, work, seconds, len(cells), each * len(cells) + memory.shared_bytes(cells[0]))
 
 
 def _job(part: str, job: str, kind: str, work: float, known: Mapping[str, float]) -> Job:

@@ -45,7 +45,7 @@ def test_the_predicted_peak_is_near_the_measured_one():
     done = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True)
     cell = Cell.model_validate({"model": {"width": 32}, "training": {"batch_size": 512, "snapshots": [0]}})
     arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
-    predicted = memory.SHARED_BYTES + 24 * memory.predicted_bytes(arch, cell, (3, 8, 8), 512, 1)
+    predicted = memory.shared_bytes(cell) + 24 * memory.predicted_bytes(arch, cell, (3, 8, 8), 512, 1)
     assert 0.6 < int(done.stdout) / predicted < 1.3
 
 

@@ -1,5 +1,6 @@
 """A network for evaluation as instructions for `kernels/forward.cpp`, which keeps its maps in the processor's cache."""
 
+import functools
 import operator
 from dataclasses import dataclass
 from operator import itemgetter
@@ -19,6 +20,9 @@ _NUMBERS = 2**18
 # Numbers that statistics keep between their passes, of all images and networks that are measured at a time.
 _KEPT = 2**25
 _MOST_KEPT = 2**28
+HELD_BYTES = 4 * _KEPT  # from the first such call on
+# Images that go through the kernels together, at most.
+_BLOCK = 64
 # Products per element of a map of the images up to which it is made anew for a later pass: that is faster than memory.
 _CHEAP = 64
 _KINDS = ("convolve", "add", "maximum", "scale", "copy", "measure")
@@ -143,11 +147,13 @@ def statistics(
     images, own = images.contiguous(), numbers(made, state)
     features = {name: state[f"{name}.weight"].shape[1] for name in made.norms}
     means, variances = (images.new_empty(len(own), sum(features.values())) for _ in range(2))
-    at_once = max(1, min(len(own), _KEPT // max(1, made.kept * len(images))))
+    of_network = made.kept * (len(images) + _BLOCK)
+    at_once = max(1, min(len(own), _KEPT // max(1, of_network)))
+    kept = _held(_KEPT)[: at_once * of_network] if at_once * of_network <= _KEPT else images.new_empty(of_network)
     n_outputs = made.n_outputs if outputs else 0
     given = images.new_empty(len(own), len(images), n_outputs)
     sizes = (*_sizes(made, own, images), sum(features.values()), made.kept, at_once, n_outputs)
-    library.call("gengap_statistics", images, own, means, variances, given, eps, made.instructions, sizes)
+    library.call("gengap_statistics", images, own, means, variances, given, kept, eps, made.instructions, sizes)
     found = {"running_mean": means, "running_var": variances}
     by_name = {
         f"{name}.{kind}": part
@@ -155,6 +161,12 @@ def statistics(
         for name, part in zip(features, values.split(list(features.values()), dim=1), strict=True)
     }
     return by_name, given if n_outputs else None
+
+
+@functools.lru_cache(maxsize=1)
+def _held(count: int) -> Tensor:
+    """Memory that every call uses again: to take it anew from the system costs as much time as a pass."""
+    return torch.empty(count)
 
 
 def _sizes(made: Program, numbers: Tensor, images: Tensor) -> tuple[int, ...]:

@@ -97,7 +97,7 @@ def train_pack(
 
         each = memory.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
         free = memory.free_bytes(target_device, memory_limit)
-        memory.in_parts(list(cells), each, memory.SHARED_BYTES, free, train)
+        memory.in_parts(list(cells), each, memory.shared_bytes(first), free, train)
     where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": digest}
     record.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
     for saver in savers:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gengap import registry
+from gengap.engine import program
 from gengap.engine.saved import saved_bytes
 from gengap.engine.stack import Architecture
 from gengap.logs import log
@@ -18,7 +19,7 @@ _SPARE = 0.8  # share of the free memory that is planned with
 # Measured against predicted peaks of uncompiled packs (Song's network at widths 16 to 64, ResNet-56 at width 8) were
 # 1.2 to 1.6 times what autograd saves; PyTorch's own first allocations come on top.
 _TEMPORARIES = 1.5
-SHARED_BYTES = 100_000_000
+_OWN_BYTES = 100_000_000
 
 T = TypeVar("T")
 
@@ -52,6 +53,15 @@ def predicted_bytes(
     evaluation = n_samples * n_outputs * (dtype.itemsize + 3 * torch.float64.itemsize)
     peak: int = round(max(step, evaluation))
     return peak + weights * (len(cell.training.snapshots) + 2)
+
+
+def shared_bytes(cell: Cell) -> int:
+    """Memory that a pack takes whatever the number of its networks: PyTorch's own, and what exact statistics hold.
+
+    Args:
+        cell: Any cell of the pack.
+    """
+    return _OWN_BYTES + (program.HELD_BYTES if cell.training.batchnorm == "exact" else 0)
 
 
 def in_parts(items: Sequence[T], each: int, shared: int, free: int, work: Callable[[Sequence[T]], None]) -> None:

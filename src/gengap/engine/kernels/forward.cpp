@@ -1,8 +1,5 @@
 // Trained networks on many images: some images at a time go through a whole network, so that its maps stay in the cache.
 #include "maps.h"
-#include <cstdlib>
-#include <new>
-#include <sys/mman.h>
 
 // As many as the registers of one product hold.
 constexpr int64_t IMAGES = VECTORS * LANES;
@@ -68,22 +65,6 @@ static void measure(const float* from, int64_t pixels, int64_t channels, int64_t
         moments[2 * c + 1] = total([=](Vector x) { return (x - mean) * (x - mean); });
     }
 }
-
-// Memory that nothing has written to yet: the threads that use it do that, and a page at a time would take long.
-struct Fresh {
-    float* values;
-    explicit Fresh(int64_t count) {
-        constexpr int64_t page = 1 << 21;
-        const int64_t bytes = (count * int64_t(sizeof(float)) + page - 1) / page * page;
-        values = static_cast<float*>(std::aligned_alloc(page, bytes));
-        if (!values) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-        madvise(values, bytes, MADV_HUGEPAGE);
-#endif
-    }
-    Fresh(const Fresh&) = delete;
-    ~Fresh() { std::free(values); }
-};
 
 // One network, and where its maps of the images at hand lie.
 struct Network {
@@ -172,20 +153,18 @@ void gengap_forward(const float* images, const float* numbers, float* outputs, c
 // images [M, C, pixels], numbers [K, count] -> numbers in which every normalisation's scale and shift became those of
 // the mean and biased variance of all images, which are given too, [K, features], in the order of instructions;
 // sizes M, C, pixels, K, count, numbers in the room of one image, instructions, features, numbers kept of one image,
-// networks at a time, D
+// networks at a time, D. Kept is room for that, [networks at a time, M up to whole blocks, numbers kept].
 //
 // Instructions come in passes over all images, each of which ends with measurements. What lies behind the last of them is
 // a pass that makes the outputs [K, M, D], with the statistics just found; where D is 0, it is left out.
-void gengap_statistics(const float* images, float* numbers, float* means, float* variances, float* outputs, float eps,
-                       const Instruction* program, const int64_t* sizes, int64_t threads) {
+void gengap_statistics(const float* images, float* numbers, float* means, float* variances, float* outputs, float* kept,
+                       float eps, const Instruction* program, const int64_t* sizes, int64_t threads) {
     const int64_t n_images = sizes[0], networks = sizes[3], count = sizes[4], length = sizes[6], features = sizes[7];
     const int64_t parts = (n_images + IMAGES - 1) / IMAGES, of_part = sizes[8] * IMAGES, at_once = sizes[9];
     const int64_t n_outputs = sizes[10];
     const auto images_of = [=](int64_t part) { return std::min(IMAGES, n_images - part * IMAGES); };
     std::vector<Ready> readied;
     for (int64_t i = 0; i < length; ++i) readied.push_back(ready(program[i], numbers, networks, count));
-    const Fresh memory(at_once * parts * of_part);
-    float* const kept = memory.values;
     std::vector<float> moments(at_once * parts * features * 2);
     for (int64_t begin = 0; begin < networks; begin += at_once) {
         const int64_t group = std::min(at_once, networks - begin);
