@@ -32,8 +32,9 @@ def measured_statistics(
     if made is None or not program.fits(made, images):
         return None
     state = dict(state)
+    norms = {*made.norms, *(known.norm for known in made.known)}
     for name in made.layers:
-        like = state[f"{name}.running_var"] if name in made.norms else state[f"{name}.weight"]
+        like = state[f"{name}.running_var"] if name in norms else state[f"{name}.weight"]
         state.setdefault(f"{name}.weight", torch.ones_like(like))
         state.setdefault(f"{name}.bias", like.new_zeros(like.shape[:2]))
     found, given = program.statistics(made, state, images, eps, outputs=outputs)

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import TensorMetadata
 
+from gengap.engine import patches
 from gengap.engine.batchnorm import FunctionalBatchNorm
 from gengap.engine.kernels import library
+from gengap.engine.patches import Known
 from gengap.engine.stack import State
 
 # Numbers per image of all maps, and of one network, beyond which they do not fit the cache of a processor's core.
@@ -39,6 +41,7 @@ class Program:
         length: How many.
         layers: Names of the layers whose numbers follow one another in those of a network.
         norms: Names of the BatchNorms among them, in the order in which they measure.
+        known: Other BatchNorms, whose statistics need no pass.
         room: Numbers per image of the maps of one pass.
         kept: Numbers per image of the maps that a later pass reads.
         n_outputs: Numbers per image that the last instruction makes; 0 if it only measures.
@@ -48,6 +51,7 @@ class Program:
     length: int
     layers: tuple[str, ...]
     norms: tuple[str, ...]
+    known: tuple[Known, ...]
     room: int
     kept: int
     n_outputs: int
@@ -68,9 +72,12 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
         if step is None:
             return None
         if step.sources:
-            step.turn = max(steps[source].turn for source in step.sources) + (measures and step.kind == "scale")
+            step.turn = max(steps[source].turn for source in step.sources)
+            step.known = step.kind == "scale" and _is_cheap(steps[step.sources[0]], steps)
+            step.turn += measures and step.kind == "scale" and not step.known
         steps[node] = step
-    _delay(steps)
+    if measures:
+        _delay(steps)
     *_, last = (step for step in steps.values() if step.kind != "same")
     output = next(reversed(steps.values())).map
     # The last instruction must make the outputs, in their order, and behind every measurement.
@@ -83,12 +90,19 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
         return None
     instructions = _instructions(steps, measures, gives)
     layers = tuple(str(node.target) for node, step in steps.items() if step.numbers)
-    norms = sorted(
-        ((step.measured, str(node.target)) for node, step in steps.items() if step.kind == "scale"), key=itemgetter(0)
+    scales = {node: step for node, step in steps.items() if step.kind == "scale"}
+    measured = sorted(
+        ((step.measured, str(node.target)) for node, step in scales.items() if not step.known), key=itemgetter(0)
+    )
+    norms = tuple(name for _, name in measured)
+    known = tuple(
+        Known(str(node.target), str(step.sources[0].target), _shape(steps[step.sources[0]], steps))
+        for node, step in scales.items()
+        if step.known
     )
     flat = tuple(number for instruction in instructions for number in instruction)
     n_outputs = output.shape[0] if gives else 0
-    return Program(flat, len(instructions), layers, tuple(name for _, name in norms), room, kept, n_outputs)
+    return Program(flat, len(instructions), layers, norms, known, room, kept, n_outputs)
 
 
 def numbers(made: Program, state: State) -> Tensor:
@@ -144,7 +158,15 @@ def statistics(
         ``<layer>.running_mean`` and ``<layer>.running_var``, the biased variance, ``[K, features]``, and the outputs
         ``[K, N, n_outputs]`` if they are asked for and the program makes them.
     """
-    images, own = images.contiguous(), numbers(made, state)
+    images = images.contiguous()
+    by_name: State = {}
+    for known in made.known:
+        mean, variance = patches.statistics(known, state, images)
+        scale = state[f"{known.norm}.weight"] / (variance + eps).sqrt()
+        shift = state[f"{known.norm}.bias"] - mean * scale
+        state = {**state, f"{known.norm}.weight": scale.float(), f"{known.norm}.bias": shift.float()}
+        by_name |= {f"{known.norm}.running_mean": mean.float(), f"{known.norm}.running_var": variance.float()}
+    own = numbers(made, state)
     features = {name: state[f"{name}.weight"].shape[1] for name in made.norms}
     means, variances = (images.new_empty(len(own), sum(features.values())) for _ in range(2))
     of_network = made.kept * (len(images) + _BLOCK)
@@ -155,7 +177,7 @@ def statistics(
     sizes = (*_sizes(made, own, images), sum(features.values()), made.kept, at_once, n_outputs)
     library.call("gengap_statistics", images, own, means, variances, given, kept, eps, made.instructions, sizes)
     found = {"running_mean": means, "running_var": variances}
-    by_name = {
+    by_name |= {
         f"{name}.{kind}": part
         for kind, values in found.items()
         for name, part in zip(features, values.split(list(features.values()), dim=1), strict=True)
@@ -194,6 +216,7 @@ class _Step:
         rectify: Whether what is negative becomes 0.
         turn: The pass it runs in.
         measured: The pass that measures what it reads, if it is a normalisation.
+        known: Whether what it reads need not be measured.
         again: Later passes in which it runs once more.
     """
 
@@ -204,7 +227,8 @@ class _Step:
     numbers: int = 0
     rectify: bool = False
     turn: int = 0
-    measured: int = 0
+    measured: int = -1
+    known: bool = False
     again: tuple[int, ...] = ()
 
 
@@ -284,10 +308,18 @@ def _delay(steps: dict[fx.Node, _Step]) -> None:
             needed = [one.measured if one.kind == "scale" else one.turn for one in _readers(steps, step.map)]
             step.turn = min(needed, default=step.turn)
     for step in steps.values():
-        if step.kind == "convolve" and steps[step.sources[0]].kind == "image":
-            channels, kernel = steps[step.sources[0]].map.shape[0], step.geometry[:2]
-            if channels * kernel[0] * kernel[1] <= _CHEAP:
-                step.again = tuple(sorted({turn for turn in _turns(steps, step.map) if turn > step.turn}))
+        if _is_cheap(step, steps):
+            readers = _readers(steps, step.map)
+            measured = {one.measured for one in readers if one.kind == "scale" and not one.known}
+            first, *later = sorted({one.turn for one in readers} | measured) or [step.turn]
+            step.turn, step.again = first, tuple(later)
+
+
+def _is_cheap(step: _Step, steps: dict[fx.Node, _Step]) -> bool:
+    """Whether a step makes a map of the images, of so few products that it may be made anew; its moments are known."""
+    if step.kind != "convolve" or steps[step.sources[0]].kind != "image":
+        return False
+    return steps[step.sources[0]].map.shape[0] * step.geometry[0] * step.geometry[1] <= _CHEAP
 
 
 def _readers(steps: dict[fx.Node, _Step], made: _Map) -> list[_Step]:
@@ -321,6 +353,12 @@ def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
     return room, kept
 
 
+def _shape(step: _Step, steps: dict[fx.Node, _Step]) -> tuple[int, ...]:
+    """As the struct `Shape` of `maps.h`."""
+    channels, height, width = steps[step.sources[0]].map.shape
+    return (1, height, width, channels, 0, step.map.shape[0], *step.geometry)
+
+
 def _instructions(steps: dict[fx.Node, _Step], measures: bool, gives: bool) -> list[tuple[int, ...]]:
     """All instructions, pass by pass, with the measurements of a pass at its end."""
     found: list[tuple[tuple[int, bool], tuple[int, ...]]] = []
@@ -329,11 +367,10 @@ def _instructions(steps: dict[fx.Node, _Step], measures: bool, gives: bool) -> l
         if step.kind not in _KINDS:
             continue
         given, *others = (steps[source].map for source in step.sources)
-        channels, height, width = given.shape
-        shape = (1, height, width, channels, 0, step.map.shape[0], *step.geometry)
         other = others[0].place if others else 0
         places = (given.place, other, step.map.place, int(step.rectify), numbers)
-        if measures and step.kind == "scale":
+        shape = _shape(step, steps)
+        if measures and step.kind == "scale" and not step.known:
             found.append(((step.measured, True), (_KINDS.index("measure"), *places, *shape)))
         found += [((turn, False), (_KINDS.index(step.kind), *places, *shape)) for turn in (step.turn, *step.again)]
         numbers += step.numbers

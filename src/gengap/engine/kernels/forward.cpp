@@ -125,7 +125,63 @@ static void read(const float* images, int64_t first, const int64_t* sizes, float
             for (int64_t b = 0; b < IMAGES; ++b) room[b] = rows[b][c * pixels + p];
 }
 
+typedef double Doubles __attribute__((vector_size(LANES * sizeof(double)), aligned(8), may_alias));
+
+static double dot(const double* one, const double* other, int64_t count) {
+    Doubles sums[VECTORS] = {};
+    for (int64_t i = 0; i < count; i += IMAGES)
+        for (int64_t n = 0; n < VECTORS; ++n)
+            sums[n] += *(const Doubles*)(one + i + n * LANES) * *(const Doubles*)(other + i + n * LANES);
+    double total = 0;
+    for (const Doubles& sum : sums)
+        for (int lane = 0; lane < LANES; ++lane) total += sum[lane];
+    return total;
+}
+
 extern "C" {
+
+// images [M, C, pixels] -> totals [T + 1, T + 1], over all images and all places of a kernel of T numbers: of the products
+// of any two numbers that it reads there, channel by channel, and in the last row of each of them alone; sizes M, C, pixels
+void gengap_patches(const float* images, double* totals, const Shape* shape, const int64_t* sizes, int64_t threads) {
+    const int64_t n_images = sizes[0], channels = sizes[1], pixels = sizes[2], parts = (n_images + IMAGES - 1) / IMAGES;
+    const int64_t taps = shape->taps(), places = shape->out_height() * shape->out_width(), rows = channels * taps + 1;
+    constexpr int64_t AT_ONCE = 8, COLUMNS = AT_ONCE * IMAGES;
+    std::vector<int64_t> sources(places * taps, -1);
+    each_pair(*shape, [&](int64_t source, int64_t made, int64_t tap) { sources[made * taps + tap] = source; });
+    std::vector<double> found(parts * rows * rows);
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<float> room(pixels * channels * IMAGES);
+        std::vector<double> panel(rows * COLUMNS);
+#pragma omp for
+        for (int64_t part = 0; part < parts; ++part) {
+            const int64_t count = std::min(IMAGES, n_images - part * IMAGES);
+            read(images, part * IMAGES, sizes, room.data());
+            for (int64_t first = 0; first < places; first += AT_ONCE) {
+                std::fill(panel.begin(), panel.end(), 0.0);
+                for (int64_t place = first; place < std::min(places, first + AT_ONCE); ++place) {
+                    double* to = panel.data() + (place - first) * IMAGES;
+                    for (int64_t row = 0; row + 1 < rows; ++row) {
+                        const int64_t source = sources[place * taps + row % taps];
+                        if (source >= 0)
+                            std::copy_n(room.data() + (source * channels + row / taps) * IMAGES, count, to + row * COLUMNS);
+                    }
+                    std::fill_n(to + (rows - 1) * COLUMNS, count, 1.0);
+                }
+                for (int64_t row = 0; row < rows; ++row)
+                    for (int64_t column = 0; column <= row; ++column)
+                        found[(part * rows + row) * rows + column] +=
+                            dot(panel.data() + row * COLUMNS, panel.data() + column * COLUMNS, COLUMNS);
+            }
+        }
+    }
+    for (int64_t row = 0; row < rows; ++row)
+        for (int64_t column = 0; column <= row; ++column) {
+            double total = 0;
+            for (int64_t part = 0; part < parts; ++part) total += found[(part * rows + row) * rows + column];
+            totals[row * rows + column] = totals[column * rows + row] = total;
+        }
+}
 
 // images [M, C, pixels], numbers [K, count] -> outputs [K, M, D], which the last instruction makes;
 // sizes M, C, pixels, K, count, numbers in the room of one image, instructions, D
