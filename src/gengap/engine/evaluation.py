@@ -16,6 +16,8 @@ from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffer
 from gengap.engine.streamed import streamed_statistics, too_large
 from gengap.settings import Loss
 
+_OUTPUTS_AT_ONCE = 2**18
+
 
 def for_mode(arch: Architecture, state: State, images: Tensor, mode: str) -> State:
     """The state whose running statistics are those of the mode.
@@ -127,6 +129,13 @@ def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, T
         ``loss``, ``accuracy``, ``balanced_accuracy`` and ``spread`` (largest minus smallest output), float64 ``[K]``.
         A network whose spread is 0 ignores its input: its last hidden layer is dead.
     """
+    # Some networks at a time: what they take fits a cache, and the system need not find memory for it again and again.
+    at_once = max(1, _OUTPUTS_AT_ONCE // outputs[0].numel())
+    parts = [_performance(part, targets, settings) for part in outputs.split(at_once)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, Tensor]:
     sample_losses = vmap(losses.sample_losses(settings), in_dims=(0, None))(outputs.double(), targets)
     correct = vmap(losses.correct(settings), in_dims=(0, None))(outputs, targets).double()
     labels = losses.classes(targets)

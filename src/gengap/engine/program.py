@@ -20,7 +20,7 @@ from gengap.engine.stack import State
 _ROOM = 2**14
 _NUMBERS = 2**18
 # Numbers that statistics keep between their passes, of all images and networks that are measured at a time.
-_KEPT = 2**25
+_KEPT = 2**26
 _MOST_KEPT = 2**28
 HELD_BYTES = 4 * _KEPT  # from the first such call on
 # Images that go through the kernels together, at most.
