@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -169,6 +170,23 @@ def trainers(workspace):
         with contextlib.suppress(psutil.NoSuchProcess):
             if any(".snakemake/scripts" in word for word in process.cmdline()):
                 yield process
+
+
+@contextlib.contextmanager
+def held(processes):
+    """The one process, which stands still until the end of the block."""
+    (process,) = processes
+    process.suspend()
+    try:
+        yield process
+    finally:
+        process.resume()
+
+
+def waits_for(process, number):
+    """Whether a signal is to be delivered to a process that stands still."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+    return bool(int(status["ShdPnd"], 16) >> (number - 1) & 1)
 
 
 def test_quickstart_gives_the_bits_of_a_local_run_and_never_more_gpu_jobs_than_gpus(slurm, tmp_path, make_workspace):
