@@ -149,12 +149,13 @@ def test_bits_depend_on_neither_pack_nor_threads(name, monkeypatch):
         assert torch.equal(value, statistics[key])
 
 
-def test_networks_are_measured_in_groups_of_any_size(monkeypatch):
+@pytest.mark.parametrize("held", [90_000, 50_000, 20_000], ids=["images turned once", "images read again", "too few"])
+def test_networks_are_measured_in_groups_of_any_size(held, monkeypatch):
     network, shape = NETWORKS["song, width 4"]()
     arch, state, images = random(network, shape, 150, count=5)
     state, images = single(state), images.float()
     together = evaluation.exact_statistics(arch, state, images)
-    monkeypatch.setattr("gengap.engine.program._KEPT", 2 * 150 * 300)
+    monkeypatch.setattr("gengap.engine.program._KEPT", held)
     for key, value in evaluation.exact_statistics(arch, state, images).items():
         assert torch.equal(value, together[key])
 

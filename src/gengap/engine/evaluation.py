@@ -131,18 +131,19 @@ def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, T
     """
     # Some networks at a time: what they take fits a cache, and the system need not find memory for it again and again.
     at_once = max(1, _OUTPUTS_AT_ONCE // outputs[0].numel())
-    parts = [_performance(part, targets, settings) for part in outputs.split(at_once)]
+    classes = losses.classes(targets)
+    members = (classes[:, None] == classes.unique()).double()
+    parts = [_performance(part, targets, members, settings) for part in outputs.split(at_once)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, Tensor]:
+def _performance(outputs: Tensor, targets: Tensor, members: Tensor, settings: Loss) -> dict[str, Tensor]:
+    """As `performance`; `members` is 1 where a sample ``[N, classes]`` is of a class, else 0."""
     sample_losses = vmap(losses.sample_losses(settings), in_dims=(0, None))(outputs.double(), targets)
     correct = vmap(losses.correct(settings), in_dims=(0, None))(outputs, targets).double()
-    labels = losses.classes(targets)
-    by_class = [correct[:, labels == label].mean(dim=1) for label in labels.unique()]
     return {
         "loss": sample_losses.mean(dim=1),
         "accuracy": correct.mean(dim=1),
-        "balanced_accuracy": torch.stack(by_class).mean(dim=0),
+        "balanced_accuracy": (correct @ members / members.sum(dim=0)).mean(dim=1),
         "spread": (outputs.amax(dim=1) - outputs.amin(dim=1)).amax(dim=1).double(),
     }

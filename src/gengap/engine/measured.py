@@ -33,7 +33,7 @@ def measured_statistics(
         return None
     state = dict(state)
     norms = {*made.norms, *(known.norm for known in made.known)}
-    for name in made.layers:
+    for name in {*made.layers, *norms}:
         like = state[f"{name}.running_var"] if name in norms else state[f"{name}.weight"]
         state.setdefault(f"{name}.weight", torch.ones_like(like))
         state.setdefault(f"{name}.bias", like.new_zeros(like.shape[:2]))

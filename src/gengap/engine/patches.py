@@ -20,11 +20,13 @@ class Known(NamedTuple):
         norm: Its name.
         layer: The convolution's name.
         shape: The convolution's, as the struct `Shape` of `maps.h`.
+        folded: Whether the convolution normalises as well.
     """
 
     norm: str
     layer: str
     shape: tuple[int, ...]
+    folded: bool
 
 
 def statistics(known: Known, state: State, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,6 +44,27 @@ def statistics(known: Known, state: State, images: Tensor) -> tuple[Tensor, Tens
     weight = state[f"{known.layer}.weight"].flatten(2).double()
     means = weight @ mean + state[f"{known.layer}.bias"].double()
     return means, ((weight @ covariance) * weight).sum(dim=2).clamp(min=0)
+
+
+def normalised(known: Known, state: State, mean: Tensor, variance: Tensor) -> State:
+    """The numbers of the layer that normalises by these statistics.
+
+    Args:
+        known: Which.
+        state: Stacked, with weights and biases of the convolution and the BatchNorm.
+        mean: ``[K, features]``, float64, of what the convolution makes.
+        variance: The same, plus what BatchNorm adds to it.
+
+    Returns:
+        Weight and bias of the BatchNorm's scale and shift, or of the convolution that does both, float32.
+    """
+    scale = state[f"{known.norm}.weight"] / variance.sqrt()
+    if not known.folded:
+        shift = state[f"{known.norm}.bias"] - mean * scale
+        return {f"{known.norm}.weight": scale.float(), f"{known.norm}.bias": shift.float()}
+    weight = state[f"{known.layer}.weight"] * scale[..., None, None, None]
+    bias = (state[f"{known.layer}.bias"] - mean) * scale + state[f"{known.norm}.bias"]
+    return {f"{known.layer}.weight": weight.float(), f"{known.layer}.bias": bias.float()}
 
 
 def _moments(images: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

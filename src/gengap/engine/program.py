@@ -27,7 +27,7 @@ HELD_BYTES = 4 * _KEPT  # from the first such call on
 _BLOCK = 64
 # Products per element of a map of the images up to which it is made anew for a later pass: that is faster than memory.
 _CHEAP = 64
-_KINDS = ("convolve", "add", "maximum", "scale", "copy", "measure")
+_KINDS = ("convolve", "add", "maximum", "scale", "copy", "keep", "measure")
 _IN_PLACE = ("add", "scale", "copy")  # may write where they read
 _POINT = (1, 1, 1, 0, 1)  # kernel height and width, stride, padding, dilation
 
@@ -73,9 +73,10 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
             return None
         if step.sources:
             step.turn = max(steps[source].turn for source in step.sources)
-            step.known = step.kind == "scale" and _is_cheap(steps[step.sources[0]], steps)
+            step.known = measures and step.kind == "scale" and _is_cheap(steps[step.sources[0]], steps)
             step.turn += measures and step.kind == "scale" and not step.known
         steps[node] = step
+    known = _known(steps) if measures else []
     if measures:
         _delay(steps)
     *_, last = (step for step in steps.values() if step.kind != "same")
@@ -95,14 +96,9 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
         ((step.measured, str(node.target)) for node, step in scales.items() if not step.known), key=itemgetter(0)
     )
     norms = tuple(name for _, name in measured)
-    known = tuple(
-        Known(str(node.target), str(step.sources[0].target), _shape(steps[step.sources[0]], steps))
-        for node, step in scales.items()
-        if step.known
-    )
     flat = tuple(number for instruction in instructions for number in instruction)
     n_outputs = output.shape[0] if gives else 0
-    return Program(flat, len(instructions), layers, norms, known, room, kept, n_outputs)
+    return Program(flat, len(instructions), layers, norms, tuple(known), room, kept, n_outputs)
 
 
 def numbers(made: Program, state: State) -> Tensor:
@@ -149,7 +145,7 @@ def statistics(
 
     Args:
         made: With measurements.
-        state: As `numbers` takes it; a BatchNorm's weight and bias are its own.
+        state: As `numbers` takes it; a BatchNorm's weight and bias are its own, those of `made.known` are there too.
         images: ``[N, C, H, W]``, float32, where `library.runs` and `fits`.
         eps: Added to every variance.
         outputs: Whether to give the outputs on these images as well, for little more.
@@ -162,20 +158,22 @@ def statistics(
     by_name: State = {}
     for known in made.known:
         mean, variance = patches.statistics(known, state, images)
-        scale = state[f"{known.norm}.weight"] / (variance + eps).sqrt()
-        shift = state[f"{known.norm}.bias"] - mean * scale
-        state = {**state, f"{known.norm}.weight": scale.float(), f"{known.norm}.bias": shift.float()}
+        state = {**state, **patches.normalised(known, state, mean, variance + eps)}
         by_name |= {f"{known.norm}.running_mean": mean.float(), f"{known.norm}.running_var": variance.float()}
     own = numbers(made, state)
     features = {name: state[f"{name}.weight"].shape[1] for name in made.norms}
     means, variances = (images.new_empty(len(own), sum(features.values())) for _ in range(2))
-    of_network = made.kept * (len(images) + _BLOCK)
-    at_once = max(1, min(len(own), _KEPT // max(1, of_network)))
-    kept = _held(_KEPT)[: at_once * of_network] if at_once * of_network <= _KEPT else images.new_empty(of_network)
+    blocks = -(-len(images) // _BLOCK) * _BLOCK
+    of_images, of_network = images[0].numel() * blocks, made.kept * blocks
+    kept = _held(_KEPT) if of_network <= _KEPT else images.new_empty(of_network)
+    turned = None
+    if of_images + of_network <= len(kept):  # the images are turned once, not for every pass
+        turned, kept = kept.split([of_images, len(kept) - of_images])
+    at_once = max(1, min(len(own), len(kept) // max(1, of_network)))
     n_outputs = made.n_outputs if outputs else 0
     given = images.new_empty(len(own), len(images), n_outputs)
     sizes = (*_sizes(made, own, images), sum(features.values()), made.kept, at_once, n_outputs)
-    library.call("gengap_statistics", images, own, means, variances, given, kept, eps, made.instructions, sizes)
+    library.call("gengap_statistics", images, own, means, variances, given, kept, turned, eps, made.instructions, sizes)
     found = {"running_mean": means, "running_var": variances}
     by_name |= {
         f"{name}.{kind}": part
@@ -188,7 +186,7 @@ def statistics(
 @functools.lru_cache(maxsize=1)
 def _held(count: int) -> Tensor:
     """Memory that every call uses again: to take it anew from the system costs as much time as a pass."""
-    return torch.empty(count)
+    return torch.empty(count, dtype=torch.float32)
 
 
 def _sizes(made: Program, numbers: Tensor, images: Tensor) -> tuple[int, ...]:
@@ -197,10 +195,23 @@ def _sizes(made: Program, numbers: Tensor, images: Tensor) -> tuple[int, ...]:
 
 @dataclass
 class _Map:
-    """Channels, height and width of a value, and where it lies."""
+    """Channels, height and width of a value, and where it lies.
+
+    Attributes:
+        shape: Channels, height and width.
+        place: In the room of the passes that make it.
+        kept: In what is kept for the passes behind `turn`, if they read it.
+        turn: The last pass that makes it.
+    """
 
     shape: tuple[int, int, int]
     place: int = 0
+    kept: int | None = None
+    turn: int = 0
+
+    def at(self, turn: int) -> int:
+        """Where a pass finds it."""
+        return self.place if self.kept is None or turn <= self.turn else self.kept
 
 
 @dataclass
@@ -300,6 +311,20 @@ def _geometry(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, ...]:
     return (*kernel, *(pair[0] for pair in others))
 
 
+def _known(steps: dict[fx.Node, _Step]) -> list[Known]:
+    """The normalisations whose statistics need no pass; where nothing else reads a map, its layer normalises it."""
+    found = []
+    for node, step in steps.items():
+        if step.known:
+            layer = step.sources[0]
+            folded = len(layer.users) == 1
+            found.append(Known(str(node.target), str(layer.target), _shape(steps[layer], steps), folded))
+            if folded:
+                steps[layer].map, steps[layer].rectify = step.map, step.rectify
+                step.kind, step.known, step.numbers = "same", False, 0
+    return found
+
+
 def _delay(steps: dict[fx.Node, _Step]) -> None:
     """Normalise as late as possible, and make cheap maps anew where they are read: less is kept between passes."""
     for step in reversed(steps.values()):
@@ -334,29 +359,39 @@ def _turns(steps: dict[fx.Node, _Step], made: _Map) -> list[int]:
 
 
 def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
-    """Give every map its place: in the room of a pass, or in what is kept for later ones. Returns the size of both."""
-    room = kept = 0
+    """Give every map its place: in its pass's room, and in what is kept for later ones. Returns the size of both."""
+    room: dict[int, int] = {}  # that every pass has used, with the image
+    image = kept = 0
     for step in steps.values():
         size = step.map.shape[0] * step.map.shape[1] * step.map.shape[2]
         given = steps[step.sources[0]] if step.sources else None
         if step.kind == "same":
             continue
-        turns = _turns(steps, step.map)
-        if step.kind != "image" and not step.again and max(turns, default=0) > step.turn:
-            step.map.place = -1 - kept
+        if step.kind == "image":
+            image = size
+            continue
+        turns = (step.turn, *step.again)
+        step.map.turn = max(turns)
+        if max(_turns(steps, step.map), default=0) > step.map.turn:
+            step.map.kept = -1 - kept
             kept += size
-        elif step.kind in _IN_PLACE and given and given.map.place > 0 and _turns(steps, given.map) == [step.turn]:
+        alone = given and given.map.place > 0 and given.map.kept is None and _turns(steps, given.map) == [step.turn]
+        if step.kind in _IN_PLACE and given and alone:
             step.map.place = given.map.place
         else:
-            step.map.place = room
-            room += size
-    return room, kept
+            step.map.place = max(room.get(turn, image) for turn in turns)
+            room |= dict.fromkeys(turns, step.map.place + size)
+    return max(room.values(), default=image), kept
 
 
 def _shape(step: _Step, steps: dict[fx.Node, _Step]) -> tuple[int, ...]:
     """As the struct `Shape` of `maps.h`."""
-    channels, height, width = steps[step.sources[0]].map.shape
-    return (1, height, width, channels, 0, step.map.shape[0], *step.geometry)
+    return _struct(steps[step.sources[0]].map.shape, step.map.shape[0], step.geometry)
+
+
+def _struct(given: tuple[int, int, int], channels: int, geometry: tuple[int, ...]) -> tuple[int, ...]:
+    """The struct `Shape` of `maps.h`, of a step from a map of a shape to one of so many channels."""
+    return (1, *given[1:], given[0], 0, channels, *geometry)
 
 
 def _instructions(steps: dict[fx.Node, _Step], measures: bool, gives: bool) -> list[tuple[int, ...]]:
@@ -367,12 +402,17 @@ def _instructions(steps: dict[fx.Node, _Step], measures: bool, gives: bool) -> l
         if step.kind not in _KINDS:
             continue
         given, *others = (steps[source].map for source in step.sources)
-        other = others[0].place if others else 0
-        places = (given.place, other, step.map.place, int(step.rectify), numbers)
         shape = _shape(step, steps)
         if measures and step.kind == "scale" and not step.known:
+            places = (given.at(step.measured), 0, 0, 0, numbers)
             found.append(((step.measured, True), (_KINDS.index("measure"), *places, *shape)))
-        found += [((turn, False), (_KINDS.index(step.kind), *places, *shape)) for turn in (step.turn, *step.again)]
+        for turn in (step.turn, *step.again):
+            other = others[0].at(turn) if others else 0
+            places = (given.at(turn), other, step.map.place, int(step.rectify), numbers)
+            found.append(((turn, False), (_KINDS.index(step.kind), *places, *shape)))
+        if step.map.kept is not None:
+            places, shape = (step.map.place, 0, step.map.kept, 0, 0), _struct(step.map.shape, step.map.shape[0], _POINT)
+            found.append(((step.turn, False), (_KINDS.index("keep"), *places, *shape)))
         numbers += step.numbers
     found.sort(key=lambda one: one[0])
     if not gives:  # what follows the last measurement would be computed for nothing

@@ -1,10 +1,7 @@
 // Trained networks on many images: some images at a time go through a whole network, so that its maps stay in the cache.
-#include "maps.h"
+#include "images.h"
 
-// As many as the registers of one product hold.
-constexpr int64_t IMAGES = VECTORS * LANES;
-
-enum Kind : int64_t { CONVOLVE, ADD, MAXIMUM, SCALE, COPY, MEASURE };
+enum Kind : int64_t { CONVOLVE, ADD, MAXIMUM, SCALE, COPY, KEEP, MEASURE };
 
 // One instruction, as Python passes it: to = kind(from, other), and 0 in the place of what is negative if it says so.
 // Maps are places in the room of one image, or, where negative, -1 - place in what is kept of every image.
@@ -66,13 +63,32 @@ static void measure(const float* from, int64_t pixels, int64_t channels, int64_t
     }
 }
 
+// Mean and biased variance of all images, from what `measure` found of one block after another.
+static void combine(const float* moments, int64_t step, int64_t n_images, int64_t pixels, float& mean, float& variance) {
+    const auto total = [&](auto term) {
+        double sum = 0;
+        const float* of = moments;
+        for (int64_t first = 0; first < n_images; first += IMAGES, of += step)
+            sum += term(of, double(std::min(IMAGES, n_images - first)));
+        return sum / double(n_images);
+    };
+    const double middle = total([](const float* of, double images) { return of[0] * images; });
+    const double within = total([](const float* of, double) { return of[1]; }) / double(pixels);
+    const double between = total([=](const float* of, double images) { return (of[0] - middle) * (of[0] - middle) * images; });
+    mean = float(middle);
+    variance = float(within + between);
+}
+
 // One network, and where its maps of the images at hand lie.
 struct Network {
     int64_t k;
     const float* numbers;
+    float* images;
     float* room;
     float* kept;
-    float* at(int64_t place) const { return place < 0 ? kept + (-1 - place) * IMAGES : room + place * IMAGES; }
+    float* at(int64_t place) const {
+        return place < 0 ? kept + (-1 - place) * IMAGES : place == 0 ? images : room + place * IMAGES;
+    }
 
     void run(const Instruction& one, const Ready& ready) const {
         const Shape& s = one.shape;
@@ -104,6 +120,9 @@ struct Network {
         case COPY:
             each(to, count, one.rectify, [=](int64_t i) { return load(from + i); });
             break;
+        case KEEP:
+            for (int64_t i = 0; i < count; i += LANES) stream(to + i, load(from + i));
+            break;
         }
     }
 
@@ -115,73 +134,7 @@ struct Network {
     }
 };
 
-// Images from the first on, [C, pixels] each, to the beginning of the room; beyond the last one, that one again.
-static void read(const float* images, int64_t first, const int64_t* sizes, float* room) {
-    const int64_t n_images = sizes[0], channels = sizes[1], pixels = sizes[2];
-    const float* rows[IMAGES];
-    for (int64_t b = 0; b < IMAGES; ++b) rows[b] = images + std::min(first + b, n_images - 1) * channels * pixels;
-    for (int64_t p = 0; p < pixels; ++p)
-        for (int64_t c = 0; c < channels; ++c, room += IMAGES)
-            for (int64_t b = 0; b < IMAGES; ++b) room[b] = rows[b][c * pixels + p];
-}
-
-typedef double Doubles __attribute__((vector_size(LANES * sizeof(double)), aligned(8), may_alias));
-
-static double dot(const double* one, const double* other, int64_t count) {
-    Doubles sums[VECTORS] = {};
-    for (int64_t i = 0; i < count; i += IMAGES)
-        for (int64_t n = 0; n < VECTORS; ++n)
-            sums[n] += *(const Doubles*)(one + i + n * LANES) * *(const Doubles*)(other + i + n * LANES);
-    double total = 0;
-    for (const Doubles& sum : sums)
-        for (int lane = 0; lane < LANES; ++lane) total += sum[lane];
-    return total;
-}
-
 extern "C" {
-
-// images [M, C, pixels] -> totals [T + 1, T + 1], over all images and all places of a kernel of T numbers: of the products
-// of any two numbers that it reads there, channel by channel, and in the last row of each of them alone; sizes M, C, pixels
-void gengap_patches(const float* images, double* totals, const Shape* shape, const int64_t* sizes, int64_t threads) {
-    const int64_t n_images = sizes[0], channels = sizes[1], pixels = sizes[2], parts = (n_images + IMAGES - 1) / IMAGES;
-    const int64_t taps = shape->taps(), places = shape->out_height() * shape->out_width(), rows = channels * taps + 1;
-    constexpr int64_t AT_ONCE = 8, COLUMNS = AT_ONCE * IMAGES;
-    std::vector<int64_t> sources(places * taps, -1);
-    each_pair(*shape, [&](int64_t source, int64_t made, int64_t tap) { sources[made * taps + tap] = source; });
-    std::vector<double> found(parts * rows * rows);
-#pragma omp parallel num_threads(threads)
-    {
-        std::vector<float> room(pixels * channels * IMAGES);
-        std::vector<double> panel(rows * COLUMNS);
-#pragma omp for
-        for (int64_t part = 0; part < parts; ++part) {
-            const int64_t count = std::min(IMAGES, n_images - part * IMAGES);
-            read(images, part * IMAGES, sizes, room.data());
-            for (int64_t first = 0; first < places; first += AT_ONCE) {
-                std::fill(panel.begin(), panel.end(), 0.0);
-                for (int64_t place = first; place < std::min(places, first + AT_ONCE); ++place) {
-                    double* to = panel.data() + (place - first) * IMAGES;
-                    for (int64_t row = 0; row + 1 < rows; ++row) {
-                        const int64_t source = sources[place * taps + row % taps];
-                        if (source >= 0)
-                            std::copy_n(room.data() + (source * channels + row / taps) * IMAGES, count, to + row * COLUMNS);
-                    }
-                    std::fill_n(to + (rows - 1) * COLUMNS, count, 1.0);
-                }
-                for (int64_t row = 0; row < rows; ++row)
-                    for (int64_t column = 0; column <= row; ++column)
-                        found[(part * rows + row) * rows + column] +=
-                            dot(panel.data() + row * COLUMNS, panel.data() + column * COLUMNS, COLUMNS);
-            }
-        }
-    }
-    for (int64_t row = 0; row < rows; ++row)
-        for (int64_t column = 0; column <= row; ++column) {
-            double total = 0;
-            for (int64_t part = 0; part < parts; ++part) total += found[(part * rows + row) * rows + column];
-            totals[row * rows + column] = totals[column * rows + row] = total;
-        }
-}
 
 // images [M, C, pixels], numbers [K, count] -> outputs [K, M, D], which the last instruction makes;
 // sizes M, C, pixels, K, count, numbers in the room of one image, instructions, D
@@ -197,7 +150,7 @@ void gengap_forward(const float* images, const float* numbers, float* outputs, c
         for (int64_t first = 0; first < n_images; first += IMAGES) {
             read(images, first, sizes, room.data());
             for (int64_t k = 0; k < networks; ++k) {
-                const Network network{k, numbers + k * count, room.data(), nullptr};
+                const Network network{k, numbers + k * count, room.data(), room.data(), nullptr};
                 for (int64_t i = 0; i < length; ++i) network.run(program[i], readied[i]);
                 network.give(program[length - 1], std::min(IMAGES, n_images - first), n_outputs,
                              outputs + (k * n_images + first) * n_outputs);
@@ -209,19 +162,25 @@ void gengap_forward(const float* images, const float* numbers, float* outputs, c
 // images [M, C, pixels], numbers [K, count] -> numbers in which every normalisation's scale and shift became those of
 // the mean and biased variance of all images, which are given too, [K, features], in the order of instructions;
 // sizes M, C, pixels, K, count, numbers in the room of one image, instructions, features, numbers kept of one image,
-// networks at a time, D. Kept is room for that, [networks at a time, M up to whole blocks, numbers kept].
+// networks at a time, D. Kept is room for that, [networks at a time, M up to whole blocks, numbers kept], turned is room
+// for the images as the instructions read them, [M up to whole blocks, C, pixels], or nothing: then they are read for
+// every pass of every so many networks.
 //
 // Instructions come in passes over all images, each of which ends with measurements. What lies behind the last of them is
 // a pass that makes the outputs [K, M, D], with the statistics just found; where D is 0, it is left out.
 void gengap_statistics(const float* images, float* numbers, float* means, float* variances, float* outputs, float* kept,
-                       float eps, const Instruction* program, const int64_t* sizes, int64_t threads) {
+                       float* turned, float eps, const Instruction* program, const int64_t* sizes, int64_t threads) {
     const int64_t n_images = sizes[0], networks = sizes[3], count = sizes[4], length = sizes[6], features = sizes[7];
     const int64_t parts = (n_images + IMAGES - 1) / IMAGES, of_part = sizes[8] * IMAGES, at_once = sizes[9];
-    const int64_t n_outputs = sizes[10];
+    const int64_t n_outputs = sizes[10], of_images = sizes[1] * sizes[2] * IMAGES;
     const auto images_of = [=](int64_t part) { return std::min(IMAGES, n_images - part * IMAGES); };
     std::vector<Ready> readied;
     for (int64_t i = 0; i < length; ++i) readied.push_back(ready(program[i], numbers, networks, count));
     std::vector<float> moments(at_once * parts * features * 2);
+    if (turned) {
+#pragma omp parallel for num_threads(threads)
+        for (int64_t part = 0; part < parts; ++part) read(images, part * IMAGES, sizes, turned + part * of_images);
+    }
     for (int64_t begin = 0; begin < networks; begin += at_once) {
         const int64_t group = std::min(at_once, networks - begin);
         int64_t feature = 0;
@@ -238,10 +197,11 @@ void gengap_statistics(const float* images, float* numbers, float* means, float*
                 std::vector<float> room(sizes[5] * IMAGES);
 #pragma omp for
                 for (int64_t part = 0; part < parts; ++part) {
-                    if (reads) read(images, part * IMAGES, sizes, room.data());
+                    float* given = turned ? turned + part * of_images : room.data();
+                    if (reads && !turned) read(images, part * IMAGES, sizes, given);
                     for (int64_t g = 0; g < group; ++g) {
                         float* own = kept + (g * parts + part) * of_part;
-                        const Network network{begin + g, numbers + (begin + g) * count, room.data(), own};
+                        const Network network{begin + g, numbers + (begin + g) * count, given, room.data(), own};
                         for (int64_t i = start; i < measured; ++i) network.run(program[i], readied[i]);
                         float* found = moments.data() + ((g * parts + part) * features + feature) * 2;
                         for (int64_t i = measured; i < end; ++i) {
@@ -254,29 +214,24 @@ void gengap_statistics(const float* images, float* numbers, float* means, float*
                                          outputs + ((begin + g) * n_images + part * IMAGES) * n_outputs);
                     }
                 }
+                streamed();
             }
-            for (int64_t i = measured; i < end; ++i) {
-                const Shape& s = program[i].shape;
-                for (int64_t c = 0; c < s.in; ++c, ++feature)
-                    for (int64_t g = 0; g < group; ++g) {
-                        // Chan, Golub and LeVeque (1983), equation 1.5
-                        double seen = 0, mean = 0, squares = 0;
-                        for (int64_t part = 0; part < parts; ++part) {
-                            const float* found = moments.data() + ((g * parts + part) * features + feature) * 2;
-                            const double more = double(images_of(part) * s.height * s.width);
-                            const double apart = found[0] - mean, total = seen + more;
-                            squares += found[1] + apart * apart * (seen * more / total);
-                            mean += apart * (more / total);
-                            seen = total;
-                        }
-                        const int64_t at = (begin + g) * features + feature;
-                        float* scale = numbers + (begin + g) * count + program[i].numbers;
-                        means[at] = float(mean);
-                        variances[at] = float(squares / seen);
-                        scale[c] /= std::sqrt(variances[at] + eps);
-                        scale[s.in + c] -= means[at] * scale[c];
+#pragma omp parallel for num_threads(threads)
+            for (int64_t g = 0; g < group; ++g) {
+                int64_t at = feature;
+                for (int64_t i = measured; i < end; ++i)
+                    for (int64_t c = 0; c < program[i].shape.in; ++c, ++at) {
+                        const float* found = moments.data() + (g * parts * features + at) * 2;
+                        const int64_t to = (begin + g) * features + at;
+                        const int64_t pixels = program[i].shape.height * program[i].shape.width;
+                        combine(found, features * 2, n_images, pixels, means[to], variances[to]);
+                        float* scale = numbers + (begin + g) * count + program[i].numbers + c;
+                        float* shift = scale + program[i].shape.in;
+                        *scale /= std::sqrt(variances[to] + eps);
+                        *shift -= means[to] * *scale;
                     }
             }
+            for (int64_t i = measured; i < end; ++i) feature += program[i].shape.in;
         }
     }
 }

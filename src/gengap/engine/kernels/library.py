@@ -18,7 +18,8 @@ from gengap.errors import UserError
 from gengap.logs import log
 from gengap.storage import beside
 
-_HEADER, *_SOURCES = (Path(__file__).with_name(name) for name in ("maps.h", "pack.cpp", "forward.cpp"))
+_HEADERS = [Path(__file__).with_name(name) for name in ("maps.h", "images.h")]
+_SOURCES = [Path(__file__).with_name(name) for name in ("pack.cpp", "forward.cpp", "patches.cpp")]
 # Without -ffast-math: that would make the whole process round denormal numbers to 0, and take NaN for a number.
 _FLAGS = ["-O3", "-march=native", "-std=gnu++17", "-fno-math-errno", "-fno-trapping-math"]
 _FLAGS += ["-fopenmp", "-shared", "-fPIC"]
@@ -53,7 +54,7 @@ def _compiled(compiler: str) -> Path:
     run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
     # What the compiler defines for this processor; a folder may be shared by machines.
     machine = run([compiler, *_FLAGS, "-E", "-dM", "-x", "c++", os.devnull]).stdout
-    texts = [path.read_text() for path in (_HEADER, *_SOURCES)]
+    texts = [path.read_text() for path in [*_HEADERS, *_SOURCES]]
     content = "\0".join([compiler, machine, *_FLAGS, *texts])
     cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}"
     path = Path(cache) / "gengap" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.so"

@@ -10,6 +10,9 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
@@ -37,6 +40,22 @@ struct Shape {
 
 static Vector load(const float* at) { return *(const Vector*)at; }
 static void store(float* at, Vector values) { *(Vector*)at = values; }
+
+// Past the cache, for what is read only when it would have left it: to an aligned place, and `streamed` before it is read.
+static void stream(float* at, Vector values) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(at, (__m512)values);
+#elif defined(__AVX__)
+    _mm256_stream_ps(at, (__m256)values);
+#else
+    store(at, values);
+#endif
+}
+static void streamed() {
+#if defined(__AVX__)
+    _mm_sfence();
+#endif
+}
 
 struct Pair { int64_t pixel, tap; };
 using Lists = std::vector<std::vector<Pair>>;
