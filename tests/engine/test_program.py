@@ -155,7 +155,7 @@ def test_networks_are_measured_in_groups_of_any_size(held, monkeypatch):
     arch, state, images = random(network, shape, 150, count=5)
     state, images = single(state), images.float()
     together = evaluation.exact_statistics(arch, state, images)
-    monkeypatch.setattr("gengap.engine.program._KEPT", held)
+    monkeypatch.setattr("gengap.engine.execution._KEPT", held)
     for key, value in evaluation.exact_statistics(arch, state, images).items():
         assert torch.equal(value, together[key])
 
@@ -337,7 +337,7 @@ def test_large_maps_and_large_networks_run_on_pytorch():
 def test_where_statistics_would_keep_too_much_they_are_not_measured_by_kernels(monkeypatch):
     network, shape = NETWORKS["song, width 4"]()
     arch, state, images = random(network, shape, 100)
-    monkeypatch.setattr("gengap.engine.program._MOST_KEPT", 1000)
+    monkeypatch.setattr("gengap.engine.execution._MOST_KEPT", 1000)
     assert measured.measured_statistics(arch, single(state), images.float()) is None
     assert set(evaluation.exact_statistics(arch, single(state), images.float())) == set(arch.buffers)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from gengap import losses
-from gengap.engine import program
+from gengap.engine import execution
 from gengap.engine.groups import groups, networks_per_call, slices
 from gengap.engine.inference import inference
 from gengap.engine.kernels import library
@@ -95,7 +95,7 @@ def all_outputs(
         return _normalised_outputs(arch, state, images, batch_size)
     made = inference(arch, (images.shape[1], images.shape[2], images.shape[3]))
     if made.program is not None and library.runs(images):
-        return program.outputs(made.program, made.fold_for_program(state), images)
+        return execution.outputs(made.program, made.fold_for_program(state), images)
     folded = made.fold(state)
     alone = images.device.type == "cpu" and not together
     count = 1 if alone else networks_per_call(made.largest_map * batch_size, images.device)

@@ -5,10 +5,11 @@ import functools
 import torch
 from torch import Tensor
 
-from gengap.engine import program
+from gengap.engine import execution
 from gengap.engine.batchnorm import FunctionalBatchNorm
 from gengap.engine.inference import shaped
 from gengap.engine.kernels import library
+from gengap.engine.program import Program, program
 from gengap.engine.stack import Architecture, State
 
 
@@ -29,7 +30,7 @@ def measured_statistics(
     if not library.runs(images):
         return None
     made, eps = _measuring(arch, (images.shape[1], images.shape[2], images.shape[3]))
-    if made is None or not program.fits(made, images):
+    if made is None or not execution.fits(made, images):
         return None
     state = dict(state)
     norms = {*made.norms, *(known.norm for known in made.known)}
@@ -37,15 +38,15 @@ def measured_statistics(
         like = state[f"{name}.running_var"] if name in norms else state[f"{name}.weight"]
         state.setdefault(f"{name}.weight", torch.ones_like(like))
         state.setdefault(f"{name}.bias", like.new_zeros(like.shape[:2]))
-    found, given = program.statistics(made, state, images, eps, outputs=outputs)
+    found, given = execution.statistics(made, state, images, eps, outputs=outputs)
     return {name: found.get(name, state[name]) for name in arch.buffers}, given
 
 
 @functools.lru_cache(maxsize=8)
-def _measuring(arch: Architecture, image_shape: tuple[int, int, int]) -> tuple[program.Program | None, float]:
+def _measuring(arch: Architecture, image_shape: tuple[int, int, int]) -> tuple[Program | None, float]:
     """The program that measures, and what is added to every variance."""
     epsilons = {layer.eps for layer in arch.evaluation.modules() if isinstance(layer, FunctionalBatchNorm)}
     if len(epsilons) != 1:
         return None, 0.0
     traced = shaped(arch.evaluation, image_shape)
-    return (None if traced is None else program.program(traced, measures=True)), float(epsilons.pop())
+    return (None if traced is None else program(traced, measures=True)), float(epsilons.pop())

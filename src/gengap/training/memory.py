@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gengap import registry
-from gengap.engine import program
+from gengap.engine import execution
 from gengap.engine.saved import saved_bytes
 from gengap.engine.stack import Architecture
 from gengap.logs import log
@@ -61,7 +61,7 @@ def shared_bytes(cell: Cell) -> int:
     Args:
         cell: Any cell of the pack.
     """
-    return _OWN_BYTES + (program.HELD_BYTES if cell.training.batchnorm == "exact" else 0)
+    return _OWN_BYTES + (execution.HELD_BYTES if cell.training.batchnorm == "exact" else 0)
 
 
 def in_parts(items: Sequence[T], each: int, shared: int, free: int, work: Callable[[Sequence[T]], None]) -> None:
