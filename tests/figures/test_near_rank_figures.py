@@ -84,6 +84,13 @@ def test_a_panel_of_zeros_says_so_and_has_no_other_tick():
     assert list(panel.get_yticks()) == [0]
 
 
+@pytest.mark.parametrize(("large", "ticks"), [(30_000.0, [0, 1e3, 1e4]), (1e12, [0, 1e3, 1e5, 1e7, 1e9, 1e11])])
+def test_beside_a_zero_ticks_are_powers_from_the_smallest_mean_on(large, ticks):
+    found = evidence({(128, 0): {9: 2000.0}, (512, 0): {9: large}, (1024, 0): {9: 0.0}})
+    panel = near_rank_by_batch_size.plot(near_rank_by_batch_size.data(found), found).axes[0]
+    assert list(panel.get_yticks()) == pytest.approx(ticks)
+
+
 @pytest.mark.parametrize("module", [near_rank_by_batch_size, near_rank_controls])
 def test_a_missing_probe_is_named(module):
     with pytest.raises(UserError, match="Add 'near_rank' to `probes`"):

@@ -10,7 +10,7 @@ from gengap.engine.kernels import library
 from gengap.engine.program import Program
 from gengap.engine.stack import State
 
-# Numbers that statistics keep between their passes, of all images and networks that are measured at a time.
+# Numbers that statistics hold: the images, and what passes keep of them for the networks that are measured at a time.
 _KEPT = 2**26
 _MOST_KEPT = 2**28
 HELD_BYTES = 4 * _KEPT  # from the first such call on

@@ -97,6 +97,9 @@ def _panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
     else:
         axes.set_yscale("symlog", linthresh=lowest, linscale=0.4)
         axes.set_ylim(-0.1 * lowest, highest)
+        decades = [10.0**power for power in range(round(math.log10(lowest)), math.floor(math.log10(highest)) + 1)]
+        # Of its own accord, matplotlib labels a power within the linear part too, on top of the 0.
+        axes.set_yticks([0.0, *decades[:: math.ceil(len(decades) / 6)]])
     axes.yaxis.set_minor_locator(NullLocator())
 
 
