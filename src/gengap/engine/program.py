@@ -262,7 +262,6 @@ def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
     image = kept = 0
     for step in steps.values():
         size = step.map.shape[0] * step.map.shape[1] * step.map.shape[2]
-        given = steps[step.sources[0]] if step.sources else None
         if step.kind == "same":
             continue
         if step.kind == "image":
@@ -273,9 +272,10 @@ def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
         if max(_turns(steps, step.map), default=0) > step.map.turn:
             step.map.kept = -1 - kept
             kept += size
-        alone = given and given.map.place > 0 and given.map.kept is None and _turns(steps, given.map) == [step.turn]
-        if step.kind in _IN_PLACE and given and alone:
-            step.map.place = given.map.place
+        given = steps[step.sources[0]].map
+        alone = given.place > 0 and given.kept is None and _turns(steps, given) == [step.turn]
+        if step.kind in _IN_PLACE and alone:
+            step.map.place = given.place
         else:
             step.map.place = max(room.get(turn, image) for turn in turns)
             room |= dict.fromkeys(turns, step.map.place + size)
