@@ -12,8 +12,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from gengap import logs, restored, running, submitted, versions
-from gengap.packing import (
+from gengap import logs, versions
+from gengap.files.paths import check_writable
+from gengap.registry import REGISTRY
+from gengap.registry.code_dependencies import sources
+from gengap.snakemake_support import failed_updates, run_lock, wildcard_encoding
+from gengap.studies.packing import (
     collected_settings,
     dataset_key,
     labels_key,
@@ -21,21 +25,18 @@ from gengap.packing import (
     packs,
     section_settings,
 )
-from gengap.registry import REGISTRY
-from gengap.paper import load_papers, reduced
-from gengap.paths import check_writable
-from gengap.simulation import data_of, load_simulations, point_settings, simulation_settings
-from gengap.sources import sources
-from gengap.study import REDUCED, check_config, check_references, load_studies
+from gengap.studies.paper import load_papers, reduced
+from gengap.studies.simulation import data_of, load_simulations, point_settings, simulation_settings
+from gengap.studies.study import REDUCED, check_config, check_references, load_studies
 
 # Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
 sys.executable = shlex.quote(sys.executable)
 
 # Snakemake takes wildcards with commas apart in jobs that it sends to other machines.
-submitted.mend()
+wildcard_encoding.install()
 
 # Snakemake takes what it restored after a failed update for what the job should have made.
-restored.mend()
+failed_updates.install()
 
 
 configfile: "config/config.yaml"
@@ -47,7 +48,7 @@ report: "workflow/report/workflow.rst"
 container: config["container"]
 
 
-if workflow.is_main_process and running.start():
+if workflow.is_main_process and run_lock.start():
     print("Removed the lock of a run that was killed; what it left incomplete is made again.", file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gengap import losses, models
 from gengap.engine import stack
-from gengap.settings import Loss, Model
+from gengap.studies.settings import Loss, Model
 
 LOGISTIC = Loss(name="cross_entropy")  # No sample lies beyond a margin, so none can be left out.
 

@@ -20,7 +20,7 @@ from bench import peers, rows
 from gengap import models, training
 from gengap.engine import stack
 from gengap.labels import LabelledData
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 from gengap.training import compilation
 
 PACK, BATCH_SIZE, N_TRAIN, N_TEST = 16, 128, 6400, 640

@@ -9,9 +9,9 @@ import torch
 
 from bench import rows
 from bench.cases import LOGISTIC, Case, per_minute
-from gengap.engine import hessian, lanczos
-from gengap.engine.products import repeated_product
-from gengap.settings import Loss, Model
+from gengap.engine.hessian import full, lanczos
+from gengap.engine.hessian.repeated_hvp import repeated_product
+from gengap.studies.settings import Loss, Model
 
 TOLERANCE = 1e-3  # PyHessian's own.
 SEEDS = 3
@@ -137,5 +137,5 @@ def _peer(case: Case) -> pyhessian.hessian:
 
 
 def _spectrum(case: Case) -> torch.Tensor:
-    values: torch.Tensor = torch.linalg.eigvalsh(hessian.full_hessian(*case.data, through_batch=False, seed=0).matrix)
+    values: torch.Tensor = torch.linalg.eigvalsh(full.full_hessian(*case.data, through_batch=False, seed=0).matrix)
     return values

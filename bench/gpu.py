@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench import ours, peers, rows
 from gengap import models
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 WIDTHS, PACKS = (4, 16, 64), (64, 256, 1024)
 NETWORKS = {

@@ -11,10 +11,10 @@ from torch import Tensor
 from bench import peers
 from gengap import models
 from gengap.engine import evaluation, stack
-from gengap.settings import Cell
-from gengap.training import augmentation, compilation, live
+from gengap.studies.settings import Cell
+from gengap.training import augmentation, compilation, pack_state
+from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
-from gengap.training.record import Record
 from gengap.training.step import make_step
 
 
@@ -34,7 +34,7 @@ def training_loop(
     where, image_shape = images.device, (images.shape[1], images.shape[2], images.shape[3])
     arch = stack.architecture(models.build(cells[0].model, image_shape, n_outputs))
     state = stack.initial_state(cells, image_shape, n_outputs, dtype=torch.float32, device=where)
-    networks = live.start([Record(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
+    networks = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
     numbers = stacked_settings(cells, dtype=torch.float32, device=where)
     step = make_step(arch, cells[0])
     if compiled:

@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gengap import models
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 
 def data(n_samples: int, device: str = "cpu", size: int = 8) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,9 @@ from torch import nn
 from bench import rows
 from bench.cases import Case, per_minute
 from bench.extremes import hessian_extremes
-from gengap.engine import hessian, spectra
-from gengap.settings import Model
+from gengap.engine.hessian import full
+from gengap.engine.numerics import singular_values
+from gengap.studies.settings import Model
 
 
 def hessian_spectrum(*, toy: bool, repeats: int) -> list[rows.Row]:
@@ -26,7 +27,7 @@ def hessian_spectrum(*, toy: bool, repeats: int) -> list[rows.Row]:
 
     def ours() -> float:
         started = time.process_time()
-        hessian.full_hessian(*case.data, through_batch=False, seed=0)
+        full.full_hessian(*case.data, through_batch=False, seed=0)
         return case.arch.n_parameters / (time.process_time() - started)
 
     parameters = list(case.network.parameters())
@@ -60,7 +61,7 @@ def near_rank(*, toy: bool, repeats: int) -> list[rows.Row]:
     maps = nn.functional.conv2d(images, kernel, padding=2).flatten(1)
     measured = []
     for activation, matrix in (("relu", maps.relu()), ("identity", maps)):
-        found, exact = spectra.singular_values(matrix, floor=1e-7), torch.linalg.svdvals(matrix)
+        found, exact = singular_values.singular_values(matrix, floor=1e-7), torch.linalg.svdvals(matrix)
         for threshold in (1e-4, 1e-5):
             assert (found < threshold).sum() == (exact < threshold).sum()
         peers = {"torch.linalg.svdvals": torch.linalg.svdvals, "scipy.linalg.svdvals": scipy.linalg.svdvals}
@@ -68,7 +69,7 @@ def near_rank(*, toy: bool, repeats: int) -> list[rows.Row]:
             rows.side_by_side(
                 f"probe/near_rank,matrix={samples}x{maps.shape[1]},activation={activation}",
                 peer,
-                per_minute(functools.partial(spectra.singular_values, matrix, floor=1e-7)),
+                per_minute(functools.partial(singular_values.singular_values, matrix, floor=1e-7)),
                 per_minute(functools.partial(theirs, matrix if peer.startswith("torch") else matrix.numpy())),
                 unit="per minute",
                 repeats=repeats,

@@ -66,7 +66,7 @@ rule verdicts:
     input:
         measurements="results/{study}/measurements.h5",
         references=published,
-        modules=sources("gengap.analysis.verdicts", "gengap.tables"),
+        modules=sources("gengap.evidence.verdicts", "gengap.evidence.tables"),
         script="workflow/scripts/verdicts.py",
     output:
         csv=update("results/{study}/verdicts.csv"),
@@ -91,7 +91,7 @@ rule metrics:
     input:
         measurements="results/{study}/measurements.h5",
         verdicts="results/{study}/verdicts.csv",
-        modules=sources("gengap.analysis.metrics"),
+        modules=sources("gengap.evidence.metrics"),
         script="workflow/scripts/metrics.py",
     output:
         metrics=update("results/{study}/metrics.json"),

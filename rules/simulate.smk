@@ -28,7 +28,7 @@ rule collect_simulation:
         points=lambda wildcards: expand(
             "results/{study}/points/{point}.h5", study=wildcards.study, point=SIMULATIONS[wildcards.study].points
         ),
-        modules=["src/gengap/analysis/collect.py", "src/gengap/analysis/simulated.py"],
+        modules=["src/gengap/evidence/collect.py", "src/gengap/evidence/collect_simulation.py"],
         script="workflow/scripts/collect_simulation.py",
     output:
         measurements=update("results/{study}/measurements.h5"),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gengap.claims import claimed
+from gengap.files.cell_locks import claimed
 
 CONTEXT = multiprocessing.get_context("forkserver")
 

@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from gengap import cli, datasets, labels
+from gengap import datasets, labels
+from gengap.cli import main
 from gengap.errors import UserError
-from gengap.packing import dataset_key, labels_key
-from gengap.study import load_study
-from gengap.training import partial, store, train_pack
+from gengap.studies.packing import dataset_key, labels_key
+from gengap.studies.study import load_study
+from gengap.training import cell_store, resume, train_pack
 
 STUDY = """\
 title: Tiny
@@ -39,7 +40,7 @@ def project(tmp_path, monkeypatch):
     datasets.prepare(cell.dataset, tmp_path / "raw", prepared)
     labels.label(cell.labels, prepared, labelled)
     weights, history = tmp_path / "results/tiny/weights.h5", tmp_path / "results/tiny/history.h5"
-    train_pack(cells, labels.read(prepared, labelled), weights, history, store_folder=cli.STORE, device="cpu")
+    train_pack(cells, labels.read(prepared, labelled), weights, history, store_folder=main.STORE, device="cpu")
     return tmp_path
 
 
@@ -54,26 +55,26 @@ def edit(project, old, new):
 
 def test_what_studies_refer_to_is_kept(project, capsys):
     before = files(project)
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     assert capsys.readouterr().out == "Nothing can be removed.\n"
     assert files(project) == before
 
 
 def test_a_cell_that_left_its_study_is_listed_and_removed_when_told(project, capsys):
-    entries = store.entries(cli.STORE)
+    entries = cell_store.entries(main.STORE)
     edit(project, "seed: [0, 1]", "seed: [1]")
     before = files(project)
-    assert cli.main(["clean"]) == 0  # nobody is there to be asked
+    assert main.main(["clean"]) == 0  # nobody is there to be asked
     out = capsys.readouterr().out
     assert "trained cell that no study refers to: 1 file, " in out
     assert "KiB" in out
     assert "Nothing was removed" in out
     assert files(project) == before
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     assert "Removed 1 file, " in capsys.readouterr().out
     (gone,) = before - files(project)
     assert gone in {project / entry for entry in entries}
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     assert capsys.readouterr().out == "Nothing can be removed.\n"
 
 
@@ -83,7 +84,7 @@ def test_a_person_is_asked(project, monkeypatch, answer, removed):
     before = files(project)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("builtins.input", lambda question: answer)
-    assert cli.main(["clean"]) == 0
+    assert main.main(["clean"]) == 0
     assert len(before - files(project)) == removed
 
 
@@ -92,39 +93,39 @@ def test_without_labelled_data_a_studys_cells_are_kept(project, capsys):
     (labelled,) = (project / "data/labelled").rglob("*.h5")
     labelled.unlink()
     before = files(project)
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     assert "Of 2 cells of studies the labelled data are not there: what is theirs is kept." in capsys.readouterr().out
     assert files(project) == before
     edit(project, "epochs: 1", "epochs: 2")
-    assert cli.main(["clean", "--yes"]) == 0
-    assert store.entries(cli.STORE) == []
+    assert main.main(["clean", "--yes"]) == 0
+    assert cell_store.entries(main.STORE) == []
 
 
 def test_a_broken_study_stops_it(project, capsys):
     before = files(project)
     edit(project, "seed: [0, 1]", "sead: [0]")
-    assert cli.main(["clean", "--yes"]) == 1
+    assert main.main(["clean", "--yes"]) == 1
     assert "Did you mean 'seed'?" in capsys.readouterr().err
     assert files(project) == before
 
 
 def test_leftovers_of_killed_jobs_go_when_they_are_old(project, capsys):
     left = [
-        project / cli.STORE / "unfinished/0123.h5",
+        project / main.STORE / "unfinished/0123.h5",
         project / "results/tiny/.weights.h5.abc.part",
         project / "data/prepared/.digits.h5.abc.part",
     ]
     for path in left:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"half")
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     assert all(path.exists() for path in left)
     for path in left:
         os.utime(path, (OLD, OLD))
-    assert cli.main(["clean", "--yes", "--days", "40"]) == 0
+    assert main.main(["clean", "--yes", "--days", "40"]) == 0
     assert all(path.exists() for path in left)
     capsys.readouterr()
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     out = capsys.readouterr().out
     assert "pack left unfinished for 7 days: 1 file" in out
     assert "half-written by a job that was killed: 2 files" in out
@@ -132,12 +133,12 @@ def test_leftovers_of_killed_jobs_go_when_they_are_old(project, capsys):
 
 
 def test_damaged_and_outdated_entries_go(project):
-    entry = project / store.entries(cli.STORE)[0]
-    bad = [entry.with_name("00.h5"), entry.with_suffix(".damaged"), project / cli.STORE / "ab/00.h5"]
+    entry = project / cell_store.entries(main.STORE)[0]
+    bad = [entry.with_name("00.h5"), entry.with_suffix(".damaged"), project / main.STORE / "ab/00.h5"]
     for path in bad:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(entry.read_bytes()[:500])
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     assert not any(path.exists() for path in bad)
     assert entry.exists()
 
@@ -146,23 +147,23 @@ def test_it_finds_unfinished_packs_where_they_are_saved(project, monkeypatch):
     edit(project, "epochs: 1", "epochs: 2")
     cells = load_study(project / "config/studies/tiny.yaml").cells
     (prepared,), (labelled,) = (project / "data/prepared").glob("*"), (project / "data/labelled").rglob("*.h5")
-    original = partial.Saver.step
+    original = resume.Saver.step
 
     def interrupted(self, live, records):
         self._signal = signal.SIGTERM
         original(self, live, records)
 
-    monkeypatch.setattr(partial.Saver, "step", interrupted)
+    monkeypatch.setattr(resume.Saver, "step", interrupted)
     with pytest.raises(UserError, match="stopped by SIGTERM"):
         train_pack(
             cells,
             labels.read(prepared, labelled),
             project / "weights.h5",
             project / "history.h5",
-            store_folder=cli.STORE,
+            store_folder=main.STORE,
             device="cpu",
         )
-    (saved,) = (project / cli.STORE / "unfinished").iterdir()
+    (saved,) = (project / main.STORE / "unfinished").iterdir()
     os.utime(saved, (OLD, OLD))
-    assert cli.main(["clean", "--yes"]) == 0
+    assert main.main(["clean", "--yes"]) == 0
     assert not saved.exists()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gengap import cli
+from gengap.cli import main
 
 STUDIES = {
     "heavy": "title: Heavy\ngrid: {seed: 0..9}\nfull_on: gpu\nreduced: {grid: {seed: [0]}}\n",
@@ -32,8 +32,8 @@ def _project(tmp_path, monkeypatch):
     ],
 )
 def test_scale_of_a_study_on_this_machine(arguments, gpu, expected, note, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "has_nvidia_gpu", lambda: gpu)
-    assert cli.main(["scale", *arguments]) == 0
+    monkeypatch.setattr(main, "has_nvidia_gpu", lambda: gpu)
+    assert main.main(["scale", *arguments]) == 0
     out, err = capsys.readouterr()
     assert out == expected + "\n"
     assert note in err
@@ -49,7 +49,7 @@ def test_scale_of_a_study_on_this_machine(arguments, gpu, expected, note, monkey
     ],
 )
 def test_a_mistake_is_one_message(arguments, words, capsys):
-    assert cli.main(arguments) == 1
+    assert main.main(arguments) == 1
     out, err = capsys.readouterr()
     assert not out
     assert err.startswith("error: ")
@@ -57,13 +57,13 @@ def test_a_mistake_is_one_message(arguments, words, capsys):
 
 
 def test_check_lists_studies_and_the_packs_of_one(capsys):
-    assert cli.main(["check"]) == 0
+    assert main.main(["check"]) == 0
     assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
         ["heavy", "10"],
         ["heavy-reduced", "1"],
         ["light", "1"],
     ]
-    assert cli.main(["check", "heavy"]) == 0
+    assert main.main(["check", "heavy"]) == 0
     assert "10 cells in 1 packs" in (out := capsys.readouterr().out)
     assert "  seed=9\n" in out
 
@@ -72,14 +72,14 @@ def test_simulations_are_listed_beside_the_studies(tmp_path, capsys):
     (tmp_path / "config/simulations").mkdir()
     text = "title: Random\nbase: {simulation: random_matrix}\ngrid: {rows: [8, 9], seed: 0..2}\n"
     (tmp_path / "config/simulations/random.yaml").write_text(text + "reduced: {grid: {seed: [0]}}\n")
-    assert cli.main(["check"]) == 0
+    assert main.main(["check"]) == 0
     assert "random                               6 draws    2 points Random\n" in capsys.readouterr().out
-    assert cli.main(["check", "random"]) == 0
+    assert main.main(["check", "random"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("random: Random\n6 draws in 2 points\n\nrows=8\n  rows=8,seed=0\n")
-    assert cli.main(["scale", "random", "reduced"]) == 0
+    assert main.main(["scale", "random", "reduced"]) == 0
     assert capsys.readouterr().out == "random-reduced\n"
-    assert cli.main(["summary", "random"]) == 1
+    assert main.main(["summary", "random"]) == 1
     assert "make run STUDY=random" in capsys.readouterr().err
 
 
@@ -88,7 +88,7 @@ def test_summary_names_what_is_there(tmp_path, capsys):
     (folder / "figures").mkdir(parents=True)
     metrics = {"cells": {"finished": 3, "dead": 1}, "verdicts": {"agrees": 2, "disagrees": 0}}
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    assert cli.main(["summary", "light"]) == 0
+    assert main.main(["summary", "light"]) == 0
     out = capsys.readouterr().out
     assert "3 finished, 1 dead" in out
     assert "2 agrees\n" in out

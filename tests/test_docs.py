@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gengap.simulation import load_simulation
-from gengap.study import load_study
+from gengap.studies.simulation import load_simulation
+from gengap.studies.study import load_study
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from gengap.registry import REGISTRY
-from gengap.sources import EVIDENCE, sources
+from gengap.registry.code_dependencies import EVIDENCE, sources
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = [entry.module for kind in ("figure", "table") for entry in REGISTRY[kind].values()]
@@ -32,12 +32,12 @@ def test_python_loads_the_same_files_of_evidence():
 
 
 def test_what_modules_read_is_there():
-    found = sources("gengap.figures.path")
-    assert "src/gengap/figures/gengap.mplstyle" in found
+    found = sources("gengap.evidence.figures.path")
+    assert "src/gengap/evidence/figures/gengap.mplstyle" in found
     assert "src/gengap/quantities.csv" in found
     assert all((ROOT / path).is_file() for path in found)
 
 
 def test_a_figure_does_not_depend_on_another():
-    assert "src/gengap/figures/gradient_norm.py" not in sources("gengap.figures.learning_curves")
-    assert "src/gengap/figures/layer_gradients.py" in sources("gengap.figures.layer_reset")
+    assert "src/gengap/evidence/figures/gradient_norm.py" not in sources("gengap.evidence.figures.learning_curves")
+    assert "src/gengap/evidence/figures/layer_gradients.py" in sources("gengap.evidence.figures.layer_reset")

@@ -8,10 +8,10 @@ from pathlib import Path
 import h5py
 import pytest
 
-from gengap import cli
-from gengap.chain import follow
+from gengap.cli import main
+from gengap.cli.explain import explain
 from gengap.errors import UserError
-from gengap.explaining import explain
+from gengap.files.lineage import follow
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURE = "results/tiny/figures/accuracy_by_width.pdf"
@@ -83,9 +83,9 @@ def test_a_file_that_was_replaced_breaks_the_chain(workspace):
 
 def test_edited_code_is_said(workspace):
     assert "EDITED" not in told(workspace)
-    with (workspace / "src/gengap/figures/accuracy_by_width.py").open("a") as module:
+    with (workspace / "src/gengap/evidence/figures/accuracy_by_width.py").open("a") as module:
         module.write("# edited\n")
-    assert "  EDITED since: src/gengap/figures/accuracy_by_width.py" in told(workspace)
+    assert "  EDITED since: src/gengap/evidence/figures/accuracy_by_width.py" in told(workspace)
 
 
 def test_without_records_a_file_says_what_it_knows_itself(workspace):
@@ -113,11 +113,11 @@ def test_a_wrong_name_is_one_message(finished_workspace, name, words, monkeypatc
     monkeypatch.chdir(finished_workspace.folder)
     with pytest.raises(UserError, match=words):
         explain(finished_workspace / name, finished_workspace.folder)
-    assert cli.main(["explain", name]) == 1
+    assert main.main(["explain", name]) == 1
     assert words in capsys.readouterr().err
 
 
 def test_the_command_prints_it(finished_workspace, monkeypatch, capsys):
     monkeypatch.chdir(finished_workspace.folder)
-    assert cli.main(["explain", FIGURE]) == 0
+    assert main.main(["explain", FIGURE]) == 0
     assert capsys.readouterr().out.startswith(FIGURE)

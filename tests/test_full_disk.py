@@ -5,8 +5,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from gengap import storage
 from gengap.errors import UserError
+from gengap.files import storage
 
 
 @pytest.fixture

@@ -14,36 +14,29 @@ from gengap.registry import REGISTRY
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src/gengap"
-LAYERS = [  # facts
-    {"errors", "running", "versions"},
-    {"quantities", "registry", "paths", "provenance", "logs", "timing", "sources", "submitted", "restored"},
-    {"claims"},
+LAYERS = [
+    # facts
+    {"errors", "versions"},
+    {"snakemake_support", "quantities", "registry", "seeding"},
+    {"provenance", "logs"},
+    {"files"},
     # plan
-    {"schema"},
-    {"settings"},
-    {"checking"},
-    {"grid"},
-    {"study"},
-    {"packing"},
-    {"simulation"},
-    {"paper"},
+    {"studies"},
     # parts
-    {"storage", "seeding"},
-    {"arrays", "chain"},
     {"datasets", "models", "inits", "losses"},
     {"labels", "engine"},
     # science
     {"training", "probes", "simulations"},
     # evidence
-    {"analysis"},
-    {"figures", "tables"},
-    # glue
-    {"results", "reference", "probe_pages", "probe_pictures", "cleaning", "explaining", "planning"},
+    {"evidence"},
+    # doors
+    {"results", "reference_docs", "cost"},
     {"cli"},
     {"__init__"},
 ]
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
-NO_TORCH = {part for part, number in LAYER.items() if number <= LAYER["paper"]} | {"analysis", "figures", "tables"}
+PLAN = LAYER["studies"]
+NO_TORCH = {part for part, number in LAYER.items() if number <= PLAN} | {"evidence"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
@@ -84,17 +77,18 @@ def test_planning_a_study_leaves_torch_and_pandas_out():
     """The Snakefile is parsed for every job on a cluster, and these would cost seconds each time."""
     snakefile = (REPOSITORY / "Snakefile").read_text()
     lines = [line for line in snakefile.splitlines() if line.startswith(("import gengap", "from gengap"))]
-    parts = {part for part, number in LAYER.items() if number <= LAYER["paper"]}
+    parts = {part for part, number in LAYER.items() if number <= PLAN}
     for line in lines:
         assert all(word in parts for word in line.removesuffix("(").split()[1].split(".")[1:]), line
-    code = "import sys, gengap.study, gengap.packing, gengap.logs; print({'torch', 'pandas'} & set(sys.modules))"
+    modules = "gengap.studies.study, gengap.studies.packing, gengap.logs"
+    code = f"import sys, {modules}; print({{'torch', 'pandas'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"
 
 
 def test_evidence_leaves_torch_out():
     modules = sorted(entry.module for kind in ("figure", "table") for entry in REGISTRY[kind].values())
-    code = f"import sys, gengap.analysis.verdicts, {', '.join(modules)}; print('torch' in sys.modules)"
+    code = f"import sys, gengap.evidence.verdicts, {', '.join(modules)}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
 

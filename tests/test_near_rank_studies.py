@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gengap.analysis.references import parse_selector, read_reference
-from gengap.study import axis_names, axis_values, load_study
+from gengap.evidence.published import parse_selector, read_reference
+from gengap.studies.study import axis_names, axis_values, load_study
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 NAMES = sorted(path.stem for path in (CONFIG / "studies").glob("near_rank_*.yaml"))

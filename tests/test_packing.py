@@ -4,9 +4,9 @@ import pickle
 
 import pytest
 
-from gengap.packing import FREE, collected_settings, pack_settings, packs, section_settings, shape_key
-from gengap.settings import Cell, leaf_names
-from gengap.study import Study, load_study
+from gengap.studies.packing import PER_CELL_KEYS, collected_settings, pack_settings, packs, section_settings, shape_key
+from gengap.studies.settings import Cell, leaf_names
+from gengap.studies.study import Study, load_study
 
 GRID = "title: t\ngrid: {model.width: [4, 8], optimizer.lr: [0.1, 0.2], seed: 0..4}\npack_size: {}\n"
 
@@ -41,7 +41,7 @@ def test_pack_size_changes_no_cell(study):
 
 
 def test_what_may_differ_inside_a_pack_is_a_setting():
-    assert set(leaf_names()) >= FREE
+    assert set(leaf_names()) >= PER_CELL_KEYS
 
 
 @pytest.mark.parametrize("key", ["model.width", "training.batch_size", "training.dtype", "dataset.n_train"])

@@ -3,7 +3,7 @@
 import pytest
 
 from gengap.errors import UserError
-from gengap.paper import load_papers, reduced
+from gengap.studies.paper import load_papers, reduced
 
 KNOWN = {"curves": 0, "curves-reduced": 0, "draws": 0}
 

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from gengap import planning, timing
+from gengap.cost import estimate
 from gengap.datasets import digits
+from gengap.files import timings
 from gengap.registry import REGISTRY
-from gengap.settings import Cell, Dataset
-from gengap.simulation import load_simulation
-from gengap.study import Probe, load_study
+from gengap.studies.settings import Cell, Dataset
+from gengap.studies.simulation import load_simulation
+from gengap.studies.study import Probe, load_study
 
 STUDY = """
 title: t
@@ -38,7 +39,7 @@ def one_second_per_cell(arch, cells, data, threads):
 
 
 def test_jobs_that_have_not_run_are_predicted_from_calibration_or_not_at_all(study):
-    planned = planning.jobs(study, everything, {}, 2, one_second_per_cell)
+    planned = estimate.jobs(study, everything, {}, 2, one_second_per_cell)
     training = [job for job in planned if job.job == "train"]
     assert [(job.part, job.cells, job.seconds, job.work) for job in training] == [
         ("width=4,pack=0", 3, 3.0, 3 * 4 * 200),
@@ -46,24 +47,24 @@ def test_jobs_that_have_not_run_are_predicted_from_calibration_or_not_at_all(stu
     ]
     assert training[1].memory > training[0].memory > 3 * 721 * 4
     assert [job.seconds for job in planned if job.job != "train"] == [None] * 4
-    assert planning.hours(planned, 2) * 3600 == 3.0
-    assert planning.hours(planned, 1) * 3600 == 6.0
+    assert estimate.hours(planned, 2) * 3600 == 3.0
+    assert estimate.hours(planned, 1) * 3600 == 6.0
 
 
 def test_jobs_that_have_run_give_the_rate_of_their_kind(study):
-    first = planning.jobs(study, everything, {}, 2, one_second_per_cell)
+    first = estimate.jobs(study, everything, {}, 2, one_second_per_cell)
     known = {job.kind: 0.001 for job in first}
-    again = planning.jobs(study, lambda part, job: job != "train", known, 2)
+    again = estimate.jobs(study, lambda part, job: job != "train", known, 2)
     # Three networks: four snapshots with the last epoch, 100 samples each; the last epoch alone, 200 samples.
     assert [job.seconds for job in again if job.part == "width=4,pack=0"] == [3 * 4 * 100 * 0.001, 3 * 200 * 0.001]
 
 
 def test_a_real_calibration_grows_with_the_work(study):
     cells = list(study.cells.values())[:2]
-    data = planning.sizes(cells[0])
-    arch = planning.stack.architecture(planning.models.build(cells[0].model, data.image_shape, data.n_outputs))
+    data = estimate.sizes(cells[0])
+    arch = estimate.stack.architecture(estimate.models.build(cells[0].model, data.image_shape, data.n_outputs))
     longer = [cell.model_copy(update={"training": cell.training.model_copy(update={"epochs": 400})}) for cell in cells]
-    assert 0 < planning.calibrated(arch, cells, data, 1) < planning.calibrated(arch, longer, data, 1)
+    assert 0 < estimate.calibrated(arch, cells, data, 1) < estimate.calibrated(arch, longer, data, 1)
 
 
 def test_sizes_of_registered_datasets_are_those_of_their_images(tmp_path):
@@ -94,7 +95,7 @@ def test_sizes_of_registered_datasets_are_those_of_their_images(tmp_path):
     ],
 )
 def test_sizes_follow_from_the_settings(settings, expected):
-    found = planning.sizes(Cell.model_validate(settings))
+    found = estimate.sizes(Cell.model_validate(settings))
     for own, wanted in zip((found.n_train, found.n_test, found.image_shape, found.n_outputs), expected, strict=True):
         assert wanted is None or own == wanted
 
@@ -102,23 +103,23 @@ def test_sizes_follow_from_the_settings(settings, expected):
 def test_a_probe_at_chosen_epochs_reads_that_many_checkpoints():
     cells = [Cell(), Cell(seed=1)]
     probe = Probe.model_validate({"name": "hessian_spectrum", "epochs": [1, 2, 5], "samples": 10})
-    assert planning.probe_work(probe, cells, 10_000) == 2 * 3 * 10
+    assert estimate.probe_work(probe, cells, 10_000) == 2 * 3 * 10
 
 
 def test_a_simulation_is_planned_by_point(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text("title: t\nbase: {simulation: linear_gradient, depth: 2}\ngrid: {width: [2, 4], seed: 0..9}\n")
-    planned = planning.jobs(load_simulation(path), everything, {}, 2)
+    planned = estimate.jobs(load_simulation(path), everything, {}, 2)
     assert [(job.job, job.work, job.seconds) for job in planned] == [("simulate", 10, None)] * 2
 
 
 def test_the_text_names_packs_and_what_nobody_knows(study):
-    planned = planning.jobs(study, everything, {}, 2, lambda arch, cells, data, threads: 7200.0)
-    text = "\n".join(planning.describe(planned, 2))
+    planned = estimate.jobs(study, everything, {}, 2, lambda arch, cells, data, threads: 7200.0)
+    text = "\n".join(estimate.describe(planned, 2))
     assert "width=8,pack=0" in text
     assert "2.0 h" in text
     assert "not known, since none has run on this machine: margin, distance" in text
-    rows = planning.predictions("s", planned)
+    rows = estimate.predictions("s", planned)
     assert len({row.written for row in rows}) == 1
     assert json.dumps(rows[0].seconds) == "7200.0"
-    assert timing.error(rows, rows, "s")[0] == 14400.0
+    assert timings.error(rows, rows, "s")[0] == 14400.0

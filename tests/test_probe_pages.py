@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import subjects
 
-from gengap import probe_pages, registry
+from gengap import registry
 from gengap.engine.stack import take
-from gengap.probes.subject import Teacher
+from gengap.probes.context import Teacher
+from gengap.reference_docs import probe_pages
 
 PAGE = Path(__file__).parent.parent / "docs" / "probes.md"
 PROBES = sorted(registry.REGISTRY["probe"])
@@ -16,7 +17,7 @@ PROBES = sorted(registry.REGISTRY["probe"])
 
 def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == probe_pages.markdown(), (
-        "run: python -m gengap.probe_pages docs/probes.md"
+        "run: python -m gengap.reference_docs.probe_pages docs/probes.md"
     )
 
 

@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import pytest
 import synthetic
 
-from gengap import probe_pages, probe_pictures, registry
+from gengap import registry
+from gengap.reference_docs import probe_pages, probe_pictures
 
 FOLDER = Path(__file__).parent.parent / "docs" / "probes"
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from gengap import reference
+from gengap.reference_docs import reference_page
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
 
 
 def test_the_reference_page_is_up_to_date():
-    expected = reference.markdown()
-    assert PAGE.read_text(encoding="utf-8") == expected, "run: python -m gengap.reference docs/reference.md"
+    expected = reference_page.markdown()
+    assert PAGE.read_text(encoding="utf-8") == expected, (
+        "run: python -m gengap.reference_docs.reference_page docs/reference.md"
+    )

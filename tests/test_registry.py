@@ -9,10 +9,10 @@ import pytest
 from gengap import registry
 from gengap.errors import UserError
 from gengap.registry import REGISTRY
-from gengap.schema import Settings
-from gengap.settings import Cell, allowed_options
-from gengap.simulation import Point
-from gengap.study import Probe
+from gengap.studies.schema import Settings
+from gengap.studies.settings import Cell, allowed_options
+from gengap.studies.simulation import Point
+from gengap.studies.study import Probe
 
 NAMES = [(kind, name) for kind, names in REGISTRY.items() for name in names]
 

@@ -10,9 +10,9 @@ import torch
 import gengap
 from gengap.engine import weights
 from gengap.errors import UserError
+from gengap.files.storage import writing
 from gengap.models import build
-from gengap.packing import packs
-from gengap.storage import writing
+from gengap.studies.packing import packs
 
 SHAPE, OUTPUTS = (3, 8, 8), 1
 GRID = {"model.width": [4, 6], "seed": [0, 1]}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gengap import logs, running
+from gengap import logs
+from gengap.snakemake_support import run_lock
 
 LIVING = "import sys, time; from gengap import running; from gengap.logs import job\n"
 RUN = LIVING + "running.start(); print('up', flush=True); time.sleep(60)"
@@ -76,5 +77,5 @@ def test_elsewhere_nothing_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with logs.job("job.log"):
         pass
-    assert not running.start()
+    assert not run_lock.start()
     assert [path.name for path in Path().iterdir()] == ["job.log"]

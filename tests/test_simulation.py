@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gengap.errors import UserError
-from gengap.packing import dataset_key
-from gengap.simulation import (
+from gengap.studies.packing import dataset_key
+from gengap.studies.simulation import (
     Point,
     Simulation,
     cell_names,
@@ -143,7 +143,7 @@ def test_a_mistake_names_file_and_key(load, old, new, words):
 
 
 def test_a_study_refuses_the_figures_of_simulations(tmp_path):
-    from gengap.study import load_study
+    from gengap.studies.study import load_study
 
     path = tmp_path / "study.yaml"
     path.write_text("title: t\nfigures: [smallest_singular_value]\n")

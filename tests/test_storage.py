@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gengap import storage
 from gengap.errors import UserError
+from gengap.files import storage
 
 TABLE = pd.DataFrame(
     {

@@ -6,11 +6,11 @@ import jsonschema
 import pytest
 import yaml
 
-from gengap.cli import main
+from gengap.cli.main import main
 from gengap.errors import UserError
-from gengap.packing import dataset_key, labels_key, packs
-from gengap.settings import Cell
-from gengap.study import axis_names, axis_values, check_references, load_studies, load_study
+from gengap.studies.packing import dataset_key, labels_key, packs
+from gengap.studies.settings import Cell
+from gengap.studies.study import axis_names, axis_values, check_references, load_studies, load_study
 
 BASE = """
 title: Test

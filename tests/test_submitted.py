@@ -6,7 +6,7 @@ import subprocess
 from snakemake.target_jobs import parse_target_jobs_cli_args
 from snakemake_interface_executor_plugins.utils import TargetSpec
 
-from gengap import submitted
+from gengap.snakemake_support import wildcard_encoding
 
 JOBS = [
     {"dataset": "gaussian,image_size=8,n_train=400"},
@@ -18,13 +18,13 @@ JOBS = [
 
 
 def sent():
-    return submitted.encoded([TargetSpec("rule", wildcards) for wildcards in JOBS])
+    return wildcard_encoding.encoded([TargetSpec("rule", wildcards) for wildcards in JOBS])
 
 
 def test_snakemake_reads_what_was_sent():
     read = parse_target_jobs_cli_args(sent())
     assert [job.rulename for job in read] == ["rule"] * len(JOBS)
-    assert [submitted.decoded(job.wildcards_dict) for job in read] == JOBS
+    assert [wildcard_encoding.decoded(job.wildcards_dict) for job in read] == JOBS
 
 
 def test_a_shell_takes_it_for_plain_words_even_within_double_quotes():

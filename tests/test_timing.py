@@ -1,7 +1,7 @@
 """What is kept of how long jobs took."""
 
-from gengap import timing
-from gengap.timing import Timing
+from gengap.files import timings
+from gengap.files.timings import Timing
 
 
 def row(seconds, *, work=100.0, kind="k", part="pack=0", written="2026-01-01T00:00:00+00:00", job="train"):
@@ -10,16 +10,16 @@ def row(seconds, *, work=100.0, kind="k", part="pack=0", written="2026-01-01T00:
 
 def test_lines_come_back_and_a_damaged_one_is_left_out(tmp_path):
     path = tmp_path / "new/timings.jsonl"
-    timing.append(path, [row(1.0), row(2.0)])
+    timings.append(path, [row(1.0), row(2.0)])
     with path.open("a") as file:
         file.write('{"study": "cut sho')
-    assert timing.read(path) == [row(1.0), row(2.0)]
-    assert timing.read(tmp_path / "none") == []
+    assert timings.read(path) == [row(1.0), row(2.0)]
+    assert timings.read(tmp_path / "none") == []
 
 
 def test_the_last_long_job_of_a_kind_gives_its_rate():
     rows = [row(30.0), row(20.0), row(0.2, work=1.0), row(0.1, work=1.0, kind="short"), row(9.0, work=0.0, kind="none")]
-    assert timing.rates(rows) == {"k": 0.2, "short": 0.1}
+    assert timings.rates(rows) == {"k": 0.2, "short": 0.1}
 
 
 def test_the_error_compares_what_has_run_since_the_prediction():
@@ -31,6 +31,6 @@ def test_the_error_compares_what_has_run_since_the_prediction():
         row(1.0, written="2026-01-09T00:00:00+00:00"),  # nothing has run since
     ]
     # Half of pack=0's work was left to do; pack=1 has not run.
-    assert timing.error(predictions, [row(6.0, work=50.0, written=late)], "study") == (5.0, 6.0, middle)
-    assert timing.error(predictions, [], "study") is None
-    assert timing.error([], [row(6.0)], "study") is None
+    assert timings.error(predictions, [row(6.0, work=50.0, written=late)], "study") == (5.0, 6.0, middle)
+    assert timings.error(predictions, [], "study") is None
+    assert timings.error([], [row(6.0)], "study") is None

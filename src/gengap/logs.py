@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from gengap import running
 from gengap.errors import UserError
+from gengap.snakemake_support import run_lock
 
 log = logging.getLogger("gengap")
 
@@ -17,7 +17,7 @@ log = logging.getLogger("gengap")
 def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
     """Log to the console and to `log_file`; end the process with one message on a `UserError`.
 
-    With a log file, the process is a job of a run: see `gengap.running`.
+    With a log file, the process is a job of a run: see `gengap.snakemake_support.run_lock`.
     """
     # PyTorch's forward differentiation uses what PyTorch deprecates, which is no news to who runs a study.
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
@@ -32,7 +32,7 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     try:
-        with running.alive() if log_file else nullcontext():
+        with run_lock.alive() if log_file else nullcontext():
             yield log
     except UserError as error:
         log.error("error: %s", error)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gengap.analysis import evidence
 from gengap.errors import UserError, unknown_name
+from gengap.evidence import measurements
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Results:
-    """The results of one study; the tables are described at `gengap.analysis.evidence.Evidence`.
+    """The results of one study; the tables are described at `gengap.evidence.measurements.Evidence`.
 
     Attributes:
         folder: The study's folder of results.
@@ -45,7 +45,7 @@ class Results:
         """
         from gengap import models
         from gengap.engine import weights
-        from gengap.settings import Cell
+        from gengap.studies.settings import Cell
 
         pack = self.cells.set_index("cell")["pack"].get(cell)
         if pack is None:
@@ -82,5 +82,5 @@ def load(folder: str | Path) -> Results:
         if siblings:
             raise unknown_name("study", folder.name, siblings, where=str(folder.parent))
         raise UserError(f"{folder}: does not exist. Run the study that makes it, or name its folder from here.")
-    found = evidence.read(folder / "measurements.h5")
+    found = measurements.read(folder / "measurements.h5")
     return Results(folder, found.study, found.cells, found.history, found.measurements)

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap import storage
-from gengap.analysis import collect, evidence
 from gengap.errors import UserError
+from gengap.evidence import collect, measurements
+from gengap.files import storage
 
 GRID = {"model.width": [4, 8], "seed": [0, 1]}
 
@@ -82,7 +82,7 @@ def test_cells_that_left_the_grid_are_left_out(tmp_path, made):
     histories, probes = synthetic.write(tmp_path, made)
     smaller = synthetic.study(tmp_path, {"model.width": [4, 8], "seed": [1]}, name="smaller")
     collect.collect(smaller, {}, histories, probes, tmp_path / "m.h5", tmp_path / "c.csv")
-    found = evidence.read(tmp_path / "m.h5")
+    found = measurements.read(tmp_path / "m.h5")
     for table in (found.cells, found.history, found.measurements):
         assert set(table["cell"]) == {"width=4,seed=1", "width=8,seed=1"}
 
@@ -102,7 +102,7 @@ def test_failures_of_probes_are_kept(tmp_path, made):
         failed = pd.DataFrame({"cell": ["width=4,seed=0"], "epoch": [3.0], "why": ["not finite"]})
         storage.write_table(file, "failures", failed)
     collect.collect(made, {}, histories, [path], tmp_path / "m.h5", tmp_path / "c.csv")
-    assert evidence.read(tmp_path / "m.h5").failures.to_dict("records") == [
+    assert measurements.read(tmp_path / "m.h5").failures.to_dict("records") == [
         {"cell": "width=4,seed=0", "epoch": 3.0, "why": "not finite", "probe": "distance"}
     ]
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap.analysis.costs import common_cost, held, with_costs
 from gengap.errors import UserError
-from gengap.figures import training_cost
-from gengap.tables import equal_cost
+from gengap.evidence.costs import common_cost, held, with_costs
+from gengap.evidence.figures import training_cost
+from gengap.evidence.tables import equal_cost
 
 GRID = {"optimizer.lr": [0.1, 0.3], "seed": [0, 1]}
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap.analysis.derived import with_derived
-from gengap.analysis.references import read_reference
-from gengap.analysis.verdicts import judge
-from gengap.tables import errors_and_losses
+from gengap.evidence.derived import with_derived
+from gengap.evidence.published import read_reference
+from gengap.evidence.tables import errors_and_losses
+from gengap.evidence.verdicts import judge
 
 HISTORY = [("a", 0.0, "l2_penalty", 0.5), ("a", 2.0, "l2_penalty", 0.25), ("b", 2.0, "l2_penalty", 0.125)]
 HISTORY += [("a", 2.0, "train_loss", 9.0)]

@@ -7,7 +7,7 @@ import pytest
 import synthetic
 from scipy import stats
 
-from gengap.analysis.intervals import interval, over_seeds
+from gengap.evidence.intervals import interval, over_seeds
 
 DEAD, DIVERGED = "width=4,init=he,seed=1", "width=4,init=he,seed=3"
 

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from gengap.analysis import metrics
-from gengap.analysis.evidence import Evidence
+from gengap.evidence import metrics
+from gengap.evidence.measurements import Evidence
 
 VERDICTS = pd.DataFrame(
     [

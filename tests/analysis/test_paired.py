@@ -7,8 +7,8 @@ import pytest
 import synthetic
 from scipy import stats
 
-from gengap.analysis.paired import compared_axis, effect, holm, pairs
-from gengap.study import load_study
+from gengap.evidence.paired import compared_axis, effect, holm, pairs
+from gengap.studies.study import load_study
 
 
 def test_effect_is_scipy_s_paired_test():

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gengap.analysis.references import parse_selector, read_reference
 from gengap.errors import UserError
+from gengap.evidence.published import parse_selector, read_reference
 from gengap.quantities import QUANTITIES
 
 FOLDER = Path(__file__).parents[2] / "config" / "reference"

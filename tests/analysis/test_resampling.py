@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gengap.analysis.resampling import statistics
+from gengap.evidence.resampling import statistics
 
 
 def test_the_statistics_are_numpys():

@@ -10,13 +10,13 @@ import torch
 
 import gengap
 from gengap import registry, simulations
-from gengap.analysis import evidence
-from gengap.analysis.intervals import interval, over_seeds
-from gengap.analysis.metrics import metrics
-from gengap.analysis.references import COLUMNS
-from gengap.analysis.simulated import collect_simulation
-from gengap.analysis.verdicts import judge
 from gengap.errors import UserError
+from gengap.evidence import measurements
+from gengap.evidence.collect_simulation import collect_simulation
+from gengap.evidence.intervals import interval, over_seeds
+from gengap.evidence.metrics import metrics
+from gengap.evidence.published import COLUMNS
+from gengap.evidence.verdicts import judge
 from gengap.simulations import random_matrix
 
 QUANTITY = "smallest_singular_value"
@@ -92,7 +92,7 @@ def test_draws_that_left_the_grid_are_left_out(tmp_path):
     cells = pd.read_csv(tmp_path / "cells.csv")
     assert list(cells["cell"]) == ["seed=1", "seed=2"]
     assert np.isfinite(cells[QUANTITY]).all()
-    (array,) = evidence.read(tmp_path / "measurements.h5").arrays("matrix_singular_values")
+    (array,) = measurements.read(tmp_path / "measurements.h5").arrays("matrix_singular_values")
     assert list(array.rows["cell"]) == ["seed=1"]
 
 
@@ -113,7 +113,7 @@ def test_chunks_change_no_draw(tmp_path, monkeypatch):
     for name in ("together", "apart"):
         collect_simulation(made, [tmp_path / f"{name}.h5"], tmp_path / "measurements.h5", tmp_path / "cells.csv")
         values.append(pd.read_csv(tmp_path / "cells.csv")[QUANTITY].dropna().tolist())
-        spectra += evidence.read(tmp_path / "measurements.h5").arrays("matrix_singular_values")
+        spectra += measurements.read(tmp_path / "measurements.h5").arrays("matrix_singular_values")
     assert values[0] == values[1]
     assert len(values[0]) == 6
     together, apart = spectra

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap.analysis.intervals import interval
-from gengap.analysis.metrics import metrics
-from gengap.analysis.references import COLUMNS
-from gengap.analysis.verdicts import COLUMNS as JUDGED
-from gengap.analysis.verdicts import judge
+from gengap.evidence.intervals import interval
+from gengap.evidence.metrics import metrics
+from gengap.evidence.published import COLUMNS
+from gengap.evidence.verdicts import COLUMNS as JUDGED
+from gengap.evidence.verdicts import judge
 
 GRID = {"model.width": [4, 8], "init": ["he"], "seed": [0, 1, 2, 3]}
 ACCURACY = [0.88, 0.89, 0.87, 0.90]

@@ -5,7 +5,7 @@ import pytest
 from bench import compilation
 from gengap import models
 from gengap.engine import stack
-from gengap.settings import Model
+from gengap.studies.settings import Model
 from gengap.training.compilation import pays
 
 

@@ -12,7 +12,7 @@ import torch
 
 from bench import gpu, peers, rows
 from gengap import models
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 ROOT = Path(__file__).parents[2]
 

@@ -77,7 +77,7 @@ def test_an_edited_lr_concerns_its_own_pack_and_no_data(cloned):
 
 
 def test_an_edited_figure_is_redrawn_alone(cloned):
-    with (cloned / "src/gengap/figures/learning_curves.py").open("a") as module:
+    with (cloned / "src/gengap/evidence/figures/learning_curves.py").open("a") as module:
         module.write("# edited\n")
     assert planned(cloned) == {"Drawing learning_curves of tiny"}
     # DVC knows the folder of figures, so whoever has any is looked at; Snakemake knows which one it is.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gengap.paths import data_root
+from gengap.files.paths import data_root
 
 
 @pytest.fixture

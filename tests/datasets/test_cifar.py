@@ -10,7 +10,7 @@ from PIL import Image
 
 from gengap.datasets import cifar, cifar10, cifar100
 from gengap.errors import UserError
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 COUNTS = (3, 2)  # images of each training file, and of the test file
 CASES = [(cifar10, "cifar10"), (cifar100, "cifar100")]

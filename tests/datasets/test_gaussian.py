@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gengap.datasets import gaussian
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 SETTINGS = Dataset(name="gaussian", image_size=6, channels=2, n_train=2000, n_test=500, std=2.0, data_seed=3)
 STREAM = SETTINGS.model_copy(update={"stream": True})

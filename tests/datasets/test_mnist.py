@@ -9,7 +9,7 @@ import torchvision
 
 from gengap.datasets import fashion_mnist, mnist
 from gengap.errors import UserError
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 MNIST = Dataset(name="mnist")
 

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gengap import storage
 from gengap.datasets import Raw, digits, preparing
 from gengap.datasets.preparing import area_average, prepare
 from gengap.errors import UserError
-from gengap.settings import Dataset
+from gengap.files import storage
+from gengap.studies.settings import Dataset
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import torch
 
 from gengap import models
 from gengap.engine import stack
-from gengap.settings import Cell, Model
+from gengap.studies.settings import Cell, Model
 
 
 @pytest.fixture

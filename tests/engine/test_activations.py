@@ -8,7 +8,7 @@ from torch.func import grad, vmap
 from gengap import models
 from gengap.engine import stack
 from gengap.engine.activations import activation_names, activations, activations_of_one
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 CELLS = tuple(Cell.model_validate({"model": {"width": 3}, "seed": seed}) for seed in (0, 1))
 

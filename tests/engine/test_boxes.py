@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gengap.engine.boxes import maximise
+from gengap.engine.numerics.lbfgsb import maximise
 
 BOUNDS = np.array([[1.0, 0.5, 2.0], [0.2, 3.0, 1.0], [1.0, 1.0, 1.0]])
 CENTERS = np.array([[0.3, 2.0, -5.0], [0.1, -1.0, 0.5], [0.0, 0.0, 4.0]])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from gengap.engine import curvature, lanczos
 from gengap.engine.gradients import full_gradient
-from gengap.engine.hessian import full_hessian
+from gengap.engine.hessian import hvp, lanczos
+from gengap.engine.hessian.full import full_hessian
 from gengap.engine.stack import take
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 LOSS = Loss(power=3.0)
 MODES = pytest.mark.parametrize("through_batch", [False, True])
@@ -35,7 +35,7 @@ def targets():
 
 def random_vectors(arch, state, count=3):
     flat = torch.randn(count, arch.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    return curvature.unflatten(arch, state, flat)
+    return hvp.unflatten(arch, state, flat)
 
 
 @MODES
@@ -43,7 +43,7 @@ def test_product_equals_finite_differences_of_the_gradient(arch, state, images, 
     """With batches of 12, 12 and 6 samples: sums are divided once, by all of them."""
     vectors = random_vectors(arch, state)
     shared = {"through_batch": through_batch, "batch_size": 12}
-    found = curvature.hessian_vector_product(arch, state, images, targets, LOSS, vectors, **shared)
+    found = hvp.hessian_vector_product(arch, state, images, targets, LOSS, vectors, **shared)
     step = 1e-7
     ends = [
         full_gradient(
@@ -63,7 +63,7 @@ def test_product_equals_finite_differences_of_the_gradient(arch, state, images, 
 
 @MODES
 def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targets, through_batch):
-    found, products = curvature.largest_eigenvalue(
+    found, products = hvp.largest_eigenvalue(
         arch,
         state,
         images,
@@ -83,17 +83,17 @@ def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targe
 
 def test_largest_eigenvalue_does_not_depend_on_the_stack(arch, state, images, targets):
     options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50}
-    together, products = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, seeds=[0, 1, 5], **options)
-    alone, own = curvature.largest_eigenvalue(arch, take(state, [2]), images, targets, LOSS, seeds=[5], **options)
+    together, products = hvp.largest_eigenvalue(arch, state, images, targets, LOSS, seeds=[0, 1, 5], **options)
+    alone, own = hvp.largest_eigenvalue(arch, take(state, [2]), images, targets, LOSS, seeds=[5], **options)
     assert together[2].item() == alone[0].item()
     assert products[2:] == own
 
 
 def test_diverged_network_gives_not_a_number_and_leaves_the_others(arch, state, images, targets):
     options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50, "seeds": [0, 1, 5]}
-    whole, _ = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    whole, _ = hvp.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
     state["output.weight"][1] = float("nan")
-    found, _ = curvature.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    found, _ = hvp.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
     assert found[1].isnan()
     assert found[[0, 2]].tolist() == whole[[0, 2]].tolist()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gengap.engine import evaluation
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 
 def test_exact_statistics_are_each_layers_own_over_the_whole_set(arch, state, images, network_of):

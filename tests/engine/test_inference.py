@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from gengap import models
-from gengap.engine import batchnorm, stack
-from gengap.engine.inference import MatrixConv, inference
+from gengap.engine import stack
+from gengap.engine.graph.inference import MatrixConv, inference
+from gengap.engine.layers import batchnorm
 from gengap.registry import REGISTRY
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 IMAGE = (3, 32, 32)
 

@@ -8,13 +8,13 @@ from torch.nn import functional
 
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.batchnorm import convert
-from gengap.engine.innermost import InnermostConv2d, gathered, innermost
-from gengap.engine.kernels import library, operators
-from gengap.settings import Cell
-from gengap.training import compilation, live
+from gengap.engine.cpu import library, operators
+from gengap.engine.cpu.batch_last import InnermostConv2d, gathered, innermost
+from gengap.engine.layers.batchnorm import convert
+from gengap.studies.settings import Cell
+from gengap.training import compilation, pack_state
+from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
-from gengap.training.record import Record
 from gengap.training.step import make_step
 
 pytestmark = pytest.mark.skipif(not operators.fits(torch.zeros(16, 1)), reason="no C++ compiler")
@@ -134,7 +134,7 @@ def two_steps(model, image_shape, dtype, *, of=slice(None), threads=1, compiled=
     generator = torch.Generator().manual_seed(2)
     index = torch.stack([torch.randperm(120, generator=generator)[:96] for _ in cells])[of]
     cells, state = cells[of], stack.take(state, of)
-    networks = live.start([Record("", cell, "", 0) for cell in cells], arch, state)
+    networks = pack_state.start([CellResult("", cell, "", 0) for cell in cells], arch, state)
     numbers = stacked_settings(cells, dtype=dtype, device=torch.device("cpu"))
     step = make_step(arch, cells[0])
     step = compilation.compiled(step, torch.device("cpu")) if compiled else step

@@ -6,8 +6,8 @@ from torch import nn
 
 from gengap import models, registry
 from gengap.engine import stack
-from gengap.engine.layers import layer_parts
-from gengap.settings import Model
+from gengap.engine.graph.layers import layer_parts
+from gengap.studies.settings import Model
 
 
 def parts_of(network, image_shape):

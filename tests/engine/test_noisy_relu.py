@@ -6,9 +6,10 @@ from torch import nn
 from torch.func import vmap
 
 from gengap import models
-from gengap.engine import noise, stack
+from gengap.engine import stack
+from gengap.engine.layers import noise
 from gengap.errors import UserError
-from gengap.settings import Cell, Model
+from gengap.studies.settings import Cell, Model
 
 IMAGE = (3, 8, 8)
 PLACES = {

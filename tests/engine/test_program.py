@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from gengap import models
-from gengap.engine import evaluation, measured, stack
-from gengap.engine.inference import inference
-from gengap.engine.kernels import library
-from gengap.settings import Model
+from gengap.engine import evaluation, stack
+from gengap.engine.cpu import exact_batchnorm, library
+from gengap.engine.graph.inference import inference
+from gengap.studies.settings import Model
 
 pytestmark = pytest.mark.skipif(not library.runs(torch.zeros(1)), reason="no C++ compiler")
 
@@ -98,7 +98,7 @@ def test_outputs_are_those_of_evaluation_mode(name):
 def test_exact_statistics_are_those_of_one_batch(name):
     network, shape = NETWORKS[name]()
     arch, state, images = random(network, shape, 150)
-    found, _ = measured.measured_statistics(arch, single(state), images.float())
+    found, _ = exact_batchnorm.measured_statistics(arch, single(state), images.float())
     expected = evaluation.exact_statistics(arch, state, images)
     assert list(found) == list(expected)
     for key, value in expected.items():
@@ -125,7 +125,7 @@ def test_variance_survives_a_mean_that_is_a_thousand_times_larger():
     state |= {"1.weight": torch.ones(1, 1), "1.bias": torch.zeros(1, 1)}
     state |= {name: torch.zeros(1, 1) for name in arch.buffers}
     images = torch.randn(5000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
-    found = measured.measured_statistics(arch, state, images)[0]["1.running_var"].item()
+    found = exact_batchnorm.measured_statistics(arch, state, images)[0]["1.running_var"].item()
     assert found == pytest.approx(images.double().var(correction=0).item(), rel=1e-4)
 
 
@@ -155,7 +155,7 @@ def test_networks_are_measured_in_groups_of_any_size(held, monkeypatch):
     arch, state, images = random(network, shape, 150, count=5)
     state, images = single(state), images.float()
     together = evaluation.exact_statistics(arch, state, images)
-    monkeypatch.setattr("gengap.engine.execution._KEPT", held)
+    monkeypatch.setattr("gengap.engine.cpu.execution._KEPT", held)
     for key, value in evaluation.exact_statistics(arch, state, images).items():
         assert torch.equal(value, together[key])
 
@@ -337,8 +337,8 @@ def test_large_maps_and_large_networks_run_on_pytorch():
 def test_where_statistics_would_keep_too_much_they_are_not_measured_by_kernels(monkeypatch):
     network, shape = NETWORKS["song, width 4"]()
     arch, state, images = random(network, shape, 100)
-    monkeypatch.setattr("gengap.engine.execution._MOST_KEPT", 1000)
-    assert measured.measured_statistics(arch, single(state), images.float()) is None
+    monkeypatch.setattr("gengap.engine.cpu.execution._MOST_KEPT", 1000)
+    assert exact_batchnorm.measured_statistics(arch, single(state), images.float()) is None
     assert set(evaluation.exact_statistics(arch, single(state), images.float())) == set(arch.buffers)
 
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from gengap import models, registry
 from gengap.engine import stack
-from gengap.engine.batchnorm import FunctionalBatchNorm
-from gengap.engine.scales import scales
+from gengap.engine.graph.scale_invariance import scales
+from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 from gengap.errors import UserError
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 SETTINGS = {name: {"name": name, "width": 2} for name in registry.REGISTRY["model"]}
 SETTINGS |= {"mlp, after": {"name": "mlp", "batchnorm": "after"}, "lenet, before": {"name": "lenet"}}

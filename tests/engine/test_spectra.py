@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gengap.engine.spectra import float32_singular_values, singular_values, unfolding
+from gengap.engine.numerics.singular_values import float32_singular_values, singular_values, unfolding
 
 N, M = 120, 300
 

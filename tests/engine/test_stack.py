@@ -3,7 +3,7 @@
 import torch
 
 from gengap.engine import stack
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 
 def test_evaluation_outputs_equal_the_ordinary_modules(arch, state, images, network_of):

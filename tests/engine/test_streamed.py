@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gengap import models
-from gengap.engine import evaluation, stack, streamed
-from gengap.settings import Cell
+from gengap.engine import evaluation, exact_batchnorm_streaming, stack
+from gengap.studies.settings import Cell
 
 NETWORKS = {
     "lenet, before": ({"name": "lenet", "width": 2, "batchnorm": "before"}, (1, 16, 16)),
@@ -31,9 +31,9 @@ def stacked(model, shape, dtype=torch.float64):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_layer_by_layer_equals_one_batch(network, monkeypatch):
     arch, state, images = stacked(*NETWORKS[network])
-    monkeypatch.setattr(streamed, "BATCH_SIZE", 8)  # 50 images: six batches and a rest
+    monkeypatch.setattr(exact_batchnorm_streaming, "BATCH_SIZE", 8)  # 50 images: six batches and a rest
     one_batch = evaluation.exact_statistics(arch, state, images)
-    found = streamed.streamed_statistics(arch, state, images)
+    found = exact_batchnorm_streaming.streamed_statistics(arch, state, images)
     assert set(found) == set(arch.buffers)
     for name, value in one_batch.items():
         torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-11)
@@ -43,11 +43,11 @@ def test_too_large_a_set_is_streamed_and_a_small_one_is_not(monkeypatch):
     arch, state, images = stacked(*NETWORKS["lenet, before"])
     largest = 2 * 12 * 12  # the maps of conv1
     one_batch = evaluation.exact_statistics(arch, state, images)
-    monkeypatch.setattr(streamed, "_CPU_ELEMENTS", 50 * largest)
-    assert not streamed.too_large(arch, images)
-    monkeypatch.setattr(streamed, "_CPU_ELEMENTS", 50 * largest - 1)
-    assert streamed.too_large(arch, images)
-    monkeypatch.setattr(streamed, "BATCH_SIZE", 16)
+    monkeypatch.setattr(exact_batchnorm_streaming, "_CPU_ELEMENTS", 50 * largest)
+    assert not exact_batchnorm_streaming.too_large(arch, images)
+    monkeypatch.setattr(exact_batchnorm_streaming, "_CPU_ELEMENTS", 50 * largest - 1)
+    assert exact_batchnorm_streaming.too_large(arch, images)
+    monkeypatch.setattr(exact_batchnorm_streaming, "BATCH_SIZE", 16)
     found = evaluation.for_mode(arch, state, images, "exact")
     for name in arch.buffers:
         torch.testing.assert_close(found[name], one_batch[name], rtol=1e-9, atol=1e-11)
@@ -55,8 +55,8 @@ def test_too_large_a_set_is_streamed_and_a_small_one_is_not(monkeypatch):
 
 def test_a_network_leaves_no_hook_behind_and_its_place_changes_no_bit():
     arch, state, images = stacked(*NETWORKS["resnet"], dtype=torch.float32)
-    both = streamed.streamed_statistics(arch, state, images)
-    alone = streamed.streamed_statistics(arch, stack.take(state, [1]), images)
+    both = exact_batchnorm_streaming.streamed_statistics(arch, state, images)
+    alone = exact_batchnorm_streaming.streamed_statistics(arch, stack.take(state, [1]), images)
     for name in arch.buffers:
         assert torch.equal(both[name][1], alone[name][0])
     assert not any(layer._forward_pre_hooks for layer in arch.evaluation.modules())
@@ -65,9 +65,9 @@ def test_a_network_leaves_no_hook_behind_and_its_place_changes_no_bit():
 def test_moments_of_parts_far_from_zero():
     """Mean 1e6 and variance 1: the difference of two sums of squares would keep 4 digits."""
     x = torch.randn(1000, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 1e6
-    total = streamed.Moments.of(x[:1])
+    total = exact_batchnorm_streaming.Moments.of(x[:1])
     for part in x[1:].split(77):
-        total.add(streamed.Moments.of(part))
+        total.add(exact_batchnorm_streaming.Moments.of(part))
     assert total.count == 4000
     torch.testing.assert_close(total.mean, x.mean(dim=(0, 2)), rtol=1e-14, atol=0)
     torch.testing.assert_close(total.squares / 4000, x.var(dim=(0, 2), correction=0), rtol=1e-9, atol=0)

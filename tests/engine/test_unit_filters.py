@@ -6,8 +6,8 @@ from torch import nn
 
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.unit_filters import norms_behind, with_unit_filters
-from gengap.settings import Model
+from gengap.engine.graph.filter_normalization import norms_behind, with_unit_filters
+from gengap.studies.settings import Model
 
 
 class Twice(nn.Module):

@@ -7,8 +7,8 @@ import synthetic
 
 from gengap import registry
 from gengap.errors import UserError
-from gengap.figures import accuracy_by_width, gradient_norm, layer_gradients, learning_curves
-from gengap.figures.groups import curves, labelled
+from gengap.evidence.figures import accuracy_by_width, gradient_norm, layer_gradients, learning_curves
+from gengap.evidence.figures.groups import curves, labelled
 
 DEAD, DIVERGED = "width=4,init=he,seed=3", "width=4,init=he,seed=4"
 FAILED = {DEAD: "dead", DIVERGED: "diverged"}

@@ -9,8 +9,9 @@ import pytest
 import synthetic
 from matplotlib.collections import PolyCollection
 
-from gengap import figures, registry
+from gengap import registry
 from gengap.errors import UserError
+from gengap.evidence import figures
 
 FIGURES = sorted(name for name, entry in registry.REGISTRY["figure"].items() if not entry.simulation)
 WIDTHS = {"model.width": [4, 8], "seed": [0, 1, 2]}

@@ -7,7 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.linalg import svdvals
 
-from gengap.figures.matrices import STD, law, share_below
+from gengap.evidence.figures.matrices import STD, law, share_below
 
 SHAPES = [0.0025, 0.05, 0.5, 0.99, 1.0]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gengap import figures
-from gengap.analysis.evidence import Evidence
 from gengap.errors import UserError
-from gengap.figures import near_rank_by_batch_size, near_rank_controls
-from gengap.figures.near_rank import points
+from gengap.evidence import figures
+from gengap.evidence.figures import near_rank_by_batch_size, near_rank_controls
+from gengap.evidence.figures.near_rank import points
+from gengap.evidence.measurements import Evidence
 
 
 def evidence(counts, *, axes=("batch_size", "seed"), fixed=None, status=None, quantity="near_rank"):

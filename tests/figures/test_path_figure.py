@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import synthetic
 
-from gengap import figures
 from gengap.errors import UserError
-from gengap.figures import path
+from gengap.evidence import figures
+from gengap.evidence.figures import path
 
 DEAD = "width=4,init=he,seed=3"
 

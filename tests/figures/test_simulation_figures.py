@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap import figures, registry
+from gengap import registry
 from gengap.errors import UserError
-from gengap.figures import (
+from gengap.evidence import figures
+from gengap.evidence.figures import (
     gradient_by_depth,
     gradient_ratio_by_width,
     singular_value_distribution,

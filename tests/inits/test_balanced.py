@@ -9,11 +9,11 @@ from subjects import subject
 from torch import nn
 
 from gengap import inits, losses, models
-from gengap.engine import stack, starting
+from gengap.engine import initialization, stack
 from gengap.errors import UserError
 from gengap.inits import Drawn, balanced
 from gengap.probes import layer_reset
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 RULES = ("geo", "out", "max", "min")
 MODELS = {
@@ -42,7 +42,7 @@ def data(shape=SHAPE, n=100, n_classes=3):
 
 def started(cells, images, targets, n_outputs=3):
     arch = stack.architecture(models.build(cells[0].model, tuple(images.shape[1:]), n_outputs))
-    return starting.start(arch, cells, images, targets, n_outputs)
+    return initialization.start(arch, cells, images, targets, n_outputs)
 
 
 def network_of(cell, state, place, shape, n_outputs=3):
@@ -138,10 +138,10 @@ def test_in_evaluation_mode_the_function_is_he_s_too(model):
 
 
 def test_only_the_first_samples_are_read(monkeypatch):
-    monkeypatch.setattr(starting, "SAMPLES", 60)
+    monkeypatch.setattr(initialization, "SAMPLES", 60)
     images, targets = data((3, 8, 8))
     cells = cells_of("balanced:geo", {"width": 2})
-    few = started(cells, images[: starting.SAMPLES], targets[: starting.SAMPLES])
+    few = started(cells, images[: initialization.SAMPLES], targets[: initialization.SAMPLES])
     for name, value in started(cells, images, targets).items():
         assert torch.equal(value, few[name])
 

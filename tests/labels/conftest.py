@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from gengap.datasets import cifar, cifar10, prepare
-from gengap.paths import data_root
-from gengap.settings import Dataset
+from gengap.files.paths import data_root
+from gengap.studies.settings import Dataset
 
 
 @pytest.fixture(scope="session")

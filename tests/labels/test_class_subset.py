@@ -9,9 +9,9 @@ from gengap import losses
 from gengap.errors import UserError
 from gengap.labels import label, read
 from gengap.labels.pool import read_pool
-from gengap.packing import labels_key
-from gengap.settings import Cell, Labels, Loss
-from gengap.study import load_study
+from gengap.studies.packing import labels_key
+from gengap.studies.settings import Cell, Labels, Loss
+from gengap.studies.study import load_study
 
 
 def subset(*classes, **options):

@@ -3,16 +3,17 @@ import pytest
 import torch
 from torch import nn
 
-from gengap import losses, models, probes, storage
+from gengap import losses, models, probes
 from gengap.datasets import prepare
 from gengap.engine import weights
 from gengap.errors import UserError
+from gengap.files import storage
 from gengap.labels import distinct_teacher, label, read
 from gengap.labels.pool import read_pool
-from gengap.settings import Cell, Dataset, Labels, Loss
-from gengap.study import Probe, load_study
+from gengap.studies.settings import Cell, Dataset, Labels, Loss
+from gengap.studies.study import Probe, load_study
 from gengap.training import train_pack
-from gengap.training.order import order
+from gengap.training.data_order import order
 
 TEACHER = Labels(name="distinct_teacher", teacher_width=6, teacher_depth=2, teacher_outputs=5, train_size=300)
 DISTILLATION = Loss(name="distillation")

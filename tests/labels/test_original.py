@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from gengap import storage
 from gengap.errors import UserError
+from gengap.files import storage
 from gengap.labels import digest, label, read
 from gengap.labels.pool import read_pool
-from gengap.settings import Labels
+from gengap.studies.settings import Labels
 
 ORIGINAL = Labels(name="original")
 

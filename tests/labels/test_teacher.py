@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gengap import models, storage
+from gengap import models
 from gengap.datasets import prepare
 from gengap.errors import UserError
+from gengap.files import storage
 from gengap.labels import digest, label, read, statistics, teacher
 from gengap.labels.pool import read_pool
-from gengap.settings import Dataset, Labels, Loss, Model
+from gengap.studies.settings import Dataset, Labels, Loss, Model
 
 TEACHER = Labels(name="teacher", train_size=800, test_size=300)
 CALIBRATED = TEACHER.model_copy(update={"teacher_batchnorm": "calibrated", "minority_share": 0.05, "test_size": 200})

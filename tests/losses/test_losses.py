@@ -7,7 +7,7 @@ import torch
 
 from gengap import losses
 from gengap.errors import UserError
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 3.0])

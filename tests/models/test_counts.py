@@ -7,7 +7,7 @@ from torch import nn
 
 from gengap import models
 from gengap.errors import UserError
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gengap import models
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from gengap import models
 from gengap.engine import stack
 from gengap.probes import backward_coupling
 from gengap.probes.backward_coupling import couplings
-from gengap.probes.subject import Teacher
-from gengap.settings import Model
+from gengap.probes.context import Teacher
+from gengap.studies.settings import Model
 
 LAYERS = ("linear1_relu", "linear2_relu")
 SHAPE = (1, 2, 2)

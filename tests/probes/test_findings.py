@@ -2,16 +2,16 @@
 
 import torch
 
-from gengap import arrays, storage
-from gengap.probes.findings import Findings
-from gengap.probes.subject import Measured
-from gengap.study import Probe
+from gengap.files import arrays, storage
+from gengap.probes.context import Measurement
+from gengap.probes.results import ProbeResults
+from gengap.studies.study import Probe
 
 
 def test_networks_of_different_shapes_are_kept_apart(tmp_path):
-    findings = Findings(Probe(name="layer_reset"))
+    findings = ProbeResults(Probe(name="layer_reset"))
     for name, values in (("a", [[0.0, 1.0]]), ("b", [[0.0, 1.0, 2.0]]), ("c", [[0.0, 5.0]])):
-        findings.add([Measured("reset_epoch", torch.tensor(values), dims=("epoch",))], [name], [5.0])
+        findings.add([Measurement("reset_epoch", torch.tensor(values), dims=("epoch",))], [name], [5.0])
     findings.write(tmp_path / "probe.h5", {})
     with storage.reading(tmp_path / "probe.h5", "probe") as file:
         found = [(list(one.rows["cell"]), one.values.tolist()) for one in arrays.read(file, "reset_epoch")]

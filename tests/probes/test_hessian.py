@@ -8,12 +8,13 @@ import torch
 from torch import nn
 
 from gengap import models
-from gengap.engine import evaluation, hessian, products, stack
+from gengap.engine import evaluation, stack
 from gengap.engine.gradients import full_gradient
+from gengap.engine.hessian import full, repeated_hvp
 from gengap.probes import hessian_extremes, hessian_spectrum
-from gengap.probes.subject import Subject
-from gengap.settings import Cell, Loss
-from gengap.study import Probe
+from gengap.probes.context import ProbeContext
+from gengap.studies.settings import Cell, Loss
+from gengap.studies.study import Probe
 
 F64 = torch.float64
 HINGE = Loss(power=2.0)
@@ -33,7 +34,7 @@ def make_subject(batchnorm="exact", *, width=2, seeds=(0, 3), loss=HINGE, count=
 
 
 def subject_of(arch, state, cells, images, targets, loss, batchnorm, name, **options):
-    return Subject(
+    return ProbeContext(
         arch=arch,
         state=evaluation.for_mode(arch, state, images, batchnorm),
         start=state,
@@ -52,7 +53,7 @@ def subject_of(arch, state, cells, images, targets, loss, batchnorm, name, **opt
 
 
 def matrix_of(subject, place):
-    return hessian.full_hessian(
+    return full.full_hessian(
         subject.arch,
         stack.take(subject.state, [place]),
         subject.train_images,
@@ -100,8 +101,8 @@ def test_both_ways_to_the_hessian_agree(loss):
     subject = make_subject("exact", loss=loss)
     network = {name: value[0] for name, value in subject.state.items()}
     data = (subject.train_images, subject.train_targets, loss)
-    by_layers = hessian._by_layers(subject.arch, network, *data)
-    by_columns = hessian._by_columns(subject.arch, network, *data, False, 1000)
+    by_layers = full._by_layers(subject.arch, network, *data)
+    by_columns = full._by_columns(subject.arch, network, *data, False, 1000)
     torch.testing.assert_close(by_layers, by_columns, rtol=1e-10, atol=1e-9)
 
 
@@ -172,8 +173,8 @@ def test_network_that_is_not_piecewise_linear_is_measured_by_columns():
     subject = classifier_subject(hidden=True)
     network = {name: value[0] for name, value in subject.state.items()}
     data = (subject.train_images, subject.train_targets, subject.loss)
-    columns = hessian._by_columns(subject.arch, network, *data, False, 1000) / 50
-    wrong = hessian._by_layers(subject.arch, network, *data) / 50
+    columns = full._by_columns(subject.arch, network, *data, False, 1000) / 50
+    wrong = full._by_layers(subject.arch, network, *data) / 50
     assert (wrong - columns).norm() > 0.01 * columns.norm()
     torch.testing.assert_close(matrix_of(subject, 0), columns, rtol=1e-10, atol=1e-12)
     assert by_name(hessian_spectrum.measure(subject))["hessian_error"].max() < 1e-12
@@ -318,9 +319,9 @@ def test_products_are_the_same_whatever_is_kept(monkeypatch):
     subject = make_subject("running", seeds=(0,))
     vectors = torch.randn(3, subject.arch.n_parameters, dtype=F64)
     data = (subject.arch, subject.state, subject.train_images, subject.train_targets, HINGE)
-    whole = products.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
-    monkeypatch.setattr(products, "_KEPT", 0)
-    alone = products.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
+    whole = repeated_hvp.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
+    monkeypatch.setattr(repeated_hvp, "_KEPT", 0)
+    alone = repeated_hvp.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
     torch.testing.assert_close(alone, whole, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(whole, vectors @ matrix_of(subject, 0), rtol=1e-10, atol=1e-10)
 
@@ -329,8 +330,8 @@ def test_batches_too_large_for_columns_are_measured_without(monkeypatch):
     subject = make_subject("batch", seeds=(0,), count=20)
     vectors = torch.randn(1, subject.arch.n_parameters, dtype=F64)
     data = (subject.arch, subject.state, subject.train_images, subject.train_targets, HINGE)
-    monkeypatch.setattr(products, "_KEPT", 0)
-    found = products.repeated_product(*data, through_batch=True)(vectors)
+    monkeypatch.setattr(repeated_hvp, "_KEPT", 0)
+    found = repeated_hvp.repeated_product(*data, through_batch=True)(vectors)
     torch.testing.assert_close(found, vectors @ matrix_of(subject, 0), rtol=1e-9, atol=1e-9)
 
 

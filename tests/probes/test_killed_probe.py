@@ -9,12 +9,13 @@ import time
 import pytest
 import torch
 
-from gengap import probes, storage
+from gengap import probes
 from gengap.engine import stack, weights
+from gengap.files import storage
 from gengap.labels import LabelledData
 from gengap.models import build
-from gengap.settings import Cell
-from gengap.study import Probe
+from gengap.studies.settings import Cell
+from gengap.studies.study import Probe
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gengap.probes", "gengap.probes.distance", "gengap.labels"])

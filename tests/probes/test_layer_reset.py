@@ -8,10 +8,10 @@ import torch
 
 from gengap import inits, losses, models, registry, seeding
 from gengap.engine import evaluation
-from gengap.engine.layers import layer_parts
+from gengap.engine.graph.layers import layer_parts
 from gengap.engine.stack import take
 from gengap.probes import layer_reset
-from gengap.probes.subject import BATCH_SIZE
+from gengap.probes.context import BATCH_SIZE
 
 MODES = ["running", "batch", "exact"]
 

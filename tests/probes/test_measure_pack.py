@@ -6,14 +6,15 @@ import types
 import pytest
 import torch
 
-from gengap import arrays, probes, registry, storage
-from gengap.analysis import collect, evidence
+from gengap import probes, registry
 from gengap.errors import UserError
+from gengap.evidence import collect, measurements
+from gengap.files import arrays, storage
 from gengap.labels import LabelledData
-from gengap.probes.subject import Measured
+from gengap.probes.context import Measurement
 from gengap.registry import Entry
-from gengap.settings import Cell
-from gengap.study import Probe, load_study
+from gengap.studies.settings import Cell
+from gengap.studies.study import Probe, load_study
 from gengap.training import train_pack
 
 STUDY = """
@@ -70,7 +71,7 @@ def largest_weights(subject):
 
 def test_arrays_reach_the_evidence(pack, probe_of):
     study, _, folder = pack
-    probe = probe_of(lambda subject: [Measured("weight_norm", largest_weights(subject), "all", ("rank",))])
+    probe = probe_of(lambda subject: [Measurement("weight_norm", largest_weights(subject), "all", ("rank",))])
     path, table, failures = measured(pack, probe)
     assert table.empty
     assert failures.empty
@@ -78,12 +79,12 @@ def test_arrays_reach_the_evidence(pack, probe_of):
         (written,) = arrays.read(file)
     assert written.values.shape == (9, 4)
     collect.collect(study, {}, [folder / "history.h5"], [path], folder / "measurements.h5", folder / "cells.csv")
-    (found,) = evidence.read(folder / "measurements.h5").arrays("weight_norm")
+    (found,) = measurements.read(folder / "measurements.h5").arrays("weight_norm")
     assert found.dims == ("rank",)
     assert (found.layer, found.probe, found.batchnorm) == ("all", "trial", "running")
     assert list(found.rows["epoch"]) == [0.0, 1.0, 2.0] * 3
     assert (found.values == written.values).all()
-    assert evidence.read(folder / "measurements.h5").arrays("lr") == []
+    assert measurements.read(folder / "measurements.h5").arrays("lr") == []
     one = found.of(["seed=1"])
     assert (one.values == found.values[3:6]).all()
 
@@ -92,7 +93,7 @@ def test_one_network_that_fails_leaves_the_others(pack, probe_of, caplog):
     def measure(subject):
         if any(cell.seed == 1 for cell in subject.cells):
             raise ValueError("seed 1 cannot be measured")
-        return [Measured("weight_norm", largest_weights(subject)[:, 0])]
+        return [Measurement("weight_norm", largest_weights(subject)[:, 0])]
 
     _, table, failures = measured(pack, probe_of(measure))
     assert sorted(set(table["cell"])) == ["seed=0", "seed=2"]
@@ -105,7 +106,7 @@ def test_one_network_that_fails_leaves_the_others(pack, probe_of, caplog):
 def test_a_number_that_is_not_finite_is_a_failure_beside_its_row(pack, probe_of):
     def measure(subject):
         values = torch.tensor([float("nan") if cell.seed == 2 else 1.0 for cell in subject.cells])
-        return [Measured("weight_norm", values)]
+        return [Measurement("weight_norm", values)]
 
     _, table, failures = measured(pack, probe_of(measure))
     assert len(table) == 9
@@ -124,7 +125,7 @@ def test_a_probe_sees_the_saved_weights_of_other_epochs(pack, probe_of):
             for k in range(len(subject.cells))
         ]
         seen["start is epoch 0"] = all(same)
-        return [Measured("weight_norm", largest_weights(subject)[:, 0])]
+        return [Measurement("weight_norm", largest_weights(subject)[:, 0])]
 
     measured(pack, probe_of(measure))
     assert seen == {"epochs": (0.0, 1.0, 2.0), "measured_at": (0.0, 1.0, 2.0) * 3, "start is epoch 0": True}
@@ -141,7 +142,7 @@ def test_a_cell_that_stopped_early_hides_no_epoch_of_the_others(pack, probe_of):
 
     def measure(subject):
         seen.update({cell.seed: subject.epochs for cell in subject.cells})
-        return [Measured("weight_norm", largest_weights(subject)[:, 0])]
+        return [Measurement("weight_norm", largest_weights(subject)[:, 0])]
 
     probes.measure_pack(probe_of(measure), cells, folder / "w.h5", pack[1], folder / "p.h5", device="cpu")
     assert seen == {0: (0.0, 1.0), 1: (0.0, 1.0, 2.0), 2: (0.0, 1.0, 2.0)}
@@ -151,7 +152,7 @@ def test_a_cell_that_stopped_early_hides_no_epoch_of_the_others(pack, probe_of):
 
 def test_a_quantity_without_a_line_is_a_mistake_of_the_probe(pack, probe_of):
     with pytest.raises(KeyError, match="which quantities"):
-        measured(pack, probe_of(lambda subject: [Measured("luck", torch.ones(len(subject.cells)))]))
+        measured(pack, probe_of(lambda subject: [Measurement("luck", torch.ones(len(subject.cells)))]))
 
 
 def test_dropout_is_off_while_measuring():

@@ -11,9 +11,9 @@ from subjects import by_name, subject
 from gengap import models
 from gengap.engine import activations, stack
 from gengap.probes import node_correlation
+from gengap.probes.context import Teacher
 from gengap.probes.node_correlation import Comoments
-from gengap.probes.subject import Teacher
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 MLP = {"model": {"name": "mlp", "width": 12, "depth": 2}}
 SONG = {"model": {"name": "song", "width": 6, "head": "hidden"}}

@@ -9,9 +9,9 @@ from gengap import models
 from gengap.engine import evaluation, stack
 from gengap.engine.gradients import full_gradient
 from gengap.probes import distance, gradient, performance
-from gengap.probes.subject import Subject
-from gengap.settings import Cell, Loss
-from gengap.study import Probe
+from gengap.probes.context import ProbeContext
+from gengap.studies.settings import Cell, Loss
+from gengap.studies.study import Probe
 
 
 @pytest.fixture(params=["running", "batch", "exact"])
@@ -33,7 +33,7 @@ def make_subject(batchnorm):
     moved = {n: v if n in arch.buffers else v + 0.1 * normal(*v.shape) for n, v in start.items()}
     images = normal(40, 3, 8, 8)
     targets = normal(40).sign().long()
-    return Subject(
+    return ProbeContext(
         arch=arch,
         state=evaluation.for_mode(arch, moved, images[:30], batchnorm),
         start=start,

@@ -11,7 +11,7 @@ from torch import nn
 from gengap import losses
 from gengap.engine import stack
 from gengap.probes import sharpness
-from gengap.study import Probe
+from gengap.studies.study import Probe
 
 QUICK = {"name": "sharpness", "draws": 1, "iterations": 4}
 DIRECTIONS = sharpness.directions

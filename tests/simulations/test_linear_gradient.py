@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from gengap import simulations
-from gengap.simulation import Point
 from gengap.simulations.linear_gradient import gradient_norms, layer_sizes, network, numbers_per_draw, simulate
+from gengap.studies.simulation import Point
 
 CPU = torch.device("cpu")
 

@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 from scipy.linalg import svdvals
 
-from gengap.figures.smallest_singular_value import SQUARE, limit
-from gengap.simulation import Point
+from gengap.evidence.figures.smallest_singular_value import SQUARE, limit
 from gengap.simulations.random_matrix import matrix, simulate, singular_values, smallest_singular_value
+from gengap.studies.simulation import Point
 
 CPU = torch.device("cpu")
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gengap import simulations, storage
+from gengap import simulations
 from gengap.errors import UserError
-from gengap.simulation import Point
+from gengap.files import storage
 from gengap.simulations.resnet34_gradient import batch, gradient_norms, network, numbers_per_draw, simulate
+from gengap.studies.simulation import Point
 
 CPU = torch.device("cpu")
 VARIANTS = [(norm, block) for norm in ("batchnorm", "none") for block in ("residual", "plain")]

@@ -5,9 +5,9 @@ from pathlib import Path
 import yaml
 
 from gengap import simulations
-from gengap.analysis import evidence
-from gengap.analysis.simulated import collect_simulation
-from gengap.simulation import Simulation, load_simulation
+from gengap.evidence import measurements
+from gengap.evidence.collect_simulation import collect_simulation
+from gengap.studies.simulation import Simulation, load_simulation
 
 MATRICES = {
     "title": "Matrices",
@@ -36,7 +36,7 @@ def simulation(folder: Path, content: dict) -> Simulation:
     return load_simulation(path)
 
 
-def collected(folder: Path, content: dict) -> evidence.Evidence:
+def collected(folder: Path, content: dict) -> measurements.Evidence:
     """Simulate every point, collect, and read the measurements back."""
     made = simulation(folder, content)
     files = []
@@ -44,4 +44,4 @@ def collected(folder: Path, content: dict) -> evidence.Evidence:
         files.append(folder / "points" / f"{name}.h5")
         simulations.simulate_point(name, point, files[-1], device="cpu")
     collect_simulation(made, files, folder / "measurements.h5", folder / "cells.csv")
-    return evidence.read(folder / "measurements.h5")
+    return measurements.read(folder / "measurements.h5")

@@ -8,9 +8,9 @@ import torch
 
 from gengap import losses, models
 from gengap.engine import evaluation, stack
-from gengap.probes.subject import Subject
-from gengap.settings import Cell
-from gengap.study import Probe
+from gengap.probes.context import ProbeContext
+from gengap.studies.settings import Cell
+from gengap.studies.study import Probe
 
 SHAPE = (3, 8, 8)
 
@@ -25,7 +25,7 @@ def subject(
     n_test: int = 20,
     n_classes: int = 2,
     shape: tuple[int, int, int] = SHAPE,
-) -> Subject:
+) -> ProbeContext:
     """Networks that moved by the same random step between one epoch and the next; measured at the last.
 
     Args:
@@ -56,7 +56,7 @@ def subject(
     steps = {name: 0.2 * (normal(*v.shape).abs() if "var" in name else normal(*v.shape)) for name, v in start.items()}
     saved = {epoch: {name: v + place * steps[name] for name, v in start.items()} for place, epoch in enumerate(epochs)}
     options = Probe.model_validate({"name": "performance", **probe})
-    return Subject(
+    return ProbeContext(
         arch=arch,
         state=evaluation.for_mode(arch, saved[epochs[-1]], images[:n_train], options.batchnorm),
         start=start,
@@ -79,7 +79,7 @@ def by_name(measured) -> dict[tuple[str, str], torch.Tensor]:
     return {(one.quantity, one.layer): one.values for one in measured}
 
 
-def one_network(made: Subject, place: int) -> torch.nn.Module:
+def one_network(made: ProbeContext, place: int) -> torch.nn.Module:
     """The ordinary module of one network, in the subject's BatchNorm mode."""
     channels, height, width = made.train_images.shape[1:]
     n_outputs = made.arch.evaluation(torch.zeros(2, channels, height, width, device="meta")).shape[1]

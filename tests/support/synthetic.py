@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from gengap import arrays, storage
-from gengap.analysis import collect, evidence
-from gengap.packing import packs
+from gengap.evidence import collect, measurements
+from gengap.files import arrays, storage
 from gengap.quantities import QUANTITIES
-from gengap.study import Study, load_study
+from gengap.studies.packing import packs
+from gengap.studies.study import Study, load_study
 
 LAYERS = ("block1.conv1", "block1.conv2", "block1.shortcut", "block2.conv1", "block2.conv2", "block2.shortcut")
 LAYERS += ("hidden.linear", "output")
@@ -197,8 +197,8 @@ def write(
     return histories, probe_files
 
 
-def collected(folder: Path, made: Study, facts: Mapping | None = None, **options) -> evidence.Evidence:
+def collected(folder: Path, made: Study, facts: Mapping | None = None, **options) -> measurements.Evidence:
     """Write a study's files, collect them and read the measurements back; options as in `write`."""
     histories, probes = write(folder, made, **options)
     collect.collect(made, facts or {}, histories, probes, folder / "measurements.h5", folder / "cells.csv")
-    return evidence.read(folder / "measurements.h5")
+    return measurements.read(folder / "measurements.h5")

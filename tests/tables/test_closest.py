@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap import tables
-from gengap.analysis.evidence import read
 from gengap.errors import UserError
-from gengap.tables import closest
+from gengap.evidence import tables
+from gengap.evidence.measurements import read
+from gengap.evidence.tables import closest
 
 GRID = {"model.width": [4], "optimizer.lr": [0.1, 0.03, 0.01], "seed": [0, 1, 2]}
 ACCURACY = {0.1: [0.815, 0.82, 0.825], 0.03: [0.86, 0.90, 0.88], 0.01: [0.88, 0.88, 0.88]}

@@ -6,8 +6,8 @@ import pytest
 import synthetic
 
 from gengap.errors import UserError
-from gengap.figures import curvature as figure
-from gengap.tables import curvature_agreement
+from gengap.evidence.figures import curvature as figure
+from gengap.evidence.tables import curvature_agreement
 
 GRID = {"seed": [0, 1]}
 
@@ -69,6 +69,6 @@ def test_the_figure_shows_both_ends_and_every_eigenvalue(found):
 
 
 def cells(evidence):
-    from gengap.settings import Cell
+    from gengap.studies.settings import Cell
 
     return [Cell(seed=seed) for seed in (0, 1)]

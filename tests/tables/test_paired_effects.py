@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap import tables
 from gengap.errors import UserError
-from gengap.tables import paired_effects
+from gengap.evidence import tables
+from gengap.evidence.tables import paired_effects
 
 GRID = {"model.width": [4], "init": ["he", "xavier", "normal"], "seed": [0, 1, 2, 3]}
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import synthetic
 
-from gengap import tables
-from gengap.analysis.intervals import interval
-from gengap.analysis.verdicts import COLUMNS
 from gengap.errors import UserError
-from gengap.tables import final_performance
+from gengap.evidence import tables
+from gengap.evidence.intervals import interval
+from gengap.evidence.tables import final_performance
+from gengap.evidence.verdicts import COLUMNS
 
 GRID = {"model.width": [4, 8], "optimizer.lr": [0.1], "seed": [0, 1, 2]}
 

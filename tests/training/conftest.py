@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gengap.labels import LabelledData
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def make_cell():
 @pytest.fixture
 def train(data, tmp_path):
     """Train cells together, or in packs of the given size, and return their records by name."""
-    from gengap.training import record, train_pack
+    from gengap.training import cell_result, train_pack
 
     def run(cells, pack_size=None, **options):
         names, found = list(cells), {}
@@ -53,7 +53,7 @@ def train(data, tmp_path):
             train_pack(
                 pack, options.get("data", data), *paths, device="cpu", compile_step=options.get("compile", "off")
             )
-            found |= record.read(pack, *paths)
+            found |= cell_result.read(pack, *paths)
         return found
 
     return run

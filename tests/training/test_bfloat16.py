@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from gengap.engine.batchnorm import FunctionalBatchNorm
+from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 
 
 @pytest.fixture

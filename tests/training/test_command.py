@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gengap import storage
-from gengap.analysis import collect, evidence
 from gengap.errors import UserError
-from gengap.study import load_study
+from gengap.evidence import collect, measurements
+from gengap.files import storage
+from gengap.studies.study import load_study
 from gengap.training import __main__ as command
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def test_a_study_of_large_networks_is_trained_and_measured(network, project, tmp
     pack = tmp_path / "results" / name / "packs/dataset=gaussian,batch_size=20,pack=0"
     probes = [pack / f"probes/{probe.name}.h5" for probe in study.probes]
     collect.collect(study, {}, [pack / "history.h5"], probes, tmp_path / "measurements.h5", tmp_path / "cells.csv")
-    found = evidence.read(tmp_path / "measurements.h5")
+    found = measurements.read(tmp_path / "measurements.h5")
     assert list(found.cells["status"]) == ["finished"] * 2
     assert found.failures.empty
     # Every ReLU in four modes, and the output: VGG-16 has 13 ReLUs, ResNet-56 one and two for each of 27 blocks.

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from gengap.errors import UserError
-from gengap.storage import beside
-from gengap.training import partial, record, store, train_pack
+from gengap.files.storage import beside
+from gengap.training import cell_result, cell_store, resume, train_pack
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
@@ -31,7 +31,7 @@ def start(folder, cells, data, save_seconds=0.01):
 
 def bits(folder, cells):
     """All numbers of a pack, as bytes."""
-    records = record.read(cells, folder / "weights.h5", folder / "history.h5")
+    records = cell_result.read(cells, folder / "weights.h5", folder / "history.h5")
     assert len(records) == len(cells)
     return {
         name: (
@@ -111,14 +111,14 @@ def test_asked_to_end_it_saves_and_goes_on_later(tmp_path, cells, data, number, 
 @pytest.fixture
 def saved(tmp_path, cells, data, monkeypatch):
     """The file of a pack that was stopped at epoch 2."""
-    original = partial.Saver.step
+    original = resume.Saver.step
 
     def interrupted(self, live, records):
         if live.epoch == 2:
             self._signal = signal.SIGTERM
         original(self, live, records)
 
-    monkeypatch.setattr(partial.Saver, "step", interrupted)
+    monkeypatch.setattr(resume.Saver, "step", interrupted)
     with pytest.raises(UserError, match="stopped by SIGTERM at epoch 2, step 0"):
         work(tmp_path / "stopped", cells, data, 3600)
     monkeypatch.undo()
@@ -142,11 +142,11 @@ def test_a_damaged_save_is_said_and_training_starts_afresh(tmp_path, cells, data
 def test_files_cut_short_cost_the_cells_that_no_other_file_holds(tmp_path, make_cell, data, caplog):
     """Weights, history and entries of the store are cut at random; what is lost, and nothing else, is trained again."""
     cells = {f"seed={seed}": make_cell(seed) for seed in range(4)}
-    owner = {record.identity(cell, data.digest): name for name, cell in cells.items()}
+    owner = {cell_result.identity(cell, data.digest): name for name, cell in cells.items()}
     folder = tmp_path / "pack"
     work(folder, cells, data, 3600)
     before = bits(folder, cells)
-    entries = store.entries(folder / "store")
+    entries = cell_store.entries(folder / "store")
     assert {owner[path.stem] for path in entries} == set(cells)
     chance = random.Random(0)
     bad = set()

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from gengap import models
-from gengap.engine import dropout as engine_dropout
 from gengap.engine import stack
-from gengap.settings import Cell
-from gengap.training import dropout, fields
-from gengap.training.order import order
+from gengap.engine.layers import dropout as engine_dropout
+from gengap.studies.settings import Cell
+from gengap.training import dropout, random_inputs
+from gengap.training.data_order import order
 
 CPU = torch.device("cpu")
 MODEL = {"name": "keskar_conv", "width": 2}
@@ -28,7 +28,7 @@ def test_places_are_found_with_their_shape_and_share(places):
 
 def test_a_network_without_dropout_is_left_as_it_is():
     arch = stack.architecture(models.build(Cell().model, (3, 8, 8), 1))
-    assert fields.network(arch, Cell()) is arch.training
+    assert random_inputs.network(arch, Cell()) is arch.training
     assert not engine_dropout.places(arch.training, (3, 8, 8))
 
 

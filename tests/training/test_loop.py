@@ -6,8 +6,8 @@ import torch
 
 from gengap import models, seeding
 from gengap.engine import stack
-from gengap.training import record, train_pack
-from gengap.training.order import order
+from gengap.training import cell_result, train_pack
+from gengap.training.data_order import order
 
 
 def largest_difference(one, other):
@@ -117,7 +117,7 @@ def test_a_network_that_ignores_its_input_is_flagged_dead(data, make_cell, tmp_p
     monkeypatch.setattr(stack, "initial_state", killed)
     paths = tmp_path / "w.h5", tmp_path / "h.h5"
     train_pack({"cell": make_cell()}, data, *paths, device="cpu")
-    assert record.read({"cell": make_cell()}, *paths)["cell"].status == "dead"
+    assert cell_result.read({"cell": make_cell()}, *paths)["cell"].status == "dead"
 
 
 def test_training_stops_at_the_accuracy_asked_for(make_cell, train):
@@ -170,11 +170,11 @@ def test_finished_cells_are_found_again_and_changed_data_is_not(data, other_data
     paths = tmp_path / "weights.h5", tmp_path / "history.h5"
     first = {"seed=0": make_cell(0), "seed=1": make_cell(1)}
     train_pack(first, data, *paths, device="cpu")
-    before = record.read(first, *paths)
+    before = cell_result.read(first, *paths)
     with caplog.at_level("INFO", logger="gengap"):
         train_pack(first | {"seed=2": make_cell(2)}, data, *paths, device="cpu")
     assert "1 of 3 cells are to be trained, 2 were found finished" in caplog.text
-    after = record.read(first, *paths)
+    after = cell_result.read(first, *paths)
     assert all(largest_difference(before[name], after[name]) == 0 for name in first)
     with caplog.at_level("INFO", logger="gengap"):
         train_pack({"seed=0": make_cell(0, optimizer={"lr": 0.01}), "seed=1": make_cell(1)}, data, *paths, device="cpu")
@@ -189,7 +189,7 @@ def test_a_damaged_file_is_said_and_its_cells_trained_again(data, make_cell, tmp
     paths[0].write_bytes(paths[0].read_bytes()[:1000])
     train_pack({"seed=0": make_cell(0)}, data, *paths, device="cpu")
     assert "damaged" in caplog.text
-    assert record.read({"seed=0": make_cell(0)}, *paths)["seed=0"].epochs_trained == 3
+    assert cell_result.read({"seed=0": make_cell(0)}, *paths)["seed=0"].epochs_trained == 3
 
 
 @pytest.mark.parametrize("name", ["running", "exact", "batch"])

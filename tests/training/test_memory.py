@@ -8,14 +8,14 @@ import torch
 
 from gengap import models
 from gengap.engine import stack
-from gengap.settings import Cell
-from gengap.training import memory, record, train_pack
+from gengap.studies.settings import Cell
+from gengap.training import cell_result, memory_budget, train_pack
 
 PEAK = """
 import pathlib, sys, tempfile, threading, time
 import psutil, torch
 from gengap.labels import LabelledData
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 from gengap.training import train_pack
 
 torch.set_num_threads(1)
@@ -45,14 +45,14 @@ def test_the_predicted_peak_is_near_the_measured_one():
     done = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True)
     cell = Cell.model_validate({"model": {"width": 32}, "training": {"batch_size": 512, "snapshots": [0]}})
     arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
-    predicted = memory.shared_bytes(cell) + 24 * memory.predicted_bytes(arch, cell, (3, 8, 8), 512, 1)
+    predicted = memory_budget.shared_bytes(cell) + 24 * memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 512, 1)
     assert 0.6 < int(done.stdout) / predicted < 1.3
 
 
 def bytes_of(**training):
     cell = Cell.model_validate({"model": {"width": 8}, "training": training})
     arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
-    return memory.predicted_bytes(arch, cell, (3, 8, 8), 1000, 1)
+    return memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 1000, 1)
 
 
 def test_a_larger_batch_and_a_wider_number_take_more():
@@ -64,7 +64,7 @@ def test_a_larger_batch_and_a_wider_number_take_more():
 @pytest.mark.parametrize(("free", "sizes"), [(1e9, [10]), (500, [4, 4, 2]), (0, [1] * 10)])
 def test_work_is_cut_into_parts_that_fit(free, sizes, caplog):
     parts = []
-    memory.in_parts(range(10), 80, 50, int(free), parts.append)
+    memory_budget.in_parts(range(10), 80, 50, int(free), parts.append)
     assert [len(part) for part in parts] == sizes
     assert [item for part in parts for item in part] == list(range(10))
     assert ("trained" in caplog.text) == (len(sizes) > 1)
@@ -86,7 +86,7 @@ def test_memory_that_runs_out_halves_this_part_and_all_later_ones(error, caplog)
             raise error
         done.append(list(part))
 
-    memory.in_parts(range(13), 1, 0, 10, work)
+    memory_budget.in_parts(range(13), 1, 0, 10, work)
     assert [item for part in done for item in part] == list(range(13))
     assert max(len(part) for part in done) <= 3
     assert "memory ran out with 7 networks: going on with 4 at a time" in caplog.text
@@ -95,7 +95,7 @@ def test_memory_that_runs_out_halves_this_part_and_all_later_ones(error, caplog)
 def test_a_real_allocation_that_fails_is_out_of_memory():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
-    assert memory.out_of_memory(caught.value)
+    assert memory_budget.out_of_memory(caught.value)
 
 
 def test_one_network_that_does_not_fit_and_other_errors_are_told():
@@ -106,9 +106,9 @@ def test_one_network_that_does_not_fit_and_other_errors_are_told():
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     with pytest.raises(MemoryError):
-        memory.in_parts([1], 1, 0, 10, fails)
+        memory_budget.in_parts([1], 1, 0, 10, fails)
     with pytest.raises(RuntimeError, match="mat1"):
-        memory.in_parts([1, 2], 1, 0, 10, breaks)
+        memory_budget.in_parts([1, 2], 1, 0, 10, breaks)
 
 
 def test_a_pack_in_parts_ends_as_the_whole_pack_does(data, make_cell, tmp_path, caplog):
@@ -117,7 +117,7 @@ def test_a_pack_in_parts_ends_as_the_whole_pack_does(data, make_cell, tmp_path, 
     for name, limit in (("whole", None), ("parts", 1)):
         paths = tmp_path / name / "weights.h5", tmp_path / name / "history.h5"
         train_pack(cells, data, *paths, device="cpu", compile_step="off", memory_limit=limit)
-        found.append(record.read(cells, *paths))
+        found.append(cell_result.read(cells, *paths))
     assert "they are trained 1 at a time" in caplog.text
     for name in cells:
         whole, parts = (records[name] for records in found)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from gengap.settings import Training
+from gengap.studies.settings import Training
 from gengap.training import noise
 
 PLACES = {"relu1.noise": torch.Size((4, 6, 5)), "hidden.relu.noise": torch.Size((7,))}

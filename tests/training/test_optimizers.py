@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gengap import registry
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 from gengap.training.optimizers import stacked_settings
 
 SHAPES = {"weight": (3, 2), "bias": (3,)}

@@ -7,11 +7,11 @@ import torch
 from torch.func import functional_call, grad, jacrev
 
 from gengap import models, registry
-from gengap.engine import curvature as curvatures
 from gengap.engine import stack
-from gengap.training import live, partial, rates
-from gengap.training.order import order
-from gengap.training.record import Record
+from gengap.engine.hessian import hvp as curvatures
+from gengap.training import learning_rates, pack_state, resume
+from gengap.training.cell_result import CellResult
+from gengap.training.data_order import order
 
 EPOCHS, REFRESH = 6, 4
 
@@ -111,20 +111,20 @@ def test_alone_or_in_a_pack_the_rates_are_the_same(make, train):
     ("largest", "expected"), [(2.0, 0.15), (0.01, 3.0), (0.0, 3.0), (-1.0, 3.0), (math.nan, math.nan)]
 )
 def test_a_loss_that_does_not_curve_upwards_takes_the_largest_rate(make, largest, expected):
-    record = Record("one", make(0), "identity", 1)
-    stacked = live.Live([record], {}, {}, {}, curvature=[largest], products=[0])
-    assert rates.learning_rates(stacked) == pytest.approx([expected], nan_ok=True)
+    record = CellResult("one", make(0), "identity", 1)
+    stacked = pack_state.PackState([record], {}, {}, {}, curvature=[largest], products=[0])
+    assert learning_rates.learning_rates(stacked) == pytest.approx([expected], nan_ok=True)
 
 
 def test_the_measured_curvature_survives_an_interruption(make, tmp_path):
-    records = [Record(name, make(seed), name, 1) for seed, name in enumerate("ab")]
+    records = [CellResult(name, make(seed), name, 1) for seed, name in enumerate("ab")]
     parameters = {"weight": torch.zeros(2, 1)}
     memory = registry.load("optimizer", "sgd").start(parameters)
     for record in records:
         record.checkpoints[0.0] = {"weight": torch.zeros(1)}
-    stacked = live.Live(records, parameters, {}, memory, curvature=[0.1, 1 / 3], products=[7, 11])
-    partial.write(tmp_path / "pack.h5", stacked, records)
-    resumed, _ = partial.read(tmp_path / "pack.h5", records, torch.device("cpu"))
+    stacked = pack_state.PackState(records, parameters, {}, memory, curvature=[0.1, 1 / 3], products=[7, 11])
+    resume.write(tmp_path / "pack.h5", stacked, records)
+    resumed, _ = resume.read(tmp_path / "pack.h5", records, torch.device("cpu"))
     assert (resumed.curvature, resumed.products) == ([0.1, 1 / 3], [7, 11])
     resumed.keep([1])
     assert (resumed.curvature, resumed.products) == ([1 / 3], [11])

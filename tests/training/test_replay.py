@@ -5,10 +5,10 @@ import torch
 
 from gengap import models
 from gengap.engine import stack
-from gengap.training import live
+from gengap.training import pack_state
+from gengap.training.cell_result import CellResult
+from gengap.training.cuda_graph import Replayed
 from gengap.training.optimizers import stacked_settings
-from gengap.training.record import Record
-from gengap.training.replay import Replayed
 from gengap.training.step import make_step
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ def pack(make_cell, data):
     cells = [make_cell(seed, optimizer={"name": "adam", "lr": 0.01}) for seed in range(2)]
     arch = stack.architecture(models.build(cells[0].model, (3, 8, 8), 1))
     state = stack.initial_state(cells, (3, 8, 8), 1, dtype=torch.float64, device=CPU)
-    networks = live.start([Record(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
+    networks = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
     numbers = stacked_settings(cells, dtype=torch.float64, device=CPU)
     order = torch.stack([torch.randperm(100, generator=torch.Generator().manual_seed(seed)) for seed in range(2)])
     return make_step(arch, cells[0]), networks, (data.train_images, data.train_labels), numbers, order.split(20, dim=1)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gengap.settings import Schedule
+from gengap.studies.settings import Schedule
 from gengap.training.schedules import constant, cosine, linear, multistep, plateau
 
 

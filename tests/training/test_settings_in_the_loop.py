@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from gengap import models
-from gengap.engine import noise as engine_noise
 from gengap.engine import stack
+from gengap.engine.layers import noise as engine_noise
 from gengap.training import augmentation, noise
-from gengap.training.order import order
+from gengap.training.data_order import order
 
 
 def plain_loop(data, cell, prepare=None, before_step=None):

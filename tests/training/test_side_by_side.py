@@ -4,7 +4,7 @@ import multiprocessing
 
 import torch
 
-from gengap.training import record, train_pack
+from gengap.training import cell_result, train_pack
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
@@ -33,7 +33,7 @@ def train(folders, store, packs, data):
 
 
 def final(folder, cells):
-    found = record.read(cells, folder / "weights.h5", folder / "history.h5")
+    found = cell_result.read(cells, folder / "weights.h5", folder / "history.h5")
     return {
         name: {key: value.numpy().tobytes() for key, value in one.checkpoints[max(one.checkpoints)].items()}
         for name, one in found.items()

@@ -9,8 +9,8 @@ from torch import nn
 from gengap import models
 from gengap.engine import evaluation, stack
 from gengap.errors import UserError
-from gengap.training import partial, record, train_pack
-from gengap.training.order import order
+from gengap.training import cell_result, resume, train_pack
+from gengap.training.data_order import order
 
 EPOCHS = 3
 
@@ -89,7 +89,7 @@ def test_frozen_and_batch_statistics_are_other_trainings(make, train):
 
 def test_curvature_is_that_of_the_frozen_network(data, make, train):
     """L of the first step is the largest eigenvalue of the whole Hessian with constant statistics."""
-    from gengap.engine.hessian import full_hessian
+    from gengap.engine.hessian.full import full_hessian
 
     schedule = {"name": "inverse_lipschitz", "refresh_steps": 4}
     cell = make(0, schedule=schedule, optimizer={"lr": 0.1, "momentum": 0.0})
@@ -127,10 +127,10 @@ def test_interrupted_at_every_third_step_it_ends_with_the_same_bits(data, make, 
     def run(folder):
         paths = tmp_path / folder / "weights.h5", tmp_path / folder / "history.h5"
         train_pack(cells, data, *paths, store_folder=tmp_path / folder / "store", device="cpu", save_seconds=3600)
-        return record.read(cells, *paths)
+        return cell_result.read(cells, *paths)
 
     quiet = run("quiet")
-    original, steps, endings = partial.Saver.step, 0, 0
+    original, steps, endings = resume.Saver.step, 0, 0
 
     def interrupted(self, live, records):
         nonlocal steps
@@ -138,7 +138,7 @@ def test_interrupted_at_every_third_step_it_ends_with_the_same_bits(data, make, 
         self._signal = signal.SIGTERM if steps % 4 == 0 else None  # three steps done since it began or went on
         original(self, live, records)
 
-    monkeypatch.setattr(partial.Saver, "step", interrupted)
+    monkeypatch.setattr(resume.Saver, "step", interrupted)
     while True:
         try:
             hurt = run("hurt")

@@ -3,7 +3,7 @@
 import h5py
 import pytest
 
-from gengap.training import record, store, train_pack
+from gengap.training import cell_result, cell_store, train_pack
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def run(data, tmp_path, caplog):
         paths = tmp_path / study / "weights.h5", tmp_path / study / "history.h5"
         with caplog.at_level("INFO", logger="gengap"):
             train_pack(cells, options.get("data", data), *paths, store_folder=tmp_path / "store", device="cpu")
-        return record.read(cells, *paths), caplog.text
+        return cell_result.read(cells, *paths), caplog.text
 
     return train
 
@@ -89,8 +89,8 @@ def test_two_jobs_that_finish_the_same_cell_leave_one_good_copy(run, make_cell, 
     first, _ = run("a", {"cell": make_cell()})
     path = entries(tmp_path)[0]
     monkeypatch.setattr(type(path), "exists", lambda self: False)
-    store.put(tmp_path / "store", first["cell"])
+    cell_store.put(tmp_path / "store", first["cell"])
     monkeypatch.undo()
     assert len(list(path.parent.iterdir())) == 1
-    found = store.get(tmp_path / "store", first["cell"].identity, "cell", make_cell())
+    found = cell_store.get(tmp_path / "store", first["cell"].identity, "cell", make_cell())
     assert same_bits(found, first["cell"])

@@ -49,19 +49,19 @@ def test_edited_figure_redraws_itself_only(workspace):
     assert workspace.planned() == {"Drawing learning_curves of tiny"}
     status, output = workspace.run()
     assert status == 0, output
-    with (workspace / "src/gengap/figures/learning_curves.py").open("a") as module:
+    with (workspace / "src/gengap/evidence/figures/learning_curves.py").open("a") as module:
         module.write("# edited\n")
     assert workspace.planned() == {"Drawing learning_curves of tiny"}
 
 
 def test_edited_style_redraws_all_figures(workspace):
-    with (workspace / "src/gengap/figures/gengap.mplstyle").open("a") as style:
+    with (workspace / "src/gengap/evidence/figures/gengap.mplstyle").open("a") as style:
         style.write("# edited\n")
     assert workspace.planned() == {"Drawing accuracy_by_width of tiny"}
 
 
 def test_edited_table_rewrites_itself_only(workspace):
-    with (workspace / "src/gengap/tables/final_performance.py").open("a") as module:
+    with (workspace / "src/gengap/evidence/tables/final_performance.py").open("a") as module:
         module.write("# edited\n")
     assert workspace.planned() == {"Writing table final_performance of tiny"}
 

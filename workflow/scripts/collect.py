@@ -1,10 +1,10 @@
-"""Collect a study's measurements (rule `collect`); the work is in gengap.analysis.collect."""
+"""Collect a study's measurements (rule `collect`); the work is in gengap.evidence.collect."""
 
 from pathlib import Path
 
 from gengap import logs
-from gengap.analysis.collect import collect, data_facts
-from gengap.study import Study
+from gengap.evidence.collect import collect, data_facts
+from gengap.studies.study import Study
 
 with logs.job(snakemake.log[0]):
     collect(

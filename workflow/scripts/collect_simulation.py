@@ -1,10 +1,10 @@
-"""Collect a simulation's draws (rule `collect_simulation`); the work is in gengap.analysis.simulated."""
+"""Collect a simulation's draws (rule `collect_simulation`); the work is in gengap.evidence.collect_simulation."""
 
 from pathlib import Path
 
 from gengap import logs
-from gengap.analysis.simulated import collect_simulation
-from gengap.simulation import Simulation
+from gengap.evidence.collect_simulation import collect_simulation
+from gengap.studies.simulation import Simulation
 
 with logs.job(snakemake.log[0]):
     collect_simulation(

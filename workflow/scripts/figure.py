@@ -1,12 +1,12 @@
-"""Draw one figure (rules `figure_*`); the work is in gengap.figures."""
+"""Draw one figure (rules `figure_*`); the work is in gengap.evidence.figures."""
 
-from gengap import figures, logs
-from gengap.analysis import evidence
+from gengap import logs
+from gengap.evidence import figures, measurements
 
 with logs.job(snakemake.log[0]):
     figures.draw(
         snakemake.params.figure,
-        evidence.read(snakemake.input.measurements),
+        measurements.read(snakemake.input.measurements),
         pdf=snakemake.output.pdf,
         png=snakemake.output.png,
         csv=snakemake.output.csv,

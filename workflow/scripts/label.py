@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gengap import labels, logs
-from gengap.settings import Labels
+from gengap.studies.settings import Labels
 
 with logs.job(snakemake.log[0]):
     labels.label(

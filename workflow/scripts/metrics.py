@@ -1,14 +1,15 @@
-"""Sum up a study in a few numbers (rule `metrics`); the work is in gengap.analysis.metrics."""
+"""Sum up a study in a few numbers (rule `metrics`); the work is in gengap.evidence.metrics."""
 
 import json
 
 import pandas as pd
 
-from gengap import logs, storage
-from gengap.analysis import evidence, metrics
+from gengap import logs
+from gengap.evidence import measurements, metrics
+from gengap.files import storage
 
 with logs.job(snakemake.log[0]):
-    found = evidence.read(snakemake.input.measurements)
+    found = measurements.read(snakemake.input.measurements)
     summed = metrics.metrics(found, pd.read_csv(snakemake.input.verdicts))
     storage.write_text(snakemake.output.metrics, json.dumps(summed, indent=2) + "\n")
     for table, path in (

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from gengap import datasets, logs, paths
-from gengap.settings import Dataset
+from gengap import datasets, logs
+from gengap.files import paths
+from gengap.studies.settings import Dataset
 
 with logs.job(snakemake.log[0]):
     datasets.prepare(

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import torch
 
-from gengap import labels, logs, planning, probes, provenance, timing
+from gengap import labels, logs, probes, provenance
+from gengap.cost import estimate
 from gengap.engine import device
-from gengap.settings import Cell
-from gengap.study import Probe
+from gengap.files import timings
+from gengap.studies.settings import Cell
+from gengap.studies.study import Probe
 
 with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
@@ -25,13 +27,13 @@ with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu
         device=snakemake.config["device"],
         provenance=provenance.record({"probe": snakemake.params.probe, "cells": snakemake.params.cells}),
     )
-    timing.note(
-        timing.Timing(
+    timings.note(
+        timings.Timing(
             study=snakemake.wildcards.study,
             part=snakemake.wildcards.pack,
             job=probe.name,
-            kind=planning.probe_kind(probe, next(iter(cells.values())), snakemake.threads),
-            work=planning.probe_work(probe, list(cells.values()), len(data.train_images)),
+            kind=estimate.probe_kind(probe, next(iter(cells.values())), snakemake.threads),
+            work=estimate.probe_work(probe, list(cells.values()), len(data.train_images)),
             seconds=time.monotonic() - begin,
         )
     )

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import torch
 
-from gengap import logs, planning, provenance, simulations, timing
-from gengap.simulation import Point
+from gengap import logs, provenance, simulations
+from gengap.cost import estimate
+from gengap.files import timings
+from gengap.studies.simulation import Point
 
 with logs.job(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
@@ -20,12 +22,12 @@ with logs.job(snakemake.log[0]):
         device=snakemake.config["device"],
         provenance=provenance.record({"point": snakemake.params.point}),
     )
-    timing.note(
-        timing.Timing(
+    timings.note(
+        timings.Timing(
             study=snakemake.wildcards.study,
             part=snakemake.wildcards.point,
-            job=timing.SIMULATE,
-            kind=planning.simulation_kind(point),
+            job=timings.SIMULATE,
+            kind=estimate.simulation_kind(point),
             work=len(point.seeds),
             seconds=time.monotonic() - begin,
         )

@@ -1,11 +1,11 @@
-"""Write one table (rules `table_*`); the work is in gengap.tables."""
+"""Write one table (rules `table_*`); the work is in gengap.evidence.tables."""
 
-from gengap import logs, tables
-from gengap.analysis import evidence
+from gengap import logs
+from gengap.evidence import measurements, tables
 
 with logs.job(snakemake.log[0]):
     tables.write(
         snakemake.params.table,
-        evidence.read(snakemake.input.measurements, snakemake.input.references),
+        measurements.read(snakemake.input.measurements, snakemake.input.references),
         snakemake.output,
     )

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import torch
 
-from gengap import labels, logs, planning, provenance, timing, training
+from gengap import labels, logs, provenance, training
+from gengap.cost import estimate
 from gengap.engine import device
-from gengap.settings import Cell
+from gengap.files import timings
+from gengap.studies.settings import Cell
 
 with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
@@ -23,12 +25,12 @@ with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu
         memory_limit=snakemake.resources.mem_mb * 1_000_000,
         provenance=provenance.record({"cells": snakemake.params.cells}),
     )
-    timing.note(
-        timing.Timing(
+    timings.note(
+        timings.Timing(
             study=snakemake.wildcards.study,
             part=snakemake.wildcards.pack,
-            job=timing.TRAIN,
-            kind=planning.training_kind(list(cells.values()), snakemake.threads),
+            job=timings.TRAIN,
+            kind=estimate.training_kind(list(cells.values()), snakemake.threads),
             work=passed,
             seconds=time.monotonic() - begin,
         )

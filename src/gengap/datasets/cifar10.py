@@ -17,7 +17,7 @@ from gengap.datasets import cifar, fetching
 from gengap.datasets.raw import Raw
 from gengap.errors import UserError
 from gengap.logs import log
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SOURCE = cifar.Source(

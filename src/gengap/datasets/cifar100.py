@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gengap.datasets import cifar
 from gengap.datasets.raw import Raw
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 _NAMES = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from gengap.datasets.raw import Raw
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 TEST_SHARE = 5  # one in five
 

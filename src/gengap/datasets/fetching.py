@@ -12,8 +12,8 @@ from filelock import FileLock
 from torchvision.datasets.utils import calculate_md5
 
 from gengap.errors import UserError
+from gengap.files.paths import DATA_ROOT_VARIABLE
 from gengap.logs import log
-from gengap.paths import DATA_ROOT_VARIABLE
 
 SILENCE = 60.0  # seconds without an answer after which a download fails; urllib itself would wait without end
 

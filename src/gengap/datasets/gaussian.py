@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gengap.datasets.raw import Raw
 from gengap.seeding import NOISE
 from gengap.seeding import stream as random_stream
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 SIZE = 8  # height and width where `image_size` is null
 TRAIN, TEST, STREAM = range(3)

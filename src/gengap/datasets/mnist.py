@@ -6,7 +6,7 @@ from torchvision import datasets
 
 from gengap.datasets import idx
 from gengap.datasets.raw import Raw
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 PAGE = "http://yann.lecun.com/exdb/mnist/"
 CLASSES = tuple("0123456789")

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gengap import provenance, registry, storage
+from gengap import provenance, registry
 from gengap.datasets.raw import Raw
 from gengap.errors import UserError
+from gengap.files import storage
 from gengap.logs import log
-from gengap.settings import Dataset
+from gengap.studies.settings import Dataset
 
 CHUNK_BYTES = 64 * 2**20  # of float64 pixels held at a time
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from gengap.claims import claimed
 from gengap.errors import UserError
+from gengap.files.cell_locks import claimed
 from gengap.logs import log
 
 LEASES = Path(tempfile.gettempdir()) / "gengap-gpus"  # one for all users and folders of a machine

@@ -7,14 +7,13 @@ from torch import Tensor
 from torch.func import vmap
 
 from gengap import losses
-from gengap.engine import execution
+from gengap.engine.cpu import execution, library
+from gengap.engine.cpu.exact_batchnorm import measured_statistics
+from gengap.engine.exact_batchnorm_streaming import streamed_statistics, too_large
+from gengap.engine.graph.inference import inference
 from gengap.engine.groups import groups, networks_per_call, slices
-from gengap.engine.inference import inference
-from gengap.engine.kernels import library
-from gengap.engine.measured import measured_statistics
 from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffers
-from gengap.engine.streamed import streamed_statistics, too_large
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 _OUTPUTS_AT_ONCE = 2**18
 
@@ -37,7 +36,7 @@ def for_mode(arch: Architecture, state: State, images: Tensor, mode: str) -> Sta
 def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
     """BatchNorm means and biased variances of every layer over all images as one batch.
 
-    Where one batch would take too much memory, layer by layer; see `gengap.engine.streamed`.
+    Where one batch would take too much memory, layer by layer; see `gengap.engine.exact_batchnorm_streaming`.
 
     Returns:
         The buffers ``[K, features]``.

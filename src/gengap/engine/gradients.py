@@ -9,7 +9,7 @@ from torch.func import grad_and_value, vmap
 from gengap import losses
 from gengap.engine.groups import groups
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 SummedLoss = Callable[[State, State, Tensor, Tensor], Tensor]
 

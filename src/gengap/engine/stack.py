@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gengap import inits, models, seeding
-from gengap.engine import batchnorm
-from gengap.settings import Cell
+from gengap.engine.layers import batchnorm
+from gengap.studies.settings import Cell
 
 State = dict[str, Tensor]
 

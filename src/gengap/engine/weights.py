@@ -14,9 +14,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from gengap import storage
 from gengap.engine.stack import State
 from gengap.errors import UserError, unknown_name
+from gengap.files import storage
 
 Checkpoints = dict[float, State]
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from gengap.errors import UserError
 from gengap.labels.pool import Pool, Selection, dataset_split
-from gengap.settings import Labels
+from gengap.studies.settings import Labels
 
 
 def select(settings: Labels, pool: Pool) -> Selection:

@@ -14,7 +14,7 @@ from gengap.errors import UserError
 from gengap.labels import statistics
 from gengap.labels.pool import Pool, Selection, Teacher, dataset_split
 from gengap.seeding import INIT, torch_seed
-from gengap.settings import Labels, Model
+from gengap.studies.settings import Labels, Model
 
 VALUES = (-0.5, -0.25, 0.0, 0.25, 0.5)
 

@@ -9,11 +9,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from gengap import provenance, registry, storage
+from gengap import provenance, registry
+from gengap.files import storage
 from gengap.labels.pool import Pool, Selection, Teacher, read_pool
 from gengap.labels.reading import digest
 from gengap.logs import log
-from gengap.settings import Labels
+from gengap.studies.settings import Labels
 
 
 def label(settings: Labels, prepared: Path, output: Path) -> None:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gengap import storage
 from gengap.errors import UserError
+from gengap.files import storage
 from gengap.seeding import ORDER, stream
-from gengap.settings import Labels, Model
+from gengap.studies.settings import Labels, Model
 
 
 @dataclass(frozen=True)

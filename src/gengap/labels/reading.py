@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gengap import losses, storage
+from gengap import losses
 from gengap.errors import UserError
+from gengap.files import storage
 from gengap.labels.pool import Teacher, read_pool
-from gengap.settings import Loss, Model
+from gengap.studies.settings import Loss, Model
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from gengap.labels import statistics
 from gengap.labels.pool import Pool, Selection, Teacher
 from gengap.logs import log
 from gengap.seeding import INIT, ORDER, stream, torch_seed
-from gengap.settings import Labels, Model
+from gengap.studies.settings import Labels, Model
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gengap import registry
 from gengap.errors import UserError
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 SampleLosses = Callable[[Tensor, Tensor], Tensor]
 

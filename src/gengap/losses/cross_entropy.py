@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gengap.losses import correct_sign
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 
 def n_outputs(n_classes: int) -> int:

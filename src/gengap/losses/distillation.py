@@ -5,7 +5,7 @@ from torch.nn.functional import log_softmax, pad
 
 from gengap.losses import classes
 from gengap.losses.cross_entropy import n_outputs
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 __all__ = ["correct", "n_outputs", "sample_losses"]
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from gengap.losses import correct_sign
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 correct = correct_sign
 

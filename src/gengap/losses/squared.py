@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gengap.losses.cross_entropy import correct, n_outputs
-from gengap.settings import Loss
+from gengap.studies.settings import Loss
 
 __all__ = ["correct", "n_outputs", "sample_losses"]
 

@@ -3,7 +3,7 @@
 from torch import nn
 
 from gengap import registry
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 
 def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:

@@ -6,7 +6,7 @@ F1 has 5 hidden layers of 512 units and 1,462,794 parameters for MNIST; F2 has 7
 from torch import nn
 
 from gengap.models import mlp
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 DEPTH = 5  # where the study says nothing
 

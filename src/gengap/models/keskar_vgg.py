@@ -7,7 +7,7 @@ from torch import nn
 
 from gengap.models import vgg
 from gengap.models.parts import hidden
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 DROPOUT = (0.3, 0.4, 0.4, 0.4, 0.4)  # within each stage
 

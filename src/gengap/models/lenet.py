@@ -8,7 +8,7 @@ from collections import OrderedDict
 from torch import nn
 
 from gengap.models.parts import check_size, hidden
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 SMALLEST = 16  # pixels: 16 -> 12 -> 6 -> 2 -> 1
 

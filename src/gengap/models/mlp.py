@@ -10,7 +10,7 @@ from collections import OrderedDict
 from torch import nn
 
 from gengap.models.parts import hidden
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 DEPTH = 2  # where the study says nothing
 

@@ -3,7 +3,7 @@
 from torch import nn
 
 from gengap.errors import UserError
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 Layers = dict[str, nn.Module]
 

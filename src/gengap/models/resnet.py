@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gengap.models.parts import blocks_per_stage
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 DEPTH = 20  # where the study says nothing
 

@@ -8,7 +8,7 @@ import math
 
 from torch import Tensor, nn
 
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 
 class Block(nn.Module):

@@ -12,7 +12,7 @@ from torch import nn
 
 from gengap.errors import UserError
 from gengap.models.parts import hidden
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # per stage
 CHANNELS = (1, 2, 4, 8, 8)  # of each stage, in units of the width

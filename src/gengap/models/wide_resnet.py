@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gengap.models.parts import blocks_per_stage
-from gengap.settings import Model
+from gengap.studies.settings import Model
 
 STEM = 16  # channels of the first convolution
 DEPTH = 16  # where the study says nothing

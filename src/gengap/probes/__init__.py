@@ -12,10 +12,10 @@ from gengap.engine import evaluation, stack
 from gengap.labels import LabelledData
 from gengap.logs import log
 from gengap.probes.checkpoints import Checkpoints
-from gengap.probes.findings import Findings
-from gengap.probes.subject import Measure, Subject, Teacher
-from gengap.settings import Cell
-from gengap.study import Probe
+from gengap.probes.context import Measure, ProbeContext, Teacher
+from gengap.probes.results import ProbeResults
+from gengap.studies.settings import Cell
+from gengap.studies.study import Probe
 
 _CHECKPOINTS_AT_ONCE = 64
 # What a network can do to a measurement: a number out of range, a matrix that does not decompose, too little memory.
@@ -54,7 +54,7 @@ def measure_pack(
     checkpoints = Checkpoints(weights_path, cells, target_device)
     wanted = checkpoints.wanted(probe)
     subject_of = _subjects(probe, cells, checkpoints, data, target_device)
-    findings = Findings(probe)
+    findings = ProbeResults(probe)
     measured = 0
     for part in checkpoints.parts(wanted, _CHECKPOINTS_AT_ONCE):
         names, epochs = checkpoints.names(part), checkpoints.epochs(part)
@@ -73,8 +73,8 @@ def measure_pack(
 
 def _subjects(
     probe: Probe, cells: Mapping[str, Cell], checkpoints: Checkpoints, data: LabelledData, device: torch.device
-) -> Callable[[Sequence[int]], Subject]:
-    """What makes the subject of some checkpoints, by row number."""
+) -> Callable[[Sequence[int]], ProbeContext]:
+    """What makes the context of some checkpoints, by row number."""
     first = next(iter(cells.values()))
     dtype = getattr(torch, first.training.weights_dtype)
     n_outputs = losses.n_outputs(first.loss, data.n_classes)
@@ -85,9 +85,9 @@ def _subjects(
     train_targets, test_targets = (targets.to(device) for targets in data.targets(first.loss))
     teacher = _teacher(data, image_shape, dtype, device)
 
-    def subject_of(rows: Sequence[int]) -> Subject:
+    def subject_of(rows: Sequence[int]) -> ProbeContext:
         names = checkpoints.names(rows)
-        return Subject(
+        return ProbeContext(
             arch=arch,
             state=evaluation.for_mode(arch, checkpoints.read(rows), train_images, probe.batchnorm),
             start=checkpoints.read_at(names, 0.0),

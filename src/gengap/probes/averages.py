@@ -5,7 +5,7 @@ torch sums ``[K, n]`` over n in an order that depends on K; adding the n columns
 
 from torch import Tensor
 
-from gengap.probes.subject import Measured
+from gengap.probes.context import Measurement
 
 
 def mean(values: Tensor, dim: int) -> Tensor:
@@ -17,18 +17,18 @@ def mean(values: Tensor, dim: int) -> Tensor:
     return total / len(columns)
 
 
-def averaged(quantity: str, values: Tensor, layer: str = "", dims: tuple[str, ...] = ()) -> list[Measured]:
+def averaged(quantity: str, values: Tensor, layer: str = "", dims: tuple[str, ...] = ()) -> list[Measurement]:
     """The mean over draws and, of a number from two draws on, its standard error.
 
     Args:
         quantity: Name of the quantity; its standard error is the quantity ``<quantity>_standard_error``.
         values: One value per draw, ``[K, draws]``; or an array, ``[K, draws, *dims]``.
         layer: The layer.
-        dims: See `Measured`.
+        dims: See `Measurement`.
     """
     average, draws = mean(values, 1), values.shape[1]
-    measured = [Measured(quantity, average, layer, dims)]
+    measured = [Measurement(quantity, average, layer, dims)]
     if draws > 1 and not dims:
         variance = mean((values - average[:, None]).square(), 1) * (draws / (draws - 1))
-        measured.append(Measured(f"{quantity}_standard_error", (variance / draws).sqrt(), layer))
+        measured.append(Measurement(f"{quantity}_standard_error", (variance / draws).sqrt(), layer))
     return measured

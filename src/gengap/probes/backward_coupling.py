@@ -9,13 +9,13 @@ from torch.func import functional_call, vjp, vmap
 
 from gengap.engine.activations import OUTPUT, activations
 from gengap.engine.stack import Architecture, State, take
+from gengap.probes.context import Measurement, ProbeContext, Teacher
 from gengap.probes.node_correlation import correlations, teacher_of
-from gengap.probes.subject import Measured, Subject, Teacher
 
 _BUDGET = 16_000_000  # entries of the Jacobians of one call
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure how node j of the teacher and node k of a student, in layers of one name, act on the same outputs.
 
     With V_k(x), V*_j(x) the derivatives of all outputs with respect to the node's value behind its ReLU, and g its gate
@@ -37,7 +37,7 @@ def measure(subject: Subject) -> list[Measured]:
     Cost: n_outputs backward passes per image; a thousand images are enough for a picture.
 
     Args:
-        subject: K networks, their teacher and images; see `Subject`. ``options.samples`` limits the images.
+        context: K networks, their teacher and images; see `ProbeContext`. ``options.samples`` limits the images.
 
     Returns:
         By layer, float64: the arrays ``coupling`` and ``gated_coupling`` ``[K, teacher_node, student_node]``, and
@@ -50,17 +50,17 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Tian et al. (2019), arXiv:1905.13405, figure 10, and the authors' code.
     """
-    teacher = teacher_of(subject)
-    images, _ = subject.probe_images()
-    found = couplings(subject.arch, subject.state, teacher, images)
-    correlated = correlations(subject, teacher, subject.state)
+    teacher = teacher_of(context)
+    images, _ = context.probe_images()
+    found = couplings(context.arch, context.state, teacher, images)
+    correlated = correlations(context, teacher, context.state)
     measured = []
     for layer, pair in found.items():
         best, live = correlated[layer].rho[:, 0].argmax(dim=2), correlated[layer].live_teacher
         for quantity, values in zip(("coupling", "gated_coupling"), pair, strict=True):
             contrasts = [_contrast(*one) for one in zip(values, best, live, strict=True)]
-            measured.append(Measured(quantity, values, layer, ("teacher_node", "student_node")))
-            measured.append(Measured(f"{quantity}_contrast", torch.stack(contrasts), layer))
+            measured.append(Measurement(quantity, values, layer, ("teacher_node", "student_node")))
+            measured.append(Measurement(f"{quantity}_contrast", torch.stack(contrasts), layer))
     return measured
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gengap import seeding
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 
 def drawn_batches(cell: Cell, n_samples: int, draws: int) -> NDArray[np.int64]:

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from gengap.engine.batchnorm import FunctionalBatchNorm
-from gengap.probes.subject import Measured, Subject
+from gengap.engine.layers.batchnorm import FunctionalBatchNorm
+from gengap.probes.context import Measurement, ProbeContext
 
 _LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, FunctionalBatchNorm)
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure which share of each BatchNorm layer's biases is negative, and which is 0 or less.
 
     Args:
-        subject: K networks; see `Subject`. Biases are weights, so the BatchNorm mode plays no part.
+        context: K networks; see `ProbeContext`. Biases are weights, so the BatchNorm mode plays no part.
 
     Returns:
         ``negative_bias_share`` and ``nonpositive_bias_share``, float64 ``[K]``, by BatchNorm layer in the network's
@@ -28,11 +28,11 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Tian et al., Luck Matters, figures 6 and 16.
     """
-    shares = bias_shares(subject.arch.evaluation, subject.state)
+    shares = bias_shares(context.arch.evaluation, context.state)
     measured = []
     for layer, (negative, nonpositive) in shares.items():
-        measured.append(Measured("negative_bias_share", negative, layer))
-        measured.append(Measured("nonpositive_bias_share", nonpositive, layer))
+        measured.append(Measurement("negative_bias_share", negative, layer))
+        measured.append(Measurement("nonpositive_bias_share", nonpositive, layer))
     return measured
 
 

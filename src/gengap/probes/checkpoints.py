@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from gengap.engine import weights
 from gengap.engine.stack import State
 from gengap.errors import UserError
-from gengap.settings import Cell
-from gengap.study import Probe
+from gengap.studies.settings import Cell
+from gengap.studies.study import Probe
 
 
 class Checkpoints:

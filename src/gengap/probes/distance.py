@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from gengap.engine.stack import State
-from gengap.probes.subject import Measured, Subject
+from gengap.probes.context import Measurement, ProbeContext
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure ``||theta||_2`` and ``||theta - theta_0||_2`` over all parameters, and the same in each layer's weights.
 
     BatchNorm's scale and shift are parameters and count; its statistics do not, so the mode plays no part.
@@ -15,7 +15,7 @@ def measure(subject: Subject) -> list[Measured]:
     Cost: none to speak of; no image is read.
 
     Args:
-        subject: K networks; see `Subject`. ``start`` holds theta_0.
+        context: K networks; see `ProbeContext`. ``start`` holds theta_0.
 
     Returns:
         ``weight_norm``, ``distance_from_start``; by layer ``layer_weight_norm`` and ``layer_distance_from_start``
@@ -23,13 +23,13 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Neyshabur et al. (2017), arXiv:1706.08947, section 3; Nagarajan and Kolter (2019), arXiv:1901.01672.
     """
-    parameters = {name: subject.state[name].double() for name in subject.arch.parameters}
-    moved = {name: value - subject.start[name].double() for name, value in parameters.items()}
-    measured = [Measured("weight_norm", _norm(parameters)), Measured("distance_from_start", _norm(moved))]
-    for layer in subject.arch.layers:
+    parameters = {name: context.state[name].double() for name in context.arch.parameters}
+    moved = {name: value - context.start[name].double() for name, value in parameters.items()}
+    measured = [Measurement("weight_norm", _norm(parameters)), Measurement("distance_from_start", _norm(moved))]
+    for layer in context.arch.layers:
         name = f"{layer}.weight"
-        measured.append(Measured("layer_weight_norm", _norm({name: parameters[name]}), layer))
-        measured.append(Measured("layer_distance_from_start", _norm({name: moved[name]}), layer))
+        measured.append(Measurement("layer_weight_norm", _norm({name: parameters[name]}), layer))
+        measured.append(Measurement("layer_distance_from_start", _norm({name: moved[name]}), layer))
     return measured
 
 

@@ -3,10 +3,10 @@
 import torch
 
 from gengap.engine.gradients import full_gradient
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure the gradient g of the mean training loss.
 
     For layer l with weight tensor W_l of n_l entries, ``g_l = ||dL/dW_l||_F``; the ratio is ``max_l g_l / min_l g_l``.
@@ -18,7 +18,8 @@ def measure(subject: Subject) -> list[Measured]:
     Cost: the gradients of one epoch, or of `samples` images.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.samples`` limits the training images of the loss.
+        context: K networks and their data; see `ProbeContext`. ``options.samples`` limits the training images of the
+        loss.
 
     Returns:
         ``gradient_norm`` over all parameters; ``gradient_ratio``; by layer ``layer_gradient_norm``,
@@ -28,24 +29,24 @@ def measure(subject: Subject) -> list[Measured]:
     Source: Song (2019), figures 3.2, 4.3 to 4.5.
     """
     gradient = full_gradient(
-        subject.arch,
-        subject.state,
-        *subject.probe_images(),
-        subject.loss,
-        through_batch=subject.batchnorm == "batch",
+        context.arch,
+        context.state,
+        *context.probe_images(),
+        context.loss,
+        through_batch=context.batchnorm == "batch",
         batch_size=BATCH_SIZE,
     )
     squares = torch.stack([value.flatten(1).square().sum(dim=1) for value in gradient.values()])
-    measured = [Measured("gradient_norm", squares.sum(dim=0).sqrt())]
+    measured = [Measurement("gradient_norm", squares.sum(dim=0).sqrt())]
     norms = []
-    for layer in subject.arch.layers:
-        weight = subject.state[f"{layer}.weight"].double().flatten(1)
+    for layer in context.arch.layers:
+        weight = context.state[f"{layer}.weight"].double().flatten(1)
         norm = gradient[f"{layer}.weight"].flatten(1).norm(dim=1)
         norms.append(norm)
         measured += [
-            Measured("layer_gradient_norm", norm, layer),
-            Measured("relative_layer_gradient_norm", norm / weight.norm(dim=1), layer),
-            Measured("rms_layer_gradient", norm / weight.shape[1] ** 0.5, layer),
+            Measurement("layer_gradient_norm", norm, layer),
+            Measurement("relative_layer_gradient_norm", norm / weight.norm(dim=1), layer),
+            Measurement("rms_layer_gradient", norm / weight.shape[1] ** 0.5, layer),
         ]
     by_layer = torch.stack(norms)
-    return [*measured, Measured("gradient_ratio", by_layer.amax(dim=0) / by_layer.amin(dim=0))]
+    return [*measured, Measurement("gradient_ratio", by_layer.amax(dim=0) / by_layer.amin(dim=0))]

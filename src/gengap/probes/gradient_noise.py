@@ -7,12 +7,12 @@ from torch.func import grad, jvp, vmap
 from gengap import losses
 from gengap.engine.groups import groups
 from gengap.engine.stack import State, outputs_and_buffers
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 BUDGET = 16_000_000  # numbers that one network's single-sample gradients may take: 64 MB in float32
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure the simple noise scale ``B = tr(Sigma) / |G|^2`` at the checkpoint.
 
     The N samples count as independent draws. With g_i the gradient of sample i's loss with respect to all parameters
@@ -31,7 +31,7 @@ def measure(subject: Subject) -> list[Measured]:
     float64, gradients in the dtype of the weights; one number per sample is kept, no gradient.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.samples`` is N.
+        context: K networks and their data; see `ProbeContext`. ``options.samples`` is N.
 
     Returns:
         ``gradient_covariance_trace``, ``squared_expected_gradient``, ``gradient_noise_scale`` [samples] and
@@ -43,12 +43,12 @@ def measure(subject: Subject) -> list[Measured]:
     Source: McCandlish, Kaplan, Amodei et al. (2018), arXiv:1812.06162, section 2.2, equation 2.9, and appendix A.1;
         Efron and Stein (1981) for the jackknife.
     """
-    images, targets = subject.probe_images()
+    images, targets = context.probe_images()
     if len(images) < 3:
         raise ValueError(f"{len(images)} samples give no standard error. Set the probe's `samples` to 3 or more")
-    chunk = max(1, min(BATCH_SIZE, BUDGET // subject.arch.n_parameters))
-    parts = [_found(*_moments(subject, part, images, targets, chunk)) for part in groups(subject.state, images, chunk)]
-    return [Measured(name, torch.cat([part[name] for part in parts])) for name in parts[0]]
+    chunk = max(1, min(BATCH_SIZE, BUDGET // context.arch.n_parameters))
+    parts = [_found(*_moments(context, part, images, targets, chunk)) for part in groups(context.state, images, chunk)]
+    return [Measurement(name, torch.cat([part[name] for part in parts])) for name in parts[0]]
 
 
 def _found(mean_square: Tensor, squares: Tensor, along: Tensor) -> dict[str, Tensor]:
@@ -73,15 +73,15 @@ def _estimates(count: int, sum_of_squares: Tensor, mean_square: Tensor) -> dict[
     }
 
 
-def _moments(subject: Subject, state: State, images: Tensor, targets: Tensor, chunk: int) -> tuple[Tensor, ...]:
+def _moments(context: ProbeContext, state: State, images: Tensor, targets: Tensor, chunk: int) -> tuple[Tensor, ...]:
     """Of a stack's single-sample gradients: ``|g|^2`` ``[K]``, ``|g_i|^2`` and ``g_i . g`` ``[K, N]``, float64."""
-    sample_losses = losses.sample_losses(subject.loss)
-    parameters = {name: state[name].detach() for name in subject.arch.parameters}
-    buffers = {name: state[name] for name in subject.arch.buffers}
+    sample_losses = losses.sample_losses(context.loss)
+    parameters = {name: state[name].detach() for name in context.arch.parameters}
+    buffers = {name: state[name] for name in context.arch.buffers}
     chunks = list(zip(images.split(chunk), targets.split(chunk), strict=True))
 
     def losses_of(parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:
-        outputs, _ = outputs_and_buffers(subject.arch, subject.network, {**parameters, **buffers}, x)
+        outputs, _ = outputs_and_buffers(context.arch, context.network, {**parameters, **buffers}, x)
         return sample_losses(outputs, y)
 
     def loss_of_one(parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gengap.engine.lanczos import Product, lanczos, start_vectors
-from gengap.engine.products import repeated_product
+from gengap.engine.hessian.lanczos import Product, lanczos, start_vectors
+from gengap.engine.hessian.repeated_hvp import repeated_product
 from gengap.engine.stack import take
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 TOLERANCE = 1e-4  # Relative error at which the search for both ends stops.
 STEPS = 200  # Most steps of that search; fewer for networks whose vectors would take more than 2 GB.
@@ -16,7 +16,7 @@ DRAWS = 6
 POINTS = 1000
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure H, the Hessian of the mean training loss with respect to all parameters, by its products with vectors.
 
     *Ends.* Lanczos' method with full reorthogonalisation, from one vector of random signs, until the largest and the
@@ -34,7 +34,7 @@ def measure(subject: Subject) -> list[Measured]:
     product per step and draw, ``m + 31 draws``; with the graph of the gradient kept, each costs about two gradients.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options``: `samples` limits the samples, `draws`
+        context: K networks and their data; see `ProbeContext`. ``options``: `samples` limits the samples, `draws`
             (default 6) are the random vectors, `points` (default 1,000) those of the density.
 
     Returns:
@@ -48,30 +48,30 @@ def measure(subject: Subject) -> list[Measured]:
     Source: Parlett (1980), chapter 13; Gambhir, Stathopoulos and Orginos (2017), arXiv:1603.05988, for the trace;
         Ghorbani, Krishnan and Xiao (2019), arXiv:1901.10159, section 2, for the density.
     """
-    draws, points = subject.options.draws or DRAWS, subject.options.points or POINTS
+    draws, points = context.options.draws or DRAWS, context.options.points or POINTS
     if draws < 2:
         raise ValueError("one draw has no standard error. Set the probe's `draws` to 2 or more")
-    images, targets = subject.probe_images()
+    images, targets = context.probe_images()
     found: dict[str, list[Tensor]] = {}
-    for place, cell in enumerate(subject.cells):
-        state = {name: value.double() for name, value in take(subject.state, [place]).items()}
+    for place, cell in enumerate(context.cells):
+        state = {name: value.double() for name, value in take(context.state, [place]).items()}
         if not all(value.isfinite().all() for value in state.values()):
             # A clamp in the loss gives not-a-number the derivative 0, so the products would not tell.
             raise ValueError("the weights are not finite numbers, so there is no Hessian")
         product = repeated_product(
-            subject.arch,
+            context.arch,
             state,
             images,
             targets,
-            subject.loss,
-            through_batch=subject.batchnorm == "batch",
+            context.loss,
+            through_batch=context.batchnorm == "batch",
             batch_size=BATCH_SIZE,
         )
-        vectors = start_vectors([cell.seed], 1 + draws, subject.arch.n_parameters)[0].to(images.device)
+        vectors = start_vectors([cell.seed], 1 + draws, context.arch.n_parameters)[0].to(images.device)
         for quantity, value in _measure_one(product, vectors[:1], vectors[1:], points).items():
             found.setdefault(quantity, []).append(torch.as_tensor(value, dtype=torch.float64))
     return [
-        Measured(quantity, torch.stack(values), dims=("eigenvalue",) * (values[0].dim()))
+        Measurement(quantity, torch.stack(values), dims=("eigenvalue",) * (values[0].dim()))
         for quantity, values in found.items()
     ]
 

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from gengap.engine.hessian import full_hessian
+from gengap.engine.hessian.full import full_hessian
 from gengap.engine.stack import take
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 LARGEST = 5000  # Parameters: the matrix then takes 200 MB and its eigenvalues some minutes.
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure the spectrum of H, the Hessian of the mean training loss with respect to all parameters.
 
     Everything is computed in float64, whatever the dtype of the weights. H is symmetrised, ``(H + H^T) / 2``; how far
@@ -24,7 +24,7 @@ def measure(subject: Subject) -> list[Measured]:
     p = 2 has second derivative 2 below its margin and 0 above.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.samples`` limits the samples.
+        context: K networks and their data; see `ProbeContext`. ``options.samples`` limits the samples.
 
     Returns:
         ``hessian_eigenvalues`` ``[K, P]``, ascending; ``hessian_largest``, ``hessian_smallest``, ``hessian_trace``,
@@ -35,25 +35,25 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Song (2019), figure 3.3, largest eigenvalue; Sagun et al. (2017), arXiv:1706.04454, whole spectra.
     """
-    size = subject.arch.n_parameters
+    size = context.arch.n_parameters
     if size > LARGEST:
         raise ValueError(
             f"{size:,} parameters are too many: at most {LARGEST:,} have a whole Hessian. Use hessian_extremes"
         )
-    images, targets = subject.probe_images()
+    images, targets = context.probe_images()
     found: dict[str, list[Tensor]] = {}
-    for place, cell in enumerate(subject.cells):
-        state = take(subject.state, [place])
+    for place, cell in enumerate(context.cells):
+        state = take(context.state, [place])
         if not all(value.isfinite().all() for value in state.values()):
             # A clamp in the loss gives not-a-number the derivative 0, so the Hessian would not tell.
             raise ValueError("the weights are not finite numbers, so there is no Hessian")
         hessian = full_hessian(
-            subject.arch,
+            context.arch,
             state,
             images,
             targets,
-            subject.loss,
-            through_batch=subject.batchnorm == "batch",
+            context.loss,
+            through_batch=context.batchnorm == "batch",
             seed=cell.seed,
             batch_size=BATCH_SIZE,
         )
@@ -70,6 +70,6 @@ def measure(subject: Subject) -> list[Measured]:
         ):
             found.setdefault(quantity, []).append(value)
     return [
-        Measured(quantity, torch.stack(values), dims=("eigenvalue",) if quantity == "hessian_eigenvalues" else ())
+        Measurement(quantity, torch.stack(values), dims=("eigenvalue",) if quantity == "hessian_eigenvalues" else ())
         for quantity, values in found.items()
     ]

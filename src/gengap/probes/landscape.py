@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
 from gengap import losses
+from gengap.engine.graph.layers import Parts, layer_parts
 from gengap.engine.groups import groups
-from gengap.engine.layers import Parts, layer_parts
 from gengap.engine.stack import State, outputs_and_buffers
 from gengap.probes.averages import averaged
 from gengap.probes.batches import drawn_batches
-from gengap.probes.subject import Measured, Subject
+from gengap.probes.context import Measurement, ProbeContext
 
 SHORTEST, LONGEST, POINTS = 0.01, 0.4, 10
 DRAWS = 5
@@ -22,7 +22,7 @@ DRAWS = 5
 Found = dict[tuple[str, str], Tensor]  # by quantity and layer
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Follow the gradient of one training batch, with weights and batch held fixed.
 
     With L the batch's mean loss, g its gradient over all parameters at theta, and steps ``s = -a g`` for ten lengths
@@ -44,7 +44,7 @@ def measure(subject: Subject) -> list[Measured]:
     neighbouring points lose digits.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.draws`` (5) is the number of batches, of the
+        context: K networks and their data; see `ProbeContext`. ``options.draws`` (5) is the number of batches, of the
             cell's batch size and drawn from its seed; ``options.points`` (10) the number of step lengths.
 
     Returns:
@@ -56,47 +56,47 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Santurkar, Tsipras, Ilyas and Madry (2018), arXiv:1805.11604, section 3.1, figure 4, and definition 2.1.
     """
-    lengths = np.geomspace(SHORTEST, LONGEST, subject.options.points or POINTS)
-    n_samples, draws = len(subject.train_images), subject.options.draws or DRAWS
-    batches = np.stack([drawn_batches(cell, n_samples, draws) for cell in subject.cells])
-    parts = layer_parts(subject.arch, tuple(subject.train_images.shape[1:]))
-    on_one_batch = vmap(_on_one_batch(subject, parts, lengths.tolist()))
-    by_draw = [_over_the_stack(subject, on_one_batch, batches[:, draw]) for draw in range(batches.shape[1])]
+    lengths = np.geomspace(SHORTEST, LONGEST, context.options.points or POINTS)
+    n_samples, draws = len(context.train_images), context.options.draws or DRAWS
+    batches = np.stack([drawn_batches(cell, n_samples, draws) for cell in context.cells])
+    parts = layer_parts(context.arch, tuple(context.train_images.shape[1:]))
+    on_one_batch = vmap(_on_one_batch(context, parts, lengths.tolist()))
+    by_draw = [_over_the_stack(context, on_one_batch, batches[:, draw]) for draw in range(batches.shape[1])]
     found = {key: torch.stack([one[key] for one in by_draw], dim=1) for key in by_draw[0]}  # [K, draws, ...]
 
-    steps = torch.from_numpy(lengths).expand(len(subject.cells), -1)
-    measured = [Measured("gradient_step", steps, dims=("step",))]
+    steps = torch.from_numpy(lengths).expand(len(context.cells), -1)
+    measured = [Measurement("gradient_step", steps, dims=("step",))]
     for (quantity, layer), values in found.items():
         measured += averaged(quantity, values, layer, ("step",) if values.dim() == 3 else ())
     return measured
 
 
-def _over_the_stack(subject: Subject, on_one_batch: Callable[..., Found], index: NDArray[np.int64]) -> Found:
+def _over_the_stack(context: ProbeContext, on_one_batch: Callable[..., Found], index: NDArray[np.int64]) -> Found:
     """Each network on its own batch ``index[k]``; every value ``[K, ...]``."""
     parts, first = [], 0
-    for part in groups(subject.state, subject.train_images, index.shape[1]):
+    for part in groups(context.state, context.train_images, index.shape[1]):
         state = {name: value.detach().double() for name, value in part.items()}
-        here = slice(first, first := first + len(state[subject.arch.parameters[0]]))
-        chosen = torch.from_numpy(index[here]).to(subject.train_images.device)
-        lr = [cell.optimizer.lr for cell in subject.cells[here]]
+        here = slice(first, first := first + len(state[context.arch.parameters[0]]))
+        chosen = torch.from_numpy(index[here]).to(context.train_images.device)
+        lr = [cell.optimizer.lr for cell in context.cells[here]]
         parts.append(
             on_one_batch(
-                {name: state[name] for name in subject.arch.parameters},
-                {name: state[name] for name in subject.arch.buffers},
-                subject.train_images[chosen].double(),
-                subject.train_targets[chosen],
+                {name: state[name] for name in context.arch.parameters},
+                {name: state[name] for name in context.arch.buffers},
+                context.train_images[chosen].double(),
+                context.train_targets[chosen],
                 torch.tensor(lr, dtype=torch.float64, device=chosen.device),
             )
         )
     return {key: torch.cat([found[key] for found in parts]) for key in parts[0]}
 
 
-def _on_one_batch(subject: Subject, parts: Parts, lengths: Sequence[float]) -> Callable[..., Found]:
+def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float]) -> Callable[..., Found]:
     """All quantities as a function of ONE network, its batch and its learning rate, to be mapped over a stack."""
-    sample_losses = losses.sample_losses(subject.loss)
+    sample_losses = losses.sample_losses(context.loss)
 
     def mean_loss(parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:
-        outputs, _ = outputs_and_buffers(subject.arch, subject.network, {**parameters, **buffers}, x)
+        outputs, _ = outputs_and_buffers(context.arch, context.network, {**parameters, **buffers}, x)
         return sample_losses(outputs, y).mean()
 
     def loss_of(own: Tensor, name: str, parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ from torch.func import functional_call
 
 from gengap import losses
 from gengap.engine.stack import State
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure the output margins of training samples, and their distances to the decision boundary.
 
     The output margin of a sample x of class y is ``m = f_y(x) - max_{j != y} f_j(x)``, with one output ``y f(x)`` for
@@ -18,7 +18,7 @@ def measure(subject: Subject) -> list[Measured]:
     divided by ``sqrt(mean ||x - mean x||^2)``, the spread of the images.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.samples`` training images are read.
+        context: K networks and their data; see `ProbeContext`. ``options.samples`` training images are read.
 
     Returns:
         ``margin_mean``, ``margin_median``, ``margin_10th_percentile``, ``margin_smallest`` of the output margins;
@@ -32,19 +32,19 @@ def measure(subject: Subject) -> list[Measured]:
     Source: Bartlett et al. (2017), arXiv:1706.08498, section 1; Jiang et al. (2019), arXiv:1810.00113, section 3, at
     the input; Elsayed et al. (2018), arXiv:1803.05598, for the first-order distance.
     """
-    images, targets = subject.probe_images()
+    images, targets = context.probe_images()
     spread = _spread(images.double())
     found: dict[str, list[Tensor]] = {}
-    for place in range(len(subject.cells)):
-        state = {name: value[place].double() for name, value in subject.state.items()}
-        margins, slopes = margins_and_slopes(subject.network, state, images, losses.classes(targets))
+    for place in range(len(context.cells)):
+        state = {name: value[place].double() for name, value in context.state.items()}
+        margins, slopes = margins_and_slopes(context.network, state, images, losses.classes(targets))
         found.setdefault("margin_mean", []).append(margins.mean())
         for prefix, values in (("margin", margins), ("normalized_margin", margins / slopes / spread)):
             for name, share in (("median", 0.5), ("10th_percentile", 0.1)):
                 # No interpolation: the mean of an infinite neighbour and a finite one says nothing.
                 found.setdefault(f"{prefix}_{name}", []).append(values.quantile(share, interpolation="lower"))
         found.setdefault("margin_smallest", []).append(margins.min())
-    return [Measured(quantity, torch.stack(values)) for quantity, values in found.items()]
+    return [Measurement(quantity, torch.stack(values)) for quantity, values in found.items()]
 
 
 def margins_and_slopes(network: nn.Module, state: State, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from gengap.engine.activations import OUTPUT, activation_names, visit
-from gengap.engine.spectra import float32_singular_values, singular_values, unfolding
+from gengap.engine.numerics.singular_values import float32_singular_values, singular_values, unfolding
 from gengap.engine.stack import State, take
 from gengap.probes.averages import averaged, mean
 from gengap.probes.batches import drawn_batches
-from gengap.probes.subject import Measured, Subject
+from gengap.probes.context import Measurement, ProbeContext
 
 DRAWS = 5
 LOOSE, TIGHT = 1e-4, 1e-5  # absolute thresholds of the source
@@ -23,7 +23,7 @@ Spectra = dict[str, Tensor]
 Sizes = dict[str, int]
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Count the singular values of every layer's post-activation output that are below a threshold.
 
     A batch of ``training.batch_size`` training images goes through the network. A layer behind a convolution
@@ -40,7 +40,7 @@ def measure(subject: Subject) -> list[Measured]:
     layer has only zeros; all of them count, also relative to their largest.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.draws`` (5) batches come from each cell's own
+        context: K networks and their data; see `ProbeContext`. ``options.draws`` (5) batches come from each cell's own
             stream of random numbers, the same ones at every epoch. ``options.control_size`` (512) training images,
             the first ones, are one further batch, the same for all cells of a dataset.
 
@@ -60,25 +60,25 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Oyedotun, Papadopoulos and Aouada, near-rank loss, section 4.4, algorithm 1.
     """
-    n_samples, draws = len(subject.train_images), subject.options.draws or DRAWS
-    batches = [torch.from_numpy(drawn_batches(cell, n_samples, draws)) for cell in subject.cells]
-    control = torch.arange(min(subject.options.control_size, len(subject.train_images)))
+    n_samples, draws = len(context.train_images), context.options.draws or DRAWS
+    batches = [torch.from_numpy(drawn_batches(cell, n_samples, draws)) for cell in context.cells]
+    control = torch.arange(min(context.options.control_size, len(context.train_images)))
     spectra, spectra32, spectra_control = [], [], []
     sizes: Sizes = {}
     for place, own in enumerate(batches):
-        state = {name: value[0].double() for name, value in take(subject.state, [place]).items()}
-        run = functools.partial(_spectra, subject.network, state)
-        drawn = [run(subject.train_images[index], sizes) for index in own]
+        state = {name: value[0].double() for name, value in take(context.state, [place]).items()}
+        run = functools.partial(_spectra, context.network, state)
+        drawn = [run(context.train_images[index], sizes) for index in own]
         spectra.append({name: torch.stack([one[name] for one in drawn]) for name in drawn[0]})
-        spectra_control.append(run(subject.train_images[control], {}))
-        spectra32.append(_spectra32(subject.network, state, subject.train_images[own[0]]))
+        spectra_control.append(run(context.train_images[control], {}))
+        spectra32.append(_spectra32(context.network, state, context.train_images[own[0]]))
     values = {name: torch.stack([one[name] for one in spectra]) for name in spectra[0]}
     controls = {name: torch.stack([one[name] for one in spectra_control]) for name in spectra_control[0]}
     single = {name: torch.stack([one[name] for one in spectra32]) for name in spectra32[0]}
     measured = _counts(values, sizes, single, controls)
     for name in values:
-        measured.append(Measured("singular_values", values[name], name, ("draw", "singular_value")))
-        measured.append(Measured("control_singular_values", controls[name], name, ("singular_value",)))
+        measured.append(Measurement("singular_values", values[name], name, ("draw", "singular_value")))
+        measured.append(Measurement("control_singular_values", controls[name], name, ("singular_value",)))
     return measured
 
 
@@ -114,7 +114,7 @@ def _of_layers(
     return found
 
 
-def _counts(values: Spectra, sizes: Sizes, single: Spectra, controls: Spectra) -> list[Measured]:
+def _counts(values: Spectra, sizes: Sizes, single: Spectra, controls: Spectra) -> list[Measurement]:
     """All counts of spectra ``[K, draws, n]``, of float32 ones and of the control batch's ``[K, n]``."""
     economy = {"near_rank": _below(LOOSE, values), "near_rank_tight": _below(TIGHT, values)}
     zeros = {name: sizes[name] - spectrum.shape[-1] for name, spectrum in values.items()}
@@ -132,11 +132,11 @@ def _counts(values: Spectra, sizes: Sizes, single: Spectra, controls: Spectra) -
         for layer, count in _and_total(counts).items():
             measured += averaged(quantity, count, layer)
     for quantity, counts in plain.items():
-        measured += [Measured(quantity, mean(count, 1), layer) for layer, count in _and_total(counts).items()]
+        measured += [Measurement(quantity, mean(count, 1), layer) for layer, count in _and_total(counts).items()]
     numbers = {name: spectrum.shape[-1] for name, spectrum in values.items()}
     numbers[""] = sum(numbers.values())
     for layer, count in _and_total(economy["near_rank"]).items():
-        measured.append(Measured("near_rank_share", mean(count, 1) / numbers[layer], layer))
+        measured.append(Measurement("near_rank_share", mean(count, 1) / numbers[layer], layer))
     return measured
 
 

@@ -12,13 +12,13 @@ from gengap import seeding
 from gengap.engine import evaluation
 from gengap.engine.activations import activation_names, activations
 from gengap.engine.stack import State, take
-from gengap.probes.subject import Measured, Subject, Teacher
+from gengap.probes.context import Measurement, ProbeContext, Teacher
 
 DRAWS = 3
 _IMAGES = 200  # per call: 640 channels of 14 x 14 pixels in float64 are then 200 MB
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure Pearson's correlation rho[j, k] of teacher node j and student node k, over the probe's images.
 
     A node is a unit, or a channel, behind its ReLU and before any BatchNorm there, which changes no correlation but by
@@ -36,7 +36,7 @@ def measure(subject: Subject) -> list[Measured]:
     The samples are read once, with moments as of Chan, Golub and LeVeque (1983), so that their number costs no memory.
 
     Args:
-        subject: K networks, their teacher and images; see `Subject`. ``options.samples`` limits the images.
+        context: K networks, their teacher and images; see `ProbeContext`. ``options.samples`` limits the images.
 
     Returns:
         By layer, float64: the four means above ``[K]``, ``best_node_correlation_by_chance_standard_error`` over the
@@ -50,10 +50,10 @@ def measure(subject: Subject) -> list[Measured]:
     Source: Tian et al. (2019), arXiv:1905.13405, figures 7 to 9. The authors' code adds 1e-10 under the root instead of
     counting dead nodes, and reads 192 samples.
     """
-    teacher = teacher_of(subject)
-    n_draws = subject.options.draws or DRAWS
-    found = correlations(subject, teacher, subject.state, n_draws)
-    start, final = _at(subject, teacher, 0.0), _at(subject, teacher, math.inf)
+    teacher = teacher_of(context)
+    n_draws = context.options.draws or DRAWS
+    found = correlations(context, teacher, context.state, n_draws)
+    start, final = _at(context, teacher, 0.0), _at(context, teacher, math.inf)
     measured = []
     for layer, one in found.items():
         best = _mean(one.rho.amax(dim=3), one.live_teacher.unsqueeze(1))  # [K, 1 + draws]
@@ -61,18 +61,18 @@ def measure(subject: Subject) -> list[Measured]:
         final_rank = _rank(rho, final[layer].argmax(dim=2))
         start_rank = _rank(start[layer], rho.argmax(dim=2))
         measured += [
-            Measured("node_correlation", rho, layer, ("teacher_node", "student_node")),
-            Measured("best_node_correlation", best[:, 0], layer),
-            Measured("best_node_correlation_by_chance", chance.sum(dim=1) / n_draws, layer),
-            Measured("final_winner_rank", _mean(final_rank, one.live_teacher), layer),
-            Measured("winner_start_rank", _mean(start_rank, one.live_teacher), layer),
-            Measured("dead_teacher_nodes", (~one.live_teacher).sum(dim=1).double(), layer),
-            Measured("dead_student_nodes", (~one.live_student).sum(dim=1).double(), layer),
+            Measurement("node_correlation", rho, layer, ("teacher_node", "student_node")),
+            Measurement("best_node_correlation", best[:, 0], layer),
+            Measurement("best_node_correlation_by_chance", chance.sum(dim=1) / n_draws, layer),
+            Measurement("final_winner_rank", _mean(final_rank, one.live_teacher), layer),
+            Measurement("winner_start_rank", _mean(start_rank, one.live_teacher), layer),
+            Measurement("dead_teacher_nodes", (~one.live_teacher).sum(dim=1).double(), layer),
+            Measurement("dead_student_nodes", (~one.live_student).sum(dim=1).double(), layer),
         ]
         if n_draws > 1:
             # Row by row: torch's order of summation, and so the last bit, depends on the number of rows.
             error = torch.stack([row.std() for row in chance]) / n_draws**0.5
-            measured.append(Measured("best_node_correlation_by_chance_standard_error", error, layer))
+            measured.append(Measurement("best_node_correlation_by_chance_standard_error", error, layer))
     return measured
 
 
@@ -91,24 +91,24 @@ class Correlation:
     live_student: Tensor
 
 
-def correlations(subject: Subject, teacher: Teacher, state: State, n_draws: int = 0) -> dict[str, Correlation]:
-    """Correlate the nodes of every layer that the teacher shares with networks of the subject's architecture.
+def correlations(context: ProbeContext, teacher: Teacher, state: State, n_draws: int = 0) -> dict[str, Correlation]:
+    """Correlate the nodes of every layer that the teacher shares with networks of the context's architecture.
 
     Args:
-        subject: Gives architecture, images, and the cells that seed the draws.
+        context: Gives architecture, images, and the cells that seed the draws.
         teacher: See `teacher_of`.
         state: Stacked state ``[K, ...]``, already made for the BatchNorm mode.
-        n_draws: How often to shuffle the images, for which the networks must be the subject's cells in their order.
+        n_draws: How often to shuffle the images, for which the networks must be the context's cells in their order.
     """
-    images, _ = subject.probe_images()
-    layers = _shared_layers(subject, teacher)
+    images, _ = context.probe_images()
+    layers = _shared_layers(context, teacher)
     found: dict[str, list[Comoments]] = {layer: [] for layer in layers}
     for place in range(len(next(iter(state.values())))):
         network = take(state, [place])
-        orders = _orders(subject.cells[place].seed, n_draws, len(images)).to(images.device)
+        orders = _orders(context.cells[place].seed, n_draws, len(images)).to(images.device)
         moments = {layer: Comoments() for layer in layers}
         for batch in orders.split(_IMAGES, dim=1):
-            student = activations(subject.network, network, images[batch[0]], layers)
+            student = activations(context.network, network, images[batch[0]], layers)
             shown = images[batch.flatten()]
             taught = activations(teacher.arch.evaluation, teacher.state, shown, layers)
             for layer in layers:
@@ -171,18 +171,18 @@ class Comoments:
         return rho
 
 
-def teacher_of(subject: Subject) -> Teacher:
+def teacher_of(context: ProbeContext) -> Teacher:
     """The network that labelled; a ValueError if none did."""
-    if subject.teacher is None:
+    if context.teacher is None:
         raise ValueError(
             "there is no teacher to compare with: set labels.name to a rule with a teacher. If it is one, the file in "
             "data/labelled is of an earlier version: remove it, and run the study again"
         )
-    return subject.teacher
+    return context.teacher
 
 
-def _shared_layers(subject: Subject, teacher: Teacher) -> list[str]:
-    names = activation_names(subject.arch.evaluation)
+def _shared_layers(context: ProbeContext, teacher: Teacher) -> list[str]:
+    names = activation_names(context.arch.evaluation)
     taught = activation_names(teacher.arch.evaluation)
     if not set(names) & set(taught):
         raise ValueError(
@@ -204,13 +204,13 @@ def _samples(activation: Tensor, n_orders: int) -> Tensor:
     return rows.reshape(n_orders, -1, activation.shape[1]).double()
 
 
-def _at(subject: Subject, teacher: Teacher, epoch: float) -> dict[str, Tensor]:
-    """The true correlations ``[K, teacher nodes, student nodes]`` of the subject's networks at another epoch."""
-    cells = list(dict.fromkeys(subject.cells))  # a cell has several checkpoints in a subject, and one start
-    saved = take(subject.saved(epoch), [subject.cells.index(cell) for cell in cells])
-    state = evaluation.for_mode(subject.arch, saved, subject.train_images, subject.batchnorm)
-    places = [cells.index(cell) for cell in subject.cells]
-    return {layer: one.rho[places, 0] for layer, one in correlations(subject, teacher, state).items()}
+def _at(context: ProbeContext, teacher: Teacher, epoch: float) -> dict[str, Tensor]:
+    """The true correlations ``[K, teacher nodes, student nodes]`` of the context's networks at another epoch."""
+    cells = list(dict.fromkeys(context.cells))  # a cell has several checkpoints in a context, and one start
+    saved = take(context.saved(epoch), [context.cells.index(cell) for cell in cells])
+    state = evaluation.for_mode(context.arch, saved, context.train_images, context.batchnorm)
+    places = [cells.index(cell) for cell in context.cells]
+    return {layer: one.rho[places, 0] for layer, one in correlations(context, teacher, state).items()}
 
 
 def _rank(rho: Tensor, student: Tensor) -> Tensor:

@@ -10,15 +10,15 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from gengap.engine.batchnorm import FunctionalBatchNorm
-from gengap.engine.spectra import singular_values
+from gengap.engine.layers.batchnorm import FunctionalBatchNorm
+from gengap.engine.numerics.singular_values import singular_values
 from gengap.engine.stack import State
-from gengap.probes.subject import Measured, Subject
+from gengap.probes.context import Measurement, ProbeContext
 
 _UNCHANGED = (nn.ReLU, nn.Identity, nn.Dropout, nn.Flatten, nn.Conv2d, nn.Linear, FunctionalBatchNorm)
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Measure spectral norms and stable ranks of the layers, the product of the former, and the path norm.
 
     A convolution's kernel ``[out, in, k, k]`` is taken as the matrix ``out x (in k k)``, which is not the convolution
@@ -26,7 +26,7 @@ def measure(subject: Subject) -> list[Measured]:
     ``||W||_F^2 / ||W||_2^2``. Frobenius norms and distances from the start are the probe `distance`'s.
 
     Args:
-        subject: K networks; see `Subject`. BatchNorm's statistics, of the mode, enter the path norm alone.
+        context: K networks; see `ProbeContext`. BatchNorm's statistics, of the mode, enter the path norm alone.
 
     Returns:
         ``layer_spectral_norm`` and ``layer_stable_rank`` by layer, ``spectral_norm_product`` over all layers (biases
@@ -42,17 +42,17 @@ def measure(subject: Subject) -> list[Measured]:
     stable rank after Neyshabur et al. (2018), arXiv:1707.09564, section 1.
     """
     measured, largest = [], []
-    for layer in subject.arch.layers:
-        matrices = [weight.double().flatten(1) for weight in subject.state[f"{layer}.weight"]]
+    for layer in context.arch.layers:
+        matrices = [weight.double().flatten(1) for weight in context.state[f"{layer}.weight"]]
         spectral = torch.stack([singular_values(matrix, floor=math.inf)[0] for matrix in matrices])
         squares = torch.stack([matrix.square().sum() for matrix in matrices])
         largest.append(spectral)
-        measured.append(Measured("layer_spectral_norm", spectral, layer))
-        measured.append(Measured("layer_stable_rank", squares / spectral.square(), layer))
+        measured.append(Measurement("layer_spectral_norm", spectral, layer))
+        measured.append(Measurement("layer_stable_rank", squares / spectral.square(), layer))
     product = torch.stack(largest).prod(dim=0)
-    shape = tuple(subject.train_images.shape[1:])
-    paths = torch.stack([path_norm(subject.arch.evaluation, one, shape) for one in _networks(subject.state)])
-    return [*measured, Measured("spectral_norm_product", product), Measured("path_norm", paths)]
+    shape = tuple(context.train_images.shape[1:])
+    paths = torch.stack([path_norm(context.arch.evaluation, one, shape) for one in _networks(context.state)])
+    return [*measured, Measurement("spectral_norm_product", product), Measurement("path_norm", paths)]
 
 
 def path_norm(network: nn.Module, state: State, image_shape: tuple[int, ...]) -> Tensor:

@@ -8,13 +8,13 @@ from torch import Tensor
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture, State, take
 from gengap.errors import UserError
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 FIRST, LAST, POINTS = -1.0, 2.0, 25
 BUDGET = 200_000_000  # weights and outputs that the positions evaluated together may hold: 1 GB in float32
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Evaluate each network at ``alpha b + (1 - alpha) a`` for 25 positions alpha from -1 to 2.
 
     b are the measured weights, a those of the same network at ``from_epoch``, by default before training; biases and
@@ -32,9 +32,9 @@ def measure(subject: Subject) -> list[Measured]:
     Cost: 25 networks are evaluated on both sets, and in mode ``exact`` once more for the statistics.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.points`` (25) is one more than a multiple of 6, so
-            that both ends and the middle are among the positions; ``options.samples`` limits the training images of
-            loss and accuracy; ``options.from_epoch`` (0) is one of the saved epochs.
+        context: K networks and their data; see `ProbeContext`. ``options.points`` (25) is one more than a multiple of
+            6, so that both ends and the middle are among the positions; ``options.samples`` limits the training images
+            of loss and accuracy; ``options.from_epoch`` (0) is one of the saved epochs.
 
     Returns:
         float64: as arrays ``[K, position]`` ``path_position`` (alpha), ``train_loss_along_path``,
@@ -47,20 +47,20 @@ def measure(subject: Subject) -> list[Measured]:
     Source: Keskar et al. (2017), arXiv:1609.04836, figures 3 and 4; Goodfellow, Vinyals and Saxe (2015),
     arXiv:1412.6544, for the line from the start.
     """
-    where = positions(subject.options.points or POINTS)
-    begin = subject.options.from_epoch
-    if begin not in subject.epochs:
-        saved = ", ".join(f"{epoch:g}" for epoch in subject.epochs)
+    where = positions(context.options.points or POINTS)
+    begin = context.options.from_epoch
+    if begin not in context.epochs:
+        saved = ", ".join(f"{epoch:g}" for epoch in context.epochs)
         raise UserError(
             f"probe 'path': from_epoch: {begin:g} was not saved by all cells of the pack. Choose from: {saved}; or add "
             "it to `base.training.snapshots`."
         )
-    found = between(subject, subject.saved(begin), subject.state, where)
-    measured = [Measured("path_position", where.expand(len(subject.cells), -1), dims=("position",))]
-    measured += [Measured(f"{name}_along_path", values, dims=("position",)) for name, values in found.items()]
+    found = between(context, context.saved(begin), context.state, where)
+    measured = [Measurement("path_position", where.expand(len(context.cells), -1), dims=("position",))]
+    measured += [Measurement(f"{name}_along_path", values, dims=("position",)) for name, values in found.items()]
     for split in ("train", "test"):
         barrier, halfway = barrier_and_middle(where, found[f"{split}_loss"])
-        measured += [Measured(f"{split}_loss_barrier", barrier), Measured(f"{split}_loss_halfway", halfway)]
+        measured += [Measurement(f"{split}_loss_barrier", barrier), Measurement(f"{split}_loss_halfway", halfway)]
     return measured
 
 
@@ -79,11 +79,11 @@ def positions(count: int) -> Tensor:
     return (LAST - FIRST) * torch.arange(count, dtype=torch.float64) / (count - 1) + FIRST
 
 
-def between(subject: Subject, a: State, b: State, where: Tensor) -> dict[str, Tensor]:
+def between(context: ProbeContext, a: State, b: State, where: Tensor) -> dict[str, Tensor]:
     """Loss and accuracy on the lines from networks a to networks b, e.g. of a small and of a large batch size.
 
     Args:
-        subject: What the networks are evaluated on and how: architecture, images and targets, loss and BatchNorm mode.
+        context: What the networks are evaluated on and how: architecture, images and targets, loss and BatchNorm mode.
             Its own states and cells play no part.
         a: Stacked state ``[K, ...]`` at position 0, its statistics the running averages.
         b: The same at position 1.
@@ -93,7 +93,7 @@ def between(subject: Subject, a: State, b: State, where: Tensor) -> dict[str, Te
         ``train_loss``, ``train_accuracy``, ``test_loss`` and ``test_accuracy``, each ``[K, P]``, float64; at positions
         0 and 1 those of a and b themselves.
     """
-    rows = [_along(subject, take(a, [place]), take(b, [place]), where) for place in range(len(next(iter(a.values()))))]
+    rows = [_along(context, take(a, [place]), take(b, [place]), where) for place in range(len(next(iter(a.values()))))]
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -130,22 +130,22 @@ def barrier_and_middle(where: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
     return between_ends.amax(dim=1) - ends, losses[:, where == 0.5][:, 0]
 
 
-def _along(subject: Subject, a: State, b: State, where: Tensor) -> Mapping[str, Tensor]:
+def _along(context: ProbeContext, a: State, b: State, where: Tensor) -> Mapping[str, Tensor]:
     """The line of one network pair; every value ``[P]``. The bits depend on this pair alone."""
-    shape = subject.train_images.shape[1:]
-    n_outputs = subject.arch.evaluation(torch.zeros(1, *shape, device="meta")).shape[1]
-    most = max(len(subject.train_images), len(subject.test_images))
+    shape = context.train_images.shape[1:]
+    n_outputs = context.arch.evaluation(torch.zeros(1, *shape, device="meta")).shape[1]
+    most = max(len(context.train_images), len(context.test_images))
     parts = []
-    for some in where.split(max(1, BUDGET // (subject.arch.n_parameters + most * n_outputs))):
-        networks = line(subject.arch, a, b, some)
-        networks = evaluation.for_mode(subject.arch, networks, subject.train_images, subject.batchnorm)
+    for some in where.split(max(1, BUDGET // (context.arch.n_parameters + most * n_outputs))):
+        networks = line(context.arch, a, b, some)
+        networks = evaluation.for_mode(context.arch, networks, context.train_images, context.batchnorm)
         found: dict[str, Tensor] = {}
         for split, images, targets in (
-            ("train", *subject.probe_images()),
-            ("test", subject.test_images, subject.test_targets),
+            ("train", *context.probe_images()),
+            ("test", context.test_images, context.test_targets),
         ):
-            outputs = evaluation.all_outputs(subject.arch, networks, images, subject.batchnorm, BATCH_SIZE)
-            performance = evaluation.performance(outputs, targets, subject.loss)
+            outputs = evaluation.all_outputs(context.arch, networks, images, context.batchnorm, BATCH_SIZE)
+            performance = evaluation.performance(outputs, targets, context.loss)
             found |= {f"{split}_{measure}": performance[measure] for measure in ("loss", "accuracy")}
         parts.append(found)
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

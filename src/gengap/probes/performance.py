@@ -1,10 +1,10 @@
 """Loss, accuracy and balanced accuracy on the training and the test set."""
 
 from gengap.engine import evaluation
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Evaluate every network on both splits.
 
     Accuracy is the share of samples classified correctly; balanced accuracy is its mean over classes,
@@ -13,7 +13,7 @@ def measure(subject: Subject) -> list[Measured]:
     Cost: one evaluation of both sets.
 
     Args:
-        subject: K networks and their data; see `Subject`.
+        context: K networks and their data; see `ProbeContext`.
 
     Returns:
         ``train_loss``, ``train_accuracy``, ``train_balanced_accuracy``, ``test_loss``, ``test_accuracy`` and
@@ -24,10 +24,10 @@ def measure(subject: Subject) -> list[Measured]:
     """
     measured = []
     for split, images, targets in (
-        ("train", subject.train_images, subject.train_targets),
-        ("test", subject.test_images, subject.test_targets),
+        ("train", context.train_images, context.train_targets),
+        ("test", context.test_images, context.test_targets),
     ):
-        outputs = evaluation.all_outputs(subject.arch, subject.state, images, subject.batchnorm, BATCH_SIZE)
-        found = evaluation.performance(outputs, targets, subject.loss)
-        measured += [Measured(f"{split}_{name}", found[name]) for name in ("loss", "accuracy", "balanced_accuracy")]
+        outputs = evaluation.all_outputs(context.arch, context.state, images, context.batchnorm, BATCH_SIZE)
+        found = evaluation.performance(outputs, targets, context.loss)
+        measured += [Measurement(f"{split}_{name}", found[name]) for name in ("loss", "accuracy", "balanced_accuracy")]
     return measured

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
-from gengap.engine.boxes import Floats, Functions, maximise
-from gengap.engine.curvature import flatten, unflatten
 from gengap.engine.gradients import full_loss_and_gradient
+from gengap.engine.graph.filter_normalization import with_unit_filters
+from gengap.engine.hessian.hvp import flatten, unflatten
+from gengap.engine.numerics.lbfgsb import Floats, Functions, maximise
 from gengap.engine.stack import State, take
-from gengap.engine.unit_filters import with_unit_filters
 from gengap.probes.averages import averaged, mean
-from gengap.probes.subject import BATCH_SIZE, Measured, Subject
-from gengap.settings import Cell
+from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
+from gengap.studies.settings import Cell
 
 EPS = {0.001: "sharpness", 0.0005: "sharpness_in_half_box"}
 ITERATIONS = 10
@@ -23,7 +23,7 @@ DRAWS = 3
 BUDGET = 500_000_000  # numbers that the networks measured together may hold: 4 GB
 
 
-def measure(subject: Subject) -> list[Measured]:
+def measure(context: ProbeContext) -> list[Measurement]:
     """Maximise the mean training loss f over a box around the weights x (biases and BatchNorm's parameters included).
 
     ``phi = 100 (max_{z in C} f(x + A z) - f(x)) / (1 + f(x))`` with ``C = {z: |z_i| <= eps (|(A^+ x)_i| + 1)}`` for
@@ -32,8 +32,8 @@ def measure(subject: Subject) -> list[Measured]:
     checkpoints of a cell, both eps and both scalings share it; A^+ is its pseudo-inverse.
 
     The normalized sharpness is that of the same function (in mode ``batch`` the same up to BatchNorm's eps) with every
-    filter in front of a BatchNorm rescaled to norm 1, see `gengap.engine.unit_filters`: as weights are far below 1,
-    the box is close to an absolute one, and phi follows such a rescaling although the network does not.
+    filter in front of a BatchNorm rescaled to norm 1, see `gengap.engine.graph.filter_normalization`: as weights are
+    far below 1, the box is close to an absolute one, and phi follows such a rescaling although the network does not.
 
     Ten iterations give a lower bound of the maximum. How much is missing shows in the projected gradient at the point
     reached: its Euclidean norm is 0 at a maximum.
@@ -46,7 +46,7 @@ def measure(subject: Subject) -> list[Measured]:
     takes 800 bytes per parameter.
 
     Args:
-        subject: K networks and their data; see `Subject`. ``options.samples`` limits the images;
+        context: K networks and their data; see `ProbeContext`. ``options.samples`` limits the images;
             ``options.iterations`` (10) are L-BFGS-B's; ``options.draws`` (3) is the number of subspaces.
 
     Returns:
@@ -59,21 +59,21 @@ def measure(subject: Subject) -> list[Measured]:
 
     Source: Keskar et al. (2017), arXiv:1609.04836, metric 2.1; Li et al. (2018), arXiv:1712.09913, for the scaling.
     """
-    n_parameters, n_draws = subject.arch.n_parameters, subject.options.draws or DRAWS
-    at_once = networks_at_once(n_parameters, subject.train_images.device)
+    n_parameters, n_draws = context.arch.n_parameters, context.options.draws or DRAWS
+    at_once = networks_at_once(n_parameters, context.train_images.device)
     parts = []
-    for at in range(0, len(subject.cells), at_once):
+    for at in range(0, len(context.cells), at_once):
         here = slice(at, at + at_once)
-        state = {name: value.detach().double() for name, value in take(subject.state, here).items()}
+        state = {name: value.detach().double() for name, value in take(context.state, here).items()}
         if not all(value.isfinite().all() for value in state.values()):
             raise ValueError("The weights are not finite, so nothing near them can be measured.")
-        scaled = with_unit_filters(subject.arch, state, subject.train_images[:10].double())
-        climbs = [_climb(subject, each, None) for each in (state, scaled)]
+        scaled = with_unit_filters(context.arch, state, context.train_images[:10].double())
+        climbs = [_climb(context, each, None) for each in (state, scaled)]
         drawn = []
         for draw in range(n_draws):
-            bases = directions(subject.cells[here], n_parameters, draw)
-            bases = [basis.to(subject.train_images.device) for basis in bases]
-            drawn.append(torch.stack([_climb(subject, each, bases) for each in (state, scaled)]))
+            bases = directions(context.cells[here], n_parameters, draw)
+            bases = [basis.to(context.train_images.device) for basis in bases]
+            drawn.append(torch.stack([_climb(context, each, bases) for each in (state, scaled)]))
         full, sub = torch.stack(climbs), torch.stack(drawn)  # [scalings, 2, eps, K], [draws, scalings, 2, eps, K]
         parts.append(torch.cat([full[None], sub]).movedim(-1, 0))
     found = torch.cat(parts)  # [K, 1 + draws, scalings, 2, eps]
@@ -81,17 +81,17 @@ def measure(subject: Subject) -> list[Measured]:
     measured = []
     for s, scaling in enumerate(("", "normalized_")):
         for e, name in enumerate(EPS.values()):
-            measured.append(Measured(f"{scaling}{name}", found[:, 0, s, 0, e]))
+            measured.append(Measurement(f"{scaling}{name}", found[:, 0, s, 0, e]))
             measured += averaged(f"{scaling}subspace_{name}", found[:, 1:, s, 0, e])
     gradients = torch.stack([found[:, 0, :, 1], mean(found[:, 1:, :, 1], 1)], dim=2)
-    return [*measured, Measured("sharpness_projected_gradient", gradients, dims=("scaling", "space", "eps"))]
+    return [*measured, Measurement("sharpness_projected_gradient", gradients, dims=("scaling", "space", "eps"))]
 
 
 def sharpness(functions: Functions, center: Floats, eps: float, iterations: int) -> tuple[Floats, Floats]:
     """Keskar's phi of K functions, and the norm of the projected gradient where the climb ended.
 
     Args:
-        functions: Values and gradients at ``A z``; see `gengap.engine.boxes.maximise`.
+        functions: Values and gradients at ``A z``; see `gengap.engine.numerics.lbfgsb.maximise`.
         center: ``A^+ x``, ``[K, p]``: the size of the box.
         eps: Its relative size.
         iterations: Of L-BFGS-B.
@@ -119,10 +119,10 @@ def networks_at_once(n_parameters: int, device: torch.device) -> int:
     return 1 if device.type == "cpu" else max(1, BUDGET // (n_parameters * (DIMENSION + 30)))  # L-BFGS-B holds some 30
 
 
-def _climb(subject: Subject, state: State, bases: Sequence[Tensor] | None) -> Tensor:
+def _climb(context: ProbeContext, state: State, bases: Sequence[Tensor] | None) -> Tensor:
     """Sharpness and projected gradient for every eps, ``[2, eps, K]``."""
-    arch = subject.arch
-    images, targets = subject.probe_images()
+    arch = context.arch
+    images, targets = context.probe_images()
     x = flatten(arch, state)
 
     def functions(places: list[int], points: Floats) -> tuple[Floats, Floats]:
@@ -135,8 +135,8 @@ def _climb(subject: Subject, state: State, bases: Sequence[Tensor] | None) -> Te
             moved,
             images,
             targets,
-            subject.loss,
-            through_batch=subject.batchnorm == "batch",
+            context.loss,
+            through_batch=context.batchnorm == "batch",
             batch_size=BATCH_SIZE,
         )
         slope = flatten(arch, gradient)
@@ -148,6 +148,6 @@ def _climb(subject: Subject, state: State, bases: Sequence[Tensor] | None) -> Te
         center = x
     else:
         center = torch.stack([torch.linalg.lstsq(bases[k], x[k, :, None]).solution[:, 0] for k in range(len(x))])
-    iterations = subject.options.iterations or ITERATIONS
+    iterations = context.options.iterations or ITERATIONS
     found = [sharpness(functions, center.cpu().numpy(), eps, iterations) for eps in EPS]
     return torch.from_numpy(np.array(found)).movedim(1, 0)

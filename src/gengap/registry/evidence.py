@@ -101,68 +101,83 @@ EVIDENCE: dict[str, dict[str, Entry]] = {
     },
     "figure": {
         "smallest_singular_value": Entry(
-            "gengap.figures.smallest_singular_value",
+            "gengap.evidence.figures.smallest_singular_value",
             "Smallest singular value against the matrix's shape.",
             simulation="random_matrix",
         ),
         "singular_value_distribution": Entry(
-            "gengap.figures.singular_value_distribution",
+            "gengap.evidence.figures.singular_value_distribution",
             "Distribution of all singular values, a panel per size of the matrix.",
             simulation="random_matrix",
         ),
         "gradient_ratio_by_width": Entry(
-            "gengap.figures.gradient_ratio_by_width",
+            "gengap.evidence.figures.gradient_ratio_by_width",
             "Inequality of a linear network's layer gradients against width.",
             simulation="linear_gradient",
         ),
         "gradient_by_depth": Entry(
-            "gengap.figures.gradient_by_depth",
+            "gengap.evidence.figures.gradient_by_depth",
             "Layer gradients of ResNet-34 along its depth, a line per variant.",
             simulation="resnet34_gradient",
         ),
-        "accuracy_by_width": Entry("gengap.figures.accuracy_by_width", "Final accuracy against width."),
-        "learning_curves": Entry("gengap.figures.learning_curves", "Loss and accuracy while training."),
+        "accuracy_by_width": Entry("gengap.evidence.figures.accuracy_by_width", "Final accuracy against width."),
+        "learning_curves": Entry("gengap.evidence.figures.learning_curves", "Loss and accuracy while training."),
         "training_cost": Entry(
-            "gengap.figures.training_cost", "Learning curves, curvature and learning rate against gradient evaluations."
+            "gengap.evidence.figures.training_cost",
+            "Learning curves, curvature and learning rate against gradient evaluations.",
         ),
         "curvature": Entry(
-            "gengap.figures.curvature", "Ends of the Hessian's spectrum, and all of it, while training."
+            "gengap.evidence.figures.curvature", "Ends of the Hessian's spectrum, and all of it, while training."
         ),
-        "gradient_norm": Entry("gengap.figures.gradient_norm", "Norm of the full gradient while training."),
+        "gradient_norm": Entry("gengap.evidence.figures.gradient_norm", "Norm of the full gradient while training."),
         "gradient_balance": Entry(
-            "gengap.figures.gradient_balance", "Gradient norm of each layer at the start, and their max/min ratio."
+            "gengap.evidence.figures.gradient_balance",
+            "Gradient norm of each layer at the start, and their max/min ratio.",
         ),
         "layer_gradients_by_group": Entry(
-            "gengap.figures.layer_gradients_by_group",
+            "gengap.evidence.figures.layer_gradients_by_group",
             "As `layer_gradients`, for up to nine groups, with all of their ratios in one panel.",
         ),
-        "layer_gradients": Entry("gengap.figures.layer_gradients", "Gradient norm of each layer, first epochs."),
-        "layer_reset": Entry("gengap.figures.layer_reset", "Test error after a layer's reset, layer by checkpoint."),
+        "layer_gradients": Entry(
+            "gengap.evidence.figures.layer_gradients", "Gradient norm of each layer, first epochs."
+        ),
+        "layer_reset": Entry(
+            "gengap.evidence.figures.layer_reset", "Test error after a layer's reset, layer by checkpoint."
+        ),
         "near_rank_by_batch_size": Entry(
-            "gengap.figures.near_rank_by_batch_size", "Small singular values of the activations against the batch size."
+            "gengap.evidence.figures.near_rank_by_batch_size",
+            "Small singular values of the activations against the batch size.",
         ),
         "near_rank_controls": Entry(
-            "gengap.figures.near_rank_controls",
+            "gengap.evidence.figures.near_rank_controls",
             "Small singular values against the batch size, counted in six ways, before and after training.",
         ),
-        "path": Entry("gengap.figures.path", "Loss and accuracy along the line between two checkpoints."),
+        "path": Entry("gengap.evidence.figures.path", "Loss and accuracy along the line between two checkpoints."),
     },
     "table": {
         "closest": Entry(
-            "gengap.tables.closest", "Where a source is silent: the settings closest to its numbers.", references=True
+            "gengap.evidence.tables.closest",
+            "Where a source is silent: the settings closest to its numbers.",
+            references=True,
         ),
-        "draws": Entry("gengap.tables.draws", "Mean, median and variance over a simulation's draws."),
-        "equal_cost": Entry("gengap.tables.equal_cost", "Losses and accuracies after equal gradient evaluations."),
+        "draws": Entry("gengap.evidence.tables.draws", "Mean, median and variance over a simulation's draws."),
+        "equal_cost": Entry(
+            "gengap.evidence.tables.equal_cost", "Losses and accuracies after equal gradient evaluations."
+        ),
         "curvature_agreement": Entry(
-            "gengap.tables.curvature_agreement", "Ends of the Hessian's spectrum by Lanczos' method against all of it."
+            "gengap.evidence.tables.curvature_agreement",
+            "Ends of the Hessian's spectrum by Lanczos' method against all of it.",
         ),
         "paired_effects": Entry(
-            "gengap.tables.paired_effects",
+            "gengap.evidence.tables.paired_effects",
             "Every value of one axis, `init` if it varies, against its first: paired differences and tests.",
         ),
-        "final_performance": Entry("gengap.tables.final_performance", "Final losses and accuracies, over seeds."),
+        "final_performance": Entry(
+            "gengap.evidence.tables.final_performance", "Final losses and accuracies, over seeds."
+        ),
         "errors_and_losses": Entry(
-            "gengap.tables.errors_and_losses", "Final errors, losses, the L2 penalty and their sums, over seeds."
+            "gengap.evidence.tables.errors_and_losses",
+            "Final errors, losses, the L2 penalty and their sums, over seeds.",
         ),
     },
 }

@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gengap import arrays, registry, storage
-from gengap.arrays import Array
+from gengap import registry
 from gengap.engine import device as devices
+from gengap.files import arrays, storage
+from gengap.files.arrays import Array
 from gengap.logs import log
-from gengap.simulation import Point, cell_names
+from gengap.studies.simulation import Point, cell_names
 
 _NUMBERS_AT_ONCE = 2**25  # 256 MiB in float64
 _MEASUREMENTS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
@@ -43,7 +44,8 @@ def simulate_point(
         point: Its settings and seeds.
         output: HDF5 file of kind ``draws``: tables ``measurements`` and ``failures`` and group ``arrays``, as probes
             write them. A number that is not finite is a failure, and so is an array that holds one.
-        prepared: The prepared file of the dataset that `gengap.simulation.data_of` names; None if it names none.
+        prepared: The prepared file of the dataset that `gengap.studies.simulation.data_of` names; None if it
+            names none.
         device: ``auto``, ``cpu`` or ``cuda``.
         provenance: Stored in the file.
     """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
-from gengap.simulation import Point
+from gengap.studies.simulation import Point
 
 
 def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 
 from gengap import seeding
-from gengap.simulation import Point
+from gengap.studies.simulation import Point
 
 _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]] = {
     "normal": lambda stream, shape: stream.standard_normal(shape),

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from gengap import inits, seeding, storage
+from gengap import inits, seeding
 from gengap.errors import UserError
-from gengap.simulation import NORMAL, Point
+from gengap.files import storage
+from gengap.studies.simulation import NORMAL, Point
 
 BATCHNORM = "batch"
 CLASSES, IMAGE = 10, (3, 32, 32)

@@ -8,16 +8,17 @@ from typing import Any
 
 import torch
 
-from gengap import claims, losses, models
+from gengap import losses, models
 from gengap.engine import device as devices
-from gengap.engine import stack, starting
+from gengap.engine import initialization, stack
 from gengap.engine.stack import Architecture
 from gengap.errors import UserError
+from gengap.files import cell_locks
 from gengap.labels import LabelledData
 from gengap.logs import log
-from gengap.settings import Cell, Loss
-from gengap.training import live, loop, memory, partial, record, store
-from gengap.training.record import Record
+from gengap.studies.settings import Cell, Loss
+from gengap.training import cell_result, cell_store, loop, memory_budget, pack_state, resume
+from gengap.training.cell_result import CellResult
 
 _NAMED = 5  # cells that a warning names
 
@@ -31,14 +32,14 @@ def train_pack(
     store_folder: Path | None = None,
     device: str = "auto",
     compile_step: str = "auto",
-    save_seconds: float = partial.INTERVAL_SECONDS,
+    save_seconds: float = resume.INTERVAL_SECONDS,
     memory_limit: int | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> int:
     """Train the cells of a pack, except those that its files or the store already hold.
 
     Args:
-        cells: Settings by name; they must share all that `gengap.packing.shape_key` names.
+        cells: Settings by name; they must share all that `gengap.studies.packing.shape_key` names.
         data: Their labelled data.
         weights: HDF5 file of checkpoints, replaced as a whole.
         history: HDF5 file of learning curves and cell facts, replaced as a whole.
@@ -62,10 +63,10 @@ def train_pack(
     image_shape = (data.train_images.shape[1], data.train_images.shape[2], data.train_images.shape[3])
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
     digest = data.digest_for(first.loss)
-    identities = {name: record.identity(cell, digest) for name, cell in cells.items()}
+    identities = {name: cell_result.identity(cell, digest) for name, cell in cells.items()}
     done = _finished(cells, identities, weights, history, store_folder)
     log.info("%d of %d cells are to be trained, %d were found finished", len(cells) - len(done), len(cells), len(done))
-    savers: list[partial.Saver] = []
+    savers: list[resume.Saver] = []
     passed = 0
     if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
@@ -78,34 +79,36 @@ def train_pack(
                     wanted = {n: cell for n, cell in missing.items() if identities[n] in mine}
                     done.update(_stored(wanted, identities, store_folder))  # by another job, since we looked
                     todo = [
-                        Record(n, cell, identities[n], arch.n_parameters) for n, cell in wanted.items() if n not in done
+                        CellResult(n, cell, identities[n], arch.n_parameters)
+                        for n, cell in wanted.items()
+                        if n not in done
                     ]
                     if not todo:
                         continue
                     # Known by all of its cells: those that are in the store already change no name.
-                    saver = partial.Saver(_unfinished(store_folder, [identities[n] for n in names]), save_seconds)
-                    saved = partial.read(saver.path, todo, target_device)
+                    saver = resume.Saver(_unfinished(store_folder, [identities[n] for n in names]), save_seconds)
+                    saved = resume.read(saver.path, todo, target_device)
                     networks, records = saved or _fresh(todo, arch, arrays, n_outputs)
                     with saver.listening():
                         passed += loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
                     done.update({r.name: r for r in records if r.name in cells})
                     if store_folder:
                         for r in records:
-                            store.put(store_folder, r)
+                            cell_store.put(store_folder, r)
                     _warn(records)
                     savers.append(saver)
 
-        each = memory.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
-        free = memory.free_bytes(target_device, memory_limit)
-        memory.in_parts(list(cells), each, memory.shared_bytes(first), free, train)
+        each = memory_budget.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
+        free = memory_budget.free_bytes(target_device, memory_limit)
+        memory_budget.in_parts(list(cells), each, memory_budget.shared_bytes(first), free, train)
     where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": digest}
-    record.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
+    cell_result.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
     for saver in savers:
         saver.remove()
     return passed
 
 
-def _warn(records: Sequence[Record]) -> None:
+def _warn(records: Sequence[CellResult]) -> None:
     """Name cells that did not finish; of hundreds, the first."""
     for status in ("dead", "diverged"):
         if found := [f"{r.name} after {r.epochs_trained} epochs" for r in records if r.status == status]:
@@ -127,37 +130,39 @@ def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.
 
 
 def _fresh(
-    records: list[Record], arch: Architecture, data: loop.Data, n_outputs: int
-) -> tuple[live.Live, list[Record]]:
+    records: list[CellResult], arch: Architecture, data: loop.Data, n_outputs: int
+) -> tuple[pack_state.PackState, list[CellResult]]:
     cells = [record.cell for record in records]
-    state = starting.start(arch, cells, data.train_images, data.train_targets, n_outputs)
-    return live.start(records, arch, state), records
+    state = initialization.start(arch, cells, data.train_images, data.train_targets, n_outputs)
+    return pack_state.start(records, arch, state), records
 
 
 def _finished(
     cells: Mapping[str, Cell], identities: Mapping[str, str], weights: Path, history: Path, store_folder: Path | None
-) -> dict[str, Record]:
+) -> dict[str, CellResult]:
     """Cells that an earlier run of the same code on the same data has trained."""
-    found: dict[str, Record] = {}
+    found: dict[str, CellResult] = {}
     if weights.exists() and history.exists():
         try:
-            found = record.read(cells, weights, history)
+            found = cell_result.read(cells, weights, history)
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
     done = {name: found[name] for name in cells if name in found and found[name].identity == identities[name]}
     return done | _stored({n: cell for n, cell in cells.items() if n not in done}, identities, store_folder)
 
 
-def _stored(cells: Mapping[str, Cell], identities: Mapping[str, str], store_folder: Path | None) -> dict[str, Record]:
+def _stored(
+    cells: Mapping[str, Cell], identities: Mapping[str, str], store_folder: Path | None
+) -> dict[str, CellResult]:
     if store_folder is None:
         return {}
-    found = {name: store.get(store_folder, identities[name], name, cell) for name, cell in cells.items()}
+    found = {name: cell_store.get(store_folder, identities[name], name, cell) for name, cell in cells.items()}
     return {name: one for name, one in found.items() if one is not None}
 
 
 def _claimed(store_folder: Path | None, wanted: Sequence[str]) -> AbstractContextManager[list[str]]:
     """Identities that no other job with this store trains meanwhile; waits if they are all being trained."""
-    return claims.claimed(store_folder / "claims", wanted) if store_folder else nullcontext(list(wanted))
+    return cell_locks.claimed(store_folder / "claims", wanted) if store_folder else nullcontext(list(wanted))
 
 
 def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | None:

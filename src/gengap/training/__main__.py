@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gengap import datasets, labels, logs, paths, probes, provenance, storage, training
-from gengap.checking import read_yaml, validate
+from gengap import datasets, labels, logs, probes, provenance, training
 from gengap.errors import UserError, unknown_name
+from gengap.files import paths, storage
 from gengap.logs import log
-from gengap.packing import dataset_key, labels_key, pack_settings, packs
-from gengap.settings import Cell
-from gengap.study import REDUCED, Config, Study, load_study
+from gengap.studies.packing import dataset_key, labels_key, pack_settings, packs
+from gengap.studies.settings import Cell
+from gengap.studies.study import REDUCED, Config, Study, load_study
+from gengap.studies.validation import read_yaml, validate
 
 STUDIES, CONFIG = Path("config/studies"), Path("config/config.yaml")
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 PADDING = 4  # pixels of zeros on every side before the crop, as is usual for CIFAR
 

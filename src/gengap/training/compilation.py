@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from gengap.engine.stack import Architecture
 from gengap.logs import log
-from gengap.training.replay import Replayed
+from gengap.training.cuda_graph import Replayed
 from gengap.training.step import Step
 
 # Eager cost of one step, fitted on two CPU cores (Song's network, widths 4 to 64, packs of 3 to 64): a fixed cost

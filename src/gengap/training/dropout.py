@@ -6,7 +6,7 @@ import torch
 
 from gengap import seeding
 from gengap.engine.stack import State
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 
 def draws(
@@ -20,7 +20,7 @@ def draws(
 
     Args:
         cells: One per place in the stack.
-        places: What is dropped, from `gengap.engine.dropout.places`.
+        places: What is dropped, from `gengap.engine.layers.dropout.places`.
         epoch: 0 for the first.
         batch_sizes: Samples of every step.
         device: Of the network; drawn there, since one step may take millions of numbers.

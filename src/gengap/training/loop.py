@@ -12,14 +12,14 @@ from torch import Tensor
 
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
-from gengap.settings import Cell
-from gengap.training import augmentation, compilation, fields, rates, statistics
-from gengap.training.live import Live
+from gengap.studies.settings import Cell
+from gengap.training import augmentation, compilation, learning_rates, random_inputs, statistics
+from gengap.training.cell_result import CellResult
+from gengap.training.data_order import order
 from gengap.training.optimizers import stacked_settings
-from gengap.training.order import order
-from gengap.training.partial import Saver
+from gengap.training.pack_state import PackState
 from gengap.training.progress import Progress
-from gengap.training.record import Record
+from gengap.training.resume import Saver
 from gengap.training.step import Step, make_step
 
 
@@ -34,7 +34,7 @@ class Data:
 
 
 def train(
-    live: Live, records: Sequence[Record], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
+    live: PackState, records: Sequence[CellResult], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
 ) -> int:
     """Train all cells of a pack together and fill in their records.
 
@@ -54,14 +54,14 @@ def train(
     longest = max(record.cell.training.epochs for record in records)
     step = make_step(arch, first)
     channels, height, width = data.train_images.shape[1:]
-    places = fields.places(arch, first, (channels, height, width))
+    places = random_inputs.places(arch, first, (channels, height, width))
     compiled_step = functools.cache(lambda: compilation.compiled(step, data.train_images.device))
     decide = functools.partial(_compile, arch, data, _batch_size(first, 0, n_samples), compile_step)
     progress = Progress(longest, len(records), live.epoch)
     if not any(record.checkpoints for record in records):
         live.compiled = decide(len(live.records), longest)
         statistics.refresh(live, arch, data.train_images, first)
-        rates.refresh(live, arch, data.train_images, data.train_targets, _batch_size(first, 0, n_samples), 0)
+        learning_rates.refresh(live, arch, data.train_images, data.train_targets, _batch_size(first, 0, n_samples), 0)
         _evaluate(live, arch, data, first)
         for place, record in enumerate(live.records):
             record.checkpoints[0.0] = live.one(place)
@@ -103,14 +103,14 @@ def _compile(arch: Architecture, data: Data, batch_size: int, wanted: str, n_net
 
 
 def _epoch(
-    live: Live,
-    records: Sequence[Record],
+    live: PackState,
+    records: Sequence[CellResult],
     arch: Architecture,
     step: Step,
     fast_step: Step,
     data: Data,
     batch_size: int,
-    places: fields.Places,
+    places: random_inputs.Places,
     saver: Saver,
 ) -> None:
     """The rest of one pass over the data, every network in its own order; snapshots that fall within it are kept."""
@@ -118,12 +118,12 @@ def _epoch(
     some = next(iter(live.parameters.values()))
     cells = [record.cell for record in live.records]
     numbers = stacked_settings(cells, dtype=some.dtype, device=some.device)
-    numbers["lr"] = torch.tensor(rates.learning_rates(live), dtype=some.dtype, device=some.device)
+    numbers["lr"] = torch.tensor(learning_rates.learning_rates(live), dtype=some.dtype, device=some.device)
     orders = torch.from_numpy(np.stack([order(r.cell.seed, live.epoch, n_samples) for r in live.records]))
     batches = orders.to(some.device).split(batch_size, dim=1)
     changes = augmentation.draws(cells, live.epoch, n_samples, some.device)
     sizes = [index.shape[1] for index in batches]
-    drawn = fields.draws(cells, places, live.epoch, sizes, dtype=some.dtype, device=some.device)
+    drawn = random_inputs.draws(cells, places, live.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(live, len(batches))
     before = sum(math.ceil(n_samples / _batch_size(cells[0], done, n_samples)) for done in range(live.epoch))
     for index, field in itertools.islice(zip(batches, drawn, strict=True), live.step, None):
@@ -131,8 +131,10 @@ def _epoch(
         if live.step:  # at an epoch's start they have been measured, for its evaluation
             statistics.refresh(live, arch, data.train_images, cells[0])
         steps_done = before + live.step
-        if steps_done and rates.refresh(live, arch, data.train_images, data.train_targets, batch_size, steps_done):
-            numbers["lr"] = torch.tensor(rates.learning_rates(live), dtype=some.dtype, device=some.device)
+        if steps_done and learning_rates.refresh(
+            live, arch, data.train_images, data.train_targets, batch_size, steps_done
+        ):
+            numbers["lr"] = torch.tensor(learning_rates.learning_rates(live), dtype=some.dtype, device=some.device)
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         run = fast_step if index.shape[1] == batch_size else step
         live.parameters, live.buffers, live.memory, _ = run(
@@ -153,7 +155,7 @@ def _epoch(
                 live.records[place].checkpoints[at] = kept.one(place)
 
 
-def _snapshots_within(live: Live, n_steps: int) -> dict[int, list[tuple[int, float]]]:
+def _snapshots_within(live: PackState, n_steps: int) -> dict[int, list[tuple[int, float]]]:
     """Which places to keep after which step of this epoch: step -> [(place, epoch)]."""
     due: dict[int, list[tuple[int, float]]] = {}
     for place in live.waiting():
@@ -164,12 +166,12 @@ def _snapshots_within(live: Live, n_steps: int) -> dict[int, list[tuple[int, flo
     return due
 
 
-def _evaluation_is_due(live: Live) -> bool:
+def _evaluation_is_due(live: PackState) -> bool:
     training = [live.records[place].cell.training for place in live.waiting()]
     return any(live.epoch % one.evaluate_every == 0 or live.epoch == one.epochs for one in training)
 
 
-def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell) -> None:
+def _evaluate(live: PackState, arch: Architecture, data: Data, first: Cell) -> None:
     """Add a row per quantity to every working cell's history."""
     mode = first.training.batchnorm
     state, train_outputs = evaluation.training_outputs(arch, live.state(), data.train_images, mode)
@@ -183,7 +185,7 @@ def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell) -> None:
         "test_loss": test["loss"].tolist(),
         "test_accuracy": test["accuracy"].tolist(),
         "l2_penalty": _l2_penalties(live),
-        "lr": rates.learning_rates(live),
+        "lr": learning_rates.learning_rates(live),
     }
     for place in live.waiting():
         record = live.records[place]
@@ -191,20 +193,22 @@ def _evaluate(live: Live, arch: Architecture, data: Data, first: Cell) -> None:
         if not math.isnan(live.curvature[place]):
             record.history.append((float(live.epoch), "hessian_largest", live.curvature[place]))
         if live.products[place]:
-            record.history.append((float(live.epoch), "gradient_evaluations", rates.gradient_evaluations(live, place)))
+            record.history.append(
+                (float(live.epoch), "gradient_evaluations", learning_rates.gradient_evaluations(live, place))
+            )
         if not np.isfinite(columns["train_loss"][place]):
             record.status = "diverged"
         else:
             record.status = "dead" if spread[place] == 0 else "finished"
 
 
-def _l2_penalties(live: Live) -> list[float]:
+def _l2_penalties(live: PackState) -> list[float]:
     squares = [value.double().flatten(1).square().sum(dim=1) for value in live.parameters.values()]
     total = torch.stack(squares).sum(dim=0).tolist()
     return [r.cell.optimizer.weight_decay / 2 * square for r, square in zip(live.records, total, strict=True)]
 
 
-def _finish(live: Live) -> None:
+def _finish(live: PackState) -> None:
     """Mark the cells that need no further epoch, and keep their weights."""
     for place in live.waiting():
         record = live.records[place]
@@ -214,7 +218,7 @@ def _finish(live: Live) -> None:
             record.checkpoints[float(live.epoch)] = live.one(place)
 
 
-def _reason_to_stop(record: Record, done: int) -> str:
+def _reason_to_stop(record: CellResult, done: int) -> str:
     training = record.cell.training
     latest = {quantity: value for epoch, quantity, value in record.history[-8:] if epoch == done}
     if record.status == "diverged":
@@ -223,11 +227,11 @@ def _reason_to_stop(record: Record, done: int) -> str:
         return "stop_accuracy"
     if training.stop_loss is not None and latest.get("train_loss", float("inf")) <= training.stop_loss:
         return "stop_loss"
-    if rates.decision(record, done).stop:
+    if learning_rates.decision(record, done).stop:
         return "plateau"
     return "epochs" if done == training.epochs else ""
 
 
-def _summary(records: Sequence[Record]) -> str:
+def _summary(records: Sequence[CellResult]) -> str:
     latest = [past[-1][1] for record in records if (past := record.train_accuracies())]
     return f"train accuracy {min(latest):.1%} to {max(latest):.1%}" if latest else "not yet evaluated"

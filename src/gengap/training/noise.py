@@ -7,7 +7,7 @@ import torch
 
 from gengap import seeding
 from gengap.engine.stack import State
-from gengap.settings import Cell, Training
+from gengap.studies.settings import Cell, Training
 
 
 def level(settings: Training, done: int) -> float:
@@ -31,7 +31,7 @@ def draws(
 
     Args:
         cells: One per place in the stack; they share `noise_mode`.
-        places: Where the noise enters, from `gengap.engine.noise.places`.
+        places: Where the noise enters, from `gengap.engine.layers.noise.places`.
         epoch: 0 for the first.
         batch_sizes: Samples of every step.
         dtype: Of the network.

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
-from gengap.settings import Cell
-from gengap.training.live import Live
+from gengap.studies.settings import Cell
+from gengap.training.pack_state import PackState
 
 
-def refresh(live: Live, arch: Architecture, images: Tensor, cell: Cell) -> None:
+def refresh(live: PackState, arch: Architecture, images: Tensor, cell: Cell) -> None:
     """Measure the statistics anew where they are due: at the start of an epoch, and every `statistics_steps` within it.
 
     A function of the weights alone: measured twice between two steps, they are the same bits.
@@ -26,7 +26,7 @@ def refresh(live: Live, arch: Architecture, images: Tensor, cell: Cell) -> None:
         live.buffers = measured(live, arch, images, cell).buffers
 
 
-def measured(live: Live, arch: Architecture, images: Tensor, cell: Cell) -> Live:
+def measured(live: PackState, arch: Architecture, images: Tensor, cell: Cell) -> PackState:
     """The same stack with the exact statistics of its present weights; itself where steps use the batch's."""
     if cell.training.step_batchnorm == "batch" or not arch.buffers:
         return live

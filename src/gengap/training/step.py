@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
-from gengap.engine.innermost import gathered, innermost
+from gengap.engine.cpu.batch_last import gathered, innermost
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
-from gengap.settings import Cell
-from gengap.training import fields
+from gengap.studies.settings import Cell
+from gengap.training import random_inputs
 from gengap.training.augmentation import augmented
 from gengap.training.optimizers import Memory
 
@@ -36,7 +36,7 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
     """
     sample_losses = losses.sample_losses(cell.loss)
     optimizer = registry.load("optimizer", cell.optimizer.name)
-    network = innermost(fields.network(arch, cell))
+    network = innermost(random_inputs.network(arch, cell))
     mixed = cell.training.dtype == "bfloat16"
 
     def mean_loss(

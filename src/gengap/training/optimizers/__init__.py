@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gengap import registry
-from gengap.settings import Cell
+from gengap.studies.settings import Cell
 
 Memory = dict[str, dict[str, Tensor]]
 

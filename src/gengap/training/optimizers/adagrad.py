@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gengap.engine.stack import State
-from gengap.settings import Optimizer
+from gengap.studies.settings import Optimizer
 from gengap.training.optimizers import Memory, per_cell
 
 NUMBERS = ("lr", "eps", "weight_decay")

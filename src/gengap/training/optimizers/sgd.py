@@ -6,7 +6,7 @@ The memory starts at zero, which gives PyTorch's first step too: its buffer star
 from torch import Tensor
 
 from gengap.engine.stack import State
-from gengap.settings import Optimizer
+from gengap.studies.settings import Optimizer
 from gengap.training.optimizers import Memory, per_cell
 
 NUMBERS = ("lr", "momentum", "weight_decay")

@@ -1,6 +1,6 @@
 """No change."""
 
-from gengap.settings import Schedule
+from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from gengap.settings import Schedule
+from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
 

@@ -1,6 +1,6 @@
 """The reciprocal of the loss's curvature: Song (2019), chapter 3, section 'Hessian'."""
 
-from gengap.settings import Schedule
+from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
 
@@ -8,7 +8,7 @@ def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -
     """Divide `optimizer.lr` by L, the largest eigenvalue of the Hessian, which the loop measures as training goes on.
 
     Args:
-        settings: `refresh_steps` and `max_lr`, read by `gengap.training.rates`.
+        settings: `refresh_steps` and `max_lr`, read by `gengap.training.learning_rates`.
         epochs: Not read.
         done: Not read.
         accuracies: Not read.

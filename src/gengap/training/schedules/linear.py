@@ -1,6 +1,6 @@
 """A straight line from the initial rate to the final one, as `torch.optim.lr_scheduler.LinearLR` by epochs."""
 
-from gengap.settings import Schedule
+from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
 

@@ -1,6 +1,6 @@
 """Drops at fixed epochs, as `torch.optim.lr_scheduler.MultiStepLR`."""
 
-from gengap.settings import Schedule
+from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
 

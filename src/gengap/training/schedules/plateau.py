@@ -1,6 +1,6 @@
 """Drops when train accuracy stops rising: Song (2019), chapter 3, in the manner of `ReduceLROnPlateau`."""
 
-from gengap.settings import Schedule
+from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
 

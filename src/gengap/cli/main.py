@@ -1,0 +1,267 @@
+"""The command `gengap`: check studies, choose their settings for this machine, say where results are, clean up."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gengap.errors import UserError
+from gengap.files import timings
+from gengap.studies.packing import packs
+from gengap.studies.paper import load_papers
+from gengap.studies.simulation import Simulation, cell_names, load_simulations
+from gengap.studies.study import REDUCED, Study, StudyFile, find_study, load_studies
+
+if TYPE_CHECKING:
+    from gengap.cli.prune import Stale
+
+STUDIES = Path("config/studies")
+SIMULATIONS = Path("config/simulations")
+PAPERS = Path("config/papers.yaml")
+STORE = Path(".gengap/store")
+_SHOWN = 10  # files listed per reason
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a user's mistake is one message and exit status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
+        sys.stderr.close()
+    return 0
+
+
+def check(options: argparse.Namespace) -> None:
+    """Check every study and simulation; print the packs of one, or the size of all."""
+    known = _known()
+    papers = load_papers(PAPERS, known)
+    if options.study is None:
+        for name, one in known.items():
+            cells, cell, parts, part = _counted(one)
+            print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {one.title}")
+        for name, paper in papers.items():
+            print(f"{name:32}{len(paper.studies):6} studies: {', '.join(paper.studies)}")
+        return
+    one = find_study(known, options.study)
+    print("{}: {}\n{} {} in {} {}".format(one.name, one.title, *_counted(one)))
+    for name, names in _parts(one).items():
+        print("\n  ".join([f"\n{name}", *names]))
+
+
+def scale(options: argparse.Namespace) -> None:
+    """Print what `make run` builds of a study or of each study of a paper: the full or the reduced settings."""
+    known, gpu = _known(), has_nvidia_gpu()
+    papers = load_papers(PAPERS, known)
+    if options.study not in papers:
+        print(_scaled(known, options.study, options.scale, gpu=gpu))
+        return
+    # A study of a paper may be small enough to have one set of settings only.
+    wanted = {name: "full" if name + REDUCED not in known else options.scale for name in papers[options.study].studies}
+    print(*(_scaled(known, name, scale, gpu=gpu) for name, scale in wanted.items()))
+
+
+def summary(options: argparse.Namespace) -> None:
+    """Say what finished studies found and where their results are."""
+    known = _known()
+    for name in options.studies:
+        _summarise(find_study(known, name))
+
+
+def _summarise(study: Study | Simulation) -> None:
+    folder = Path("results") / study.name
+    try:
+        metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: there are no finished results. Run `make run STUDY={study.name}`.") from error
+    lines = {
+        "cells": _counts(metrics["cells"]),
+        "verdicts": _verdicts(metrics) if study.reference else "no published numbers to compare with",
+        "report": folder / "report.html",
+        "figures": folder / "figures",
+        "tables": folder / "tables",
+        "verdict table": folder / "verdicts.csv" if study.reference else "",
+        "measurements": f'{folder / "measurements.h5"}, in Python: gengap.load("{folder}")',
+    }
+    print(f"{study.name}: {study.title}")
+    for key, value in lines.items():
+        if value.exists() if isinstance(value, Path) else value:
+            print(f"  {key:14}{value}")
+
+
+def plan(options: argparse.Namespace) -> None:
+    """Predict what studies will cost on this machine: packs, hours and memory of what has not run."""
+    known, cores = _known(), len(os.sched_getaffinity(0))
+    for name in options.studies:
+        study = find_study(known, name)
+        missing = {
+            (part, job) for part in _parts(study) for job in _jobs(study) if not _result(study, part, job).exists()
+        }
+        print("{}: {} {} in {} {}".format(study.name, *_counted(study)) + ("" if missing else ", all there"))
+        if not missing:
+            continue
+        from gengap.cost import estimate
+
+        measured = timings.read(timings.TIMINGS)
+        planned = estimate.jobs(study, lambda *job: job in missing, timings.rates(measured), cores)  # noqa: B023
+        print(*estimate.describe(planned, cores), sep="\n")
+        if found := timings.error(timings.read(timings.PREDICTIONS), measured, name):
+            print(estimate.compared(*found))
+        timings.append(timings.PREDICTIONS, estimate.predictions(name, planned))
+
+
+def clean(options: argparse.Namespace) -> None:
+    """List what the store keeps that no study refers to, and remove it if you say so."""
+    from gengap.cli import prune
+
+    wanted = prune.wanted(load_studies(STUDIES), Path("data"))
+    found = list(prune.stale(Path(), STORE, wanted, options.days))
+    if wanted.settings:
+        print(f"Of {len(wanted.settings)} cells of studies the labelled data are not there: what is theirs is kept.")
+    if not found:
+        print("Nothing can be removed.")
+        return
+    for why in dict.fromkeys(one.why for one in found):
+        those = [one for one in found if one.why == why]
+        print(f"{why}: {_files(those)}")
+        for one in those[:_SHOWN]:
+            print(f"  {_size(one.size):>10}  {one.path}")
+        if len(those) > _SHOWN:
+            print(f"  {'':10}  and {len(those) - _SHOWN} more")
+    if not options.yes and not (
+        sys.stdin.isatty() and input(f"Remove {_files(found)}? [y/N] ").lower() in ("y", "yes")
+    ):
+        print("Nothing was removed. `gengap clean --yes` removes it.")
+        return
+    for one in found:
+        one.path.unlink(missing_ok=True)
+    print(f"Removed {_files(found)}.")
+
+
+def explain(options: argparse.Namespace) -> None:
+    """Tell where a result came from: the chain from a figure, table or HDF5 file back to the raw data."""
+    from gengap.cli import explain
+
+    print(*explain.explain(Path(options.file)), sep="\n")
+
+
+def schema(options: argparse.Namespace) -> None:
+    """Print the JSON schema of study files, for editors."""
+    content = StudyFile.model_json_schema()
+    overrides = {"type": "object", "description": f"Values for `<study>{REDUCED}`: the same study on a small machine."}
+    content["properties"]["reduced"] = overrides
+    content["$defs"]["Cell"]["patternProperties"] = {r"^[a-z_]+\.[a-z_]+$": {"description": "A dotted key."}}
+    print(json.dumps(content, indent=2))
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether an NVIDIA driver is there; PyTorch, which would know better, takes seconds to ask."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _known() -> dict[str, Study | Simulation]:
+    studies = load_studies(STUDIES)
+    return {**studies, **load_simulations(SIMULATIONS, studies)}
+
+
+def _parts(one: Study | Simulation) -> Mapping[str, Sequence[str]]:
+    """Names of the cells of each job."""
+    if isinstance(one, Study):
+        return packs(one)
+    return {name: cell_names(name, point) for name, point in one.points.items()}
+
+
+def _jobs(one: Study | Simulation) -> tuple[str, ...]:
+    """What is done to each part: training and probes, or the simulation."""
+    return (timings.TRAIN, *(probe.name for probe in one.probes)) if isinstance(one, Study) else (timings.SIMULATE,)
+
+
+def _result(one: Study | Simulation, part: str, job: str) -> Path:
+    """The file that a job makes."""
+    folder = Path("results") / one.name
+    if job == timings.SIMULATE:
+        return folder / "points" / f"{part}.h5"
+    return folder / "packs" / part / ("history.h5" if job == timings.TRAIN else f"probes/{job}.h5")
+
+
+def _counted(one: Study | Simulation) -> tuple[int, str, int, str]:
+    """How many cells and jobs, and what they are called."""
+    if isinstance(one, Study):
+        return len(one.cells), "cells", len(packs(one)), "packs"
+    return one.n_draws, "draws", len(one.points), "points"
+
+
+def _scaled(studies: Mapping[str, Study | Simulation], name: str, wanted: str, *, gpu: bool) -> str:
+    study = find_study(studies, name)
+    has_reduced = name + REDUCED in studies
+    if study.reduced or wanted == "full":
+        return name
+    if wanted == "reduced":
+        if not has_reduced:
+            raise UserError(f"study '{name}' has no reduced settings. Run it with SCALE=full.")
+        return name + REDUCED
+    if study.full_on == "gpu" and has_reduced and not gpu:
+        print(f"No NVIDIA GPU: taking the reduced settings of '{name}'; SCALE=full takes all.", file=sys.stderr)
+        return name + REDUCED
+    return name
+
+
+def _files(found: Sequence["Stale"]) -> str:
+    return f"{len(found):,} file{'s' if len(found) > 1 else ''}, {_size(sum(one.size for one in found))}"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:,.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:.1f} KiB"
+
+
+def _verdicts(metrics: Mapping[str, Any]) -> str:
+    """Counts of verdicts; where numbers were compared with several alternatives, also of the numbers themselves."""
+    verdicts, published = metrics["verdicts"], metrics.get("published", {})
+    if sum(verdicts.values()) == published.get("numbers", sum(verdicts.values())):
+        return _counts(verdicts)
+    agreeing = f"{published['agreeing']} of {published['numbers']} printed numbers agree with at least one alternative"
+    return f"{_counts(verdicts)} over all alternatives; {agreeing}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for run, with_study in (
+        (check, "?"),
+        (summary, "+"),
+        (scale, None),
+        (plan, "+"),
+        (explain, ""),
+        (schema, ""),
+        (clean, ""),
+    ):
+        text = (run.__doc__ or "").split(".")[0]
+        command = commands.add_parser(run.__name__, help=text, description=text + ".")
+        command.set_defaults(run=run)
+        if with_study != "":
+            command.add_argument(
+                "studies" if with_study == "+" else "study",
+                nargs=with_study,
+                metavar="STUDY",
+                help="name of a file in config/studies or config/simulations",
+            )
+        if run is scale:
+            command.add_argument("scale", choices=("auto", "full", "reduced"))
+        if run is explain:
+            command.add_argument("file", metavar="FILE", help="any file below results or data")
+        if run is clean:
+            command.add_argument("--yes", action="store_true", help="remove without asking")
+            days = "age of an unfinished pack or half-written file to be removed (default: 7)"
+            command.add_argument("--days", type=float, default=7.0, help=days)
+    return parser

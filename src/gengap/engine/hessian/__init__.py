@@ -1,0 +1,1 @@
+"""The Hessian of the mean training loss: products, extremes, the whole matrix."""

@@ -1,0 +1,73 @@
+"""The weights that training starts from: drawn, and adjusted to the data where the cell's init looks at them."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gengap import inits
+from gengap.engine import stack
+from gengap.engine.gradients import full_gradient
+from gengap.engine.graph.scale_invariance import Scales, scales
+from gengap.engine.stack import Architecture, State
+from gengap.studies.settings import Cell
+
+SAMPLES = 8192  # training images that an init looks at, the first ones
+BATCH_SIZE = 1000  # of them share their BatchNorm statistics
+
+
+def start(arch: Architecture, cells: Sequence[Cell], images: Tensor, targets: Tensor, n_outputs: int) -> State:
+    """Initial weights of every cell, which depend on neither its pack nor, but for rounding, its device.
+
+    An init that looks at the data is given the gradient of the mean training loss over the first 8,192 training
+    samples, or all if there are fewer, in runs of 1,000, each normalised by its own statistics: what the probe
+    ``gradient`` measures in mode ``batch``. So cells that differ in their batch size alone start from the same weights.
+    Without augmentation, noise and dropout; in float64, one network at a time.
+
+    Args:
+        arch: Their architecture.
+        cells: Settings of each network.
+        images: The training images ``[N, C, H, W]``; the weights are of their dtype, on their device.
+        targets: ``[N]``, as the loss wants them.
+        n_outputs: Outputs of every network.
+
+    Returns:
+        The stacked state ``[K, ...]``.
+
+    Raises:
+        UserError: If an init cannot do with this architecture.
+    """
+    channels, height, width = images.shape[1:]
+    state = stack.initial_state(cells, (channels, height, width), n_outputs, dtype=images.dtype, device=images.device)
+    places = [place for place, cell in enumerate(cells) if inits.looks_at_data(cell.init.name)]
+    if places:
+        found = scales(arch)
+        for place in places:
+            adjusted = _adjusted(
+                arch, found, cells[place], stack.take(state, [place]), images[:SAMPLES], targets[:SAMPLES]
+            )
+            for name, value in adjusted.items():
+                state[name][place] = value.to(images.dtype)
+    return state
+
+
+def _adjusted(arch: Architecture, found: Scales, cell: Cell, state: State, images: Tensor, targets: Tensor) -> State:
+    """One network's state, without the leading dimension of `state`."""
+
+    def gradient(one: State) -> State:
+        stacked = {name: value.unsqueeze(0) for name, value in one.items()}
+        of_stack = full_gradient(arch, stacked, images, targets, cell.loss, through_batch=True, batch_size=BATCH_SIZE)
+        return {name: value[0] for name, value in of_stack.items()}
+
+    return inits.adjust(
+        inits.Drawn(
+            init=cell.init.name,
+            model=cell.model.name,
+            seed=cell.seed,
+            state={name: value[0].to(torch.float64) for name, value in state.items()},
+            gradient=gradient,
+            layers=found.layers,
+            scale_free=found.scale_free,
+            output_norms=found.output_norms,
+        )
+    )

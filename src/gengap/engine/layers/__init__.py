@@ -1,0 +1,1 @@
+"""Layers as functions of a stack's state."""

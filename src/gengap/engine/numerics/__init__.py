@@ -1,0 +1,1 @@
+"""Numerical methods on many small problems at once."""

@@ -1,0 +1,122 @@
+"""Which cells a figure joins: cells that differ in their seed alone are one group, named by the axes that vary."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from gengap.evidence.intervals import FAILED, grouped
+from gengap.evidence.measurements import Evidence
+from gengap.quantities import QUANTITIES
+
+WIDTH = "width"
+COMPARED = (WIDTH, "init")  # axes whose values stand side by side in one panel where there are several panels
+ALL = "all cells"
+
+
+def labelled(evidence: Evidence, *, extremes: bool = False, apart: Sequence[str] = ()) -> pd.DataFrame:
+    """A study's cells, failed ones included, with their group's name as column ``group``.
+
+    Args:
+        evidence: The study's measurements.
+        extremes: Keep only the narrowest and the widest networks, if width is an axis.
+        apart: Axes that the names leave out because the figure shows them in another way.
+    """
+    cells = evidence.cells
+    if extremes and WIDTH in evidence.axes:
+        widths = pd.to_numeric(cells[WIDTH])
+        cells = cells[widths.isin([widths.min(), widths.max()])]
+    named = [axis for axis in varying(cells, evidence) if axis not in apart]
+    names = pd.Series(ALL, index=cells.index)
+    for values, part in grouped(cells, named):
+        if values:
+            names[part.index] = ", ".join(_setting(axis, value) for axis, value in values.items())
+    order = pd.to_numeric(cells[WIDTH]).sort_values(kind="stable").index if WIDTH in evidence.axes else cells.index
+    return cells.assign(group=names).loc[order].reset_index(drop=True)
+
+
+def panelled(evidence: Evidence, most: int) -> pd.DataFrame:
+    """The narrowest and widest cells as `labelled` gives them, and as column ``panel`` where each is drawn.
+
+    Up to `most` groups share one panel, without a name. Of more, width and init distinguish the groups of a panel, and
+    every combination of the other axes has a panel of its own.
+    """
+    cells = labelled(evidence, extremes=True)
+    if cells["group"].nunique() <= most:
+        return cells.assign(panel="")
+    apart = [axis for axis in varying(cells, evidence) if axis not in COMPARED]
+    cells = labelled(evidence, extremes=True, apart=apart)
+    names = pd.Series("", index=cells.index)
+    for values, part in grouped(cells, apart):
+        names[part.index] = "\n".join(_setting(axis, value) for axis, value in values.items())
+    return cells.assign(panel=names)
+
+
+def varying(cells: pd.DataFrame, evidence: Evidence) -> list[str]:
+    """The axes, the seed left out, on which these cells differ."""
+    return [axis for axis in evidence.axes if cells[axis].nunique() > 1]
+
+
+def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | None = None) -> str:
+    """What a figure joins, in words for its title: fixed axes, number of seeds, and who is left out.
+
+    Args:
+        cells: The cells that it shows, as `labelled` gives them.
+        evidence: The study's measurements.
+        of: All cells that it could show, where it has not room for every group.
+    """
+    fixed = [axis for axis in evidence.axes if cells[axis].nunique() == 1]
+    parts = [_setting(axis, cells[axis].iloc[0]) for axis in fixed]
+    finished = cells[cells["status"] == "finished"]
+    sizes = [len(part) for _, part in grouped(finished, evidence.axes)]
+    if sizes:
+        parts.append(f"mean and range over {_span(sizes)} seeds" if max(sizes) > 1 else "one seed")
+    if lost := failures(cells):
+        parts.append(f"left out: {lost}")
+    hidden = 0 if of is None else of["group"].nunique() - cells["group"].nunique()
+    if hidden:
+        parts.append(f"{hidden} more groups not shown")
+    return "; ".join(parts)
+
+
+def failures(cells: pd.DataFrame) -> str:
+    """How many cells died or diverged, or nothing if none did."""
+    counts = {word: int((cells["status"] == word).sum()) for word in FAILED}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+
+
+def curves(rows: pd.DataFrame, cells: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Mean and range over the finished cells of each group, at each epoch, in the units of display.
+
+    A cell that stopped early keeps its last value: otherwise a mean would jump whenever a good run ends. Epochs at
+    which only some of the running cells were measured, such as the last one of each, are left out.
+
+    Args:
+        rows: Columns ``cell``, ``epoch``, ``quantity``, ``value``, ``batchnorm`` and those of `by`.
+        cells: Table with the column ``group``; its order is kept.
+        by: Further columns that distinguish curves.
+
+    Returns:
+        Columns ``group``, those of `by`, ``quantity``, ``batchnorm``, ``epoch``, ``n``, ``mean``, ``min``, ``max``.
+    """
+    key = ["group", *by, "quantity", "batchnorm"]
+    finished = cells.loc[cells["status"] == "finished", ["cell", "group"]]
+    tables = []
+    for values, part in grouped(finished.merge(rows, on="cell", how="inner"), key):
+        wide = part.pivot_table(index="epoch", columns="cell", values="value", sort=True)
+        ended = wide.bfill().isna()
+        wide = wide.ffill().where(wide.notna() | ended).dropna() * QUANTITIES[values["quantity"]].scale
+        found: dict[str, Any] = {"n": wide.shape[1]} | {word: wide.agg(word, axis=1) for word in ("mean", "min", "max")}
+        tables.append(pd.DataFrame(values | {"epoch": wide.index} | found, index=wide.index))
+    columns = [*key, "epoch", "n", "mean", "min", "max"]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+
+def _span(sizes: Sequence[int]) -> str:
+    return str(min(sizes)) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+
+
+def _setting(axis: str, value: Any) -> str:
+    """An axis and its value in words; a setting that is off, as ``no switch epoch``."""
+    words = axis.replace("_", " ")
+    return f"no {words}" if str(value) == "None" else f"{words} {value}"

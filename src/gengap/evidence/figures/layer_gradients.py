@@ -1,0 +1,85 @@
+"""Gradient norm of every layer over the first epochs, and their max/min ratio (Song 2019, Fig. 4.5)."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gengap.errors import UserError
+from gengap.evidence.figures.drawing import BAND, handles, legend, log_scale, panels, sequential, title, unfinished
+from gengap.evidence.figures.groups import WIDTH, curves, description, labelled
+from gengap.evidence.intervals import grouped
+from gengap.evidence.measurements import Evidence, measured
+from gengap.quantities import QUANTITIES
+
+FIRST_EPOCHS = 5.0
+MOST_PANELS = 4
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """Mean and range over seeds of each layer's gradient norm, and of their ratio with an empty ``layer``.
+
+    Layers are in the order of the network; see `gengap.evidence.figures.groups.curves`.
+    """
+    return curves(first_rows(evidence), shown(evidence), by=["layer"])
+
+
+def first_rows(evidence: Evidence) -> pd.DataFrame:
+    """Measurements of the layers' gradient norms and their ratio in the first epochs.
+
+    Raises:
+        UserError: If there are none.
+    """
+    wanted = [measured(evidence, quantity, "gradient") for quantity in ("layer_gradient_norm", "gradient_ratio")]
+    rows = pd.concat(wanted, ignore_index=True)
+    first = rows[rows["epoch"] <= FIRST_EPOCHS]
+    if first.empty:
+        raise UserError(
+            f"study '{evidence.study['name']}': no layer gradients were measured in the first {FIRST_EPOCHS:g} epochs. "
+            "Add such epochs to `base.training.snapshots`, and let the probe 'gradient' measure at `epochs: snapshots`."
+        )
+    return first
+
+
+def shown(evidence: Evidence) -> pd.DataFrame:
+    """The cells of the first groups of either width: more panels than these would not be legible."""
+    cells = labelled(evidence, extremes=True)
+    widths = [part for _, part in grouped(cells, [WIDTH] if WIDTH in evidence.axes else [])]
+    names = [name for part in widths for name in part["group"].unique()[: MOST_PANELS // len(widths)]]
+    return cells[cells["group"].isin(names)].reset_index(drop=True)
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """A column of panels per group: the layers above, from dark (input) to light (output), their ratio below."""
+    cells = shown(evidence)
+    names = list(cells["group"].unique())
+    figure, axes = panels(2, len(names), height=3.7, ratios=[3, 2], wide=len(names) > 2)
+    layers_only = data[data["layer"] != ""].assign(min=data["mean"], max=data["mean"])
+    layers = list(layers_only["layer"].unique())
+    colors = dict(zip(layers, sequential(len(layers)), strict=True))
+    for column, group in enumerate(names):
+        upper, lower = axes[column], axes[len(names) + column]
+        small: dict[str, Any] = {"fontsize": "small"} if len(names) > 2 else {}
+        upper.set_title(group.replace(", ", "\n") if len(names) > 1 else "", loc="center", **small)
+        own = data[data["group"] == group]
+        if own.empty:
+            unfinished((upper, lower), cells[cells["group"] == group], narrow=True, alone=data.empty)
+            continue
+        for layer, curve in own[own["layer"] != ""].groupby("layer", sort=False):
+            upper.plot(curve["epoch"], curve["mean"], color=colors[str(layer)], marker=".", markersize=3)
+        ratio = own[own["layer"] == ""]
+        lower.plot(ratio["epoch"], ratio["mean"], color="0.2", marker=".", markersize=3)
+        lower.fill_between(ratio["epoch"], ratio["min"], ratio["max"], color="0.2", alpha=BAND, linewidth=0)
+        lower.set_xlabel("epoch")
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6 if len(names) < 3 else 3))
+    for first, label, own in (
+        (axes[0], f"gradient norm ${QUANTITIES['layer_gradient_norm'].symbol}$", layers_only),
+        (axes[len(names)], "largest / smallest", data[data["layer"] == ""]),
+    ):
+        log_scale(first, own)
+        first.set_ylabel(label)
+    figure.align_ylabels()
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
+    legend(figure, handles(colors), below=True)
+    return figure

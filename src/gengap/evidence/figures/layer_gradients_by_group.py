@@ -1,0 +1,87 @@
+"""Gradient norm of every layer over the first epochs, a small panel per group (Song 2019, Fig. 4.5)."""
+
+import math
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gengap.evidence.figures.drawing import (
+    band,
+    handles,
+    legend,
+    log_scale,
+    note,
+    palette,
+    sequential,
+    title,
+    unfinished,
+)
+from gengap.evidence.figures.groups import curves, description, labelled
+from gengap.evidence.figures.layer_gradients import first_rows
+from gengap.evidence.measurements import Evidence
+from gengap.quantities import QUANTITIES
+
+COLUMNS = 3
+MOST_PANELS = 9
+LONGEST = 14  # characters above a panel
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """Mean and range over seeds of each layer's gradient norm, and of their ratio with an empty ``layer``.
+
+    Layers are in the order of the network; see `gengap.evidence.figures.groups.curves`.
+    """
+    return curves(first_rows(evidence), shown(evidence), by=["layer"])
+
+
+def shown(evidence: Evidence) -> pd.DataFrame:
+    """The cells of the first groups: more panels than these would not be legible."""
+    cells = labelled(evidence, extremes=True)
+    return cells[cells["group"].isin(cells["group"].unique()[:MOST_PANELS])].reset_index(drop=True)
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """Small panels of the layers, from dark (input) to light (output); below them the ratio, a colour per group."""
+    cells = shown(evidence)
+    colors = palette(cells["group"])
+    columns = min(COLUMNS, len(colors))
+    rows = math.ceil(len(colors) / columns)
+    figure = Figure(figsize=(mpl.rcParams["figure.figsize"][0], 1.6 + 1.15 * rows + 0.12 * len(colors)))
+    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[1.0] * rows + [1.4])
+    first = figure.add_subplot(grid[0, 0])
+    places = [divmod(place, columns) for place in range(1, len(colors))]
+    panels = [first, *(figure.add_subplot(grid[place], sharex=first, sharey=first) for place in places)]
+    lower = figure.add_subplot(grid[rows, :])
+    layers = data[data["layer"] != ""]
+    by_layer = dict(zip(layers["layer"].unique(), sequential(layers["layer"].nunique()), strict=True))
+    for place, (name, panel) in enumerate(zip(colors, panels, strict=True)):
+        if len(colors) > 1:
+            panel.set_title(_broken(name), loc="center", fontsize="small", pad=2)
+            panel.title.set_color(colors[name])
+        own = layers[layers["group"] == name]
+        if own.empty:
+            unfinished([panel], cells[cells["group"] == name], narrow=True, alone=data.empty)
+        for layer, curve in own.groupby("layer", sort=False):
+            panel.plot(curve["epoch"], curve["mean"], color=by_layer[str(layer)], marker=".", markersize=2, linewidth=1)
+        panel.tick_params(labelleft=place % columns == 0, labelbottom=place + columns >= len(colors), labelsize="small")
+    lower.set_xlabel("epoch")
+    lower.set_ylabel("largest /\nsmallest")
+    first.set_ylabel(f"${QUANTITIES['layer_gradient_norm'].symbol}$")
+    if len(layers):
+        log_scale(first, layers.assign(min=layers["mean"], max=layers["mean"]))
+        ratios = data[data["layer"] == ""]
+        for group, curve in ratios.groupby("group", sort=False):
+            band(lower, curve.assign(n=1) if len(colors) > 3 else curve, colors[str(group)], dots=True)
+        log_scale(lower, ratios.assign(min=ratios["mean"], max=ratios["mean"]) if len(colors) > 3 else ratios)
+    else:
+        note(lower, "")
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
+    legend(figure, handles(by_layer), below=True)
+    return figure
+
+
+def _broken(name: str) -> str:
+    """A group's name in lines that a small panel is wide for."""
+    parts = name.removeprefix("init ").split(", ")
+    return "\n".join(part.replace(":", ":\n", 1) if len(part) > LONGEST else part for part in parts)

@@ -1,0 +1,103 @@
+"""Test error after one layer's reset, layer by checkpoint (Zhang, Bengio and Singer 2019, arXiv:1902.01996)."""
+
+import math
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gengap.evidence.figures.drawing import panels, title, unfinished
+from gengap.evidence.figures.groups import description, labelled
+from gengap.evidence.figures.layer_gradients import shown
+from gengap.evidence.measurements import Evidence, measured
+from gengap.quantities import QUANTITIES
+
+MOST_LABELS = 14  # layers that are named in a panel; of more, only some are
+DARK_IS_HIGH = "viridis_r"
+FRESH, NONE = "fresh", "none"
+COLUMNS = ["group", "layer", "reset", "batchnorm", "n", "mean", "min", "max"]
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """Mean and range over finished seeds of the test error [%] at each cell's last measured epoch.
+
+    ``reset`` is the epoch to which the layer went back, ``fresh`` for a layer drawn afresh, or ``none`` with an empty
+    ``layer`` for the network itself. Epochs that not all cells of a group have are left out.
+    """
+    fresh = measured(evidence, "test_error_after_rerandomization", "layer_reset").assign(reset=FRESH)
+    resets = _resets(evidence)
+    rows = pd.concat([resets, fresh, _untouched(evidence, resets)], ignore_index=True)
+    cells = shown(evidence)
+    finished = cells.loc[cells["status"] == "finished", ["cell", "group"]]
+    rows = finished.merge(rows[rows["epoch"] == rows.groupby("cell")["epoch"].transform("max")], on="cell")
+    rows["value"] = rows["value"].astype(float) * QUANTITIES["test_error_after_reset"].scale
+    found = rows.groupby(COLUMNS[:4], sort=False)["value"].agg(["size", "mean", "min", "max"]).reset_index()
+    found = found.rename(columns={"size": "n"})
+    return found.loc[found["n"] == found.groupby("group")["n"].transform("max"), COLUMNS].reset_index(drop=True)
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """One panel per group, the layers from input (top) to output, one colour scale for all; dark is worse."""
+    cells = shown(evidence)
+    names = list(cells["group"].unique())
+    layered = data[data["layer"] != ""]
+    resets = sorted(layered["reset"].unique(), key=lambda reset: math.inf if reset == FRESH else float(reset))
+    counts = [max(4, min(MOST_LABELS, layered[layered["group"] == name]["layer"].nunique())) for name in names]
+    figure, axes = panels(len(names), height=0.9 + sum(0.4 + 0.15 * count for count in counts), ratios=counts)
+    low, high = (layered["mean"].min(), layered["mean"].max()) if len(layered) else (0.0, 1.0)
+    norm = mpl.colors.Normalize(low, high)
+    for panel, name in zip(axes, names, strict=True):
+        own = data[data["group"] == name]
+        if own.empty:
+            unfinished([panel], cells[cells["group"] == name], narrow=True, alone=data.empty)
+            continue
+        untouched = own.loc[own["reset"] == NONE, "mean"].iloc[0]
+        panel.set_title(("" if len(names) == 1 else f"{name}\n") + f"{untouched:.1f} % without a reset")
+        _map(panel, own[own["layer"] != ""], resets, norm)
+    if len(layered):
+        axes[-1].set_xlabel("epoch to which the layer is reset")
+        figure.colorbar(
+            mpl.cm.ScalarMappable(norm, DARK_IS_HIGH), ax=axes, label="test error [%]", fraction=0.06, pad=0.03
+        )
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
+    return figure
+
+
+def _map(panel: Axes, own: pd.DataFrame, resets: list[str], norm: mpl.colors.Normalize) -> None:
+    layers = list(own["layer"].unique())
+    table = own.pivot(index="layer", columns="reset", values="mean").reindex(index=layers, columns=resets)
+    values = np.ma.masked_invalid(table.to_numpy(dtype=float))
+    panel.pcolormesh(values, cmap=DARK_IS_HIGH, norm=norm, edgecolor="white", linewidth=0.3)
+    every = math.ceil(len(layers) / MOST_LABELS)
+    panel.set_yticks(np.arange(0, len(layers), every) + 0.5, layers[::every])
+    panel.set_xticks(np.arange(len(resets)) + 0.5, resets, rotation=90 if len("".join(resets)) > 26 else 0)
+    panel.set_ylim(len(layers), 0)
+    panel.grid(visible=False)
+    panel.tick_params(length=0)
+
+
+def _resets(evidence: Evidence) -> pd.DataFrame:
+    """One row per cell, measured epoch, layer and epoch of the reset."""
+    epochs: dict[tuple[str, float], NDArray[Any]] = {}
+    for array in evidence.arrays("reset_epoch"):
+        epochs |= dict(zip(array.rows.itertuples(index=False, name=None), array.values, strict=True))
+    rows = [
+        (cell, epoch, array.layer, array.batchnorm, f"{to:g}", value)
+        for array in evidence.arrays("test_error_after_reset")
+        for (cell, epoch), values in zip(array.rows.itertuples(index=False, name=None), array.values, strict=True)
+        for to, value in zip(epochs[cell, epoch], values, strict=True)
+        if not np.isnan(value)
+    ]
+    return pd.DataFrame(rows, columns=["cell", "epoch", "layer", "batchnorm", "reset", "value"])
+
+
+def _untouched(evidence: Evidence, resets: pd.DataFrame) -> pd.DataFrame:
+    """The networks' own test error: the mean after resets to epoch 0, less the rise that they cause."""
+    key = ["cell", "epoch", "batchnorm"]
+    start = resets[resets["reset"] == "0"].groupby(key)["value"].mean()
+    rise = measured(evidence, "error_rise_after_reset", "layer_reset").set_index(key)["value"]
+    return (start - rise).dropna().rename("value").reset_index().assign(layer="", reset=NONE)

@@ -1,0 +1,108 @@
+"""Accuracy and loss while training, narrowest against widest network (Song 2019, Fig. 3.1, Fig. B.1)."""
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gengap.errors import UserError
+from gengap.evidence.figures.drawing import (
+    SPLITS,
+    band,
+    epochs,
+    handles,
+    legend,
+    log_scale,
+    palette,
+    panels,
+    title,
+    unfinished,
+)
+from gengap.evidence.figures.groups import curves, description, panelled
+from gengap.evidence.measurements import Evidence
+from gengap.quantities import QUANTITIES
+
+MEASURES = ("accuracy", "loss")
+MOST_GROUPS = 6  # in one pair of panels
+COLUMNS, MOST_PAIRS = 4, 12
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """Mean and range over seeds of accuracy [%] and loss after each epoch; see `gengap.evidence.figures.groups.curves`.
+
+    Where the study has more than 6 groups, ``panel`` says in which pair of panels a curve is.
+    """
+    wanted = [f"{split}_{measure}" for measure in MEASURES for split in SPLITS]
+    rows = evidence.history[evidence.history["quantity"].isin(wanted)]
+    if rows.empty:
+        raise UserError(
+            f"study '{evidence.study['name']}': no accuracy or loss was recorded while training. "
+            "Set `base.training.evaluate_every` to at most `base.training.epochs`."
+        )
+    cells = shown(evidence)
+    return curves(rows.merge(cells[["cell", "panel"]], on="cell"), cells, by=["panel"])
+
+
+def shown(evidence: Evidence) -> pd.DataFrame:
+    """The cells of the first panels: more than these would not be legible."""
+    cells = panelled(evidence, MOST_GROUPS)
+    return cells[cells["panel"].isin(_names(cells)[:MOST_PAIRS])].reset_index(drop=True)
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """Accuracy above loss; one colour per group, train solid, test dashed."""
+    cells = shown(evidence)
+    names = _names(cells)
+    rows = math.ceil(len(names) / COLUMNS)
+    columns = math.ceil(len(names) / rows)  # of five pairs three and two, rather than four and one
+    figure, axes = panels(2 * rows, columns, height=3.6 if len(names) == 1 else 3.2 * rows, wide=columns > 2)
+    hidden = len(_names(panelled(evidence, MOST_GROUPS))) - len(names)
+    about = description(cells, evidence) + (f"; {hidden} more panels not shown" if hidden else "")
+    title(axes[0] if len(names) == 1 else figure, about)
+    colors = palette(cells["group"])
+    for place in range(rows * columns):
+        upper = axes[2 * columns * (place // columns) + place % columns]
+        lower = axes[2 * columns * (place // columns) + place % columns + columns]
+        if place >= len(names):
+            upper.set_visible(False)
+            lower.set_visible(False)
+            continue
+        own = data[data["panel"] == names[place]]
+        if len(names) > 1:
+            upper.set_title(names[place], loc="center", fontsize="small")
+        if own.empty:
+            lost = cells[cells["panel"] == names[place]]
+            unfinished((upper, lower), lost, narrow=len(names) > 1, alone=data.empty)
+        for axis, measure in ((upper, "accuracy"), (lower, "loss")):
+            _curves(axis, own, measure, colors)
+    for row in range(rows if len(data) else 0):
+        part = data[data["panel"].isin(names[row * columns : (row + 1) * columns])]
+        _labels(axes[2 * columns * row : 2 * columns * (row + 1)], part, data)
+    legend(figure, handles(colors, SPLITS) if len(data) else [], below=len(names) > 1)
+    return figure
+
+
+def _curves(axes: Axes, curves: pd.DataFrame, measure: str, colors: dict[str, str]) -> None:
+    for split, linestyle in SPLITS.items():
+        own = curves[curves["quantity"] == f"{split}_{measure}"]
+        for group, curve in own.groupby("group", sort=False):
+            band(axes, curve, colors[str(group)], linestyle)
+
+
+def _labels(axes: list[Axes], row: pd.DataFrame, data: pd.DataFrame) -> None:
+    """Axes of one row of pairs: the accuracies' panels, then the losses'."""
+    columns = len(axes) // 2
+    for first, measure in zip(axes[::columns], MEASURES, strict=True):
+        unit = QUANTITIES[f"train_{measure}"].unit
+        first.set_ylabel(measure if unit == "1" else f"{measure} [{unit}]")
+    # Losses span decades: a fitted network's train loss would hide in the frame of a linear axis.
+    log_scale(axes[columns], row[row["quantity"].str.endswith("loss")])
+    epochs(axes[columns], data["epoch"])
+    for axis in axes[columns:]:
+        axis.set_xlabel("epoch")
+        axis.tick_params(labelbottom=True)
+
+
+def _names(cells: pd.DataFrame) -> list[str]:
+    return [str(name) for name in cells["panel"].unique()]

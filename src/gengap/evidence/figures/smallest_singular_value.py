@@ -1,0 +1,80 @@
+"""Smallest singular value of random matrices against their shape (Oyedotun et al., Tables A1 to A3)."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import ndtr
+
+from gengap.evidence.figures.drawing import GREY, handle, legend, panels, title
+from gengap.evidence.figures.matrices import COLORS, STD
+from gengap.evidence.intervals import grouped, interval, usable
+from gengap.evidence.measurements import Evidence, measured
+
+QUANTITY = "smallest_singular_value"
+COLUMNS = ["distribution", "rows", "columns", "n", "mean", "min", "max", "mean_low", "mean_high", "limit"]
+MARKERS = ("o", "s", "^", "D", "v", "P")
+# Mean of sqrt(n) sigma_min of a square normal matrix, n to infinity: sqrt(2 pi e) times the normal tail beyond 1. From
+# Edelman (1988), Eigenvalues and condition numbers of random matrices, corollary 3.1, integrated by parts.
+SQUARE = math.sqrt(2 * math.pi * math.e) * float(ndtr(-1.0))
+
+
+def limit(distribution: str, rows: int, columns: int) -> float:
+    """What the smallest singular value tends to for large matrices.
+
+    ``s (sqrt(m) - sqrt(n))`` of m x n entries of standard deviation s (Bai and Yin 1993); 0.656 s / sqrt(n) on average
+    if m = n (Edelman 1988 for normal entries; Tao and Vu 2010 for all others).
+    """
+    tall, narrow = max(rows, columns), min(rows, columns)
+    unit = SQUARE / math.sqrt(narrow) if tall == narrow else math.sqrt(tall) - math.sqrt(narrow)
+    return STD[distribution] * unit
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """Mean, range and 95 % confidence interval of the mean over the draws of every size, and the limit of theory."""
+    measured(evidence, QUANTITY, "random_matrix")
+    rows = []
+    for at, cells in grouped(evidence.cells, ["distribution", "rows", "columns"]):
+        found = interval(usable(cells, QUANTITY))
+        row = at | {name: getattr(found, name) for name in COLUMNS[3:-1]}
+        rows.append(row | {"limit": limit(at["distribution"], at["rows"], at["columns"])})
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """Above the values over sqrt(rows), with the straight lines of the limit; below measured over limit."""
+    figure, (upper, lower) = panels(2, height=4.0, ratios=[3, 2])
+    sizes = dict(zip(sorted(data["rows"].unique()), MARKERS, strict=False))
+    for distribution in (name for name in STD if name in set(data["distribution"])):
+        upper.plot([0, 1], [STD[distribution], 0], color=COLORS[distribution], linewidth=0.7, zorder=1)
+        place = (0.26, STD[distribution] * (1 - 0.26))
+        upper.annotate(distribution, place, (2, 1), textcoords="offset points", color=COLORS[distribution])
+    lower.axhline(1, color=GREY, linewidth=0.7)
+    for at, part in grouped(data, ["distribution", "rows"]):
+        look: dict[str, Any] = {"color": COLORS[at["distribution"]], "marker": sizes.get(at["rows"], "o")}
+        _points(upper, part, 1 / np.sqrt(part["rows"]), "min", "max", **look)
+        beside = 0.012 * (list(STD).index(at["distribution"]) - 1)  # of three points at one place, each can be seen
+        _points(lower, part, 1 / part["limit"], "mean_low", "mean_high", beside, **look)
+    draws = sorted(data["n"].unique())
+    title(upper, f"{'–'.join(str(n) for n in dict.fromkeys((draws[0], draws[-1])))} draws of every size")
+    upper.set_ylabel(r"$\sigma_{\min} / \sqrt{m}$")
+    upper.set_ylim(bottom=-0.03 * upper.get_ylim()[1])
+    lower.set_ylabel("mean / limit")
+    lower.set_xlabel(r"$\sqrt{n / m}$ of matrices with $m$ rows and $n$ columns")
+    lower.set_xlim(0, 1.04)
+    figure.align_ylabels()
+    legend(figure, [handle(f"$m$ = {m}", color=GREY, marker=mark, linestyle="") for m, mark in sizes.items()])
+    return figure
+
+
+def _points(
+    axes: Axes, part: pd.DataFrame, scale: "pd.Series[float]", low: str, high: str, beside: float = 0, **look: Any
+) -> None:
+    """Means with bars between two columns, which a single draw does not have."""
+    means = part["mean"] * scale
+    bars = [(means - part[low] * scale).fillna(0), (part[high] * scale - means).fillna(0)]
+    x = np.sqrt(part["columns"] / part["rows"]) + beside
+    axes.errorbar(x, means, yerr=bars, linestyle="", markersize=3, elinewidth=0.8, **look)

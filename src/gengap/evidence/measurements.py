@@ -1,0 +1,103 @@
+"""A study's measurements as tables: what figures, tables, verdicts and `gengap.load` read."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gengap.errors import UserError
+from gengap.evidence.published import read_reference
+from gengap.files import arrays, storage
+from gengap.files.arrays import Array
+from gengap.quantities import QUANTITIES
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was measured in one study.
+
+    Attributes:
+        study: ``name``, ``title``, ``question``, ``source``, ``reduced``, ``axes`` (short names of the grid axes),
+            ``n_cells``, ``data`` (facts about the labelled data), ``fixed`` (settings that all cells share, by short
+            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`).
+        cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, diverged, dead),
+            ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
+            a probe measured on the whole network, and what `gengap.evidence.derived` makes of them; shares are
+            fractions.
+        history: What was recorded while training: ``cell``, ``epoch``, ``quantity``, ``value``, ``batchnorm``.
+        measurements: What the probes measured: ``cell``, ``epoch``, ``layer`` (empty for the whole network),
+            ``quantity``, ``value``, ``batchnorm``, ``probe``.
+        failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
+        path: The file, from which `arrays` reads.
+        references: Tables of the published numbers that the study is compared with, where they were asked for.
+    """
+
+    study: dict[str, Any]
+    cells: pd.DataFrame
+    history: pd.DataFrame
+    measurements: pd.DataFrame
+    failures: pd.DataFrame
+    path: Path
+    references: tuple[pd.DataFrame, ...] = ()
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Short names of the grid axes, the seed left out: cells that agree on them are one group."""
+        return tuple(axis for axis in self.study["axes"] if axis != SEED)
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The cells that neither diverged nor died."""
+        return self.cells[self.cells["status"] == "finished"]
+
+    def arrays(self, quantity: str) -> list[Array]:
+        """The arrays that were measured of a quantity: one per pack, probe and layer, since shapes may differ."""
+        with storage.reading(self.path, "measurements") as file:
+            return list(arrays.read(file, quantity))
+
+
+def read(path: str | Path, references: Iterable[str | Path] = ()) -> Evidence:
+    """Read the file that `gengap.evidence.collect.collect` wrote.
+
+    Args:
+        path: The file.
+        references: Files of published numbers; see `gengap.evidence.published.read_reference`.
+
+    Raises:
+        UserError: If a file is missing, damaged, of another kind, or from another version.
+    """
+    with storage.reading(path, "measurements") as file:
+        return Evidence(
+            study=json.loads(file.attrs["study"]),
+            cells=storage.read_table(file, "cells"),
+            history=storage.read_table(file, "history"),
+            measurements=storage.read_table(file, "measurements"),
+            failures=storage.read_table(file, "failures"),
+            path=Path(path),
+            references=tuple(read_reference(one) for one in references),
+        )
+
+
+def measured(evidence: Evidence, quantity: str, probe: str) -> pd.DataFrame:
+    """The measurements of one quantity.
+
+    Raises:
+        UserError: If there are none; the message names the probe that the study lacks.
+    """
+    rows = evidence.measurements[evidence.measurements["quantity"] == quantity]
+    if rows.empty:
+        raise lacking(evidence, quantity, probe)
+    return rows
+
+
+def lacking(evidence: Evidence, quantity: str, probe: str) -> UserError:
+    """Say that a quantity was not measured, and which probe measures it."""
+    return UserError(
+        f"study '{evidence.study['name']}': {QUANTITIES[quantity].label} was not measured. "
+        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained anew."
+    )

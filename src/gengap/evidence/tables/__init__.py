@@ -1,0 +1,102 @@
+"""The tables. Each module has ``table(evidence)``: numbers in the units of display.
+
+The interval of a quantity or statistic is in the columns ``{quantity}_low`` and ``{quantity}_high``.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from gengap import registry
+from gengap.evidence.measurements import Evidence
+from gengap.evidence.tables.page import page
+from gengap.files import storage
+from gengap.quantities import QUANTITIES
+
+# Columns of a verdict for reading: what it is about, the verdict, and what is known besides.
+VERDICT = [
+    "table",
+    "row",
+    "alternative",
+    "quantity",
+    "published",
+    "measured",
+    "verdict",
+    "why",
+    "seeds",
+    "note",
+    "source",
+]
+
+
+def write(name: str, evidence: Evidence, paths: Mapping[str, str | Path]) -> None:
+    """Write a registered table as numbers (CSV) and for reading (Markdown, LaTeX with booktabs, a page of HTML).
+
+    Args:
+        name: Registered name of the table.
+        evidence: The study's measurements.
+        paths: The files to write, by ``csv``, ``md``, ``tex`` and ``html``.
+
+    Raises:
+        UserError: If there is no such table, or the study did not measure what it shows.
+    """
+    numbers = registry.load("table", name).table(evidence)
+    shown = readable(numbers)
+    csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    storage.write_text(paths["csv"], csv)
+    for suffix, style in (("md", "github"), ("tex", "latex_booktabs")):
+        text = tabulate(shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
+        storage.write_text(paths[suffix], text + "\n")
+    study = evidence.study["name"]
+    storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv))
+
+
+def write_verdicts(verdicts: pd.DataFrame, study: str, csv: str | Path, html: str | Path) -> None:
+    """Write what `gengap.evidence.verdicts.judge` returns of a study, as numbers and as a page for reading."""
+    text = verdicts.to_csv(index=False, lineterminator="\n")
+    storage.write_text(csv, text)
+    names = {"mean": "measured", "low": "measured_low", "high": "measured_high", "n_seeds": "seeds"}
+    shown = readable(verdicts.rename(columns=names))[VERDICT]
+    told = shown.loc[:, [set(shown[column]) != {""} for column in shown]]  # a study may have no alternative, no note
+    storage.write_text(html, page("verdicts", f"Published numbers and ours: {study}", told, text))
+
+
+def readable(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Join each quantity and its interval to one column of text such as ``88.60 [87.10, 90.10]``."""
+    shown: dict[str, list[str]] = {}
+    summarised = [column for column in numbers.columns if f"{column}_low" in numbers.columns]  # an axis may be `lr`
+    for column in numbers.columns:
+        if column in summarised:
+            ends = zip(numbers[column], numbers[f"{column}_low"], numbers[f"{column}_high"], strict=True)
+            header, form = _look(column)
+            shown[header] = [_with_ends(*values, form) for values in ends]
+        elif column.removesuffix("_low").removesuffix("_high") not in summarised:
+            shown[column.replace("_", " ")] = [_plain(value) for value in numbers[column]]
+    return pd.DataFrame(shown)
+
+
+def _plain(value: Any) -> str:
+    """A value without an interval; a p-value needs no 16 digits."""
+    if pd.isna(value):
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _look(column: str) -> tuple[str, str]:
+    """Header and format of a column with ends: a quantity, or a statistic such as ``median``."""
+    if column not in QUANTITIES:
+        return column.replace("_", " "), ".4g"
+    quantity = QUANTITIES[column]
+    return quantity.label + (
+        f" [{quantity.unit}]" if quantity.unit != "1" else ""
+    ), ".2f" if quantity.unit == "%" else ".4f"
+
+
+def _with_ends(mean: float, low: float, high: float, form: str) -> str:
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:{form}}" + ("" if math.isnan(low) else f" [{low:{form}}, {high:{form}}]")

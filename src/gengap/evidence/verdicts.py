@@ -1,0 +1,148 @@
+"""Comparing every published number with the interval that a study measured."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gengap.evidence.alternatives import Alternative, alternatives
+from gengap.evidence.intervals import Interval, interval, left_out, usable
+from gengap.evidence.measurements import Evidence
+from gengap.quantities import QUANTITIES
+
+COLUMNS = [
+    "study",
+    "source",
+    "table",
+    "row",
+    "alternative",
+    "quantity",
+    "published",
+    "mean",
+    "low",
+    "high",
+    "n_seeds",
+    "verdict",
+    "why",
+    "settings",
+    "note",
+]
+COMPARED = [*COLUMNS, "found", "inside", "deviation", "runs", "rounding"]
+AGREES, DISAGREES, NOT_COMPARABLE = "agrees", "disagrees", "not comparable"
+MIN_SEEDS = 3
+
+
+def judge(evidence: Evidence, references: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Give a verdict on every published number.
+
+    A printed single run agrees if it lies in the 95 % prediction interval for one further run, a printed mean of
+    several runs if it lies in that for the mean of so many. A printed mean with its spread agrees if that range and the
+    95 % confidence interval of our mean overlap. Reduced settings, fewer than
+    3 finished seeds, or cells that the study lacks are not comparable.
+
+    Where the source is silent on an axis of the study, each combination of the open axes' values is an alternative and
+    has a verdict of its own; see `gengap.evidence.alternatives`. Nothing is corrected for their number, which every
+    ``why`` states: of many alternatives, one may agree by chance.
+
+    Args:
+        evidence: The study's measurements.
+        references: Tables as `gengap.evidence.published.read_reference` returns them.
+
+    Returns:
+        One row per published number and alternative; ``published`` as it was printed, ``mean``, ``low`` and ``high``
+        in its unit; ``note`` is what the file of published numbers says of it.
+    """
+    return compare(evidence, references)[COLUMNS]
+
+
+def compare(evidence: Evidence, references: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """What `judge` returns, and five columns more, which are the same for reduced settings.
+
+    Returns:
+        The further columns: ``found``, whether the study has such cells; ``inside``, whether the printed number lies in
+        the interval (None: fewer than 3 seeds); ``deviation``, the standard deviation over our seeds (NaN: fewer than
+        2); ``runs``, how many runs were printed; ``rounding``, how far the printed number may be off.
+    """
+    rows = [judged for table in references for row in table.to_dict("records") for judged in _judge_all(evidence, row)]
+    return pd.DataFrame(rows, columns=COMPARED)
+
+
+def _judge_all(evidence: Evidence, row: Mapping[Any, Any]) -> list[dict[str, object]]:
+    """One verdict per alternative, or one that says why there is none."""
+    reduced = bool(evidence.study["reduced"])
+    start: dict[str, object] = {key: row[key] for key in ("source", "table", "row", "quantity", "published", "note")}
+    start |= {"study": evidence.study["name"], "settings": "reduced" if reduced else "full", "n_seeds": 0}
+    start |= {"mean": math.nan, "low": math.nan, "high": math.nan, "verdict": NOT_COMPARABLE, "alternative": ""}
+    start |= {
+        "found": False,
+        "inside": None,
+        "deviation": math.nan,
+        "runs": int(row["runs"] or 1),
+        "rounding": _rounding(row),
+    }
+    found, problem = alternatives(evidence, row["cells"])
+    if not problem and row["quantity"] not in evidence.cells:
+        problem = f"{row['quantity']} was not measured in this study"
+    if problem:
+        return [start | {"why": problem}]
+    many = f"; one of {len(found)} alternatives" if len(found) > 1 else ""
+    start["found"] = True
+    judged = [start | {"alternative": one.name} | _judge(one, row, reduced=reduced) for one in found]
+    return [one | {"why": f"{one['why']}{many}"} for one in judged]
+
+
+def _judge(alternative: Alternative, row: Mapping[Any, Any], *, reduced: bool) -> dict[str, object]:
+    """What one alternative says of a published number."""
+    cells, quantity = alternative.cells, row["quantity"]
+    values = usable(cells, quantity) * QUANTITIES[quantity].scale
+    ours = interval(values)
+    low, high = (ours.mean_low, ours.mean_high) if row["spread"] else ours.of_next(int(row["runs"] or 1))
+    digits = _decimals(row["published"]) + 2
+    judged: dict[str, object] = {"n_seeds": ours.n, "mean": round(ours.mean, digits)}
+    judged |= {"low": round(low, digits), "high": round(high, digits), "deviation": float(values.std(ddof=1))}
+    names = left_out(cells, quantity)["left_out"]
+    note = f"; left out: {names}" if names else ""
+    if ours.n < MIN_SEEDS:
+        seeds = "1 finished seed" if ours.n == 1 else f"{ours.n} finished seeds"
+        why = f"{seeds} where at least {MIN_SEEDS} are needed"
+        return judged | {"why": f"{'reduced settings; ' * reduced}{why}{note}"}
+    agrees, why = _compare(row, ours, low, high)
+    judged["inside"] = agrees
+    if reduced:
+        return judged | {"why": f"reduced settings; {why}{note}"}
+    return judged | {"verdict": AGREES if agrees else DISAGREES, "why": f"{why}{note}"}
+
+
+def _compare(row: Mapping[Any, Any], ours: Interval, low: float, high: float) -> tuple[bool, str]:
+    """Whether the printed number agrees, and the sentence that says by which rule."""
+    published = float(row["published"])
+    # One part in 10^9 for the rounding of the interval's own arithmetic.
+    slack = _rounding(row) * (1 + 1e-9) + float(row["spread"] or 0.0)
+    agrees = low - slack <= published <= high + slack
+    digits = _decimals(row["published"])
+    ends = f"[{low:.{digits}f}, {high:.{digits}f}]"
+    if row["spread"]:
+        word = "overlaps" if agrees else "does not overlap"
+        return agrees, (
+            f"published {row['published']} ± {row['spread']} {word} the 95 % confidence interval {ends} "
+            f"of the mean over {ours.n} seeds"
+        )
+    place = "inside" if agrees else "outside"
+    if (runs := int(row["runs"] or 1)) > 1:
+        return agrees, (
+            f"published mean {row['published']} of {runs} runs {place} the 95 % prediction interval {ends} "
+            f"for the mean of {runs} more, from {ours.n} seeds"
+        )
+    return agrees, (
+        f"single published run {row['published']} {place} the 95 % prediction interval {ends} of {ours.n} seeds"
+    )
+
+
+def _rounding(row: Mapping[Any, Any]) -> float:
+    """How far a printed number may be off, in its own unit."""
+    return float(row["tolerance"] or 0.5 * 10.0 ** -_decimals(row["published"]))
+
+
+def _decimals(printed: str) -> int:
+    return len(printed.partition(".")[2])

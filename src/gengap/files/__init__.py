@@ -1,0 +1,1 @@
+"""Files: their names, how they are written and read, and who may write them."""

@@ -1,0 +1,95 @@
+"""What a probe is given, and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from gengap.engine.stack import Architecture, State
+from gengap.studies.settings import Cell, Loss
+from gengap.studies.study import Probe
+
+BATCH_SIZE = 1000  # images per call; in BatchNorm mode `batch`, also what shares its statistics
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The network that labelled the data.
+
+    Attributes:
+        arch: Its architecture.
+        state: Its weights as a stack of one, ``[1, ...]``; to be run in evaluation mode.
+    """
+
+    arch: Architecture
+    state: State
+
+
+@dataclass(frozen=True)
+class ProbeContext:
+    """Networks of one architecture, to be measured together.
+
+    Attributes:
+        arch: Their architecture.
+        state: Stacked state ``[K, ...]``, its running statistics those of the BatchNorm mode.
+        start: The same networks before training, stacked in the same order.
+        batchnorm: ``running``, ``batch`` or ``exact``.
+        loss: Their loss.
+        cells: Settings of each network.
+        train_images: ``[N, C, H, W]``.
+        train_targets: ``[N]``, as the loss wants them.
+        test_images: ``[M, C, H, W]``.
+        test_targets: ``[M]``.
+        options: The study's options for this probe.
+        measured_at: Epoch of each checkpoint, ``[K]``.
+        epochs: Epochs at which all of these cells were saved, ascending from 0.
+        saved: The K networks' weights at one of `epochs`, with the running averages of that time; at infinity, every
+            network's last, whose epochs may differ.
+        teacher: The network that labelled the data, if one did.
+    """
+
+    arch: Architecture
+    state: State
+    start: State
+    batchnorm: str
+    loss: Loss
+    cells: tuple[Cell, ...]
+    train_images: Tensor
+    train_targets: Tensor
+    test_images: Tensor
+    test_targets: Tensor
+    options: Probe
+    measured_at: tuple[float, ...]
+    epochs: tuple[float, ...]
+    saved: Callable[[float], State]
+    teacher: Teacher | None = None
+
+    @property
+    def network(self) -> nn.Module:
+        """The module that computes outputs in this BatchNorm mode; dropout is off in every mode."""
+        return self.arch.batch if self.batchnorm == "batch" else self.arch.evaluation
+
+    def probe_images(self) -> tuple[Tensor, Tensor]:
+        """The first `options.samples` training images and their targets; all if it is null."""
+        count = self.options.samples
+        return self.train_images[:count], self.train_targets[:count]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One quantity of all networks.
+
+    Attributes:
+        quantity: A name from `gengap.quantities`.
+        values: One value per network, ``[K]``; or an array per network, ``[K, *dims]``.
+        layer: The layer it belongs to; empty for the whole network.
+        dims: For an array, what its dimensions after the first are, e.g. ``("eigenvalue",)``.
+    """
+
+    quantity: str
+    values: Tensor
+    layer: str = ""
+    dims: tuple[str, ...] = ()
+
+
+Measure = Callable[[ProbeContext], list[Measurement]]

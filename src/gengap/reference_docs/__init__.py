@@ -1,0 +1,1 @@
+"""The generated pages and pictures of docs/."""

@@ -1,0 +1,1 @@
+"""Everything that relies on Snakemake's internals."""

@@ -1,0 +1,1 @@
+"""What a study's files say, checked and turned into cells and packs; no torch."""

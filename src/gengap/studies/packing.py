@@ -1,0 +1,126 @@
+"""Cutting a study's cells into packs: cells that one program can train together."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from gengap.studies.grid import cell_name, value_at
+from gengap.studies.schema import Settings
+from gengap.studies.settings import ARM, Cell
+from gengap.studies.study import Study
+
+# What may differ between the cells of a pack: everything else shapes the computation.
+PER_CELL_KEYS = frozenset(
+    {
+        "seed",
+        ARM,
+        "init.name",
+        "optimizer.lr",
+        "optimizer.momentum",
+        "optimizer.beta1",
+        "optimizer.beta2",
+        "optimizer.eps",
+        "optimizer.weight_decay",
+        "schedule.name",
+        "schedule.factor",
+        "schedule.milestones",
+        "schedule.patience",
+        "schedule.threshold",
+        "schedule.max_drops",
+        "schedule.final",
+        "schedule.refresh_steps",
+        "schedule.max_lr",
+        "training.epochs",
+        "training.stop_accuracy",
+        "training.stop_loss",
+        "training.noise_factor",
+        "training.noise_milestones",
+        "training.snapshots",
+    }
+)
+
+
+def shape_key(cell: Cell) -> tuple[tuple[str, str], ...]:
+    """What two cells must share to be trained together."""
+    return tuple(pair for section, settings in cell for pair in _shape(section, settings))
+
+
+@functools.cache  # the cells of a study share their sections
+def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
+    """The part of a shape key that one section gives."""
+    if not isinstance(settings, Settings):
+        return () if section in PER_CELL_KEYS else ((section, repr(settings)),)
+    return tuple((key, repr(value)) for key, value in settings if f"{section}.{key}" not in PER_CELL_KEYS)
+
+
+def packs(study: Study) -> dict[str, tuple[str, ...]]:
+    """Group a study's cells into packs of at most `study.pack_size`.
+
+    Returns:
+        Names of the cells of each pack, by pack name. The name spells the grid axes on which the packs differ (of arms
+        that share a pack, the first) and a counter, e.g. ``width=4,pack=0``.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, cell in study.cells.items():
+        groups.setdefault(shape_key(cell), []).append(name)
+    shared_axes = [axis for axis in study.axes if axis == ARM or axis not in PER_CELL_KEYS]
+    result: dict[str, tuple[str, ...]] = {}
+    for names in groups.values():
+        first = study.cells[names[0]]
+        values = {axis: value_at(first, axis) for axis in shared_axes}
+        prefix = cell_name(values) + "," if values else ""
+        for number, start in enumerate(range(0, len(names), study.pack_size)):
+            result[f"{prefix}pack={number}"] = tuple(names[start : start + study.pack_size])
+    return result
+
+
+class Fingerprinted(dict[str, Any]):
+    """Plain data that a job depends on, printed as a digest.
+
+    Snakemake records a parameter as it prints, compares it with the present one, and shows both where they differ:
+    hundreds of cells would fill the screen.
+    """
+
+    def __repr__(self) -> str:
+        return self._printed
+
+    @functools.cached_property  # Snakemake prints it many times
+    def _printed(self) -> str:
+        content = json.dumps(self, sort_keys=True, default=str)
+        return f"<{len(self)} settings, digest {hashlib.sha256(content.encode()).hexdigest()[:16]}>"
+
+
+def pack_settings(study: Study, names: Iterable[str]) -> Fingerprinted:
+    """Settings of the named cells, as plain data that `Cell.from_identity` reads: what a pack's job depends on."""
+    return Fingerprinted({name: study.cells[name].identity() for name in names})
+
+
+def collected_settings(study: Study) -> Fingerprinted:
+    """What a study's collected measurements depend on, as plain data that `Study` reads: all but probes, evidence."""
+    keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size"}
+    return Fingerprinted(study.model_dump(include=keys, exclude_defaults=True))
+
+
+def section_settings(cell: Cell, section: str) -> dict[str, Any]:
+    """Settings of one section, without its defaults, as plain data: what a job depends on that needs no other."""
+    prefix = f"{section}."
+    return {key.removeprefix(prefix): value for key, value in cell.identity().items() if key.startswith(prefix)}
+
+
+def dataset_key(cell: Cell) -> str:
+    """Readable name of the prepared data of a cell, e.g. ``cifar10,image_size=8``."""
+    return _component_key("dataset", cell)
+
+
+def labels_key(cell: Cell) -> str:
+    """Readable name of the label rule of a cell, e.g. ``teacher,train_size=30000,test_size=10000``."""
+    return _component_key("labels", cell)
+
+
+def _component_key(section: str, cell: Cell) -> str:
+    settings = section_settings(cell, section)
+    name = settings.pop("name")
+    options = {f"{section}.{key}": value for key, value in settings.items()}
+    return ",".join([name, *([cell_name(options)] if options else [])])

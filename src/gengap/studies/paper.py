@@ -1,0 +1,46 @@
+"""A paper: the studies and simulations that reproduce one source, built together."""
+
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from gengap.errors import UserError, unknown_name
+from gengap.studies.schema import Settings
+from gengap.studies.study import REDUCED
+from gengap.studies.validation import read_yaml, validate
+
+
+class Paper(Settings):
+    """One entry of config/papers.yaml."""
+
+    source: str
+    studies: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+def load_papers(path: Path, known: Mapping[str, object]) -> dict[str, Paper]:
+    """Read and check which studies belong together.
+
+    Args:
+        path: The YAML file; one that is missing names no paper.
+        known: Every study and simulation by name, full and reduced.
+
+    Raises:
+        UserError: If a key, a name or a study is wrong.
+    """
+    content = read_yaml(path) if path.exists() else {}
+    papers = {str(name): validate(Paper, entry, f"{path}: {name}: ") for name, entry in content.items()}
+    full = [name for name in known if not name.endswith(REDUCED)]
+    for name, paper in papers.items():
+        if name in known:
+            raise UserError(f"{path}: {name}: a study has this name. Give the paper another.")
+        for study in paper.studies:
+            if study not in full:
+                raise unknown_name("study", study, full, where=f"{path}: {name}.studies")
+    return papers
+
+
+def reduced(paper: Paper, known: Container[str]) -> tuple[str, ...]:
+    """The paper's studies with their reduced settings, where they have any."""
+    return tuple(name + REDUCED if name + REDUCED in known else name for name in paper.studies)

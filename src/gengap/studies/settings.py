@@ -1,0 +1,286 @@
+"""The settings of one cell: every key with its type, default, range and meaning.
+
+These models are the single source of the checks, the defaults, the reference page and the editors' schema.
+A default is left out of a cell's identity, so a new key whose default changes nothing keeps old results valid.
+"""
+
+import collections
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from gengap import registry
+from gengap.studies.schema import ClassName, Component, Count, Epochs, Fraction, Positive, Settings
+
+ARM = "arm"
+
+
+class Dataset(Component):
+    """Which images, and how they are prepared."""
+
+    name: str = Field("gaussian", description="Registered dataset.")
+    image_size: Count | None = Field(
+        None, description="Height and width in pixels after rescaling by area average; null keeps the original size."
+    )
+    standardize: Literal["pool", "train", "none"] = Field(
+        "train", description="Which images give the per-channel mean and standard deviation: train, train + test, none."
+    )
+    channels: Count = Field(3, description="Channels of a Gaussian image.")
+    n_train: Count = Field(50_000, description="Gaussian images to draw for training.")
+    n_test: Count = Field(10_000, description="Gaussian images to draw for testing.")
+    std: Positive = Field(1.0, description="Standard deviation of a Gaussian pixel.")
+    stream: bool = Field(False, description="Draw Gaussian training images afresh for every batch, without end.")
+    data_seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the Gaussian images.")
+
+
+class Labels(Component):
+    """Which labels, and which samples are kept."""
+
+    name: str = Field("original", description="Registered label rule.")
+    train_size: Count | None = Field(None, description="Training samples kept; null keeps all.")
+    test_size: Count | None = Field(None, description="Test samples kept; null keeps all.")
+    classes: Annotated[tuple[ClassName, ...], Field(strict=False, min_length=2)] | None = Field(
+        None, description="Classes kept, by name or number; the order is that of the new labels."
+    )
+    teacher_width: Count = Field(4, description="Width of the teacher network.")
+    teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
+    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
+    teacher_outputs: Count = Field(10, description="Outputs of a fully connected teacher; 1 labels by sign.")
+    teacher_seed: Annotated[int, Field(ge=0)] = Field(0, description="First teacher seed to try.")
+    teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
+    teacher_batchnorm: Literal["fresh", "calibrated"] = Field(
+        "fresh",
+        description="fresh: mean 0 and variance 1, output shifted by its median; "
+        "calibrated: statistics of all images, output scaled so that two thirds pass the margin.",
+    )
+    margin: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="Samples with |teacher output| below it are dropped."
+    )
+    minority_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        0.45, description="Smallest accepted share of the rarer class."
+    )
+
+
+class Model(Component):
+    """Which network."""
+
+    name: str = Field("song", description="Registered model.")
+    width: Count = Field(
+        4,
+        description="Channels or units of the first hidden layer, the others in proportion; of wide_resnet, channels "
+        "of the first stage: 16 k for WRN-16-k.",
+    )
+    head: Literal["hidden", "linear"] = Field(
+        "hidden", description="hidden: a fully connected layer before the output; linear: none."
+    )
+    depth: Count | None = Field(
+        None,
+        description="Hidden layers of mlp and keskar_fc; the number in the name VGG-16, ResNet-20 or WRN-16-4; null: "
+        "2 for mlp, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+    )
+    batchnorm: Literal["none", "before", "after"] = Field(
+        "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."
+    )
+    activation: Literal["relu", "identity"] = Field(
+        "relu", description="Of every hidden layer; identity makes it linear (max-pools stay)."
+    )
+
+
+class Init(Component):
+    """How the weights start."""
+
+    name: str = Field("he", description="Registered initialisation rule.")
+
+
+class Loss(Component):
+    """What training minimises, without any penalty."""
+
+    name: str = Field("smooth_hinge", description="Registered loss.")
+    power: Positive = Field(2.0, description="Exponent p of the smooth hinge.")
+    temperature: Positive | None = Field(
+        None, description="Distillation compares classes softened by this temperature; null: outputs, squared error."
+    )
+
+
+class Optimizer(Component):
+    """How a gradient becomes a step."""
+
+    name: str = Field("sgd", description="Registered optimiser.")
+    lr: Positive = Field(0.1, description="Learning rate at the start.")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum.")
+    nesterov: bool = Field(False, description="Nesterov's form of momentum.")
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of Adam's average gradient, per step.")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="Decay of Adam's average squared gradient, per step."
+    )
+    eps: Positive | None = Field(
+        None, description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and 1e-10 for adagrad."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss."
+    )
+
+
+class Schedule(Component):
+    """How the learning rate changes."""
+
+    name: str = Field("constant", description="Registered schedule.")
+    factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="Multiplier at each drop.")
+    milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
+        (0.5, 0.75), description="When to drop, as fractions of `training.epochs`."
+    )
+    patience: Count = Field(20, description="Epochs without a rise before a drop.")
+    threshold: Annotated[float, Field(ge=0)] = Field(0.001, description="Smallest rise in train accuracy that counts.")
+    max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
+    refresh_steps: Count = Field(50, description="Steps between measurements of the curvature L.")
+    max_lr: Positive = Field(10.0, description="Largest learning rate that the division by L may give.")
+    final: Fraction = Field(0.0, description="Last multiplier of the learning rate, at the end of `training.epochs`.")
+
+
+class Training(Settings):
+    """The loop."""
+
+    batch_size: Count | Literal["full"] = Field(128, description="Samples per step; full: the whole training set.")
+    switch_epoch: Count | None = Field(
+        None, description="After so many epochs, batches have `switch_batch_size` samples; null never switches."
+    )
+    switch_batch_size: Count = Field(128, description="Samples per step after `switch_epoch`.")
+    epochs: Count = Field(30, description="Most epochs to train.")
+    stop_accuracy: Fraction | None = Field(
+        None, description="Stop once train accuracy reaches it at the end of an epoch; null never stops."
+    )
+    stop_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="Stop once train loss, without any penalty, is this low at the end of an epoch; null never."
+    )
+    augmentation: Literal["none", "flip", "flip_crop"] = Field(
+        "none",
+        description="Random changes of every training image at every use. flip: mirrored left and right half of the "
+        "time; flip_crop: also shifted by up to 4 pixels each way, with zeros moving in.",
+    )
+    noise_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="Standard deviation of the noise before every ReLU, in training alone; 0: no noise."
+    )
+    noise_mode: Literal["shared", "unit"] = Field(
+        "shared",
+        description="shared: one H x W field per layer and step, the same for all samples and channels (one number "
+        "behind a linear layer); unit: each sample's every unit has its own.",
+    )
+    noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
+    noise_milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
+        (0.5,), description="When to multiply the noise, as fractions of `training.epochs`."
+    )
+    step_batchnorm: Literal["batch", "exact"] = Field(
+        "batch",
+        description="BatchNorm statistics in the training steps. batch: those of the batch, and the gradient flows "
+        "through them; exact: those of the whole training set, measured at the start of every epoch and held constant; "
+        "the running statistics are then these.",
+    )
+    statistics_steps: Count | None = Field(
+        None, description="With `step_batchnorm: exact`, steps after which an epoch measures them again; null: never."
+    )
+    batchnorm: Literal["running", "batch", "exact"] = Field(
+        "running", description="BatchNorm statistics for the accuracies and losses recorded while training."
+    )
+    evaluate_every: Count = Field(1, description="Epochs between evaluations on the whole train and test set.")
+    snapshots: Epochs = Field(
+        (0, 1, 2, 5, 10, 20, 50, 100, 200),
+        description="Epochs, fractions allowed, or a range such as 0..9, at which the weights are kept; first and last "
+        "always are.",
+    )
+    dtype: Literal["float32", "float64", "bfloat16"] = Field(
+        "float32",
+        description="Precision of weights and arithmetic. bfloat16: weights, BatchNorm statistics and all that is "
+        "measured stay float32; convolutions and matrix products of the training steps are in bfloat16 (for GPUs).",
+    )
+
+    @property
+    def weights_dtype(self) -> Literal["float32", "float64"]:
+        """Precision of the weights and of everything measured."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+
+class Cell(Settings):
+    """One fully resolved setting: one network to train."""
+
+    dataset: Dataset = Dataset()
+    labels: Labels = Labels()
+    model: Model = Model()
+    init: Init = Init()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    training: Training = Training()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Seed of this cell's streams: initial weights, order of the samples, noise, probes."
+    )
+    arm: str = Field(
+        "",
+        description="What the grid calls settings that it varies together, as in `arm: {name: {dotted.key: value}}`; "
+        "it names cells and changes no number.",
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that differs from the defaults, by dotted key; names are always part of it, the arm never is."""
+        flat: dict[str, Any] = {}
+        for section, settings in self:
+            if section == ARM:
+                continue
+            if isinstance(settings, Settings):
+                flat |= {f"{section}.{key}": value for key, value in _identity(settings).items()}
+            else:
+                flat[section] = settings
+        return flat
+
+    @classmethod
+    def from_identity(cls, identity: Mapping[str, Any]) -> "Cell":
+        """The cell that `identity` was taken from; what it leaves out has its default."""
+        nested: dict[str, Any] = {}
+        for dotted, value in identity.items():
+            section, _, key = dotted.partition(".")
+            if key:
+                nested.setdefault(section, {})[key] = value
+            else:
+                nested[section] = value
+        return cls.model_validate(nested)
+
+
+@functools.cache  # a study's cells have few different sections, and thousands of cells are asked
+def _identity(settings: Settings) -> Mapping[str, Any]:
+    """What of a section differs from its defaults, and its name."""
+    changed = settings.model_dump(mode="json", exclude_defaults=True)
+    return MappingProxyType({"name": settings.name} | changed if isinstance(settings, Component) else changed)
+
+
+# Options that every component of a kind reads, whatever its name.
+COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
+    "labels": ("train_size", "test_size"),
+    "model": ("width",),
+}
+
+
+def allowed_options(kind: str, name: str) -> tuple[str, ...]:
+    """The options that the named component reads."""
+    return registry.check(kind, name).options + COMMON_OPTIONS.get(kind, ())
+
+
+@functools.cache
+def leaf_names() -> Mapping[str, str]:
+    """Short name of every dotted key: its last part, or the section for a component's name.
+
+    Where two sections share a last part, both keep their section: ``model_batchnorm``, ``training_batchnorm``.
+    """
+    short: dict[str, str] = {}
+    for section, field in Cell.model_fields.items():
+        kind = field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, Settings)):
+            short[section] = section
+            continue
+        for key in kind.model_fields:
+            short[f"{section}.{key}"] = section if key == "name" else key
+    used = collections.Counter(short.values())
+    return MappingProxyType(
+        {dotted: name if used[name] == 1 else dotted.replace(".", "_") for dotted, name in short.items()}
+    )

@@ -1,0 +1,231 @@
+"""A simulation: a study of random draws instead of trained networks. One YAML file in config/simulations.
+
+Its cells are draws. Draws that differ in their seed alone are one point of the grid, and one job. There may be ten
+thousands of them, and the Snakefile is read for every job, so the plan holds points and spells no draw.
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from gengap import registry
+from gengap.errors import UserError, unknown_name
+from gengap.studies.grid import format_value
+from gengap.studies.packing import Fingerprinted
+from gengap.studies.schema import Count, Names, Settings, write_out
+from gengap.studies.settings import Cell, Dataset
+from gengap.studies.study import REDUCED
+from gengap.studies.validation import check_names, read_yaml, validate
+
+SEED = "seed"
+NORMAL = "normal"  # in a dataset's place: independent normal pixels
+BASE = "base"  # the point of a grid without axes
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+
+
+class Point(Settings):
+    """One point of a grid, fully resolved: what is drawn, and the seeds of its draws."""
+
+    simulation: str = Field(description="Registered simulation.")
+    distribution: Literal["normal", "uniform", "lognormal"] = Field(
+        "normal", description="Of a matrix's entries: standard normal, uniform on [0, 1], exp of a standard normal."
+    )
+    rows: Count = Field(1000, description="Rows of a matrix.")
+    columns: Count = Field(10, description="Columns of a matrix.")
+    spectrum_values: int = Field(
+        0, ge=0, description="Singular values to keep: whole spectra of the first draws, as many as hold this number."
+    )
+    depth: Count = Field(10, description="Fully connected layers of a network.")
+    width: Count = Field(64, description="Units of every hidden layer.")
+    input_size: Count | Literal["width"] = Field("width", description="Inputs of a network.")
+    output_size: Count | Literal["width"] = Field("width", description="Outputs of a network.")
+    batch_size: Count = Field(256, description="Samples in the batch whose gradient is taken.")
+    dataset: str = Field(
+        NORMAL,
+        description=f"Registered dataset from whose training images, standardised, a network's inputs are drawn; "
+        f"{NORMAL}: independent standard normal pixels.",
+    )
+    norm: Literal["batchnorm", "none"] = Field(
+        "batchnorm", description="Whether a layer's outputs are normalised by the statistics of the batch."
+    )
+    block: Literal["residual", "plain"] = Field(
+        "residual", description="residual: a block's input is added to its output; plain: it is not."
+    )
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False)] = Field(
+        (0,), description="One number per draw, on which its stream depends."
+    )
+
+
+class SimulationFile(Settings):
+    """The keys of a simulation's file, except `reduced`, whose values replace these."""
+
+    title: str = Field(description="One line for the report.")
+    question: str = Field("", description="What the simulation asks.")
+    source: str = Field("", description="The paper whose experiment it is.")
+    base: dict[str, Any] = Field({}, description="Settings of all draws; `simulation` names what is drawn.")
+    grid: Any = Field(
+        {}, description="Keys with lists of values; every combination is one draw. A list of grids is joined."
+    )
+    figures: Names = Field((), description="Figures to draw.")
+    tables: Names = Field((), description="Tables to write.")
+    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    full_on: Literal["any", "gpu"] = Field("any", description="As in a study's file.")
+
+
+class Simulation(SimulationFile):
+    """A checked simulation.
+
+    Attributes:
+        name: File name without suffix, and `-reduced` for the reduced settings.
+        reduced: Whether the `reduced` section was applied.
+        points: Every point by its name, in the order of the grid.
+        axes: Keys of the grid, the seed last.
+    """
+
+    name: str
+    reduced: bool
+    points: dict[str, Point]
+    axes: Names
+
+    @property
+    def simulated(self) -> str:
+        """Registered name of what is drawn."""
+        return next(iter(self.points.values())).simulation
+
+    @property
+    def n_draws(self) -> int:
+        """Draws of all points."""
+        return sum(len(point.seeds) for point in self.points.values())
+
+
+def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
+    """Read and check one file.
+
+    Args:
+        path: The YAML file.
+        reduced: Apply the file's `reduced` section: `base` and a plain `grid` key by key, every other key whole.
+
+    Raises:
+        UserError: If anything is wrong with it; the message names file, key and value.
+    """
+    content = read_yaml(path)
+    overrides = content.pop("reduced", None)
+    if reduced:
+        if not isinstance(overrides, Mapping):
+            raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
+        for key, value in overrides.items():
+            both = key in ("base", "grid") and isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
+            content[key] = {**content[key], **value} if both else value
+    file = validate(SimulationFile, content, f"{path}: ")
+    for kind, names in (("figure", file.figures), ("table", file.tables)):
+        check_names(kind, names, f"{path}: {kind}s")
+    simulated = file.base.get("simulation")
+    grids = _grids(file.grid, path)
+    axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
+    _check_options({*file.base, *axes}, simulated, path)
+    for name in file.figures:
+        if (shown := registry.check("figure", name).simulation) != simulated:
+            raise UserError(f"{path}: figures: '{name}' shows {f'{shown!r}' if shown else 'networks'}. Remove it.")
+    return Simulation.model_construct(
+        **{key: getattr(file, key) for key in SimulationFile.model_fields},
+        name=path.stem + (REDUCED if reduced else ""),
+        reduced=reduced,
+        points=_expand(file.base, grids, axes[:-1], path),
+        axes=axes,
+    )
+
+
+def load_simulations(folder: Path, studies: Iterable[str] = ()) -> dict[str, Simulation]:
+    """Read every simulation of a folder, full and reduced, by name; there may be none.
+
+    Args:
+        folder: The folder, which need not exist.
+        studies: Names that studies have taken.
+
+    Raises:
+        UserError: If a file is wrong, or a name is taken.
+    """
+    found: dict[str, Simulation] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        found[path.stem] = load_simulation(path)
+        if "reduced" in read_yaml(path):
+            found[path.stem + REDUCED] = load_simulation(path, reduced=True)
+        if path.stem in studies:
+            raise UserError(f"{path}: a study has the name '{path.stem}' too. Rename one of the two files.")
+    return found
+
+
+def cell_names(name: str, point: Point) -> list[str]:
+    """Names of a point's draws, e.g. ``rows=1000,columns=10,seed=0``, in the order of its seeds."""
+    prefix = "" if name == BASE else f"{name},"
+    return [f"{prefix}{SEED}={seed}" for seed in point.seeds]
+
+
+def data_of(point: Point) -> Cell | None:
+    """A cell with the data that a point's draws are from, by which the workflow names and prepares them, if any are."""
+    return None if point.dataset == NORMAL else Cell(dataset=Dataset(name=point.dataset))
+
+
+def point_settings(point: Point) -> Fingerprinted:
+    """What a point's job depends on, as plain data that `Point` reads."""
+    return Fingerprinted(point.model_dump(mode="json", exclude_defaults=True))
+
+
+def simulation_settings(simulation: Simulation) -> Fingerprinted:
+    """What the collected measurements depend on, as plain data that `Simulation` reads: all but the evidence."""
+    keys = {"name", "reduced", "title", "question", "source", "points", "axes"}
+    return Fingerprinted(simulation.model_dump(mode="json", include=keys, exclude_defaults=True))
+
+
+def _grids(grid: Any, path: Path) -> list[dict[str, list[Any]]]:
+    if grid == []:
+        raise UserError(f"{path}: grid: is empty, so there is no draw. Give keys with lists of values.")
+    grids = []
+    for one in grid if isinstance(grid, list) else [grid]:
+        if not isinstance(one, Mapping):
+            raise UserError(f"{path}: grid: must hold keys with lists of values, got {one!r}.")
+        axes = {str(key): write_out(values) for key, values in one.items()}
+        for key, values in axes.items():
+            if not isinstance(values, list) or not values:
+                raise UserError(
+                    f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {one[key]!r}."
+                )
+        grids.append(axes)
+    return grids
+
+
+def _check_options(given: Iterable[str], name: Any, path: Path) -> None:
+    """Refuse a simulation that does not exist, and settings that it does not read."""
+    if name is None:
+        raise UserError(
+            f"{path}: base.simulation: is missing. Choose from: {', '.join(registry.REGISTRY['simulation'])}."
+        )
+    known = ("simulation", SEED, *registry.check("simulation", str(name), where=f"{path}: base.simulation").options)
+    for key in sorted(given):
+        if key not in (*Point.model_fields, SEED) or key == "seeds":
+            raise unknown_name("key", key, known, where=f"{path}: base or grid")
+        if key not in known:
+            raise UserError(f"{path}: {key}: '{name}' does not use it. It uses: {', '.join(known[1:])}.")
+
+
+def _expand(
+    base: Mapping[str, Any], grids: list[dict[str, list[Any]]], axes: tuple[str, ...], path: Path
+) -> dict[str, Point]:
+    points: dict[str, Point] = {}
+    for grid in grids:
+        settings = {**base, **grid}
+        seeds = settings.pop(SEED, [0])
+        varied = {axis: values for axis, values in grid.items() if axis != SEED}
+        for values in itertools.product(*varied.values()):
+            content = {**settings, **dict(zip(varied, values, strict=True)), "seeds": seeds}
+            point = validate(Point, content, f"{path}: base and grid: ")
+            if point.dataset != NORMAL and point.dataset not in (known := registry.REGISTRY["dataset"]):
+                raise unknown_name("dataset", point.dataset, [NORMAL, *known], where=f"{path}: base and grid: dataset")
+            name = ",".join(f"{axis}={format_value(getattr(point, axis))}" for axis in axes) or BASE
+            if name in points or len(set(point.seeds)) < len(point.seeds):
+                raise UserError(f"{path}: grid: a draw of '{name}' appears twice. Remove the repeated value.")
+            points[name] = point
+    return points

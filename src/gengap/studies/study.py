@@ -1,0 +1,298 @@
+"""A study: one YAML file with base settings, a grid over dotted keys, probes, figures and tables."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from gengap import registry
+from gengap.errors import UserError, unknown_name
+from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
+from gengap.studies.schema import Component, Count, Names, Settings
+from gengap.studies.settings import Cell, leaf_names
+from gengap.studies.validation import check_names, read_yaml, validate
+
+REDUCED = "-reduced"
+T = TypeVar("T")
+
+
+class Probe(Component):
+    """A probe and when it measures."""
+
+    epochs: Literal["snapshots", "last"] | Annotated[tuple[float, ...], Field(strict=False)] = Field(
+        "snapshots", description="Which saved epochs to measure: all snapshots, only the last, or a list of them."
+    )
+    batchnorm: Literal["running", "batch", "exact"] = Field(
+        "exact", description="BatchNorm statistics: running averages, each batch's own, or the whole training set's."
+    )
+    samples: Count | None = Field(
+        None, description="How many training images the probe reads, the first ones; null reads all."
+    )
+    draws: Count | None = Field(
+        None, description="How many random draws the probe averages over; null: the number that its own page names."
+    )
+    control_size: Count = Field(
+        512, description="Training images in near_rank's batch of one size for every cell, the first ones."
+    )
+    points: Count | None = Field(
+        None, description="Points of a curve that the probe computes; null: the number that its own page names."
+    )
+    iterations: Count | None = Field(
+        None, description="Steps of the probe's iterative method; null: the number that its own page names."
+    )
+    from_epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="Saved epoch at which path's line to the measured checkpoint begins."
+    )
+
+
+class StudyFile(Settings):
+    """The keys of a study file, except `reduced`, whose values replace these."""
+
+    title: str = Field(description="One line for the report.")
+    question: str = Field("", description="What the study asks.")
+    source: str = Field("", description="The paper whose experiment it is.")
+    base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
+    grid: Any = Field(
+        {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
+    )
+    probes: Annotated[tuple[Probe, ...], Field(strict=False)] = Field((), description="Probes to measure.")
+    figures: Names = Field((), description="Figures to draw.")
+    tables: Names = Field((), description="Tables to write.")
+    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
+    full_on: Literal["any", "gpu"] = Field(
+        "any",
+        description="gpu: the full settings take days without a GPU, and `make run` takes the reduced ones there.",
+    )
+
+
+class Study(StudyFile):
+    """A checked study.
+
+    Attributes:
+        name: File name without suffix, and `-reduced` for the reduced settings.
+        reduced: Whether the `reduced` section was applied.
+        cells: Every cell by its name, in the order of the grid.
+    """
+
+    name: str
+    reduced: bool
+    cells: dict[str, Cell]
+    axes: tuple[str, ...]
+
+
+class Config(Settings):
+    """The keys of config/config.yaml."""
+
+    studies: Names
+    reduced: Names = ()
+    simulations: Names = ()
+    describe: Names = ()  # in the report's text; none: all that are built
+    data_root: str
+    store: str = ".gengap/store"  # of finished networks
+    device: Literal["auto", "cpu", "cuda"]
+    container: str
+
+
+def load_study(path: Path, *, reduced: bool = False) -> Study:
+    """Read and check one study file.
+
+    Args:
+        path: The YAML file.
+        reduced: Apply the file's `reduced` section.
+
+    Raises:
+        UserError: If anything is wrong with it; the message names file, key and value.
+    """
+    content = read_yaml(path)
+    overrides = content.pop("reduced", None)
+    if reduced:
+        if not isinstance(overrides, Mapping):
+            raise UserError(
+                f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
+            )
+        content = _override(content, overrides)
+    if content.get("base") is not None:
+        content["base"] = _nest(content["base"], path)
+    file = validate(StudyFile, content, f"{path}: ")
+    for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
+        check_names(kind, names, f"{path}: {kind}s")
+    for name in file.figures:
+        if simulation := registry.check("figure", name).simulation:
+            raise UserError(f"{path}: figures: '{name}' shows the simulation '{simulation}', no networks. Remove it.")
+    _check_probe_options(content.get("probes") or (), file.probes, path)
+    grids = read_grids(file.grid, path)
+    axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
+    base = _nest(content.get("base") or {}, path)
+    cells = expand(base, grids, axes, path)
+    name = path.stem + (REDUCED if reduced else "")
+    study = Study.model_construct(
+        **{key: getattr(file, key) for key in StudyFile.model_fields},
+        name=name,
+        reduced=reduced,
+        cells=cells,
+        axes=axes,
+    )
+    _check_teachers(study, path)
+    _check_probe_epochs(study, path)
+    return study
+
+
+def load_studies(folder: Path) -> dict[str, Study]:
+    """Read every study of a folder, full and reduced, by name."""
+    studies: dict[str, Study] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        studies[path.stem] = load_study(path)
+        if "reduced" in read_yaml(path):
+            studies[path.stem + REDUCED] = load_study(path, reduced=True)
+    if not studies:
+        raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
+    return studies
+
+
+def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations: Iterable[str], path: Path) -> None:
+    """Check the workflow's configuration.
+
+    Args:
+        content: Its keys and values.
+        studies: Names of the studies that exist.
+        simulations: Names of the simulations that exist.
+        path: Its file, for the message.
+
+    Raises:
+        UserError: If a key, a value or a name is wrong.
+    """
+    config = validate(Config, content, f"{path}: ")
+    names = list(studies)
+    full = [name for name in names if not name.endswith(REDUCED)]
+    for name in config.studies:
+        if name in names and name not in full:  # DVC finds a study's file by its name
+            raise UserError(
+                f"{path}: studies: list '{name.removesuffix(REDUCED)}' under `reduced` instead of '{name}'."
+            )
+    for kind, key, named, known in (
+        ("study", "studies", config.studies, full),
+        ("study with reduced settings", "reduced", config.reduced, [n for n in full if n + REDUCED in names]),
+        ("simulation", "simulations", config.simulations, list(simulations)),
+        ("study", "describe", config.describe, [*names, *simulations]),
+    ):
+        for name in named:
+            if name not in known:
+                raise unknown_name(kind, name, known, where=f"{path}: {key}")
+    if not config.studies and not config.reduced and not config.simulations:
+        raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
+
+
+def check_references(studies: Mapping[str, Study], folder: Path) -> None:
+    """Check that the published numbers that studies compare with are there.
+
+    Raises:
+        UserError: If a study names a file that `folder` lacks, or a table that needs one without naming any.
+    """
+    known = [path.stem for path in folder.glob("*.csv")]
+    for study in studies.values():
+        where = f"config/studies/{study.name.removesuffix(REDUCED)}.yaml"
+        for name in study.reference:
+            if name not in known:
+                raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
+        for name in study.tables if not study.reference else ():
+            if registry.check("table", name).references:
+                raise UserError(f"{where}: tables: '{name}' needs published numbers. Name a file under `reference`.")
+
+
+def find_study(studies: Mapping[str, T], name: str) -> T:
+    """Return a study by name, or raise an error that lists the names."""
+    if name not in studies:
+        raise unknown_name("study", name, studies)
+    return studies[name]
+
+
+def axis_names(study: Study) -> tuple[str, ...]:
+    """Short names of a study's grid axes, as in its cells' names and columns."""
+    short = leaf_names()
+    return tuple(short[axis] for axis in study.axes)
+
+
+def axis_values(study: Study, cell: Cell) -> dict[str, Any]:
+    """A cell's value on every grid axis of the study, by short name."""
+    return {
+        short: _spell_or_value(value_at(cell, axis)) for short, axis in zip(axis_names(study), study.axes, strict=True)
+    }
+
+
+def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Apply a `reduced` section: `base` and a plain `grid` key by key, every other key whole."""
+    result = dict(content)
+    for key, value in overrides.items():
+        old = result.get(key)
+        if key in ("base", "grid") and isinstance(value, Mapping) and isinstance(old, Mapping):
+            result[key] = _override_base(undot(old), undot(value)) if key == "base" else {**old, **value}
+        else:
+            result[key] = value
+    return result
+
+
+def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Merge, but a section that names another component starts afresh: the old one's options mean nothing to it."""
+    renamed = {
+        key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
+    }
+    return merge({key: value for key, value in old.items() if key not in renamed}, new)
+
+
+def _nest(base: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(base, Mapping):
+        raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
+    return undot(base)
+
+
+def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Path) -> None:
+    """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
+    for keys, probe in zip(given, probes, strict=True):
+        entry = registry.check("probe", probe.name)
+        known = ("name", "epochs", "batchnorm", *entry.options)
+        for key in keys if isinstance(keys, Mapping) else ():
+            if key not in known:
+                uses = ", ".join(known[1:])
+                raise UserError(f"{path}: probes: {key}: '{probe.name}' does not use it. It uses: {uses}.")
+        if probe.batchnorm not in entry.batchnorm:
+            raise UserError(
+                f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "
+                f"sample's output depends on its batch. Choose from: {', '.join(entry.batchnorm)}."
+            )
+
+
+def _check_teachers(study: Study, path: Path) -> None:
+    """Refuse losses without the teacher that they need, and probes for which no cell has one."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.teacher)
+    taught = {name: registry.check("labels", cell.labels.name).teacher for name, cell in study.cells.items()}
+    for name, cell in study.cells.items():
+        if registry.check("loss", cell.loss.name).teacher and not taught[name]:
+            raise UserError(
+                f"{path}: cell {name}: loss: '{cell.loss.name}' needs a teacher's outputs, and labels.name is "
+                f"'{cell.labels.name}'. Set labels.name to {rules}, or choose another loss."
+            )
+    for probe in study.probes:
+        if registry.check("probe", probe.name).teacher and not any(taught.values()):
+            raise UserError(
+                f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
+                f"one. Set labels.name to {rules}, or remove the probe."
+            )
+
+
+def _check_probe_epochs(study: Study, path: Path) -> None:
+    for probe in study.probes:
+        if isinstance(probe.epochs, str):
+            continue
+        for cell in study.cells.values():
+            saved = {*cell.training.snapshots, 0.0, float(cell.training.epochs)}
+            if missing := sorted(set(probe.epochs) - saved):
+                raise UserError(
+                    f"{path}: probes: '{probe.name}' asks for epoch {missing[0]:g}, at which no weights are kept. "
+                    f"Add it to base.training.snapshots or choose from: {', '.join(f'{e:g}' for e in sorted(saved))}."
+                )
+
+
+def _spell_or_value(value: Any) -> Any:
+    return format_value(value) if isinstance(value, (tuple, list)) else value

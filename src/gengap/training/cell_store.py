@@ -1,0 +1,72 @@
+"""The store of finished cells: one file per identity, so that no study trains a cell that another has trained.
+
+A file is written beside and renamed, so two jobs that finish the same cell at once leave one good copy.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from gengap.errors import UserError
+from gengap.files import storage
+from gengap.logs import log
+from gengap.studies.settings import Cell
+from gengap.training import serialization
+from gengap.training.cell_result import CellResult
+
+_DAMAGE = (UserError, ValueError, OSError, KeyError)  # what reading a damaged file may raise
+
+
+def put(store: Path, record: CellResult) -> None:
+    """Keep a finished cell, unless it is kept already."""
+    path = _path(store, record.identity)
+    if not path.exists():
+        # Waiting for the disk a thousand times takes long. What a loss of power damages, its digest tells.
+        with storage.writing(path, "cell", {}, sync=False) as file:
+            serialization.write_records(file, [record])
+
+
+def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
+    """Find a finished cell by its identity.
+
+    Args:
+        store: Folder of the store.
+        identity: See `gengap.training.cell_result.identity`.
+        name: The cell's name in the study at hand; another study may call it otherwise.
+        cell: Its settings.
+
+    Returns:
+        The record, or None. A damaged entry is set aside with a warning, and counts as missing.
+    """
+    path = _path(store, identity)
+    if not path.exists():
+        return None
+    try:
+        with storage.reading(path, "cell") as file:
+            record = serialization.read_records(file)[0]
+        if record.identity != identity:
+            raise ValueError(f"it holds the cell {record.identity}")
+    except _DAMAGE as error:
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        log.warning("%s is damaged (%s): set aside as %s, and the cell is trained again", path, error, aside.name)
+        return None
+    record.name, record.cell = name, cell
+    return record
+
+
+def entries(store: Path) -> list[Path]:
+    """Every finished cell's file; its stem is the cell's identity."""
+    return sorted(store.glob("cells/*/*.h5"))
+
+
+def settings(entry: Path) -> dict[str, Any] | None:
+    """What `Cell.identity` gave for the cell that an entry keeps; None if the entry is damaged."""
+    try:
+        with storage.reading(entry, "cell") as file:
+            return serialization.read_settings(file)[0]
+    except _DAMAGE:
+        return None
+
+
+def _path(store: Path, identity: str) -> Path:
+    return store / "cells" / identity[:2] / f"{identity}.h5"

@@ -1,0 +1,61 @@
+"""What is drawn for each training step and passed with the weights: noise before the ReLUs, masks of dropout."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gengap.engine.layers import batchnorm
+from gengap.engine.layers import dropout as engine_dropout
+from gengap.engine.layers import noise as engine_noise
+from gengap.engine.stack import Architecture, State
+from gengap.studies.settings import Cell
+from gengap.training import dropout, noise
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the draws enter: buffers of the network in training, by name.
+
+    Attributes:
+        noise: See `gengap.engine.layers.noise.places`.
+        dropout: See `gengap.engine.layers.dropout.places`.
+    """
+
+    noise: dict[str, torch.Size]
+    dropout: dict[str, tuple[torch.Size, float]]
+
+
+def network(arch: Architecture, cell: Cell) -> nn.Module:
+    """The module that a step trains: the architecture's own, with buffers for what is drawn.
+
+    BatchNorm's statistics are the batch's, or constants where the cell trains with exact ones.
+    """
+    trained = engine_dropout.masked(engine_noise.noisy(arch) if cell.training.noise_std else arch.training)
+    return batchnorm.frozen(trained) if cell.training.step_batchnorm == "exact" else trained
+
+
+def places(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Places:
+    """Where draws enter the cell's network; nowhere if it has neither noise nor dropout."""
+    trained = network(arch, cell)
+    noisy = engine_noise.places(trained, image_shape) if cell.training.noise_std else {}
+    return Places(noisy, engine_dropout.places(trained, image_shape))
+
+
+def draws(
+    cells: Sequence[Cell],
+    places: Places,
+    epoch: int,
+    batch_sizes: Sequence[int],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Iterator[State]:
+    """The buffers of one epoch's steps, stacked ``[K, ...]``; see `training.noise` and `training.dropout`."""
+    nothing: list[State] = [{}] * len(batch_sizes)
+    noisy = noise.draws(cells, places.noise, epoch, batch_sizes, dtype=dtype, device=device)
+    kept = dropout.draws(cells, places.dropout, epoch, batch_sizes, device)
+    # A pack of hundreds would spend milliseconds on drawing nothing.
+    for fields, masks in zip(noisy if places.noise else nothing, kept if places.dropout else nothing, strict=True):
+        yield {**fields, **masks}

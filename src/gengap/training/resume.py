@@ -1,0 +1,136 @@
+"""An interrupted pack: all that its loop needs to go on and to end with the bits of an undisturbed run."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from gengap.errors import UserError
+from gengap.files import storage
+from gengap.logs import log
+from gengap.training import serialization
+from gengap.training.cell_result import CellResult
+from gengap.training.pack_state import PackState
+
+INTERVAL_SECONDS = 60.0
+
+
+class InterruptionError(UserError):
+    """Training was asked to end; what it had done is saved."""
+
+
+class Saver:
+    """Saves a pack at intervals and when the process is asked to end (SIGTERM, as at a cluster's time limit; Ctrl-C).
+
+    Args:
+        path: Where; None never saves.
+        interval: Seconds between saves.
+    """
+
+    def __init__(self, path: Path | None, interval: float = INTERVAL_SECONDS) -> None:
+        self.path, self._interval = path, interval
+        self._last = time.monotonic()
+        self._signal: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Notice SIGTERM and SIGINT, and leave it to `step` to act between two training steps."""
+
+        def notice(number: int, frame: object) -> None:
+            self._signal = number
+
+        before = {number: signal.signal(number, notice) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def step(self, live: PackState, records: Sequence[CellResult]) -> None:
+        """Call between training steps: saves if it is time.
+
+        Raises:
+            InterruptionError: If the process was asked to end; the pack has been saved.
+        """
+        if self._signal is None and time.monotonic() - self._last < self._interval:
+            return
+        if self.path is not None:
+            write(self.path, live, records)
+        self._last = time.monotonic()
+        if self._signal is not None:
+            name = signal.Signals(self._signal).name
+            raise InterruptionError(
+                f"stopped by {name} at epoch {live.epoch}, step {live.step}. Run it again to go on from there."
+            )
+
+    def remove(self) -> None:
+        """Forget the saved pack: its results are written."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def write(path: Path, live: PackState, records: Sequence[CellResult]) -> None:
+    """Save a pack between two steps."""
+    places = [next(place for place, record in enumerate(records) if record is one) for one in live.records]
+    with storage.writing(path, "unfinished", {}) as file:
+        file.attrs.update(epoch=live.epoch, step=live.step, compiled=live.compiled, places=places)
+        file.attrs.update(curvature=live.curvature, products=live.products)
+        serialization.write_records(file.create_group("records"), records)
+        _write_tensors(file.create_group("parameters"), live.parameters)
+        _write_tensors(file.create_group("buffers"), live.buffers)
+        for kind, tensors in live.memory.items():
+            _write_tensors(file.create_group(f"memory/{kind}"), tensors)
+
+
+def read(
+    path: Path | None, wanted: Sequence[CellResult], device: torch.device
+) -> tuple[PackState, list[CellResult]] | None:
+    """Read a saved pack.
+
+    Args:
+        path: Where it may be; None finds nothing.
+        wanted: The cells to train, empty records; the saved pack must have them all.
+        device: Where its tensors go.
+
+    Returns:
+        The stack in training and the records of all its cells; None if there is no saved pack that helps.
+    """
+    if path is None or not path.exists():
+        return None
+    try:
+        with storage.reading(path, "unfinished") as file:
+            records = serialization.read_records(file["records"])
+            live = PackState(
+                records=[records[place] for place in file.attrs["places"]],
+                parameters=_read_tensors(file["parameters"], device),
+                buffers=_read_tensors(file["buffers"], device),
+                memory={kind: _read_tensors(group, device) for kind, group in file["memory"].items()},
+                curvature=[float(value) for value in file.attrs["curvature"]],
+                products=[int(count) for count in file.attrs["products"]],
+                epoch=int(file.attrs["epoch"]),
+                step=int(file.attrs["step"]),
+                compiled=bool(file.attrs["compiled"]),
+            )
+    except (UserError, ValueError, OSError, KeyError) as error:
+        log.warning("%s cannot be used (%s); training starts afresh", path, error)
+        return None
+    if not {record.identity for record in wanted} <= {record.identity for record in records}:
+        return None
+    log.info("going on from epoch %d, step %d", live.epoch, live.step)
+    return live, records
+
+
+def _write_tensors(group: h5py.Group, tensors: dict[str, Tensor]) -> None:
+    for name, value in tensors.items():
+        group[name] = value.detach().cpu().numpy()
+
+
+def _read_tensors(group: h5py.Group, device: torch.device) -> dict[str, Tensor]:
+    names = storage.dataset_names(group)
+    return {name: torch.from_numpy(np.asarray(group[name])).to(device) for name in names}
