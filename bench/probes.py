@@ -79,7 +79,14 @@ def near_rank(*, toy: bool, repeats: int) -> list[rows.Row]:
     return measured
 
 
-PROBES = (hessian_spectrum, hessian_extremes, near_rank)
+def hessian_operators(*, toy: bool, repeats: int) -> list[rows.Row]:
+    """The Hessian's largest eigenvalue, trace and density, against curvlinops."""
+    from bench import operators  # requirements.lock has no curvlinops, which the other rows do without.
+
+    return operators.hessian_operators(toy=toy, repeats=repeats)
+
+
+PROBES = (hessian_spectrum, hessian_extremes, hessian_operators, near_rank)
 
 
 def main(*, toy: bool, repeats: int, only: str = "") -> list[rows.Row]:

@@ -84,7 +84,7 @@ def _measure_one(product: Product, start: Tensor, draws: Tensor, points: int) ->
     basis = search.basis[0, : len(values)]
     outside = draws - (draws @ basis.T) @ basis
     traces = (search.diagonal[0, : len(values)].sum() + (outside * product(outside)).sum(dim=1)).cpu().numpy()
-    at, densities = _densities(product, draws, points, values[0], values[-1])
+    at, densities = lanczos_quadrature(product, draws, points, values[0], values[-1])
     root = len(draws) ** 0.5
     return {
         "hessian_largest": values[-1],
@@ -99,10 +99,21 @@ def _measure_one(product: Product, start: Tensor, draws: Tensor, points: int) ->
     }
 
 
-def _densities(
+def lanczos_quadrature(
     product: Product, draws: Tensor, points: int, smallest: float, largest: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where, ``[points]``, and every draw's density there, ``[draws, points]``."""
+    """A matrix's spectral density by Lanczos' method from random vectors, as `measure` describes it.
+
+    Args:
+        product: Multiplies ``[draws, P]`` by the matrix.
+        draws: Vectors of random signs, ``[draws, P]``.
+        points: How many points of the density.
+        smallest: Smallest eigenvalue.
+        largest: Largest eigenvalue.
+
+    Returns:
+        The points, ``[points]``, and every draw's density there, ``[draws, points]``.
+    """
     width = (largest - smallest) / 100 or 1.0  # A Hessian of zeros has all its density at 0.
     at = np.linspace(smallest - 5 * width, largest + 5 * width, points)
     found = lanczos(product, draws, DENSITY_STEPS)
