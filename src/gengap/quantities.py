@@ -7,6 +7,11 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+# Quantities that lie between 0 and 1, as stored, whatever was trained.
+SHARES = frozenset(
+    f"{split}_{kind}" for split in ("train", "test") for kind in ("accuracy", "balanced_accuracy", "error")
+)
+
 
 @dataclass(frozen=True)
 class Quantity:

@@ -226,8 +226,10 @@ def _verdicts(metrics: Mapping[str, Any]) -> str:
     verdicts, published = metrics["verdicts"], metrics.get("published", {})
     if sum(verdicts.values()) == published.get("numbers", sum(verdicts.values())):
         return _counts(verdicts)
-    agreeing = f"{published['agreeing']} of {published['numbers']} printed numbers agree with at least one alternative"
-    return f"{_counts(verdicts)} over all alternatives; {agreeing}"
+    told = f"{published['agreeing']} of {published['numbers']} printed numbers agree with at least one alternative"
+    if published.get("disagreeing"):
+        told += f", {published['disagreeing']} disagree ({published['disagreeing_holm']} after Holm's correction)"
+    return f"{_counts(verdicts)} over all alternatives; {told}"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -10,11 +10,12 @@ import pandas as pd
 from gengap import provenance
 from gengap.errors import UserError
 from gengap.evidence.derived import with_derived
+from gengap.evidence.stuck import with_stuck
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.quantities import QUANTITIES
 from gengap.studies.grid import format_value, value_at
-from gengap.studies.packing import packs
+from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.schema import Component
 from gengap.studies.settings import Cell, allowed_options, leaf_names
 from gengap.studies.simulation import Simulation
@@ -55,7 +56,7 @@ def collect(
     failures = joined([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
     fixed, varied = beside_axes(study)
     cells = _cells(study, facts, varied).merge(final_values(measured), on="cell", how="left", validate="1:1")
-    cells = with_derived(cells, history, measured)
+    cells = with_stuck(with_derived(cells, history, measured), study.cells, class_shares(study, data_facts))
     found = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
     tables = {"cells": cells, "history": history, "measurements": measured, "failures": _of_study(failures, study)}
     axes = list(axis_names(study))
@@ -107,6 +108,15 @@ def data_facts(labelled: list[Path]) -> dict[str, Any]:
                 "digest": str(file.attrs["digest"]),
             }
     return facts
+
+
+def class_shares(study: Study, data_facts: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """For every cell, the share of each class in the labels that it was trained on."""
+    return {
+        name: data_facts[f"{dataset_key(cell)}/{labels_key(cell)}"]["class_balance"]["train"]
+        for name, cell in study.cells.items()
+        if f"{dataset_key(cell)}/{labels_key(cell)}" in data_facts
+    }
 
 
 def final_values(measurements: pd.DataFrame) -> pd.DataFrame:

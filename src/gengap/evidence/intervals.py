@@ -1,77 +1,113 @@
-"""Means over seeds with their intervals; dead and diverged cells are counted apart and never averaged."""
+"""Means over seeds with their intervals; cells that failed are counted apart and never averaged."""
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtr, stdtrit
 
 from gengap.evidence.measurements import Evidence
+from gengap.quantities import SHARES
 
 LEVEL = 0.95
-FAILED = ("dead", "diverged")
+FAILED = ("dead", "stuck", "diverged")
+ROUNDING = 1e-12  # of sums of equal numbers
+HALF_A_SAMPLE = 0.5 / 10_000  # how far from 0 or 1 a share of exactly 0 or 1 counts on the logit scale
 
 
 @dataclass(frozen=True)
 class Interval:
-    """What n runs say about their mean and about one further run; NaN where n is too small to say it.
+    """What n runs say about their mean and about further runs; NaN where n is too small to say it.
 
     Attributes:
         n: Number of runs.
         mean: Their arithmetic mean.
         min: The smallest.
         max: The largest.
-        mean_low: Lower end of the 95 % confidence interval of the mean (Student's t).
-        mean_high: Upper end of it.
-        next_low: Lower end of the 95 % prediction interval for one further run.
-        next_high: Upper end of it.
+        centre: Their mean on the scale on which they are taken as normal: the logit of shares, else as they are.
+        deviation: Their standard deviation on that scale.
+        share: Whether they are shares from 0 to 1.
     """
 
     n: int
     mean: float
     min: float
     max: float
-    mean_low: float
-    mean_high: float
-    next_low: float
-    next_high: float
+    centre: float
+    deviation: float
+    share: bool = False
 
-    def of_next(self, runs: int) -> tuple[float, float]:
+    @property
+    def of_mean(self) -> tuple[float, float]:
+        """Ends of the 95 % confidence interval of the mean: mean ± t s sqrt(1/n), by Student's t."""
+        return self._ends(0.0)
+
+    def of_next(self, runs: int = 1) -> tuple[float, float]:
         """Ends of the 95 % prediction interval for the mean of `runs` further runs: mean ± t s sqrt(1/runs + 1/n)."""
-        scale = math.sqrt((1 / runs + 1 / self.n) / (1 + 1 / self.n)) if self.n else math.nan
-        return self.mean - scale * (self.mean - self.next_low), self.mean + scale * (self.next_high - self.mean)
+        return self._ends(1 / runs)
+
+    def probability(self, value: float, runs: int = 1) -> float:
+        """Two-sided p-value of a mean of `runs` further runs being as far from ours; NaN for fewer than two runs."""
+        if self.n < 2:
+            return math.nan
+        distance, scale = (
+            abs(_forth(value, self.share) - self.centre),
+            self.deviation * math.sqrt(1 / runs + 1 / self.n),
+        )
+        if scale < ROUNDING:  # runs that are all equal
+            return 1.0 if distance < ROUNDING else 0.0
+        return float(2 * stdtr(self.n - 1, -distance / scale))
+
+    def _ends(self, further: float) -> tuple[float, float]:
+        if self.n < 2:
+            return math.nan, math.nan
+        half = float(stdtrit(self.n - 1, (1 + LEVEL) / 2)) * self.deviation * math.sqrt(further + 1 / self.n)
+        return _back(self.centre - half, self.share), _back(self.centre + half, self.share)
 
 
-def interval(values: Iterable[float]) -> Interval:
+def interval(values: Iterable[float], *, share: bool = False) -> Interval:
     """Summarise independent runs.
 
     The half-widths are t s / sqrt(n) for the mean and t s sqrt(1 + 1/n) for one further run, with s the sample
-    standard deviation and t Student's quantile for n - 1 degrees of freedom; both take the runs as normal.
+    standard deviation and t Student's quantile for n - 1 degrees of freedom; both take the runs as normal. Shares are
+    taken as normal on the logit scale, so that no interval leaves 0 to 1: there a share of exactly 0 or 1 counts as
+    half a sample of 10,000 away from it.
 
     Args:
         values: One finite number per run.
+        share: Whether they are shares from 0 to 1, such as accuracies.
     """
     x = np.asarray(list(values), dtype=float)
-    n = len(x)
-    if n == 0:
-        return Interval(0, *[math.nan] * 7)
-    mean = float(x.mean())
-    spread = float(stdtrit(n - 1, (1 + LEVEL) / 2) * x.std(ddof=1)) if n > 1 else math.nan
-    of_mean, of_next = spread / math.sqrt(n), spread * math.sqrt(1 + 1 / n)
-    return Interval(
-        n, mean, float(x.min()), float(x.max()), mean - of_mean, mean + of_mean, mean - of_next, mean + of_next
-    )
+    if len(x) == 0:
+        return Interval(0, math.nan, math.nan, math.nan, math.nan, math.nan, share)
+    y = np.array([_forth(value, share) for value in x])
+    deviation = float(y.std(ddof=1)) if len(x) > 1 else math.nan
+    return Interval(len(x), float(x.mean()), float(x.min()), float(x.max()), float(y.mean()), deviation, share)
+
+
+def _forth(value: float, share: bool) -> float:
+    """A value on the scale on which runs are taken as normal."""
+    return float(logit(HALF_A_SAMPLE + (1 - 2 * HALF_A_SAMPLE) * value)) if share else value
+
+
+def _back(value: float, share: bool) -> float:
+    """The inverse of `_forth`; ends beyond a share of 0 or 1 are 0 or 1."""
+    if not share or math.isnan(value):
+        return value
+    share_of = (expit(value) - HALF_A_SAMPLE) / (1 - 2 * HALF_A_SAMPLE)
+    return round(float(np.clip(share_of, 0.0, 1.0)), 12)
 
 
 def over_seeds(evidence: Evidence, quantities: Sequence[str]) -> pd.DataFrame:
     """Summarise the final values of every group of cells that differ in their seed alone.
 
     Returns:
-        One row per group and quantity, in the grid's order: the axes, ``quantity``, the fields of `Interval`,
-        ``n_dead``, ``n_diverged``, ``n_unmeasured`` and ``left_out``, the names of those cells.
+        One row per group and quantity, in the grid's order: the axes, ``quantity``, ``n``, ``mean``,
+        ``min``, ``max``, the ends ``mean_low`` and ``mean_high`` of the 95 % confidence interval of the mean,
+        ``n_dead``, ``n_stuck``, ``n_diverged``, ``n_unmeasured`` and ``left_out``, the names of those cells.
     """
     rows = []
     for values, cells in grouped(evidence.cells, evidence.axes):
@@ -82,7 +118,10 @@ def over_seeds(evidence: Evidence, quantities: Sequence[str]) -> pd.DataFrame:
 
 def summary(cells: pd.DataFrame, quantity: str) -> dict[str, Any]:
     """Summarise one quantity over cells; see `over_seeds`."""
-    return {**asdict(interval(usable(cells, quantity))), **left_out(cells, quantity)}
+    ours = interval(usable(cells, quantity), share=quantity in SHARES)
+    low, high = ours.of_mean
+    values = {"n": ours.n, "mean": ours.mean, "min": ours.min, "max": ours.max, "mean_low": low, "mean_high": high}
+    return values | left_out(cells, quantity)
 
 
 def usable(cells: pd.DataFrame, quantity: str) -> pd.Series:

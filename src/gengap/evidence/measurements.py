@@ -25,7 +25,7 @@ class Evidence:
         study: ``name``, ``title``, ``question``, ``source``, ``reduced``, ``axes`` (short names of the grid axes),
             ``n_cells``, ``data`` (facts about the labelled data), ``fixed`` (settings that all cells share, by short
             name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`).
-        cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, diverged, dead),
+        cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, dead, stuck, diverged),
             ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
             a probe measured on the whole network, and what `gengap.evidence.derived` makes of them; shares are
             fractions.
@@ -52,7 +52,7 @@ class Evidence:
 
     @property
     def finished(self) -> pd.DataFrame:
-        """The cells that neither diverged nor died."""
+        """The cells that finished and are neither dead nor stuck."""
         return self.cells[self.cells["status"] == "finished"]
 
     def arrays(self, quantity: str) -> list[Array]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from gengap.evidence.intervals import FAILED, grouped
+from gengap.evidence.intervals import FAILED, LEVEL, grouped
 from gengap.evidence.measurements import Evidence
+from gengap.evidence.paired import holm
 from gengap.evidence.verdicts import AGREES, DISAGREES, NOT_COMPARABLE
 from gengap.quantities import QUANTITIES
 
@@ -44,10 +45,25 @@ def metrics(evidence: Evidence, verdicts: pd.DataFrame) -> dict[str, Any]:
 
 
 def published(verdicts: pd.DataFrame) -> dict[str, int]:
-    """How many numbers were printed, and how many of them agree with at least one alternative."""
-    agrees = verdicts["verdict"] == AGREES
-    numbers = agrees.groupby([verdicts[key] for key in ("source", "table", "row", "quantity")], dropna=False).any()
-    return {"numbers": len(numbers), "agreeing": int(numbers.sum())}
+    """What became of the printed numbers, each of which has one verdict per alternative.
+
+    Returns:
+        ``numbers``: how many were printed; ``agreeing``: with at least one alternative; ``disagreeing``: with all
+        alternatives that could be compared; ``disagreeing_holm``: how many of these remain below 5 % after Holm's
+        correction for all numbers that were compared. A number's p-value is its largest over the alternatives.
+    """
+    number = [verdicts[key] for key in ("source", "table", "row", "quantity")]
+    agrees = (verdicts["verdict"] == AGREES).groupby(number, dropna=False).any()
+    compared = verdicts["verdict"].isin([AGREES, DISAGREES])
+    disagrees = compared.groupby(number, dropna=False).any() & ~agrees
+    largest = verdicts["p"].where(compared).groupby(number, dropna=False).max()
+    corrected = pd.Series(holm(largest), index=largest.index)
+    return {
+        "numbers": len(agrees),
+        "agreeing": int(agrees.sum()),
+        "disagreeing": int(disagrees.sum()),
+        "disagreeing_holm": int((disagrees & (corrected < 1 - LEVEL)).sum()),
+    }
 
 
 def curves(evidence: Evidence) -> pd.DataFrame:

@@ -60,11 +60,11 @@ def effect(differences: Sequence[float]) -> dict[str, float]:
         absolute difference; ``p_t`` and ``p_wilcoxon``, two-sided; NaN where there are too few pairs.
     """
     x = np.asarray(differences, dtype=float)
-    of_mean, resampled = interval(x), resampling.statistics(x)
+    ours, resampled = interval(x), resampling.statistics(x)
     found = {
-        "difference": of_mean.mean,
-        "difference_low": of_mean.mean_low,
-        "difference_high": of_mean.mean_high,
+        "difference": ours.mean,
+        "difference_low": ours.of_mean[0],
+        "difference_high": ours.of_mean[1],
         "bootstrap_low": resampled["mean_low"],
         "bootstrap_high": resampled["mean_high"],
         "largest": float(np.abs(x).max()) if len(x) else math.nan,

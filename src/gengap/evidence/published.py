@@ -1,5 +1,6 @@
 """Published numbers: one CSV file per printed table."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gengap.errors import UserError, unknown_name
-from gengap.quantities import QUANTITIES
+from gengap.quantities import QUANTITIES, SHARES
 
 COLUMNS = ["source", "table", "row", "cells", "quantity", "published", "spread", "runs", "unit", "tolerance", "note"]
 OPTIONAL = {"runs", "tolerance", "note"}
@@ -63,7 +64,22 @@ def _check(row: Mapping[Any, Any], where: str) -> None:
         raise UserError(f"{where}: runs: {row['runs']!r} is not allowed, it is a whole number from 1 on.")
     for column in ("published", "spread", "tolerance"):
         if row[column] or column == "published":
-            try:
-                float(row[column])
-            except ValueError as error:
-                raise UserError(f"{where}: {column}: {row[column]!r} is not a number.") from error
+            _check_number(row, column, where)
+
+
+def _check_number(row: Mapping[Any, Any], column: str, where: str) -> None:
+    """Refuse what is no number, not finite, or outside the values that are possible."""
+    text = row[column]
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise UserError(
+            f"{where}: {column}: {text!r} is not a number. Write it as it was printed, e.g. 88.60."
+        ) from error
+    if not math.isfinite(value):
+        raise UserError(f"{where}: {column}: {text!r} is not finite. Write the printed number, or remove the line.")
+    share = row["quantity"] in SHARES
+    if column != "published" and value < 0:
+        raise UserError(f"{where}: {column}: {text} is negative. It is 0 or more.")
+    if share and not 0 <= value <= 100:
+        raise UserError(f"{where}: {column}: {text} is outside 0 to 100: {row['quantity']} is a percentage.")

@@ -31,7 +31,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Returns:
         Columns ``group``, ``x`` (the width, or the group's number where width is no axis), ``split``, ``statistic``
-        (``run``, ``mean``, ``min``, ``max``; ``dead`` for a run that counts in none of these), ``cell``, ``value``,
+        (``run``, ``mean``, ``min``, ``max``; ``failed`` for a dead or stuck run, which counts in none of these), ``cell``, ``value``,
         ``n`` (runs that the statistic joins).
     """
     for quantity in ACCURACY.values():
@@ -45,23 +45,23 @@ def data(evidence: Evidence) -> pd.DataFrame:
         for split, quantity in ACCURACY.items():
             scale = QUANTITIES[quantity].scale
             values = usable(part, quantity) * scale
-            found = interval(values)
+            found = interval(values)  # of which only the mean and the range are drawn
             here = (at["group"], at["x"], split)
             rows += [
                 (*here, "run", cell, value, 1) for cell, value in zip(part["cell"][values.index], values, strict=True)
             ]
             if found.n:
                 rows += [(*here, word, "", getattr(found, word), found.n) for word in ("mean", "min", "max")]
-            dead = part[part["status"] == "dead"].dropna(subset=quantity)
+            failed = part[part["status"].isin(["dead", "stuck"])].dropna(subset=quantity)
             rows += [
-                (*here, "dead", cell, value * scale, 1)
-                for cell, value in zip(dead["cell"], dead[quantity], strict=True)
+                (*here, "failed", cell, value * scale, 1)
+                for cell, value in zip(failed["cell"], failed[quantity], strict=True)
             ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """One line per split and group; dots are runs, the band is their range, crosses are dead runs."""
+    """One line per split and group; dots are runs, the band is their range, crosses are dead or stuck runs."""
     cells = labelled(evidence, apart=[WIDTH])
     figure, (axes,) = panels(1, height=2.5)
     title(axes, description(cells, evidence))
@@ -79,8 +79,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         entries = [handle(split, color=colors[split], linestyle=style) for split, style in SPLITS.items()]
     else:
         entries = handles(colors, SPLITS)
-    if (data["statistic"] == "dead").any():
-        entries.append(handle("dead run", color=GREY, marker="x", linestyle=""))
+    if (data["statistic"] == "failed").any():
+        entries.append(handle("dead or stuck run", color=GREY, marker="x", linestyle=""))
     legend(figure, entries)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     _ticks(axes, data, evidence)
@@ -90,8 +90,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
 def _lines(axes: Axes, part: pd.DataFrame, color: str, linestyle: object, *, joined: bool) -> None:
     runs = part[part["statistic"] == "run"]
     axes.plot(runs["x"], runs["value"], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.6)
-    dead = part[part["statistic"] == "dead"]
-    axes.plot(dead["x"], dead["value"], "x", color=color)
+    failed = part[part["statistic"] == "failed"]
+    axes.plot(failed["x"], failed["value"], "x", color=color)
     means = part[part["statistic"].isin(["mean", "min", "max"])]
     wide = means.pivot_table(index=["x", "n"], columns="statistic", values="value").reset_index()
     if wide.empty:

@@ -80,7 +80,7 @@ def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | N
 
 
 def failures(cells: pd.DataFrame) -> str:
-    """How many cells died or diverged, or nothing if none did."""
+    """How many cells failed, and how; nothing if none did."""
     counts = {word: int((cells["status"] == word).sum()) for word in FAILED}
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 

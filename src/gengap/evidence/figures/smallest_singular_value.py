@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from gengap.evidence.figures.drawing import GREY, handle, legend, panels, title
 from gengap.evidence.figures.matrices import COLORS, STD
-from gengap.evidence.intervals import grouped, interval, usable
+from gengap.evidence.intervals import grouped, summary
 from gengap.evidence.measurements import Evidence, measured
 
 QUANTITY = "smallest_singular_value"
@@ -38,8 +38,8 @@ def data(evidence: Evidence) -> pd.DataFrame:
     measured(evidence, QUANTITY, "random_matrix")
     rows = []
     for at, cells in grouped(evidence.cells, ["distribution", "rows", "columns"]):
-        found = interval(usable(cells, QUANTITY))
-        row = at | {name: getattr(found, name) for name in COLUMNS[3:-1]}
+        found = summary(cells, QUANTITY)
+        row = at | {name: found[name] for name in COLUMNS[3:-1]}
         rows.append(row | {"limit": limit(at["distribution"], at["rows"], at["columns"])})
     return pd.DataFrame(rows, columns=COLUMNS)
 

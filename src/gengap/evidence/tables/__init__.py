@@ -25,6 +25,7 @@ VERDICT = [
     "quantity",
     "published",
     "measured",
+    "width",
     "verdict",
     "why",
     "seeds",

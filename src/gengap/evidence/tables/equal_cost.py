@@ -5,7 +5,7 @@ import pandas as pd
 from gengap.evidence.costs import COST, common_cost, held, with_costs
 from gengap.evidence.intervals import FAILED, grouped, interval
 from gengap.evidence.measurements import Evidence
-from gengap.quantities import QUANTITIES
+from gengap.quantities import QUANTITIES, SHARES
 
 SHOWN = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 
@@ -15,7 +15,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
 
     Returns:
         One row per group: the axes, ``gradient_evaluations``, the cost of the comparison, ``seeds``, ``dead``,
-        ``diverged``, ``batchnorm``, and for each accuracy [%] and loss its mean, ``_low`` and ``_high``.
+        ``stuck``, ``diverged``, ``batchnorm``, and for each accuracy [%] and loss its mean, ``_low`` and ``_high``.
 
     Raises:
         UserError: If the cost of a network is unknown.
@@ -30,8 +30,10 @@ def table(evidence: Evidence) -> pd.DataFrame:
         modes = ", ".join(sorted(set(own["batchnorm"])))
         row = axes | {COST: f"{cost:g}", "seeds": len(finished)} | counts | {"batchnorm": modes}
         for quantity in SHOWN:
-            found, scale = interval(own.loc[own["quantity"] == quantity, "value"]), QUANTITIES[quantity].scale
+            runs, scale = own.loc[own["quantity"] == quantity, "value"], QUANTITIES[quantity].scale
+            found = interval(runs, share=quantity in SHARES)
+            low, high = found.of_mean
             row |= {quantity: found.mean * scale}
-            row |= {f"{quantity}_low": found.mean_low * scale, f"{quantity}_high": found.mean_high * scale}
+            row |= {f"{quantity}_low": low * scale, f"{quantity}_high": high * scale}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -18,8 +18,8 @@ def over_seeds(evidence: Evidence, quantities: Sequence[str], probe: str) -> pd.
         probe: Which probe measures it, for the message.
 
     Returns:
-        One row per group: the axes, ``seeds``, ``dead``, ``diverged``, and for each quantity its mean, ``_low`` and
-        ``_high`` (NaN for a single seed).
+        One row per group: the axes, ``seeds``, ``dead``, ``stuck``, ``diverged``, and for each quantity its mean,
+        ``_low`` and ``_high`` (NaN for a single seed).
 
     Raises:
         UserError: If a quantity was not measured.

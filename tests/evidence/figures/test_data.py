@@ -38,7 +38,7 @@ def test_accuracy_is_the_mean_over_finished_runs_in_percent(made, found):
         assert (mine["mean"], mine["min"], mine["max"]) == pytest.approx(
             (expected.mean(), expected.min(), expected.max())
         )
-    dead = data[data["statistic"] == "dead"]
+    dead = data[data["statistic"] == "failed"]
     assert set(dead["cell"]) == {DEAD}
     assert DIVERGED not in set(data["cell"])
 

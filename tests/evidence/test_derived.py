@@ -46,8 +46,8 @@ def test_without_a_recorded_penalty_there_is_no_objective():
 
 @pytest.fixture
 def found(tmp_path):
-    """Three seeds with losses 0.10, 0.12, 0.14 and a penalty of 0.2 for each."""
-    made = synthetic.study(tmp_path, {"model.width": [4], "seed": [0, 1, 2]})
+    """Five seeds with losses 0.10, 0.12, ..., 0.18 and a penalty of 0.2 for each."""
+    made = synthetic.study(tmp_path, {"model.width": [4], "seed": [0, 1, 2, 3, 4]})
     values = {name: {"train_loss": 0.1 + 0.02 * cell.seed, "train_accuracy": 0.9} for name, cell in made.cells.items()}
     found = synthetic.collected(tmp_path, made, values=values)
     rows = pd.DataFrame({"cell": found.cells["cell"], "epoch": 20.0, "quantity": "l2_penalty", "value": 0.2})
@@ -58,8 +58,8 @@ def found(tmp_path):
 def test_the_table_shows_loss_penalty_and_sum(found):
     (row,) = errors_and_losses.table(found).to_dict("records")
     assert row["train_error"] == pytest.approx(10.0)
-    assert (row["train_loss"], row["l2_penalty"], row["train_objective"]) == pytest.approx((0.12, 0.2, 0.32))
-    assert row["train_objective_high"] - row["train_objective"] == pytest.approx(row["train_loss_high"] - 0.12)
+    assert (row["train_loss"], row["l2_penalty"], row["train_objective"]) == pytest.approx((0.14, 0.2, 0.34))
+    assert row["train_objective_high"] - row["train_objective"] == pytest.approx(row["train_loss_high"] - 0.14)
 
 
 def test_both_readings_of_a_printed_loss_are_judged(tmp_path, found):

@@ -36,6 +36,11 @@ def test_table_4_1_as_printed():
         ("a,1,r,,test_loss,1,,1,", "line 2: cells: '' is no selector"),
         ("a,1,r,width=4,test_loss,?,,1,", "line 2: published: '?' is not a number"),
         ("a,1,r,width=4,test_loss,1,x,1,", "line 2: spread: 'x' is not a number"),
+        ("a,1,r,width=4,test_loss,nan,,1,", "line 2: published: 'nan' is not finite"),
+        ("a,1,r,width=4,test_loss,1,inf,1,", "line 2: spread: 'inf' is not finite"),
+        ("a,1,r,width=4,test_loss,1,-0.1,1,", "line 2: spread: -0.1 is negative"),
+        ("a,1,r,width=4,test_accuracy,880.6,,%,", "line 2: published: 880.6 is outside 0 to 100"),
+        ("a,1,r,width=4,train_error,-1,,%,", "line 2: published: -1 is outside 0 to 100"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path, line, message):

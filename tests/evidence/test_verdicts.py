@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 import synthetic
+from scipy import stats
 
 from gengap.evidence.intervals import interval
 from gengap.evidence.metrics import metrics
@@ -12,9 +13,10 @@ from gengap.evidence.published import COLUMNS
 from gengap.evidence.verdicts import COLUMNS as JUDGED
 from gengap.evidence.verdicts import judge
 
-GRID = {"model.width": [4, 8], "init": ["he"], "seed": [0, 1, 2, 3]}
-ACCURACY = [0.88, 0.89, 0.87, 0.90]
-PERCENT = interval([88.0, 89.0, 87.0, 90.0])
+GRID = {"model.width": [4, 8], "init": ["he"], "seed": [0, 1, 2, 3, 4]}
+ACCURACY = [0.88, 0.89, 0.87, 0.90, 0.885]
+OURS = interval(ACCURACY, share=True)
+NEXT_LOW, NEXT_HIGH = (100 * end for end in OURS.of_next())
 
 
 def reference(**changes):
@@ -25,7 +27,7 @@ def reference(**changes):
 
 def evidence(folder, *, grid=GRID, reduced=False, status=None, accuracy=ACCURACY):
     made = synthetic.study(folder, grid, reduced=reduced)
-    values = {name: {"train_accuracy": accuracy[cell.seed], "train_loss": 0.0} for name, cell in made.cells.items()}
+    values = {name: {"train_accuracy": accuracy[cell.seed], "train_loss": 0.01} for name, cell in made.cells.items()}
     return synthetic.collected(folder, made, status=status, values=values)
 
 
@@ -37,14 +39,12 @@ def verdict(found, **changes):
 
 def test_a_single_run_inside_the_prediction_interval_agrees(tmp_path):
     row = verdict(evidence(tmp_path))
-    assert (row["study"], row["settings"], row["n_seeds"], row["published"]) == ("made_up", "full", 4, "88.60")
-    assert (row["mean"], row["low"], row["high"]) == pytest.approx(
-        (88.5, PERCENT.next_low, PERCENT.next_high), abs=1e-4
-    )
+    assert (row["study"], row["settings"], row["n_seeds"], row["published"]) == ("made_up", "full", 5, "88.60")
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx((88.5, NEXT_LOW, NEXT_HIGH), abs=1e-4)
+    assert row["width"] == pytest.approx(NEXT_HIGH - NEXT_LOW, abs=1e-4)
     assert row["verdict"] == "agrees"
     assert row["why"] == (
-        f"single published run 88.60 inside the 95 % prediction interval "
-        f"[{PERCENT.next_low:.2f}, {PERCENT.next_high:.2f}] of 4 seeds"
+        f"single published run 88.60 inside the 95 % prediction interval [{NEXT_LOW:.2f}, {NEXT_HIGH:.2f}] of 5 seeds"
     )
 
 
@@ -52,38 +52,39 @@ def test_a_single_run_outside_disagrees_up_to_rounding(tmp_path):
     found = evidence(tmp_path)
     assert verdict(found, published="97.39")["verdict"] == "disagrees"
     assert "outside" in verdict(found, published="97.39")["why"]
-    just_outside = PERCENT.next_high + 0.2
+    just_outside = NEXT_HIGH + 0.2
     assert verdict(found, published=f"{just_outside:.0f}")["verdict"] == "agrees"  # printed to a whole percent
     assert verdict(found, published=f"{just_outside:.2f}")["verdict"] == "disagrees"
     assert verdict(found, published=f"{just_outside:.2f}", tolerance="0.3")["verdict"] == "agrees"
 
 
 def test_equal_runs_agree_with_the_same_printed_number(tmp_path):
-    found = evidence(tmp_path, accuracy=[1.0] * 4)
+    found = evidence(tmp_path, accuracy=[1.0] * 5)
     assert verdict(found, published="100.00")["verdict"] == "agrees"
-    assert verdict(found, published="0.0000", quantity="train_loss", unit="1")["verdict"] == "agrees"
-    assert verdict(found, published="0.0030", quantity="train_loss", unit="1")["verdict"] == "disagrees"
+    assert verdict(found, published="0.0100", quantity="train_loss", unit="1")["verdict"] == "agrees"
+    assert verdict(found, published="0.0130", quantity="train_loss", unit="1")["verdict"] == "disagrees"
 
 
 def test_a_printed_spread_is_compared_with_the_interval_of_the_mean(tmp_path):
     found = evidence(tmp_path)
-    gap = PERCENT.mean_high + 1.0
+    low, high = (100 * end for end in OURS.of_mean)
+    gap = high + 1.0
     near = verdict(found, published=f"{gap:.2f}", spread="1.1")
     far = verdict(found, published=f"{gap:.2f}", spread="0.5")
     assert (near["verdict"], far["verdict"]) == ("agrees", "disagrees")
-    assert (near["low"], near["high"]) == pytest.approx((PERCENT.mean_low, PERCENT.mean_high), abs=1e-4)
+    assert (near["low"], near["high"]) == pytest.approx((low, high), abs=1e-4)
     assert "does not overlap the 95 % confidence interval" in far["why"]
 
 
 def test_a_printed_mean_of_several_runs_is_compared_with_the_interval_for_so_many(tmp_path):
     found = evidence(tmp_path)
-    low, high = PERCENT.of_next(100)
+    low, high = (100 * end for end in OURS.of_next(100))
     row = verdict(found, published=f"{high - 0.01:.2f}", runs="100", note="printed twice")
     assert (row["low"], row["high"]) == pytest.approx((low, high), abs=1e-4)
     assert (row["verdict"], row["note"]) == ("agrees", "printed twice")
     assert row["why"] == (
         f"published mean {high - 0.01:.2f} of 100 runs inside the 95 % prediction interval [{low:.2f}, {high:.2f}] "
-        "for the mean of 100 more, from 4 seeds"
+        "for the mean of 100 more, from 5 seeds"
     )
     outside = f"{high + 0.02:.2f}"
     assert verdict(found, published=outside, runs="100")["verdict"] == "disagrees"
@@ -91,24 +92,43 @@ def test_a_printed_mean_of_several_runs_is_compared_with_the_interval_for_so_man
 
 
 def test_fewer_than_three_finished_seeds_are_not_comparable(tmp_path):
-    dead = {"width=4,init=he,seed=2": "dead", "width=4,init=he,seed=3": "diverged"}
+    dead = {f"width=4,init=he,seed={seed}": status for seed, status in ((2, "dead"), (3, "diverged"), (4, "stuck"))}
     row = verdict(evidence(tmp_path, status=dead))
     assert (row["verdict"], row["n_seeds"], row["mean"]) == ("not comparable", 2, 88.5)
     assert row["why"].startswith("2 finished seeds where at least 3 are needed; left out:")
 
 
+def test_few_seeds_agree_only_where_their_interval_is_narrow(tmp_path):
+    grid = {"init": ["he"], "seed": [0, 1, 2]}
+    wide = evidence(tmp_path, grid=grid, accuracy=[0.60, 0.99, 0.90])
+    row = verdict(wide, published="92.63")
+    assert (row["verdict"], row["n_seeds"]) == ("not comparable", 3)
+    assert row["why"].endswith("which is wider than 5 percentage points: 5 seeds are needed")
+    assert 0 <= row["low"] <= row["high"] <= 100
+    narrow = evidence(tmp_path, grid=grid, accuracy=[0.881, 0.882, 0.883])
+    assert verdict(narrow, published="88.2")["verdict"] == "agrees"
+    assert verdict(narrow, published="92.63")["verdict"] == "disagrees"
+
+
+def test_the_probability_is_that_of_students_t_on_the_logit_scale(tmp_path):
+    logits = [math.log(p / (1 - p)) for p in (5e-5 + (1 - 1e-4) * value for value in ACCURACY)]
+    own = 5e-5 + (1 - 1e-4) * 0.92
+    p = stats.ttest_ind([math.log(own / (1 - own))], logits).pvalue  # one further run: the prediction interval's test
+    assert verdict(evidence(tmp_path), published="92", tolerance="1e-9")["p"] == pytest.approx(p, rel=1e-2)
+
+
 def test_dead_and_diverged_seeds_are_named_and_not_averaged(tmp_path):
-    row = verdict(evidence(tmp_path, status={"width=4,init=he,seed=3": "dead"}))
-    assert (row["n_seeds"], row["mean"]) == (3, 88.0)
-    assert row["verdict"] == "agrees"
-    assert row["why"].endswith("of 3 seeds; left out: width=4,init=he,seed=3 (dead)")
+    row = verdict(evidence(tmp_path, status={"width=4,init=he,seed=3": "dead"}), published="97.39")
+    assert (row["n_seeds"], row["mean"]) == (4, 88.125)
+    assert row["verdict"] == "disagrees"
+    assert row["why"].endswith("of 4 seeds; left out: width=4,init=he,seed=3 (dead)")
 
 
 def test_reduced_settings_are_never_comparable(tmp_path):
     row = verdict(evidence(tmp_path, reduced=True))
     assert (row["study"], row["settings"], row["verdict"]) == ("made_up-reduced", "reduced", "not comparable")
     assert row["why"].startswith("reduced settings; single published run 88.60 inside the 95 % prediction interval [")
-    assert row["n_seeds"] == 4
+    assert row["n_seeds"] == 5
 
 
 @pytest.mark.parametrize(
@@ -135,14 +155,14 @@ def test_values_match_as_numbers(tmp_path):
 
 
 def test_an_open_axis_gives_one_verdict_per_value(tmp_path):
-    found = evidence(tmp_path, grid={"model.width": [4, 8], "optimizer.lr": [0.1, 0.01], "seed": [0, 1, 2, 3]})
+    found = evidence(tmp_path, grid={"model.width": [4, 8], "optimizer.lr": [0.1, 0.01], "seed": [0, 1, 2, 3, 4]})
     table = judge(found, [reference(cells="width=4"), reference(published="97.39", cells="lr=0.1", row="Other")])
     assert list(table["alternative"]) == ["lr=0.1", "lr=0.01", "width=4", "width=8"]
     assert list(table["verdict"]) == ["agrees"] * 2 + ["disagrees"] * 2
-    assert set(table["n_seeds"]) == {4}
-    assert all(why.endswith("of 4 seeds; one of 2 alternatives") for why in table["why"])
+    assert set(table["n_seeds"]) == {5}
+    assert all(why.endswith("of 5 seeds; one of 2 alternatives") for why in table["why"])
     assert metrics(found, table)["verdicts"] == {"agrees": 2, "disagrees": 2, "not comparable": 0}
-    assert metrics(found, table)["published"] == {"numbers": 2, "agreeing": 1}
+    assert metrics(found, table)["published"] == {"numbers": 2, "agreeing": 1, "disagreeing": 1, "disagreeing_holm": 1}
 
 
 def test_alternatives_are_the_combinations_that_the_grid_has(tmp_path):
@@ -164,7 +184,7 @@ def test_a_pattern_selects_and_opens_its_axis(tmp_path):
 
 
 def test_a_selector_may_name_what_the_base_fixes(tmp_path):
-    found = evidence(tmp_path, grid={"init": ["he"], "seed": [0, 1, 2]})
+    found = evidence(tmp_path, grid={"init": ["he"], "seed": [0, 1, 2, 3, 4]})
     assert verdict(found, cells="width=4,init=he,power=2")["verdict"] == "agrees"
     assert verdict(found, cells="width=8,init=he")["why"] == "this study has no cell with width=8,init=he"
 

@@ -8,11 +8,11 @@ from gengap.evidence.measurements import Evidence
 
 VERDICTS = pd.DataFrame(
     [
-        ("S", "1", "a", "test_loss", "agrees"),
-        ("S", "1", "a", "test_loss", "disagrees"),
-        ("S", "1", "b", "x", "disagrees"),
+        ("S", "1", "a", "test_loss", "agrees", 0.5),
+        ("S", "1", "a", "test_loss", "disagrees", 0.01),
+        ("S", "1", "b", "x", "disagrees", 0.03),
     ],
-    columns=["source", "table", "row", "quantity", "verdict"],
+    columns=["source", "table", "row", "quantity", "verdict", "p"],
 )
 
 
@@ -40,10 +40,10 @@ def trained():
 
 def test_counts_best_and_mean_over_finished_cells(trained):
     assert metrics.metrics(trained, VERDICTS) == {
-        "cells": {"finished": 3, "diverged": 1, "dead": 0},
+        "cells": {"finished": 3, "diverged": 1, "stuck": 0, "dead": 0},
         "fitted": 1,
         "verdicts": {"agrees": 1, "disagrees": 2, "not comparable": 0},
-        "published": {"numbers": 2, "agreeing": 1},
+        "published": {"numbers": 2, "agreeing": 1, "disagreeing": 1, "disagreeing_holm": 0},
         "best": {"train_error": 0.0, "test_error": 0.25},
         "mean": {"train_error": 0.25, "test_error": 0.5, "generalization_gap": 0.25},
     }

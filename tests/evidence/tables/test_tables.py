@@ -28,10 +28,10 @@ def found(tmp_path):
 def test_one_row_per_group_with_means_intervals_and_failures(found):
     table = final_performance.table(found)
     narrow, wide = table.to_dict("records")
-    expected = interval([50.0, 60.0, 70.0])
+    expected = interval([0.5, 0.6, 0.7], share=True)
     assert (narrow["width"], narrow["lr"], narrow["seeds"], narrow["dead"], narrow["diverged"]) == (4, 0.1, 3, 0, 0)
     assert (narrow["test_accuracy"], narrow["test_accuracy_low"], narrow["test_accuracy_high"]) == pytest.approx(
-        (60.0, expected.mean_low, expected.mean_high)
+        (60.0, *(100 * end for end in expected.of_mean))
     )
     assert (wide["seeds"], wide["dead"], wide["diverged"], wide["test_accuracy"]) == (1, 1, 1, 50.0)
     assert math.isnan(wide["test_accuracy_low"])
@@ -73,13 +73,13 @@ def test_four_files_hold_the_same_table(tmp_path, found):
     )
     assert cells["width"] == "4"
     assert cells["lr"] == "0.1"
-    assert cells["test accuracy [%]"] == "60.00 [35.16, 84.84]"
+    assert cells["test accuracy [%]"] == "60.00 [34.63, 81.31]"
     assert "| 50.00 " in wide
     text = tex.read_text()
     assert text.startswith(r"\begin{tabular}")
     assert r"\toprule" in text
     assert r"test accuracy [\%]" in text
-    assert "60.00 [35.16, 84.84]" in text
+    assert "60.00 [34.63, 81.31]" in text
     page = Page(html.read_text())
     assert page.rows == [
         [text.strip() for text in line.strip("|").split("|")]
