@@ -99,9 +99,23 @@ def test_verdicts_as_a_page(tmp_path):
         "alternative": "",
         "quantity": "train_loss",
     }
-    row |= {"published": "0.50", "mean": 0.25, "low": 0.125, "high": 0.375, "n_seeds": 3, "verdict": "disagrees"}
+    row |= {
+        "published": "0.50",
+        "mean": 0.25,
+        "low": 0.125,
+        "high": 0.375,
+        "width": 0.25,
+        "n_seeds": 3,
+        "verdict": "disagrees",
+    }
     row |= {"why": "0.50 > 0.375 <b>", "settings": "full", "note": ""}
-    missing = row | {"mean": math.nan, "low": math.nan, "high": math.nan, "verdict": "not comparable"}
+    missing = row | {
+        "mean": math.nan,
+        "low": math.nan,
+        "high": math.nan,
+        "width": math.nan,
+        "verdict": "not comparable",
+    }
     csv, html = tmp_path / "verdicts.csv", tmp_path / "verdicts.html"
     tables.write_verdicts(pd.DataFrame([row, missing]), "s", csv, html)
     assert csv.read_text().startswith("study,source,table,row,alternative,quantity,published,mean,low,high")

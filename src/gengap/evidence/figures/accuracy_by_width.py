@@ -31,8 +31,8 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Returns:
         Columns ``group``, ``x`` (the width, or the group's number where width is no axis), ``split``, ``statistic``
-        (``run``, ``mean``, ``min``, ``max``; ``failed`` for a dead or stuck run, which counts in none of these), ``cell``, ``value``,
-        ``n`` (runs that the statistic joins).
+        (``run``, ``mean``, ``min``, ``max``; ``failed`` for a dead or stuck run, which counts in none of these),
+        ``cell``, ``value``, ``n`` (runs that the statistic joins).
     """
     for quantity in ACCURACY.values():
         if quantity not in evidence.cells:
