@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report evidence plan repro push pull test test-clone test-slurm golden lint format bench lock
+.PHONY: help env run report evidence plan repro push pull test test-clone test-versions test-slurm golden lint format bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -101,6 +101,11 @@ test: $(ENV) ## The tests
 
 test-clone: $(ENV) ## Clones are up to date, and interrupted runs go on: real git, DVC and Snakemake
 	@pytest -m clone tests/clone
+
+test-versions: $(ENV) ## The workflow with the oldest and the newest Snakemake, and with the oldest PyTorch; installs them
+	@for libraries in "snakemake==9.14.0" "snakemake<9.28" "torch==2.6.0 torchvision==0.21.0"; do
+		tests/versions.sh $$libraries
+	done
 
 test-slurm: $(ENV) ## Studies on real Slurm daemons on this machine, disturbed; installs Slurm if it may
 	@tests/cluster/install.sh

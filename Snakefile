@@ -8,15 +8,17 @@ snakemake data                prepared and labelled data only
 
 import functools
 import re
-import shlex
 import sys
 from pathlib import Path
 
-from gengap import logs, versions
+from snakemake.utils import min_version
+
+from gengap import logs, snakemake_support, versions
+from gengap.files import legacy_names
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY
 from gengap.registry.code_dependencies import sources
-from gengap.snakemake_support import failed_updates, run_lock, wildcard_encoding
+from gengap.snakemake_support import run_lock
 from gengap.studies.packing import (
     collected_settings,
     dataset_key,
@@ -26,17 +28,16 @@ from gengap.studies.packing import (
     section_settings,
 )
 from gengap.studies.paper import load_papers, reduced
+from gengap.studies.schema import path_name
 from gengap.studies.simulation import data_of, load_simulations, point_settings, simulation_settings
 from gengap.studies.study import REDUCED, check_config, check_references, load_studies
 
-# Snakemake puts the interpreter into shell commands as it is; a folder's name may have spaces.
-sys.executable = shlex.quote(sys.executable)
+min_version("9.14.0")
 
-# Snakemake takes wildcards with commas apart in jobs that it sends to other machines.
-wildcard_encoding.install()
-
-# Snakemake takes what it restored after a failed update for what the job should have made.
-failed_updates.install()
+with logs.job():
+    snakemake_support.install(workflow)
+    if workflow.is_main_process:
+        legacy_names.rename()
 
 
 configfile: "config/config.yaml"
@@ -66,6 +67,10 @@ with logs.job():
     for folder in ("data/prepared", "data/labelled", *results):
         check_writable(Path(folder))
     PACKS = {name: packs(study) for name, study in STUDIES.items()}
+    # Names of points by the wildcard that stands for them.
+    POINTS = {
+        name: {path_name(point): point for point in simulation.points} for name, simulation in SIMULATIONS.items()
+    }
     BUILT_STUDIES = [*config["studies"], *(name + REDUCED for name in config.get("reduced", []))]
     BUILT = [*BUILT_STUDIES, *config.get("simulations", [])]
 
@@ -96,7 +101,7 @@ wildcard_constraints:
     dataset=any_of(DATASETS),
     labels=any_of(labels for _, labels in LABELS),
     probe=any_of(REGISTRY["probe"]),
-    point=any_of(point for simulation in SIMULATIONS.values() for point in simulation.points),
+    point=any_of(point for points in POINTS.values() for point in points),
 
 
 rule all:

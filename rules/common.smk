@@ -7,8 +7,12 @@ def cell_of(study, pack):
 
 
 CELLS = [cell_of(study, pack) for study in STUDIES for pack in PACKS[study]]
-POINTS = [point for simulation in SIMULATIONS.values() for point in simulation.points.values()]
-SIMULATED = [cell for point in POINTS if (cell := data_of(point))]  # for their datasets alone
+SIMULATED = [
+    cell  # for their datasets alone
+    for simulation in SIMULATIONS.values()
+    for point in simulation.points.values()
+    if (cell := data_of(point))
+]
 DATASETS = {dataset_key(cell): section_settings(cell, "dataset") for cell in [*CELLS, *SIMULATED]}
 LABELS = {(dataset_key(cell), labels_key(cell)): section_settings(cell, "labels") for cell in CELLS}
 
@@ -33,9 +37,13 @@ def labelled_data(study):
     return sorted({f"data/labelled/{dataset_key(cell)}/{labels_key(cell)}.h5" for cell in cells})
 
 
+def point_of(wildcards):
+    return SIMULATIONS[wildcards.study].points[POINTS[wildcards.study][wildcards.point]]
+
+
 def simulated_data(wildcards):
     """The prepared data of a simulation's point: one file or none."""
-    cell = data_of(SIMULATIONS[wildcards.study].points[wildcards.point])
+    cell = data_of(point_of(wildcards))
     return [f"data/prepared/{dataset_key(cell)}.h5"] if cell else []
 
 

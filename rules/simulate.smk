@@ -14,7 +14,9 @@ rule simulate:
         * REGISTRY["simulation"][SIMULATIONS[wildcards.study].simulated].mem_mb,
         runtime=lambda wildcards, attempt: 60 * attempt,  # minutes
     params:
-        point=lambda wildcards: point_settings(SIMULATIONS[wildcards.study].points[wildcards.point]),
+        point=lambda wildcards: point_settings(point_of(wildcards)),
+        # Snakemake takes what is asked of `output` for derived from it, so that a name's spelling makes nothing again.
+        name=lambda wildcards, output: POINTS[wildcards.study][wildcards.point],
         results_version=versions.SIMULATIONS,
     message:
         "Simulating {wildcards.point} of {wildcards.study}"
@@ -26,7 +28,7 @@ rule collect_simulation:
     """Join the points of a simulation to the measurements that evidence is made from."""
     input:
         points=lambda wildcards: expand(
-            "results/{study}/points/{point}.h5", study=wildcards.study, point=SIMULATIONS[wildcards.study].points
+            "results/{study}/points/{point}.h5", study=wildcards.study, point=POINTS[wildcards.study]
         ),
         modules=["src/gengap/evidence/collect.py", "src/gengap/evidence/collect_simulation.py"],
         script="workflow/scripts/collect_simulation.py",

@@ -73,7 +73,7 @@ def test_every_result_can_be_explained(finished_workspace):
 
 
 def test_a_file_that_was_replaced_breaks_the_chain(workspace):
-    replaced = f"{PACKS}/width=2,pack=0/probes/performance.h5"
+    replaced = f"{PACKS}/width=2_pack=0/probes/performance.h5"
     with h5py.File(workspace / replaced, "r+") as file:
         file.attrs["note"] = "edited by hand"
     assert f"  {replaced} has changed since results/tiny/measurements.h5 was made from it" in told(workspace)
@@ -92,7 +92,7 @@ def test_without_records_a_file_says_what_it_knows_itself(workspace):
     shutil.rmtree(workspace / ".snakemake/metadata")
     text = told(workspace)
     assert "Nothing is recorded of it" in text
-    text = told(workspace, f"{PACKS}/width=2,pack=0/weights.h5")
+    text = told(workspace, f"{PACKS}/width=2_pack=0/weights.h5")
     assert "1 cell, settings " in text
     assert "Of 1 of 1 files it is not recorded what they were made from." in text
 

@@ -18,8 +18,9 @@ SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [
     # facts
     {"errors", "versions"},
-    {"snakemake_support", "quantities", "registry", "seeding"},
+    {"quantities", "registry", "seeding"},
     {"provenance", "logs"},
+    {"snakemake_support"},
     {"files"},
     # plan
     {"studies"},
@@ -66,6 +67,15 @@ def test_imports_point_downwards(path):
     assert own in LAYER, f"give '{own}' a layer"
     assert {part for part in parts if part != own and LAYER[part] >= LAYER[own]} == set()
     assert own not in NO_TORCH or not any(name.split(".")[0] in ("torch", "torchvision") for name in imports(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_snakemake_is_imported_behind_one_wall_only(path):
+    if part_of(path) == "snakemake_support":
+        parts = {name.split(".")[1] for name in imports(path) if name.startswith("gengap.")}
+        assert parts <= {"snakemake_support", "logs", "errors"}
+    else:
+        assert not any(name.split(".")[0].startswith("snakemake") for name in imports(path))
 
 
 def test_nothing_imports_the_workflow():

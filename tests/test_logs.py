@@ -7,10 +7,10 @@ from gengap.errors import UserError
 
 
 def test_the_console_says_whose_line_it_is_and_the_file_need_not(tmp_path, capsys):
-    path = tmp_path / "logs/train/lr=0.1,pack=0.log"
+    path = tmp_path / "logs/train/lr=0.1_pack=0.log"
     with logs.job(path) as log:
         log.info("50 % done")
-    assert capsys.readouterr().err.endswith(" [train lr=0.1,pack=0] 50 % done\n")
+    assert capsys.readouterr().err.endswith(" [train lr=0.1_pack=0] 50 % done\n")
     assert path.read_text().endswith(" 50 % done\n")
     assert "[train" not in path.read_text()
 

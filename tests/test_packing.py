@@ -24,7 +24,7 @@ def study(tmp_path):
 def test_every_cell_is_in_one_pack_with_cells_of_its_shape(study):
     made = study()
     found = packs(made)
-    assert list(found) == ["width=4,pack=0", "width=8,pack=0"]
+    assert list(found) == ["width=4_pack=0", "width=8_pack=0"]
     assert sorted(cell for names in found.values() for cell in names) == sorted(made.cells)
     for names in found.values():
         assert len({shape_key(made.cells[name]) for name in names}) == 1
@@ -33,7 +33,7 @@ def test_every_cell_is_in_one_pack_with_cells_of_its_shape(study):
 @pytest.mark.parametrize(("size", "lengths"), [(1, [1] * 10), (4, [4, 4, 2]), (10, [10]), (11, [10])])
 def test_no_pack_is_larger_than_asked(study, size, lengths):
     found = packs(study(size))
-    assert [len(names) for name, names in found.items() if name.startswith("width=4,")] == lengths
+    assert [len(names) for name, names in found.items() if name.startswith("width=4_")] == lengths
 
 
 def test_pack_size_changes_no_cell(study):
@@ -53,14 +53,14 @@ def test_what_shapes_the_computation_parts_packs(study, key):
 def test_a_jobs_settings_print_as_a_digest_of_their_content(study):
     """Snakemake compares what is printed: equal for equal settings alone, and short."""
     made = study()
-    names = packs(made)["width=4,pack=0"]
+    names = packs(made)["width=4_pack=0"]
     settings = pack_settings(made, names)
     assert settings == {name: made.cells[name].identity() for name in names}
     assert repr(settings) == repr(pack_settings(study(), names)) == repr(pickle.loads(pickle.dumps(settings)))
     assert repr(settings) != repr(pack_settings(made, names[1:]))
     assert len(repr(settings)) < 80
     changed = study(text=GRID.replace("0.2]", "0.3]"))
-    assert repr(pack_settings(changed, packs(changed)["width=4,pack=0"])) != repr(settings)
+    assert repr(pack_settings(changed, packs(changed)["width=4_pack=0"])) != repr(settings)
 
 
 def test_settings_of_a_section_leave_its_defaults_out():

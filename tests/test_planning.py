@@ -42,8 +42,8 @@ def test_jobs_that_have_not_run_are_predicted_from_calibration_or_not_at_all(stu
     planned = estimate.jobs(study, everything, {}, 2, one_second_per_cell)
     training = [job for job in planned if job.job == "train"]
     assert [(job.part, job.cells, job.seconds, job.work) for job in training] == [
-        ("width=4,pack=0", 3, 3.0, 3 * 4 * 200),
-        ("width=8,pack=0", 3, 3.0, 3 * 4 * 200),
+        ("width=4_pack=0", 3, 3.0, 3 * 4 * 200),
+        ("width=8_pack=0", 3, 3.0, 3 * 4 * 200),
     ]
     assert training[1].memory > training[0].memory > 3 * 721 * 4
     assert [job.seconds for job in planned if job.job != "train"] == [None] * 4
@@ -56,7 +56,7 @@ def test_jobs_that_have_run_give_the_rate_of_their_kind(study):
     known = {job.kind: 0.001 for job in first}
     again = estimate.jobs(study, lambda part, job: job != "train", known, 2)
     # Three networks: four snapshots with the last epoch, 100 samples each; the last epoch alone, 200 samples.
-    assert [job.seconds for job in again if job.part == "width=4,pack=0"] == [3 * 4 * 100 * 0.001, 3 * 200 * 0.001]
+    assert [job.seconds for job in again if job.part == "width=4_pack=0"] == [3 * 4 * 100 * 0.001, 3 * 200 * 0.001]
 
 
 def test_a_real_calibration_grows_with_the_work(study):
@@ -116,7 +116,7 @@ def test_a_simulation_is_planned_by_point(tmp_path):
 def test_the_text_names_packs_and_what_nobody_knows(study):
     planned = estimate.jobs(study, everything, {}, 2, lambda arch, cells, data, threads: 7200.0)
     text = "\n".join(estimate.describe(planned, 2))
-    assert "width=8,pack=0" in text
+    assert "width=8_pack=0" in text
     assert "2.0 h" in text
     assert "not known, since none has run on this machine: margin, distance" in text
     rows = estimate.predictions("s", planned)

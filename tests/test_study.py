@@ -79,8 +79,8 @@ def test_an_arm_sets_several_keys_under_one_name(load):
 
 def test_arms_share_a_pack_where_their_shape_is_the_same(load):
     parts = packs(load(ARMS))
-    assert parts["arm=main,width=4,pack=0"] == ("arm=main,width=4", "arm=slow,width=4")
-    assert set(parts) >= {"arm=cubic,width=8,pack=0", "arm=large_batch,width=4,pack=0"}
+    assert parts["arm=main_width=4_pack=0"] == ("arm=main,width=4", "arm=slow,width=4")
+    assert set(parts) >= {"arm=cubic_width=8_pack=0", "arm=large_batch_width=4_pack=0"}
 
 
 def test_a_range_of_snapshots_is_each_of_its_epochs(load):
@@ -132,8 +132,8 @@ def test_a_cell_comes_back_from_its_identity_as_json(load):
 
 def test_names_of_data_files_spell_what_differs_from_the_defaults(load):
     cell = next(iter(load(BASE).cells.values()))
-    assert dataset_key(cell) == "cifar10,image_size=8"
-    assert labels_key(cell) == "teacher,train_size=300,margin=0.5"
+    assert dataset_key(cell) == "cifar10_image_size=8"
+    assert labels_key(cell) == "teacher_train_size=300_margin=0.5"
     assert dataset_key(Cell()) == "gaussian"
 
 

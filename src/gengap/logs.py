@@ -4,21 +4,17 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from gengap.errors import UserError
-from gengap.snakemake_support import run_lock
 
 log = logging.getLogger("gengap")
 
 
 @contextmanager
 def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
-    """Log to the console and to `log_file`; end the process with one message on a `UserError`.
-
-    With a log file, the process is a job of a run: see `gengap.snakemake_support.run_lock`.
-    """
+    """Log to the console and to `log_file`; end the process with one message on a `UserError`."""
     # PyTorch's forward differentiation uses what PyTorch deprecates, which is no news to who runs a study.
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     log.setLevel(logging.INFO)
@@ -32,8 +28,7 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     try:
-        with run_lock.alive() if log_file else nullcontext():
-            yield log
+        yield log
     except UserError as error:
         log.error("error: %s", error)
         sys.exit(1)
@@ -47,7 +42,7 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
 
 
 def _label(log_file: Path) -> str:
-    """A job's short name from its log file: ``logs/train/width=4,pack=0.log`` gives ``[train width=4,pack=0] ``."""
+    """A job's short name from its log file: ``logs/train/width=4_pack=0.log`` gives ``[train width=4_pack=0] ``."""
     parts = log_file.with_suffix("").parts
     inside = parts[parts.index("logs") + 1 :] if "logs" in parts else parts[-1:]
     # A percent sign would be read as a place holder.

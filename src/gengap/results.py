@@ -10,6 +10,7 @@ import pandas as pd
 
 from gengap.errors import UserError, unknown_name
 from gengap.evidence import measurements
+from gengap.files import legacy_names
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +51,7 @@ class Results:
         pack = self.cells.set_index("cell")["pack"].get(cell)
         if pack is None:
             raise self._unknown_cell(cell)
-        path = self.folder / "packs" / pack / "weights.h5"
+        path = legacy_names.pack_folder(self.folder, pack) / "weights.h5"
         settings, image_shape, n_outputs, state = weights.read_cell(path, cell, epoch)
         network = models.build(Cell.model_validate(settings).model, image_shape, n_outputs)
         network.load_state_dict(state)

@@ -53,16 +53,16 @@ def test_times_of_files_do_not_matter(cloned):
 def test_an_edited_lr_concerns_its_own_pack_and_no_data(cloned):
     edit(cloned, STUDY, *LR)
     assert planned(cloned) == EVIDENCE | {
-        "Training width=3,pack=0 of tiny",
-        "Measuring performance on width=3,pack=0 of tiny",
+        "Training width=3_pack=0 of tiny",
+        "Measuring performance on width=3_pack=0 of tiny",
     }
     # `wanted` looks through the studies for their data, finds the same, and the stages of data are not run.
     assert changed(cloned) == {"wanted", "checkpoints@tiny", "evidence@tiny"}
     ran = call(cloned, "dvc", "repro")
     for stage in ("datasets", "labelled"):
         assert f"Stage '{stage}' didn't change, skipping" in ran
-    assert "Training width=3,pack=0 of tiny" in ran
-    assert "Training width=2,pack=0 of tiny" not in ran
+    assert "Training width=3_pack=0 of tiny" in ran
+    assert "Training width=2_pack=0 of tiny" not in ran
     assert changed(cloned) == set()
     assert "grid" in call(cloned, "dvc", "params", "diff")
     difference = json.loads(call(cloned, "dvc", "metrics", "diff", "--json"))
@@ -87,7 +87,7 @@ def test_an_edited_figure_is_redrawn_alone(cloned):
 
 def test_an_experiment_changes_a_setting_by_its_name(cloned):
     ran = call(cloned, "dvc", "exp", "run", "-S", f"{STUDY}:base.training.epochs=2", "-n", "longer")
-    assert "Training width=2,pack=0 of tiny" in ran
+    assert "Training width=2_pack=0 of tiny" in ran
     assert "Preparing" not in ran
     shown = json.loads(call(cloned, "dvc", "exp", "show", "--json"))
     assert "longer" in json.dumps(shown)

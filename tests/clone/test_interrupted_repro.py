@@ -25,5 +25,5 @@ def test_the_next_repro_goes_on(cloned, number, says):
     assert {"checkpoints@tiny", "evidence@tiny"} <= changed(cloned)
     ran = call(cloned, "dvc", "repro")
     assert says in ran
-    assert "Training width=3,pack=0 of tiny" in jobs(ran)
+    assert "Training width=3_pack=0 of tiny" in jobs(ran)
     assert changed(cloned) == planned(cloned) == set()

@@ -44,7 +44,7 @@ grid: {model.width: [2], seed: 0..5}
 probes: [performance]
 pack_size: 2
 """
-MEASURED = [f"results/many/packs/width=2,pack={pack}/probes/performance.h5" for pack in range(3)]
+MEASURED = [f"results/many/packs/width=2_pack={pack}/probes/performance.h5" for pack in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def same_as_local(workspace, undisturbed, width):
 
 
 def weights(width):
-    return f"results/disturbed/packs/width={width},pack=0/weights.h5"
+    return f"results/disturbed/packs/width={width}_pack=0/weights.h5"
 
 
 @contextlib.contextmanager
@@ -135,7 +135,7 @@ def ask(slurm, *command):
 
 def jobs(slurm, width):
     """Number and state of all jobs that trained the pack, oldest first."""
-    return [job[:2] for job in queue(slurm) if f"width={width},pack=0" in job[3]]
+    return [job[:2] for job in queue(slurm) if f"width={width}_pack=0" in job[3]]
 
 
 def queue(slurm, *which):
@@ -155,7 +155,7 @@ def states(slurm, width):
 
 def training(workspace, width):
     """Whether the pack has begun to train: its log shows progress."""
-    log = workspace / f"results/disturbed/logs/train/width={width},pack=0.log"
+    log = workspace / f"results/disturbed/logs/train/width={width}_pack=0.log"
     return log.exists() and "epoch" in log.read_text()
 
 
@@ -253,7 +253,7 @@ def test_a_node_goes_down_and_returns(slurm, workspace, undisturbed):
 
 
 def test_a_job_whose_time_is_up_goes_on_where_it_was(slurm, workspace, undisturbed):
-    log = workspace / "results/disturbed/logs/train/width=5,pack=0.log"
+    log = workspace / "results/disturbed/logs/train/width=5_pack=0.log"
     with submitted(workspace, slurm, weights(5)):
         until(lambda: training(workspace, 5), "training")
         # Now the profile's signal, which comes minutes before the end, is due.

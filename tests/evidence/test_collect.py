@@ -26,7 +26,7 @@ def test_one_row_per_cell_with_axes_status_and_pack(tmp_path, made):
     ]
     assert list(cells["width"]) == [4, 4, 8, 8]
     assert list(cells["status"]) == ["finished"] * 3 + ["dead"]
-    assert list(cells["pack"]) == ["width=4,pack=0"] * 2 + ["width=8,pack=0"] * 2
+    assert list(cells["pack"]) == ["width=4_pack=0"] * 2 + ["width=8_pack=0"] * 2
     assert found.axes == ("width",)
     assert list(found.finished["cell"]) == list(made.cells)[:3]
 

@@ -89,7 +89,7 @@ def test_pairs_of_classes_are_an_axis(tmp_path):
     cell = cells["classes=1+7,seed=1"]
     assert cell.labels.classes == (1, 7)
     assert Cell.from_identity(cell.identity()) == cell
-    assert labels_key(cell) == "class_subset,train_size=50,classes=1+7"
+    assert labels_key(cell) == "class_subset_train_size=50_classes=1+7"
 
 
 def test_names_that_cannot_stand_in_a_path_and_single_classes_are_refused(tmp_path):

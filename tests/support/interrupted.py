@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 DEADLINE_SECONDS = 240
-LOG = "results/tiny/logs/train/width=3,pack=0.log"
+LOG = "results/tiny/logs/train/width=3_pack=0.log"
 
 
 def begin(folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

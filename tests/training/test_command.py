@@ -49,7 +49,7 @@ def test_a_study_of_large_networks_is_trained_and_measured(network, project, tmp
     name = project(f"near_rank_{network}")
     command.main([name, "--device", "cpu"])
     study = load_study(tmp_path / f"config/studies/near_rank_{network}.yaml", reduced=True)
-    pack = tmp_path / "results" / name / "packs/dataset=gaussian,batch_size=20,pack=0"
+    pack = tmp_path / "results" / name / "packs/dataset=gaussian_batch_size=20_pack=0"
     probes = [pack / f"probes/{probe.name}.h5" for probe in study.probes]
     collect.collect(study, {}, [pack / "history.h5"], probes, tmp_path / "measurements.h5", tmp_path / "cells.csv")
     found = measurements.read(tmp_path / "measurements.h5")

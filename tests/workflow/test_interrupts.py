@@ -66,12 +66,12 @@ def test_a_job_that_fails_over_older_networks_is_run_again(long):
 
 
 def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
-    before = (long / "results/tiny/packs/width=3,pack=0/weights.h5").read_bytes()
+    before = (long / "results/tiny/packs/width=3_pack=0/weights.h5").read_bytes()
     process = start(long)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert locks(long)
-    assert (long / "results/tiny/packs/width=3,pack=0/weights.h5").read_bytes() == before
+    assert (long / "results/tiny/packs/width=3_pack=0/weights.h5").read_bytes() == before
     output = finished(long)
     assert "Removed the lock of a run that was killed" in output
     assert "1 of 1 cells are to be trained" in output

@@ -30,15 +30,15 @@ def test_times_of_files_do_not_matter(workspace):
 def test_another_lr_reruns_its_own_pack_only(workspace):
     workspace.edit(STUDY, "model.width: [3], optimizer.lr: [0.1]", "model.width: [3], optimizer.lr: [0.2]")
     assert workspace.planned() == EVIDENCE | {
-        "Training width=3,pack=0 of tiny",
-        "Measuring performance on width=3,pack=0 of tiny",
+        "Training width=3_pack=0 of tiny",
+        "Measuring performance on width=3_pack=0 of tiny",
     }
 
 
 def test_another_seed_trains_the_new_cell_only(workspace):
     workspace.edit(STUDY, "model.width: [3], optimizer.lr: [0.1], seed: [0]", "model.width: [3], seed: [0, 1]")
-    weights = "results/tiny/packs/width=3,pack=0/weights.h5"
-    assert workspace.planned(weights) == {"Training width=3,pack=0 of tiny"}
+    weights = "results/tiny/packs/width=3_pack=0/weights.h5"
+    assert workspace.planned(weights) == {"Training width=3_pack=0 of tiny"}
     status, output = workspace.run(weights)
     assert status == 0, output
     assert "1 of 2 cells are to be trained" in output
@@ -69,8 +69,8 @@ def test_edited_table_rewrites_itself_only(workspace):
 def test_added_probe_trains_nothing(workspace):
     workspace.edit(STUDY, "probes: [performance]", "probes: [performance, distance]")
     assert workspace.planned() == EVIDENCE | {
-        "Measuring distance on width=2,pack=0 of tiny",
-        "Measuring distance on width=3,pack=0 of tiny",
+        "Measuring distance on width=2_pack=0 of tiny",
+        "Measuring distance on width=3_pack=0 of tiny",
     }
 
 
@@ -78,8 +78,8 @@ def test_edited_probe_measures_again_and_trains_nothing(workspace):
     with (workspace / "src/gengap/probes/performance.py").open("a") as module:
         module.write("# edited\n")
     assert workspace.planned() == EVIDENCE | {
-        "Measuring performance on width=2,pack=0 of tiny",
-        "Measuring performance on width=3,pack=0 of tiny",
+        "Measuring performance on width=2_pack=0 of tiny",
+        "Measuring performance on width=3_pack=0 of tiny",
     }
 
 
@@ -91,8 +91,8 @@ def test_another_title_trains_and_measures_nothing(workspace):
 def test_raised_results_version_trains_again(workspace):
     workspace.edit("src/gengap/versions.py", "TRAINING = ", "TRAINING = 1")
     assert {job for job in workspace.planned() if job.startswith("Training")} == {
-        "Training width=2,pack=0 of tiny",
-        "Training width=3,pack=0 of tiny",
+        "Training width=2_pack=0 of tiny",
+        "Training width=3_pack=0 of tiny",
     }
 
 
@@ -106,5 +106,5 @@ def test_another_study_reuses_the_data(workspace):
     text = (workspace / STUDY).read_text()
     (workspace / "config/studies/other.yaml").write_text(text)
     planned = workspace.planned("other")
-    assert "Training width=2,pack=0 of other" in planned
+    assert "Training width=2_pack=0 of other" in planned
     assert not any(job.startswith(("Preparing", "Labelling")) for job in planned)

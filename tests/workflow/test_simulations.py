@@ -55,16 +55,16 @@ def test_a_simulation_ends_with_evidence_and_nothing_is_left_to_do(simulated):
     assert "misprint" in (folder / "verdicts.csv").read_text()
     for name in ("figures/smallest_singular_value.pdf", "tables/draws.md", "cells.csv"):
         assert (folder / name).stat().st_size > 0
-    with h5py.File(folder / "points/rows=6,distribution=normal.h5") as file:
+    with h5py.File(folder / "points/rows=6_distribution=normal.h5") as file:
         assert json.loads(file.attrs["provenance"])["settings"]["point"]["rows"] == 6
 
 
 def test_another_draw_simulates_its_points_and_another_size_only_itself(copy):
     copy.edit(FILE, "rows: [6, 7]", "rows: [6, 7, 8]")
-    assert copy.planned("small") == EVIDENCE | {"Simulating rows=8,distribution=normal of small"}
+    assert copy.planned("small") == EVIDENCE | {"Simulating rows=8_distribution=normal of small"}
     copy.edit(FILE, "rows: [6, 7, 8]", "rows: [6, 7]")
     copy.edit(FILE, "seed: 0..3", "seed: 0..4")
-    both = {f"Simulating rows={rows},distribution=normal of small" for rows in (6, 7)}
+    both = {f"Simulating rows={rows}_distribution=normal of small" for rows in (6, 7)}
     assert copy.planned("small") == EVIDENCE | both
 
 
@@ -81,7 +81,7 @@ def test_studies_are_not_touched(copy):
 def test_a_killed_run_goes_on_with_the_points_that_are_missing(copy):
     cells = copy / "results/small/cells.csv"
     before = cells.read_text()
-    for path in (copy / "results/small/points/rows=7,distribution=normal.h5", cells):
+    for path in (copy / "results/small/points/rows=7_distribution=normal.h5", cells):
         path.unlink()
     status, output = copy.run("results/small/cells.csv")
     assert status == 0, output

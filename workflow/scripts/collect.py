@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from gengap import logs
 from gengap.evidence.collect import collect, data_facts
+from gengap.snakemake_support.job import job
 from gengap.studies.study import Study
 
-with logs.job(snakemake.log[0]):
+with job(snakemake.log[0]):
     collect(
         Study.model_validate(snakemake.params.study),
         data_facts([Path(path) for path in snakemake.input.labelled]),

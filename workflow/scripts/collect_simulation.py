@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from gengap import logs
 from gengap.evidence.collect_simulation import collect_simulation
+from gengap.snakemake_support.job import job
 from gengap.studies.simulation import Simulation
 
-with logs.job(snakemake.log[0]):
+with job(snakemake.log[0]):
     collect_simulation(
         Simulation.model_validate(snakemake.params.simulation),
         [Path(path) for path in snakemake.input.points],

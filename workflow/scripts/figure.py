@@ -1,9 +1,9 @@
 """Draw one figure (rules `figure_*`); the work is in gengap.evidence.figures."""
 
-from gengap import logs
 from gengap.evidence import figures, measurements
+from gengap.snakemake_support.job import job
 
-with logs.job(snakemake.log[0]):
+with job(snakemake.log[0]):
     figures.draw(
         snakemake.params.figure,
         measurements.read(snakemake.input.measurements),

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from gengap import labels, logs
+from gengap import labels
+from gengap.snakemake_support.job import job
 from gengap.studies.settings import Labels
 
-with logs.job(snakemake.log[0]):
+with job(snakemake.log[0]):
     labels.label(
         Labels.model_validate(snakemake.params.settings), Path(snakemake.input.prepared), Path(snakemake.output[0])
     )

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from gengap import datasets, logs
+from gengap import datasets
 from gengap.files import paths
+from gengap.snakemake_support.job import job
 from gengap.studies.settings import Dataset
 
-with logs.job(snakemake.log[0]):
+with job(snakemake.log[0]):
     datasets.prepare(
         Dataset.model_validate(snakemake.params.settings),
         paths.data_root(snakemake.config["data_root"]),

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import torch
 
-from gengap import labels, logs, probes, provenance
+from gengap import labels, probes, provenance
 from gengap.cost import estimate
 from gengap.engine import device
 from gengap.files import timings
+from gengap.snakemake_support.job import job
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe
 
-with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
+with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
     probe = Probe.model_validate(snakemake.params.probe)

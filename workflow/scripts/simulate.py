@@ -5,17 +5,18 @@ from pathlib import Path
 
 import torch
 
-from gengap import logs, provenance, simulations
+from gengap import provenance, simulations
 from gengap.cost import estimate
 from gengap.files import timings
+from gengap.snakemake_support.job import job
 from gengap.studies.simulation import Point
 
-with logs.job(snakemake.log[0]):
+with job(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
     point = Point.model_validate(snakemake.params.point)
     simulations.simulate_point(
-        snakemake.wildcards.point,
+        snakemake.params.name,
         point,
         Path(snakemake.output[0]),
         prepared=Path(snakemake.input.prepared[0]) if snakemake.input.prepared else None,

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
-from gengap import labels, logs, provenance, training
+from gengap import labels, provenance, training
 from gengap.cost import estimate
 from gengap.engine import device
 from gengap.files import timings
+from gengap.snakemake_support.job import job
 from gengap.studies.settings import Cell
 
-with logs.job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
+with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
     cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}

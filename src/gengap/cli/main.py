@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gengap import logs
 from gengap.errors import UserError
-from gengap.files import timings
+from gengap.files import legacy_names, timings
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
+from gengap.studies.schema import path_name
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
 from gengap.studies.study import REDUCED, Study, StudyFile, find_study, load_studies
 
@@ -98,6 +100,8 @@ def _summarise(study: Study | Simulation) -> None:
 
 def plan(options: argparse.Namespace) -> None:
     """Predict what studies will cost on this machine: packs, hours and memory of what has not run."""
+    with logs.job():
+        legacy_names.rename()
     known, cores = _known(), len(os.sched_getaffinity(0))
     for name in options.studies:
         study = find_study(known, name)
@@ -175,7 +179,7 @@ def _parts(one: Study | Simulation) -> Mapping[str, Sequence[str]]:
     """Names of the cells of each job."""
     if isinstance(one, Study):
         return packs(one)
-    return {name: cell_names(name, point) for name, point in one.points.items()}
+    return {path_name(name): cell_names(name, point) for name, point in one.points.items()}
 
 
 def _jobs(one: Study | Simulation) -> tuple[str, ...]:

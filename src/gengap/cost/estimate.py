@@ -14,6 +14,7 @@ from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import SIMULATE, TRAIN, Timing
 from gengap.studies.packing import packs, shape_key
+from gengap.studies.schema import path_name
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Point, Simulation
 from gengap.studies.study import Probe, Study
@@ -136,7 +137,7 @@ def jobs(
         calibrate: `calibrated`, or what stands for it: called for training of a kind that has not run.
     """
     if isinstance(study, Simulation):
-        points = {part: point for part, point in study.points.items() if waiting(part, SIMULATE)}
+        points = {part: point for name, point in study.points.items() if waiting(part := path_name(name), SIMULATE)}
         return [_job(part, SIMULATE, simulation_kind(point), len(point.seeds), known) for part, point in points.items()]
     found = []
     parts = packs(study)

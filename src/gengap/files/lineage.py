@@ -4,11 +4,9 @@ Snakemake's records are versioned with the results. Each says from which files a
 when, and how long it took.
 """
 
-import contextlib
 import functools
 import hashlib
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +16,8 @@ import h5py
 
 from gengap.errors import UserError
 from gengap.files import storage
+from gengap.snakemake_support import records
 
-RECORDS = Path(".snakemake/metadata")
 MADE = ("results", "data")  # below these is what jobs made; every other input is code or a published number
 
 
@@ -65,9 +63,7 @@ def follow(path: Path, project: Path) -> dict[Path, Made]:
 
 def read(path: Path, project: Path) -> Made:
     """What Snakemake's record and the file itself say."""
-    record: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):  # made without Snakemake, or its record was not pulled
-        record = json.loads(_record(project / RECORDS, str(path)).read_text(encoding="utf-8"))
+    record = records.read(path, project)
     digests = record.get("input_checksums") or {}
     attributes: dict[str, Any] = {}
     if path.suffix == ".h5":
@@ -93,16 +89,6 @@ def read(path: Path, project: Path) -> Made:
 def changed(made: Made, project: Path) -> list[Path]:
     """The recorded inputs of a file that are gone or no longer have the content that it was made from."""
     return [path for path, digest in made.inputs.items() if digest and _digest(project / path) != digest]
-
-
-def _record(folder: Path, name: str) -> Path:
-    """The file of a record: its name in base64, in folders where a file name would be too long, as Snakemake has it."""
-    text = urlsafe_b64encode(name.encode()).decode()
-    direct = folder / text if len(text) <= 255 else None
-    if direct is not None and direct.exists():
-        return direct
-    parts = [text[at : at + 254] for at in range(0, len(text), 254)]
-    return folder.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
 
 
 def _digest(path: Path) -> str:

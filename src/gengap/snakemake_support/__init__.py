@@ -1,1 +1,79 @@
-"""Everything that relies on Snakemake's internals."""
+"""Everything that relies on Snakemake's internals: workarounds, its records, the locks of its runs.
+
+No other module imports Snakemake. `install` knows what the workarounds need of it, and stops a run with a Snakemake
+that was not tested.
+"""
+
+import inspect
+from typing import Any
+
+from gengap.errors import UserError
+from gengap.snakemake_support import failed_jobs, python_path
+
+# Versions with which `make test-versions` passed: the first one, and the first one that was not tested. pyproject.toml
+# and the Snakefile say the same.
+OLDEST, UNTESTED = "9.14.0", "9.28"
+
+
+def install(workflow: Any) -> None:
+    """Check this process's Snakemake, and work around its errors.
+
+    Args:
+        workflow: Snakemake's workflow, as a Snakefile has it.
+
+    Raises:
+        UserError: If this Snakemake is unknown, or has another form than its version promises.
+    """
+    import snakemake
+
+    check(snakemake.__version__)
+    if missing := next(_missing(), ""):
+        raise UserError(
+            f"Snakemake {snakemake.__version__} has {missing}, which gengap relies on. "
+            f'Install it afresh: pip install --force-reinstall "snakemake>={OLDEST},<{UNTESTED}".'
+        )
+    backend = getattr(workflow.workflow_settings, "persistence_backend", None)
+    if backend is not None and backend.item_to_choice() != "file":
+        raise UserError(
+            "--persistence-backend: gengap reads Snakemake's records, and removes the locks of killed runs, as files. "
+            "Leave this option out, or give 'file'."
+        )
+    failed_jobs.install()
+    python_path.install()
+
+
+def check(version: str) -> None:
+    """Refuse a Snakemake that was not tested.
+
+    Raises:
+        UserError: One sentence: what was found, what is supported, what to do.
+    """
+    if not _numbers(OLDEST) <= _numbers(version) < _numbers(UNTESTED):
+        raise UserError(
+            f"Snakemake {version} was found, but gengap is tested with versions from {OLDEST} and below {UNTESTED}: "
+            f'install one of these by: pip install "snakemake>={OLDEST},<{UNTESTED}".'
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, so that 9.28.0a1 counts as 9.28."""
+    numbers = []
+    for part in version.split("+")[0].split("."):
+        if not part.isdecimal():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def _missing() -> Any:
+    """What the workarounds need and this Snakemake lacks."""
+    from snakemake import persistence
+    from snakemake.jobs import Job
+
+    if not inspect.iscoroutinefunction(getattr(Job, "postprocess", None)):
+        yield "no coroutine Job.postprocess"
+    elif "error" not in inspect.signature(Job.postprocess).parameters:
+        yield "a Job.postprocess without the argument 'error'"
+    base = getattr(persistence, "PersistenceBase", None) or getattr(persistence, "Persistence", None)
+    if list(inspect.signature(getattr(base, "started", lambda: None)).parameters)[:2] != ["self", "job"]:
+        yield "no persistence.started(job)"

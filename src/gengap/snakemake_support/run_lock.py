@@ -29,6 +29,28 @@ def alive(project: Path = Path()) -> Iterator[None]:
             os.close(held)
 
 
+@contextmanager
+def alone(project: Path = Path()) -> Iterator[bool]:
+    """Give whether no run and no job lives here, and let none begin while this lasts.
+
+    Call it before `start`. Where files cannot be locked nobody is known to live.
+    """
+    held = _open(project)
+    free = True
+    try:
+        if held is not None:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                free = False
+            except OSError:
+                pass
+        yield free
+    finally:
+        if held is not None:
+            os.close(held)
+
+
 def start(project: Path = Path()) -> bool:
     """Remove the locks of killed runs, unless another run or one of its jobs lives; then live until this process ends.
 

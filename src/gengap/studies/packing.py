@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gengap.studies.grid import cell_name, value_at
-from gengap.studies.schema import Settings
+from gengap.studies.schema import Settings, path_name
 from gengap.studies.settings import ARM, Cell
 from gengap.studies.study import Study
 
@@ -60,7 +60,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
 
     Returns:
         Names of the cells of each pack, by pack name. The name spells the grid axes on which the packs differ (of arms
-        that share a pack, the first) and a counter, e.g. ``width=4,pack=0``.
+        that share a pack, the first) and a counter, e.g. ``width=4_pack=0``.
     """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, cell in study.cells.items():
@@ -70,7 +70,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     for names in groups.values():
         first = study.cells[names[0]]
         values = {axis: value_at(first, axis) for axis in shared_axes}
-        prefix = cell_name(values) + "," if values else ""
+        prefix = path_name(cell_name(values)) + "_" if values else ""
         for number, start in enumerate(range(0, len(names), study.pack_size)):
             result[f"{prefix}pack={number}"] = tuple(names[start : start + study.pack_size])
     return result
@@ -110,12 +110,12 @@ def section_settings(cell: Cell, section: str) -> dict[str, Any]:
 
 
 def dataset_key(cell: Cell) -> str:
-    """Readable name of the prepared data of a cell, e.g. ``cifar10,image_size=8``."""
+    """Readable name of the prepared data of a cell, e.g. ``cifar10_image_size=8``."""
     return _component_key("dataset", cell)
 
 
 def labels_key(cell: Cell) -> str:
-    """Readable name of the label rule of a cell, e.g. ``teacher,train_size=30000,test_size=10000``."""
+    """Readable name of the label rule of a cell, e.g. ``teacher_train_size=30000_test_size=10000``."""
     return _component_key("labels", cell)
 
 
@@ -123,4 +123,4 @@ def _component_key(section: str, cell: Cell) -> str:
     settings = section_settings(cell, section)
     name = settings.pop("name")
     options = {f"{section}.{key}": value for key, value in settings.items()}
-    return ",".join([name, *([cell_name(options)] if options else [])])
+    return "_".join([name, *([path_name(cell_name(options))] if options else [])])

@@ -21,10 +21,30 @@ Count = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
+# Names become parts of paths and wildcards of Snakemake, which takes these apart at commas and strips their quotes (its
+# issues 2366, 4298) and puts them into shell commands, in double quotes for job arrays. Slurm replaces %x in paths.
+_UNFIT_FOR_PATHS = frozenset("/\\,'\"`$!%")
+
+
+def unfit_sign(name: str, also: str = "") -> str:
+    """The first character of a name that cannot stand in a path or a wildcard; empty if all can.
+
+    Args:
+        name: A name that a user has given.
+        also: Further characters that it may not have.
+    """
+    return next((sign for sign in name if sign in _UNFIT_FOR_PATHS or sign in also or not sign.isprintable()), "")
+
+
+def path_name(name: str) -> str:
+    """A name of cells as it stands in a path: ``rows=6,columns=4`` is ``rows=6_columns=4`` there."""
+    return name.replace(",", "_")
+
+
 def _fit_for_paths(name: str | int) -> str | int:
-    """A class's name becomes part of file and cell names."""
-    if signs := sorted(set(str(name)) & set("/\\,=+")):
-        raise ValueError(f"'{signs[0]}' cannot stand in the name of a cell; give the class's number instead")
+    """A class's name becomes part of file and cell names, which are spelled with , = and +."""
+    if sign := unfit_sign(str(name), also="=+"):
+        raise ValueError(f"{sign!r} cannot stand in the name of a cell; give the class's number instead")
     return name
 
 

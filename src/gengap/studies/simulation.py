@@ -18,7 +18,7 @@ from gengap.studies.packing import Fingerprinted
 from gengap.studies.schema import Count, Names, Settings, write_out
 from gengap.studies.settings import Cell, Dataset
 from gengap.studies.study import REDUCED
-from gengap.studies.validation import check_names, read_yaml, validate
+from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -111,6 +111,7 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     Raises:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
+    check_file_name(path)
     content = read_yaml(path)
     overrides = content.pop("reduced", None)
     if reduced:

@@ -11,7 +11,7 @@ from gengap.errors import UserError, unknown_name
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_names, read_yaml, validate
+from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
 
 REDUCED = "-reduced"
 T = TypeVar("T")
@@ -105,6 +105,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     Raises:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
+    check_file_name(path)
     content = read_yaml(path)
     overrides = content.pop("reduced", None)
     if reduced:

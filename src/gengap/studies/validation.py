@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gengap import registry
 from gengap.errors import UserError
-from gengap.studies.schema import Settings
+from gengap.studies.schema import Settings, unfit_sign
 
 T = TypeVar("T", bound=Settings)
 
@@ -39,6 +39,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold keys and values; see docs/adding.md for an example.")
     return content
+
+
+def check_file_name(path: Path) -> None:
+    """Refuse a study's file whose name cannot be part of the paths of its results."""
+    if sign := unfit_sign(path.stem):
+        raise UserError(f"{path}: {sign!r} cannot stand in the name of a study, a part of paths. Rename the file.")
 
 
 def validate(model: type[T], content: Any, where: str) -> T:

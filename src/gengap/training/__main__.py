@@ -14,7 +14,7 @@ from typing import Any
 
 from gengap import datasets, labels, logs, probes, provenance, training
 from gengap.errors import UserError, unknown_name
-from gengap.files import paths, storage
+from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
 from gengap.studies.packing import dataset_key, labels_key, pack_settings, packs
 from gengap.studies.settings import Cell
@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     with logs.job():
         begin = time.monotonic()
+        legacy_names.rename()
         study = chosen(find(options.study), options.cells)
         config = validate(Config, read_yaml(CONFIG), f"{CONFIG}: ")
         for pack in packs(study):

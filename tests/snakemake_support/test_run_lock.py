@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gengap import logs
 from gengap.snakemake_support import run_lock
+from gengap.snakemake_support.job import job
 
-LIVING = "import sys, time; from gengap import running; from gengap.logs import job\n"
-RUN = LIVING + "running.start(); print('up', flush=True); time.sleep(60)"
-JOB = LIVING + "with job('job.log'): print('up', flush=True); time.sleep(60)"
+LIVING = (
+    "import sys, time; from gengap.snakemake_support import run_lock; from gengap.snakemake_support.job import job\n"
+)
+RUN = LIVING + "run_lock.start(); print('up', flush=True); time.sleep(60)"
+JOB = LIVING + "with job.job('job.log'): print('up', flush=True); time.sleep(60)"
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def begin(code):
 
 def removes():
     """What another process, which ends at once, finds."""
-    code = "from gengap import running; print(running.start())"
+    code = "from gengap.snakemake_support import run_lock; print(run_lock.start())"
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "True\n"
 
 
@@ -75,7 +77,20 @@ def test_without_a_lock_nothing_is_said(project):
 
 def test_elsewhere_nothing_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with logs.job("job.log"):
+    with job("job.log"):
         pass
     assert not run_lock.start()
     assert [path.name for path in Path().iterdir()] == ["job.log"]
+
+
+@pytest.mark.parametrize("code", [RUN, JOB], ids=["run", "job"])
+def test_alone_is_who_finds_no_run_and_no_job(project, code):
+    with run_lock.alone() as alone:
+        assert alone
+    process = begin(code)
+    with run_lock.alone() as alone:
+        assert not alone
+    process.kill()
+    process.wait()
+    with run_lock.alone() as alone:
+        assert alone
