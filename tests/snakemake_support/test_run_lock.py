@@ -14,7 +14,7 @@ LIVING = (
     "import sys, time; from gengap.snakemake_support import run_lock; from gengap.snakemake_support.job import job\n"
 )
 RUN = LIVING + "run_lock.start(); print('up', flush=True); time.sleep(60)"
-JOB = LIVING + "with job.job('job.log'): print('up', flush=True); time.sleep(60)"
+JOB = LIVING + "with job('job.log'): print('up', flush=True); time.sleep(60)"
 
 
 @pytest.fixture
