@@ -103,9 +103,9 @@ test-clone: $(ENV) ## Clones are up to date, and interrupted runs go on: real gi
 	@pytest -m clone tests/clone
 
 test-versions: $(ENV) ## The workflow with the oldest and the newest Snakemake, and with the oldest PyTorch; installs them
-	@for libraries in "snakemake==9.14.0" "snakemake<9.28" "torch==2.6.0 torchvision==0.21.0"; do
-		tests/versions.sh $$libraries
-	done
+	@tests/versions.sh "snakemake==9.14.0"
+	tests/versions.sh "snakemake<9.28"
+	TESTS="tests/workflow tests/training/test_loop.py tests/models" tests/versions.sh torch==2.8.0 torchvision==0.23.0
 
 test-slurm: $(ENV) ## Studies on real Slurm daemons on this machine, disturbed; installs Slurm if it may
 	@tests/cluster/install.sh
