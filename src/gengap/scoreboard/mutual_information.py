@@ -186,10 +186,16 @@ def _grouped(population: Population, counts: _Counts, draws: Floats, group: Ints
     pairs, with_self = across.copy(), across.copy()
     pairs[:, diagonal, diagonal] += drawn @ (member * (sizes * (sizes - 1))[:, None]) - copies
     with_self[:, diagonal, diagonal] += drawn @ (member * sizes[:, None] ** 2) - copies
-    measure, gap, both, opposite = (
-        _weighted(matrix[np.ix_(order, order)], small, drawn, ordered, member)
-        for matrix in (counts.measure, counts.gap, counts.both, counts.opposite)
-    )
+
+    def weighted(matrix: Singles) -> Floats:
+        return _weighted(matrix[np.ix_(order, order)], small, drawn, ordered, member)
+
+    both, opposite = weighted(counts.both), weighted(counts.opposite)
+    # Without ties in the gap, or in the measure, the larger ones are the sum of both kinds: half of the cost.
+    untied = np.array_equal(counts.measure, counts.both + counts.opposite)
+    measure = both + opposite if untied else weighted(counts.measure)
+    untied = np.array_equal(counts.gap, counts.both + counts.opposite.T)
+    gap = both + _turned(opposite) if untied else weighted(counts.gap)
     return _Tables(measure, gap, both, opposite, pairs, with_self)
 
 
