@@ -80,7 +80,7 @@ def test_the_controls_are_what_they_are_called():
 
 
 def test_other_statistics_reward_the_proxy():
-    """Why the verdict does not rest on them: they give a measure that knows the design alone more than random numbers."""
+    """Why the verdict does not rest on them: what knows the design alone scores far above random numbers."""
     statistics = board(simulated.proxy(np.random.default_rng(3)), resamples=60).statistics
     overall = statistics[statistics["axis"] == "all"].set_index(["statistic", "measure"])
     for statistic in ("granulated_psi", "least_conditional_mutual_information", "pgdl_score"):
