@@ -30,6 +30,7 @@ LAYERS = [
     # science
     {"training", "probes", "simulations"},
     # evidence
+    {"scoreboard"},
     {"evidence"},
     # doors
     {"results", "reference_docs", "cost"},
@@ -38,7 +39,7 @@ LAYERS = [
 ]
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 PLAN = LAYER["studies"]
-NO_TORCH = {part for part, number in LAYER.items() if number <= PLAN} | {"evidence"}
+NO_TORCH = {part for part, number in LAYER.items() if number <= PLAN} | {"scoreboard", "evidence"}
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
