@@ -12,17 +12,18 @@ import shlex
 import sys
 from pathlib import Path
 
-from gengap import logs, versions
+from gengap import logs, quantities, versions
 from gengap.files.paths import check_writable
-from gengap.registry import REGISTRY
+from gengap.registry import REGISTRY, plugins
 from gengap.registry.code_dependencies import sources
-from gengap.snakemake_support import failed_updates, run_lock, wildcard_encoding
+from gengap.snakemake_support import captions, failed_updates, run_lock, wildcard_encoding
 from gengap.studies.packing import (
     collected_settings,
     dataset_key,
     labels_key,
     pack_settings,
     packs,
+    probe_settings,
     section_settings,
 )
 from gengap.studies.paper import load_papers, reduced

@@ -60,7 +60,7 @@ def cells_of(wildcards):
 def probe_of(wildcards):
     """The study's settings of a probe."""
     probes = {probe.name: probe for probe in STUDIES[wildcards.study].probes}
-    return probes[wildcards.probe].model_dump(mode="json")
+    return probe_settings(probes[wildcards.probe])
 
 
 def evidence_of(study):
@@ -83,8 +83,22 @@ def published(wildcards):
 
 
 def source(kind, name):
-    """The file of a registered module."""
-    return f"src/{REGISTRY[kind][name].module.replace('.', '/')}.py"
+    """The files of a registered module: of a user's own, also those of theirs that it imports."""
+    entry = REGISTRY[kind][name]
+    if entry.external:
+        return sorted(map(str, plugins.files(entry.module, entry.path).values()))
+    return [f"src/{entry.module.replace('.', '/')}.py"]
+
+
+def evidence_code(kind, name):
+    """The code that decides what a figure or a table shows."""
+    entry = REGISTRY[kind][name]
+    return source(kind, name) if entry.external else sources(entry.module)
+
+
+def caption(kind, name):
+    """The caption of a figure or a table as a file, which is what Snakemake takes."""
+    return captions.write(name, REGISTRY[kind][name].caption, Path(".gengap/captions"))
 
 
 def threads_of_pack(wildcards):

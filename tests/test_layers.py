@@ -18,8 +18,8 @@ SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [
     # facts
     {"errors", "versions"},
-    {"snakemake_support", "quantities", "registry", "seeding"},
-    {"provenance", "logs"},
+    {"snakemake_support", "registry", "seeding"},
+    {"quantities", "provenance", "logs"},
     {"files"},
     # plan
     {"studies"},

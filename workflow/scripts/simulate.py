@@ -8,12 +8,12 @@ import torch
 from gengap import logs, provenance, simulations
 from gengap.cost import estimate
 from gengap.files import timings
-from gengap.studies.simulation import Point
+from gengap.studies.simulation import point_from
 
 with logs.job(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
-    point = Point.model_validate(snakemake.params.point)
+    point = point_from(snakemake.params.point)
     simulations.simulate_point(
         snakemake.wildcards.point,
         point,

@@ -1,4 +1,4 @@
-"""Simulations: what is measured on random draws. A new one is one file with two functions and one registry line.
+"""Simulations: what is measured on random draws. A new one is one file with a header and two functions.
 
 ``simulate(point, seeds, device)`` returns every quantity as float64 ``[len(seeds)]``; ``numbers_per_draw(point)`` says
 how many numbers one draw holds at a time, so that as many draws as fit are computed together. A quantity whose further

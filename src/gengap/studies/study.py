@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gengap import registry
 from gengap.errors import UserError, unknown_name
@@ -20,6 +20,7 @@ T = TypeVar("T")
 class Probe(Component):
     """A probe and when it measures."""
 
+    kind = "probe"
     epochs: Literal["snapshots", "last"] | Annotated[tuple[float, ...], Field(strict=False)] = Field(
         "snapshots", description="Which saved epochs to measure: all snapshots, only the last, or a list of them."
     )
@@ -29,21 +30,19 @@ class Probe(Component):
     samples: Count | None = Field(
         None, description="How many training images the probe reads, the first ones; null reads all."
     )
-    draws: Count | None = Field(
-        None, description="How many random draws the probe averages over; null: the number that its own page names."
-    )
-    control_size: Count = Field(
-        512, description="Training images in near_rank's batch of one size for every cell, the first ones."
-    )
-    points: Count | None = Field(
-        None, description="Points of a curve that the probe computes; null: the number that its own page names."
-    )
-    iterations: Count | None = Field(
-        None, description="Steps of the probe's iterative method; null: the number that its own page names."
-    )
-    from_epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="Saved epoch at which path's line to the measured checkpoint begins."
-    )
+
+
+def _every_probe(probes: Any) -> Any:
+    """Write out `all`, which needs no change where a probe is new; a user's own are left to the user."""
+    if probes != "all":
+        return probes
+    ours = {name: entry for name, entry in registry.REGISTRY["probe"].items() if not entry.external}
+    return [{"name": name, **(entry.picture.settings if entry.picture else {})} for name, entry in ours.items()]
+
+
+def _list_or_all(schema: dict[str, Any]) -> None:
+    listed = {"type": schema.pop("type"), "items": schema.pop("items")}
+    schema["anyOf"] = [listed, {"const": "all"}]
 
 
 class StudyFile(Settings):
@@ -56,7 +55,11 @@ class StudyFile(Settings):
     grid: Any = Field(
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
     )
-    probes: Annotated[tuple[Probe, ...], Field(strict=False)] = Field((), description="Probes to measure.")
+    probes: Annotated[tuple[Probe, ...], BeforeValidator(_every_probe), Field(strict=False)] = Field(
+        (),
+        description="Probes to measure; all: every one of docs/probes.md, as its picture there shows it.",
+        json_schema_extra=_list_or_all,
+    )
     figures: Names = Field((), description="Figures to draw.")
     tables: Names = Field((), description="Tables to write.")
     reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
@@ -121,7 +124,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     for name in file.figures:
         if simulation := registry.check("figure", name).simulation:
             raise UserError(f"{path}: figures: '{name}' shows the simulation '{simulation}', no networks. Remove it.")
-    _check_probe_options(content.get("probes") or (), file.probes, path)
+    _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -251,7 +254,7 @@ def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Pa
     """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
     for keys, probe in zip(given, probes, strict=True):
         entry = registry.check("probe", probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.options)
+        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
         for key in keys if isinstance(keys, Mapping) else ():
             if key not in known:
                 uses = ", ".join(known[1:])
