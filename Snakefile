@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gengap import logs, quantities, versions
 from gengap.files.paths import check_writable
-from gengap.registry import REGISTRY, plugins
+from gengap.registry import REGISTRY, code
 from gengap.registry.code_dependencies import sources
 from gengap.snakemake_support import captions, failed_updates, run_lock, wildcard_encoding
 from gengap.studies.packing import (

@@ -83,17 +83,15 @@ def published(wildcards):
 
 
 def source(kind, name):
-    """The files of a registered module: of a user's own, also those of theirs that it imports."""
+    """The file of a registered module; none for a user's own, whose code is a parameter: it may lie anywhere."""
     entry = REGISTRY[kind][name]
-    if entry.external:
-        return sorted(map(str, plugins.files(entry.module, entry.path).values()))
-    return [f"src/{entry.module.replace('.', '/')}.py"]
+    return [] if entry.external else [f"src/{entry.module.replace('.', '/')}.py"]
 
 
 def evidence_code(kind, name):
-    """The code that decides what a figure or a table shows."""
+    """The files of the package that decide what a figure or a table shows."""
     entry = REGISTRY[kind][name]
-    return source(kind, name) if entry.external else sources(entry.module)
+    return sources(f"gengap.evidence.{kind}s" if entry.external else entry.module)
 
 
 def caption(kind, name):

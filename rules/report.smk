@@ -23,6 +23,7 @@ for name in REGISTRY["figure"]:
         localrule: True
         params:
             figure=name,
+            code=code("figure", name),
             quantities=quantities.digest(),
         message:
             f"Drawing {name} of {{wildcards.study}}"
@@ -56,6 +57,7 @@ for name in REGISTRY["table"]:
         localrule: True
         params:
             table=name,
+            code=code("table", name),
             quantities=quantities.digest(),
         message:
             f"Writing table {name} of {{wildcards.study}}"

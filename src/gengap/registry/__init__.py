@@ -95,6 +95,8 @@ def load(kind: str, name: str) -> ModuleType:
         sys.path.append(here)
     try:
         return importlib.import_module(part.module)
+    except SyntaxError as error:
+        raise UserError(f"{part.path}: is not valid Python: {error}.") from error
     except ModuleNotFoundError as error:
         raise UserError(
             f"the {kind} '{name}' needs the package '{error.name}'. Install it, or run `make env`."

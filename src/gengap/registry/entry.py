@@ -10,17 +10,17 @@ from gengap.errors import UserError
 
 Listed = Annotated[tuple[str, ...], Field(strict=False)]
 
-# Keys of a header beside `summary`, `reads` and `options`, by the kind of part.
+# Keys of a header beside `summary`, by the kind of part.
 KEYS: dict[str, tuple[str, ...]] = {
-    "dataset": ("images",),
-    "labels": ("teacher",),
-    "model": (),
+    "dataset": ("reads", "options", "images"),
+    "labels": ("reads", "options", "teacher"),
+    "model": ("reads", "options"),
     "init": (),
-    "loss": ("teacher",),
-    "optimizer": (),
-    "schedule": (),
-    "probe": ("batchnorm", "teacher", "quantities", "uses", "picture"),
-    "simulation": ("quantities", "uses", "mem_mb"),
+    "loss": ("reads", "options", "teacher"),
+    "optimizer": ("reads", "options"),
+    "schedule": ("reads", "options"),
+    "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
+    "simulation": ("options", "quantities", "uses", "mem_mb"),
     "figure": ("caption", "simulation"),
     "table": ("caption", "references"),
 }
@@ -141,7 +141,7 @@ def entry(kind: str, header: Any, *, module: str, path: Path, external: bool) ->
     """
     if not isinstance(header, dict):
         raise UserError(f"{path}: PART: must hold keys and values, got {header!r}.")
-    allowed = ("summary", "reads", "options", *KEYS[kind])
+    allowed = ("summary", *KEYS[kind])
     if unknown := [key for key in header if key not in allowed]:
         raise UserError(f"{path}: PART: {unknown[0]!r} is no key of a {kind}. Allowed: {', '.join(allowed)}.")
     try:

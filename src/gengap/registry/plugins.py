@@ -6,12 +6,15 @@ runs with the rights of whoever runs a study, so read one before you run it.
 """
 
 import ast
+import functools
 import hashlib
 import importlib.machinery
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from gengap.errors import UserError
 
 PACKAGE = "plugins"
 
@@ -48,6 +51,7 @@ def files(module: str, path: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+@functools.cache  # thousands of cells ask
 def digest(module: str, path: Path) -> str:
     """Of the source of a part and of what of its package it imports."""
     content = hashlib.sha256()
@@ -60,7 +64,11 @@ def digest(module: str, path: Path) -> str:
 def _imports(module: str, path: Path) -> Iterator[str]:
     """Every module that a file may import; `from a import b` names a and a.b, `from . import b` its neighbours."""
     here = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as Python: {error}.") from error
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -56,10 +56,10 @@ def format_value(value: Any) -> str:
 
 
 def value_at(cell: Cell, dotted: str) -> Any:
-    """A cell's value at a dotted key."""
+    """A cell's value at a dotted key; None for an option that another part of the kind has alone."""
     value: Any = cell
     for part in dotted.split("."):
-        value = getattr(value, part)
+        value = getattr(value, part, None)
     return value
 
 

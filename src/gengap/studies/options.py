@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Validat
 from pydantic_core import CoreSchema, InitErrorDetails
 
 from gengap import registry
+from gengap.registry import plugins
 from gengap.registry.entry import Option
 
 _LITERAL: Any = Literal  # of words that are known when the program runs
@@ -59,10 +60,10 @@ class PartSettings(Settings):
         given = self.__pydantic_extra__ or {}
         if not given:
             return self
+        own = own_options(self.kind, self.part)  # first: it makes the registry know an import path
         declared = known_options(self.kind)
         if unknown := [key for key in given if key not in declared]:
             raise _refused(type(self).__name__, unknown, given)
-        own = own_options(self.kind, self.part)
         checked = _model(self.kind, self.part).model_validate({key: given[key] for key in given if key in own})
         for key in own:
             if key in given:
@@ -85,8 +86,7 @@ class PartSettings(Settings):
 
 def own_options(kind: str, name: str) -> Mapping[str, Option]:
     """What a part's header declares; nothing for a name that the registry does not know."""
-    table = registry.REGISTRY[kind]
-    if name not in table and "." not in name:
+    if name not in registry.REGISTRY[kind] and plugins.find(name) is None:
         return {}
     return registry.check(kind, name).options
 

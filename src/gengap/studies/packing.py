@@ -24,15 +24,6 @@ PER_CELL_KEYS = frozenset(
         "optimizer.beta2",
         "optimizer.eps",
         "optimizer.weight_decay",
-        "schedule.name",
-        "schedule.factor",
-        "schedule.milestones",
-        "schedule.patience",
-        "schedule.threshold",
-        "schedule.max_drops",
-        "schedule.final",
-        "schedule.refresh_steps",
-        "schedule.max_lr",
         "training.epochs",
         "training.stop_accuracy",
         "training.stop_loss",
@@ -52,8 +43,13 @@ def shape_key(cell: Cell) -> tuple[tuple[str, str], ...]:
 def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
     """The part of a shape key that one section gives."""
     if not isinstance(settings, Settings):
-        return () if section in PER_CELL_KEYS else ((section, repr(settings)),)
-    return tuple((key, repr(value)) for key, value in settings if f"{section}.{key}" not in PER_CELL_KEYS)
+        return () if _per_cell(section) else ((section, repr(settings)),)
+    return tuple((key, repr(value)) for key, value in settings if not _per_cell(f"{section}.{key}"))
+
+
+def _per_cell(dotted: str) -> bool:
+    """Whether a setting may differ within a pack; a schedule decides for each cell alone, whatever its options are."""
+    return dotted in PER_CELL_KEYS or dotted.startswith("schedule.")
 
 
 def packs(study: Study) -> dict[str, tuple[str, ...]]:
@@ -66,7 +62,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, cell in study.cells.items():
         groups.setdefault(shape_key(cell), []).append(name)
-    shared_axes = [axis for axis in study.axes if axis == ARM or axis not in PER_CELL_KEYS]
+    shared_axes = [axis for axis in study.axes if axis == ARM or not _per_cell(axis)]
     result: dict[str, tuple[str, ...]] = {}
     for names in groups.values():
         first = study.cells[names[0]]

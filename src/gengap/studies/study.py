@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from gengap import registry
 from gengap.errors import UserError, unknown_name
+from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.settings import Cell, leaf_names
@@ -116,6 +117,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
         content = _override(content, overrides)
+    _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
@@ -222,6 +224,19 @@ def axis_values(study: Study, cell: Cell) -> dict[str, Any]:
     return {
         short: _spell_or_value(value_at(cell, axis)) for short, axis in zip(axis_names(study), study.axes, strict=True)
     }
+
+
+def _find_own(content: Any, section: str = "") -> None:
+    """Make the registry know the parts that a study names by their import paths, so that their options are keys."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            first = str(key).partition(".")[0]
+            _find_own(value, first if first in registry.REGISTRY else section)
+    elif isinstance(content, list):
+        for value in content:
+            _find_own(value, section)
+    elif section and isinstance(content, str) and plugins.find(content):
+        registry.check(section, content)
 
 
 def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
