@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gengap.errors import UserError
-from gengap.registry import REGISTRY, Entry
+from gengap.registry import REGISTRY, Entry, check
 
 # Quantities that lie between 0 and 1, as stored, whatever was trained.
 SHARES = frozenset(
@@ -107,3 +107,18 @@ QUANTITIES: Mapping[str, Quantity] = _Quantities()
 def digest() -> str:
     """Of all quantities: what evidence depends on that shows them."""
     return hashlib.sha256(repr(list(QUANTITIES.values())).encode()).hexdigest()[:16]
+
+
+def check_declared(kind: str, name: str, quantity: str) -> None:
+    """Refuse a quantity that a probe or a simulation returns, and its header does not name.
+
+    Raises:
+        UserError: In one sentence, with file and key.
+    """
+    entry = check(kind, name)
+    if quantity not in entry.measured:
+        key = "uses" if quantity in QUANTITIES else "quantities"
+        raise UserError(
+            f"{entry.path}: PART: {key}: lacks '{quantity}', which the {kind} '{name}' returns. "
+            f"It has: {', '.join(entry.measured) or 'none'}."
+        )

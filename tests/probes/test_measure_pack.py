@@ -156,7 +156,7 @@ def test_a_cell_that_stopped_early_hides_no_epoch_of_the_others(pack, probe_of):
 
 @pytest.mark.parametrize(("quantity", "key"), [("luck", "quantities"), ("path_norm", "uses")])
 def test_an_undeclared_quantity_is_told_with_file_and_key(pack, probe_of, quantity, key):
-    said = rf"^trial.py: PART: {key}: lacks '{quantity}', which `measure` returns. It has: weight_norm.$"
+    said = rf"^trial.py: PART: {key}: lacks '{quantity}', which the probe 'trial' returns. It has: weight_norm.$"
     with pytest.raises(UserError, match=said):
         measured(pack, probe_of(lambda subject: [Measurement(quantity, torch.ones(len(subject.cells)))]))
 

@@ -8,13 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gengap import registry
-from gengap.errors import UserError
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.logs import log
 from gengap.probes.context import Measurement
-from gengap.quantities import QUANTITIES
+from gengap.quantities import check_declared
 from gengap.studies.study import Probe
 
 COLUMNS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
@@ -34,8 +32,7 @@ class ProbeResults:
     def add(self, found: Sequence[Measurement], names: Sequence[str], epochs: Sequence[float]) -> None:
         """Add what `measure` returned for these cells at these epochs."""
         for one in found:
-            if one.quantity not in registry.check("probe", self._probe.name).measured:
-                raise _undeclared(self._probe.name, one.quantity)
+            check_declared("probe", self._probe.name, one.quantity)
             if one.dims:
                 values = one.values.detach().cpu().numpy()
                 kept = self._arrays.setdefault((one.quantity, one.layer, one.dims, values.shape[1:]), [])
@@ -77,11 +74,3 @@ class ProbeResults:
         rows = pd.DataFrame([(name, epoch) for name, epoch, _ in kept], columns=["cell", "epoch"])
         values = np.stack([values for _, _, values in kept])
         return Array(quantity, layer, dims, self._probe.batchnorm, self._probe.name, rows, values)
-
-
-def _undeclared(probe: str, quantity: str) -> UserError:
-    entry = registry.check("probe", probe)
-    key = "uses" if quantity in QUANTITIES else "quantities"
-    return UserError(
-        f"{entry.path}: PART: {key}: lacks '{quantity}', which `measure` returns. It has: {', '.join(entry.measured)}."
-    )

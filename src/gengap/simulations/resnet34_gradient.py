@@ -45,7 +45,7 @@ PART = {
         },
     },
     "mem_mb": 6000,
-    "uses": ("layer_gradient_norm", "gradient_norm", "gradient_ratio"),
+    "uses": ("layer_gradient_norm", "gradient_ratio"),
 }
 
 BATCHNORM = "batch"
