@@ -107,6 +107,33 @@ def test_a_wrong_option_is_told_with_file_key_and_what_is_allowed(steps, schedul
     assert str(error.value).startswith(str(study))
 
 
+@pytest.mark.parametrize(
+    ("room", "study", "words"),
+    [
+        (
+            "training/schedules",
+            "base: {schedule: odd}",
+            "reads: 'width' is no setting that every schedule shares. Choose",
+        ),
+        (
+            "models",
+            "base: {model: odd}",
+            "reads: 'wdth' is no setting that every model shares. Choose from: width, head",
+        ),
+        ("probes", "probes: [odd]", "reads: 'draws' is no setting that every probe shares. Choose from: epochs"),
+    ],
+)
+def test_a_header_that_reads_what_its_kind_does_not_share_is_refused(project, room, study, words):
+    (project / "plugins" / room).mkdir(parents=True, exist_ok=True)
+    part = project / "plugins" / room / "odd.py"
+    part.write_text(f'PART = {{"summary": "Odd.", "reads": ("{words.split(chr(39))[1]}",)}}\n')
+    (project / "small.yaml").write_text(f"title: t\n{study}\n")
+    with pytest.raises(UserError) as error:
+        load_study(project / "small.yaml")
+    assert words in str(error.value)
+    assert str(error.value).startswith(f"plugins/{room}/odd.py: PART: ")
+
+
 def test_the_editors_schema_has_the_options(steps, capsys):
     assert main.main(["schema"]) == 0
     schedule = json.loads(capsys.readouterr().out)["$defs"]["Schedule"]["anyOf"][1]

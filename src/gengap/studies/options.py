@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Validat
 from pydantic_core import CoreSchema, InitErrorDetails
 
 from gengap import registry
+from gengap.errors import UserError
 from gengap.registry import plugins
 from gengap.registry.entry import Option
 
@@ -89,6 +90,22 @@ def own_options(kind: str, name: str) -> Mapping[str, Option]:
     if name not in registry.REGISTRY[kind] and plugins.find(name) is None:
         return {}
     return registry.check(kind, name).options
+
+
+def check_reads(section: type[PartSettings], name: str) -> None:
+    """Refuse a header that names a shared setting which its kind does not have.
+
+    Raises:
+        UserError: With file and key.
+    """
+    entry = registry.check(section.kind, name)
+    shared = [key for key in section.model_fields if key != section.named_by]
+    for key in entry.reads:
+        if key not in shared:
+            raise UserError(
+                f"{entry.path}: PART: reads: '{key}' is no setting that every {section.kind} shares. "
+                f"Choose from: {', '.join(shared)}; or declare it under `options`."
+            )
 
 
 def known_options(kind: str) -> dict[str, Option]:

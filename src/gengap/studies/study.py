@@ -10,6 +10,7 @@ from gengap import registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
+from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.validation import check_names, read_yaml, validate
@@ -269,6 +270,7 @@ def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Pa
     """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
     for keys, probe in zip(given, probes, strict=True):
         entry = registry.check("probe", probe.name)
+        check_reads(Probe, probe.name)
         known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
         for key in keys if isinstance(keys, Mapping) else ():
             if key not in known:
