@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report evidence plan repro push pull test test-clone test-versions test-slurm golden lint format bench lock
+.PHONY: help env run report evidence plan repro push pull test test-clone test-versions test-slurm golden lint format docs bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -49,7 +49,7 @@ run: $(ENV) ## Everything of a study, or of all studies of a paper, up to its re
 	@$(studies)
 	gengap plan $$studies
 	snakemake --cores $(CORES) $$studies
-	newer() { find $$(printf "results/%s " $$studies) workflow/report -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
+	newer() { find $$(printf "results/%s " $$studies) workflow/report .gengap/captions -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
 	if [ ! -e "$$report" ] || [ -n "$$(newer)" ]; then make_report; fi
 	echo
 	gengap summary $$studies
@@ -125,6 +125,9 @@ format: $(ENV) ## Format all code
 	@ruff check --fix .
 	ruff format .
 	snakefmt .
+
+docs: $(ENV) ## Every generated page of docs/, and the pictures that are missing
+	@python -m gengap.reference_docs
 
 bench: $(ENV) ## Packs against plain PyTorch on this processor
 	@python -m bench.cpu

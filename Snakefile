@@ -13,18 +13,19 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from gengap import logs, snakemake_support, versions
+from gengap import logs, quantities, snakemake_support, versions
 from gengap.files import legacy_names
 from gengap.files.paths import check_writable
-from gengap.registry import REGISTRY
+from gengap.registry import REGISTRY, code
 from gengap.registry.code_dependencies import sources
-from gengap.snakemake_support import run_lock
+from gengap.snakemake_support import captions, run_lock
 from gengap.studies.packing import (
     collected_settings,
     dataset_key,
     labels_key,
     pack_settings,
     packs,
+    probe_settings,
     section_settings,
 )
 from gengap.studies.paper import load_papers, reduced

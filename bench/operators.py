@@ -22,7 +22,7 @@ from bench.cases import Case, per_minute
 from gengap.engine.hessian import full, lanczos
 from gengap.engine.hessian.lanczos import Product
 from gengap.engine.hessian.repeated_hvp import repeated_product
-from gengap.probes.hessian_extremes import DENSITY_STEPS, POINTS, STEPS, TOLERANCE, lanczos_quadrature
+from gengap.probes.hessian_extremes import DENSITY_STEPS, STEPS, TOLERANCE, lanczos_quadrature
 from gengap.studies.settings import Model
 
 SIZES = ((4, 1_000), (16, 200), (64, 200))  # Widths and samples.
@@ -30,6 +30,7 @@ SEEDS = 10
 LARGEST_ERROR, TRACE_ERROR, DENSITY_ERROR = 1e-3, 1e-2, 3e-2
 WHOLE = 1_000  # Parameters up to which there is the whole Hessian, and with it trace and density.
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4)
+POINTS = 1000  # at which densities are compared
 DRAWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 SAMPLES_AT_ONCE = 250  # With several vectors: the fastest of 50, 100, 250 and 1,000 for curvlinops.
 

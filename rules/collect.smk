@@ -25,6 +25,7 @@ rule collect:
     localrule: True
     params:
         study=lambda wildcards: collected_settings(STUDIES[wildcards.study]),
+        quantities=quantities.digest(),
     message:
         "Collecting {wildcards.study}"
     script:

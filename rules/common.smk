@@ -68,7 +68,7 @@ def cells_of(wildcards):
 def probe_of(wildcards):
     """The study's settings of a probe."""
     probes = {probe.name: probe for probe in STUDIES[wildcards.study].probes}
-    return probes[wildcards.probe].model_dump(mode="json")
+    return probe_settings(probes[wildcards.probe])
 
 
 def evidence_of(study):
@@ -91,8 +91,20 @@ def published(wildcards):
 
 
 def source(kind, name):
-    """The file of a registered module."""
-    return f"src/{REGISTRY[kind][name].module.replace('.', '/')}.py"
+    """The file of a registered module; none for a user's own, whose code is a parameter: it may lie anywhere."""
+    entry = REGISTRY[kind][name]
+    return [] if entry.external else [f"src/{entry.module.replace('.', '/')}.py"]
+
+
+def evidence_code(kind, name):
+    """The files of the package that decide what a figure or a table shows."""
+    entry = REGISTRY[kind][name]
+    return sources(f"gengap.evidence.{kind}s" if entry.external else entry.module)
+
+
+def caption(kind, name):
+    """The caption of a figure or a table as a file, which is what Snakemake takes."""
+    return captions.write(name, REGISTRY[kind][name].caption, Path(".gengap/captions"))
 
 
 def threads_of_pack(wildcards):

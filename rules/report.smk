@@ -3,16 +3,16 @@ for name in REGISTRY["figure"]:
 
     rule:
         name:
-            f"figure_{name}"
+            f"figure_{name.replace('.', '_')}"
         input:
             measurements="results/{study}/measurements.h5",
-            modules=sources(REGISTRY["figure"][name].module),
+            modules=evidence_code("figure", name),
             script="workflow/scripts/figure.py",
         output:
             pdf=update(f"results/{{study}}/figures/{name}.pdf"),
             png=report(
                 update(f"results/{{study}}/figures/{name}.png"),
-                caption=f"../workflow/report/{name}.rst",
+                caption=caption("figure", name),
                 category="Figures",
                 subcategory="{study}",
                 labels={"figure": name.replace("_", " ")},
@@ -23,6 +23,8 @@ for name in REGISTRY["figure"]:
         localrule: True
         params:
             figure=name,
+            code=code("figure", name),
+            quantities=quantities.digest(),
         message:
             f"Drawing {name} of {{wildcards.study}}"
         script:
@@ -33,11 +35,11 @@ for name in REGISTRY["table"]:
 
     rule:
         name:
-            f"table_{name}"
+            f"table_{name.replace('.', '_')}"
         input:
             measurements="results/{study}/measurements.h5",
             references=published if REGISTRY["table"][name].references else [],
-            modules=sources(REGISTRY["table"][name].module),
+            modules=evidence_code("table", name),
             script="workflow/scripts/table.py",
         output:
             csv=update(f"results/{{study}}/tables/{name}.csv"),
@@ -45,7 +47,7 @@ for name in REGISTRY["table"]:
             tex=update(f"results/{{study}}/tables/{name}.tex"),
             html=report(
                 update(f"results/{{study}}/tables/{name}.html"),
-                caption=f"../workflow/report/{name}.rst",
+                caption=caption("table", name),
                 category="Tables",
                 subcategory="{study}",
                 labels={"table": name.replace("_", " ")},
@@ -55,6 +57,8 @@ for name in REGISTRY["table"]:
         localrule: True
         params:
             table=name,
+            code=code("table", name),
+            quantities=quantities.digest(),
         message:
             f"Writing table {name} of {{wildcards.study}}"
         script:
@@ -80,6 +84,8 @@ rule verdicts:
     log:
         "results/{study}/logs/verdicts.log",
     localrule: True
+    params:
+        quantities=quantities.digest(),
     message:
         "Judging {wildcards.study}"
     script:
@@ -100,6 +106,8 @@ rule metrics:
     log:
         "results/{study}/logs/metrics.log",
     localrule: True
+    params:
+        quantities=quantities.digest(),
     message:
         "Summing up {wildcards.study}"
     script:

@@ -42,6 +42,7 @@ rule collect_simulation:
     localrule: True
     params:
         simulation=lambda wildcards: simulation_settings(SIMULATIONS[wildcards.study]),
+        quantities=quantities.digest(),
     message:
         "Collecting {wildcards.study}"
     script:

@@ -18,8 +18,8 @@ SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [
     # facts
     {"errors", "versions"},
-    {"quantities", "registry", "seeding"},
-    {"provenance", "logs"},
+    {"registry", "seeding"},
+    {"quantities", "provenance", "logs"},
     {"snakemake_support"},
     {"files"},
     # plan

@@ -7,16 +7,16 @@ import pytest
 import synthetic
 
 from gengap import registry
-from gengap.reference_docs import probe_pages, probe_pictures
+from gengap.reference_docs import probe_pictures
 
 FOLDER = Path(__file__).parent.parent / "docs" / "probes"
 
 
 @pytest.mark.parametrize("name", registry.REGISTRY["probe"])
 def test_every_probe_has_a_picture_of_what_it_measures(name):
-    quantity, along = probe_pictures.SHOWN[name]
-    assert quantity in probe_pages.quantities(name)
-    assert not along or along in probe_pages.quantities(name)
+    entry = registry.check("probe", name)
+    assert entry.picture.quantity in entry.measured
+    assert not entry.picture.along or entry.picture.along in entry.measured
     assert plt.imread(FOLDER / f"{name}.png").std() > 0.01, "it is blank"
 
 

@@ -9,6 +9,4 @@ PAGE = Path(__file__).parent.parent / "docs" / "reference.md"
 
 def test_the_reference_page_is_up_to_date():
     expected = reference_page.markdown()
-    assert PAGE.read_text(encoding="utf-8") == expected, (
-        "run: python -m gengap.reference_docs.reference_page docs/reference.md"
-    )
+    assert PAGE.read_text(encoding="utf-8") == expected, "run: make docs"

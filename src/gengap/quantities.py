@@ -1,11 +1,18 @@
-"""The measured numbers: name, symbol, unit and meaning, written once, in quantities.csv beside this file.
+"""The measured numbers: name, symbol, unit and meaning, each written once.
 
-Axis labels, tables and docs read them here.
+What training records and what is derived from it stand in quantities.csv beside this file; what a probe or a
+simulation measures stands in its header. Axis labels, tables and docs read all of them here.
 """
 
 import csv
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from gengap.errors import UserError
+from gengap.registry import REGISTRY, Entry, check
 
 # Quantities that lie between 0 and 1, as stored, whatever was trained.
 SHARES = frozenset(
@@ -44,9 +51,74 @@ class Quantity:
         return 100.0 if self.unit == "%" else 1.0
 
 
-def _read() -> dict[str, Quantity]:
-    with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
-        return {row["name"]: Quantity(**row) for row in csv.DictReader(file)}
+class _Quantities(Mapping[str, Quantity]):
+    """All quantities by name, those of a probe named by its import path among them once a study names it."""
+
+    def __getitem__(self, name: str) -> Quantity:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> Mapping[str, Quantity]:
+        measuring = (*REGISTRY["probe"].values(), *REGISTRY["simulation"].values())
+        return _joined(tuple(entry.path for entry in measuring))
 
 
-QUANTITIES: dict[str, Quantity] = _read()
+@functools.cache
+def _joined(paths: tuple[Path, ...]) -> dict[str, Quantity]:
+    """Those of the table, then those of the parts that have these files.
+
+    Raises:
+        UserError: If one is declared twice, or a part uses one that nobody declares.
+    """
+    table = Path(__file__).with_suffix(".csv")
+    with table.open(encoding="utf-8", newline="") as file:
+        found = {row["name"]: Quantity(**row) for row in csv.DictReader(file)}
+    declared = dict.fromkeys(found, table)
+    entries = [entry for kind in ("probe", "simulation") for entry in REGISTRY[kind].values()]
+    for entry in entries:
+        for name, one in entry.quantities.items():
+            if name in found:
+                raise UserError(
+                    f"{entry.path}: PART: quantities.{name}: is declared in {declared[name]} already. "
+                    "Name it under `uses`, or choose another name."
+                )
+            found[name], declared[name] = Quantity(name, **one.model_dump()), entry.path
+    for entry in entries:
+        _check_used(entry, found)
+    return found
+
+
+def _check_used(entry: Entry, found: Mapping[str, Quantity]) -> None:
+    shown = [one for one in (entry.picture.quantity, entry.picture.along) if one] if entry.picture else []
+    for key, names, known in (("uses", entry.uses, found), ("picture", shown, entry.measured)):
+        for name in names:
+            if name not in known:
+                raise UserError(f"{entry.path}: PART: {key}: '{name}' is declared nowhere. Add it to `quantities`.")
+
+
+QUANTITIES: Mapping[str, Quantity] = _Quantities()
+
+
+def digest() -> str:
+    """Of all quantities: what evidence depends on that shows them."""
+    return hashlib.sha256(repr(list(QUANTITIES.values())).encode()).hexdigest()[:16]
+
+
+def check_declared(kind: str, name: str, quantity: str) -> None:
+    """Refuse a quantity that a probe or a simulation returns, and its header does not name.
+
+    Raises:
+        UserError: In one sentence, with file and key.
+    """
+    entry = check(kind, name)
+    if quantity not in entry.measured:
+        key = "uses" if quantity in QUANTITIES else "quantities"
+        raise UserError(
+            f"{entry.path}: PART: {key}: lacks '{quantity}', which the {kind} '{name}' returns. "
+            f"It has: {', '.join(entry.measured) or 'none'}."
+        )

@@ -8,7 +8,12 @@ from clones import STUDY, call, clone, commit, edit, lend_environment
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOP = (".dvc/config", ".dvc/.gitignore", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "Makefile")
-MADE_OF = (*TOP, "requirements.lock", "pyproject.toml")  # what a workspace of tests/conftest.py does not have
+MADE_OF = (
+    *TOP,
+    "requirements.lock",
+    "pyproject.toml",
+    "plugins/README.md",
+)  # what a workspace of tests/conftest.py does not have
 SIMULATION = """\
 title: Small matrices
 base: {simulation: random_matrix, columns: 3}

@@ -20,7 +20,7 @@ F64 = torch.float64
 HINGE = Loss(power=2.0)
 
 
-def make_subject(batchnorm="exact", *, width=2, seeds=(0, 3), loss=HINGE, count=60, name="hessian_spectrum", **options):
+def make_subject(batchnorm="exact", *, width=2, seeds=(0, 3), loss=HINGE, count=60, name="hessian_extremes", **options):
     """Networks moved away from their start, where some are dead, on random images."""
     cells = tuple(Cell.model_validate({"model": {"width": width}, "seed": seed}) for seed in seeds)
     arch = stack.architecture(models.build(cells[0].model, (3, 8, 8), 1))

@@ -29,7 +29,7 @@ LAYERS = {  # of Song's network, in the order in which they run, each with its B
 def linear_regression(probe, batch_size=16):
     """Two linear networks with squared loss: L = 1/B sum (w.x + b - y)^2, a quadratic of the weights."""
     settings = {"loss": {"name": "squared"}, "training": {"batch_size": batch_size}}
-    made = subjects.subject(probe, settings, shape=(1, 2, 2))
+    made = subjects.subject({"name": "landscape", **probe}, settings, shape=(1, 2, 2))
     arch = stack.architecture(nn.Sequential(nn.Flatten(), nn.Linear(4, 1)))
     generator = torch.Generator().manual_seed(1)
     shapes = {"1.weight": (2, 1, 4), "1.bias": (2, 1)}
@@ -107,7 +107,7 @@ def moved(network, gradient, length, modules=("",)):
 @pytest.mark.parametrize("batchnorm", ["running", "batch", "exact"])
 def test_songs_network_by_hand(batchnorm):
     """In mode `batch` the statistics follow the step; in the others they stay."""
-    made = subjects.subject({"draws": 1, "points": 3, "batchnorm": batchnorm}, SMALL)
+    made = subjects.subject({"name": "landscape", "draws": 1, "points": 3, "batchnorm": batchnorm}, SMALL)
     found = subjects.by_name(landscape.measure(made))
     for place in range(2):
         network, index = subjects.one_network(made, place), batches(made, place, 1)[0]
@@ -136,8 +136,8 @@ def test_songs_network_by_hand(batchnorm):
 
 
 def test_the_pack_changes_no_bit():
-    both = landscape.measure(subjects.subject({}, SMALL))
-    made = subjects.subject({}, SMALL)
+    both = landscape.measure(subjects.subject({"name": "landscape"}, SMALL))
+    made = subjects.subject({"name": "landscape"}, SMALL)
     state = {name: value[1:] for name, value in made.state.items()}
     alone = landscape.measure(dataclasses.replace(made, state=state, cells=made.cells[1:]))
     for together, single in zip(both, alone, strict=True):
@@ -148,7 +148,7 @@ def test_the_pack_changes_no_bit():
 @pytest.mark.parametrize("batchnorm", ["batch", "exact"])
 def test_every_model_has_a_landscape(name, batchnorm):
     settings = {"model": {"name": name, "width": 2}, "training": {"batch_size": 5}}
-    probe = {"draws": 1, "points": 2, "batchnorm": batchnorm}
+    probe = {"name": "landscape", "draws": 1, "points": 2, "batchnorm": batchnorm}
     made = subjects.subject(probe, settings, seeds=(0,), shape=(3, 32, 32), n_train=6, n_test=2)
     found = subjects.by_name(landscape.measure(made))
     index = seeding.stream(0, seeding.PROBE).choice(6, 5, replace=False)

@@ -36,7 +36,11 @@ def test_all_layers_reset_are_the_old_network(name, batchnorm):
     """Bit by bit, in every mode and for every model: no tensor is left behind."""
     shape = (3, 32, 32)
     made = subjects.subject(
-        {"batchnorm": batchnorm}, {"model": {"name": name, "width": 2}}, shape=shape, n_train=6, n_test=4
+        {"name": "layer_reset", "batchnorm": batchnorm},
+        {"model": {"name": name, "width": 2}},
+        shape=shape,
+        n_train=6,
+        n_test=4,
     )
     state = made.state
     for tensors in layer_parts(made.arch, shape).values():
@@ -47,7 +51,7 @@ def test_all_layers_reset_are_the_old_network(name, batchnorm):
 
 @pytest.mark.parametrize("batchnorm", MODES)
 def test_a_reset_to_the_measured_checkpoint_changes_nothing(batchnorm):
-    made = subjects.subject({"batchnorm": batchnorm})
+    made = subjects.subject({"name": "layer_reset", "batchnorm": batchnorm})
     found = subjects.by_name(layer_reset.measure(made))
     error, loss = performance(made, made.saved(2.0))
     for layer in made.arch.layers:
@@ -74,7 +78,7 @@ LAYERS = [("block2.conv1", "block2.bn1"), ("hidden.linear", "hidden.bn"), ("outp
 @pytest.mark.parametrize("batchnorm", ["running", "batch"])
 @pytest.mark.parametrize("parts", LAYERS, ids=lambda parts: parts[0])
 def test_one_reset_by_hand(batchnorm, parts):
-    made = subjects.subject({"batchnorm": batchnorm, "samples": 25})
+    made = subjects.subject({"name": "layer_reset", "batchnorm": batchnorm, "samples": 25})
     found = subjects.by_name(layer_reset.measure(made))
     for place in range(2):
         for column, epoch in enumerate(made.epochs):
@@ -87,7 +91,9 @@ def test_one_reset_by_hand(batchnorm, parts):
 @pytest.mark.parametrize("batchnorm", ["running", "batch"])
 def test_fresh_draws_by_hand(batchnorm):
     """Each draw is the cell's own init from another seed, which depends on the cell's seed and the draw alone."""
-    made = subjects.subject({"batchnorm": batchnorm, "samples": 25, "draws": 2}, {"init": {"name": "xavier"}})
+    made = subjects.subject(
+        {"name": "layer_reset", "batchnorm": batchnorm, "samples": 25, "draws": 2}, {"init": {"name": "xavier"}}
+    )
     found = subjects.by_name(layer_reset.measure(made))
     for place, cell in enumerate(made.cells):
         expected = {parts: [] for parts in LAYERS}
@@ -107,7 +113,7 @@ def test_fresh_draws_by_hand(batchnorm):
 
 def test_the_standard_error_is_that_of_the_draws():
     """Three draws measured one by one: their mean over layers gives the rise and its standard error."""
-    made = subjects.subject({"draws": 3}, n_test=200)
+    made = subjects.subject({"name": "layer_reset", "draws": 3}, n_test=200)
     found = subjects.by_name(layer_reset.measure(made))
     own, _ = performance(made, made.state)
     parts = layer_parts(made.arch, subjects.SHAPE).values()
@@ -124,7 +130,7 @@ def test_the_standard_error_is_that_of_the_draws():
 
 
 def test_the_pack_changes_no_bit():
-    made = subjects.subject({})
+    made = subjects.subject({"name": "layer_reset"})
     alone = dataclasses.replace(
         made,
         state={name: value[1:] for name, value in made.state.items()},
@@ -137,7 +143,7 @@ def test_the_pack_changes_no_bit():
 
 
 def test_later_checkpoints_are_left_out():
-    made = subjects.subject({"draws": 1})
+    made = subjects.subject({"name": "layer_reset", "draws": 1})
     early = dataclasses.replace(made, state=made.saved(1.0), measured_at=(1.0, 2.0))
     found = subjects.by_name(layer_reset.measure(early))
     for quantity in ("test_error_after_reset", "train_loss_after_reset"):
@@ -146,7 +152,7 @@ def test_later_checkpoints_are_left_out():
 
 @pytest.mark.parametrize("budget", [1, 3 * 2 * 300])
 def test_how_many_networks_go_together_changes_no_bit(monkeypatch, budget):
-    made = subjects.subject({"draws": 1})
+    made = subjects.subject({"name": "layer_reset", "draws": 1})
     whole = layer_reset.measure(made)
     monkeypatch.setattr(layer_reset, "BUDGET", budget)
     for one, other in zip(whole, layer_reset.measure(made), strict=True):
@@ -154,7 +160,7 @@ def test_how_many_networks_go_together_changes_no_bit(monkeypatch, budget):
 
 
 def test_the_rise_is_the_mean_over_layers():
-    made = subjects.subject({"draws": 1})
+    made = subjects.subject({"name": "layer_reset", "draws": 1})
     found = subjects.by_name(layer_reset.measure(made))
     own, _ = performance(made, made.saved(2.0))
     resets = torch.stack([found["test_error_after_reset", layer][:, 0] for layer in made.arch.layers])

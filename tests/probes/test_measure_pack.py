@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +29,9 @@ probes: [performance]
 """
 
 
+TRIAL = Entry(module="gengap.probes.trial", path=Path("trial.py"), summary="A trial.", uses=("weight_norm",))
+
+
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
     """A study of one trained pack of three cells: (study, its data, its folder)."""
@@ -50,7 +54,7 @@ def probe_of(monkeypatch):
         module = types.ModuleType("gengap.probes.trial")
         module.measure = measure
         monkeypatch.setitem(sys.modules, "gengap.probes.trial", module)
-        monkeypatch.setitem(registry.REGISTRY["probe"], "trial", Entry("gengap.probes.trial", "A trial."))
+        monkeypatch.setitem(registry.REGISTRY["probe"], "trial", TRIAL)
         return Probe(name="trial", batchnorm="running")
 
     return register
@@ -150,9 +154,11 @@ def test_a_cell_that_stopped_early_hides_no_epoch_of_the_others(pack, probe_of):
         assert len(storage.read_table(file, "measurements")) == 2 + 3 + 3
 
 
-def test_a_quantity_without_a_line_is_a_mistake_of_the_probe(pack, probe_of):
-    with pytest.raises(KeyError, match="which quantities"):
-        measured(pack, probe_of(lambda subject: [Measurement("luck", torch.ones(len(subject.cells)))]))
+@pytest.mark.parametrize(("quantity", "key"), [("luck", "quantities"), ("path_norm", "uses")])
+def test_an_undeclared_quantity_is_told_with_file_and_key(pack, probe_of, quantity, key):
+    said = rf"^trial.py: PART: {key}: lacks '{quantity}', which the probe 'trial' returns. It has: weight_norm.$"
+    with pytest.raises(UserError, match=said):
+        measured(pack, probe_of(lambda subject: [Measurement(quantity, torch.ones(len(subject.cells)))]))
 
 
 def test_dropout_is_off_while_measuring():

@@ -27,7 +27,7 @@ def at(made, state):
 
 @pytest.mark.parametrize("batchnorm", MODES)
 def test_the_ends_are_the_checkpoints(batchnorm):
-    made = subjects.subject({"batchnorm": batchnorm, "points": 7})
+    made = subjects.subject({"name": "path", "batchnorm": batchnorm, "points": 7})
     found = along(made)
     assert found["path_position", ""].tolist() == [[-1, -0.5, 0, 0.5, 1, 1.5, 2]] * 2
     for place, state in ((2, made.start), (4, made.saved(2.0))):
@@ -40,7 +40,7 @@ def test_the_ends_are_the_checkpoints(batchnorm):
 
 
 def test_the_weights_at_the_ends_have_the_checkpoints_bits():
-    made = subjects.subject({})
+    made = subjects.subject({"name": "path"})
     a, b = (stack.take({n: v.float() for n, v in state.items()}, [0]) for state in (made.start, made.saved(2.0)))
     networks = path.line(made.arch, a, b, torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64))
     for name in a:
@@ -53,7 +53,7 @@ def test_the_weights_at_the_ends_have_the_checkpoints_bits():
 @pytest.mark.parametrize("batchnorm", MODES)
 def test_a_position_is_the_ordinary_module_with_those_weights(batchnorm):
     """At -1: 2 a - b, in mode exact with the statistics that this network has on the training set."""
-    made = subjects.subject({"batchnorm": batchnorm, "points": 7}, seeds=(3,))
+    made = subjects.subject({"name": "path", "batchnorm": batchnorm, "points": 7}, seeds=(3,))
     found = along(made)
     network = subjects.one_network(made, 0)
     buffers = dict(network.named_buffers())
@@ -83,7 +83,7 @@ def test_a_position_is_the_ordinary_module_with_those_weights(batchnorm):
 
 
 def test_variances_beyond_the_ends_stay_positive():
-    made = subjects.subject({"batchnorm": "running"})
+    made = subjects.subject({"name": "path", "batchnorm": "running"})
     networks = path.line(made.arch, *(stack.take(made.saved(e), [0]) for e in (2.0, 0.0)), path.positions(25))
     for name in made.arch.buffers:
         if name.endswith("running_var"):
@@ -111,22 +111,22 @@ def test_positions_have_both_ends_and_the_middle(count):
 @pytest.mark.parametrize("count", [1, 10, 24])
 def test_positions_that_miss_an_end_are_refused(count):
     with pytest.raises(UserError, match=rf"points: {count} positions .* one more than a multiple of 6"):
-        path.measure(subjects.subject({"points": count}))
+        path.measure(subjects.subject({"name": "path", "points": count}))
 
 
 def test_the_line_may_begin_at_another_epoch():
-    made = subjects.subject({"points": 7, "from_epoch": 1.0})
+    made = subjects.subject({"name": "path", "points": 7, "from_epoch": 1.0})
     expected = at(made, made.saved(1.0))
     torch.testing.assert_close(
         along(made)["train_loss_along_path", ""][:, 2], expected["train_loss", ""], rtol=1e-12, atol=0
     )
     with pytest.raises(UserError, match=r"from_epoch: 1.5 was not saved .* Choose from: 0, 1, 2"):
-        path.measure(subjects.subject({"from_epoch": 1.5}))
+        path.measure(subjects.subject({"name": "path", "from_epoch": 1.5}))
 
 
 def test_two_cells_are_joined_as_two_epochs_are():
     """The networks of two seeds, as of a small and a large batch size."""
-    made = subjects.subject({"batchnorm": "exact"})
+    made = subjects.subject({"name": "path", "batchnorm": "exact"})
     last = made.saved(2.0)
     first, second = (stack.take(last, [place]) for place in (0, 1))
     where = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
@@ -143,7 +143,7 @@ def test_two_cells_are_joined_as_two_epochs_are():
 
 @pytest.mark.parametrize("batchnorm", MODES)
 def test_a_cell_is_the_same_alone_and_in_a_pack(batchnorm, monkeypatch):
-    made = subjects.subject({"batchnorm": batchnorm, "points": 7})
+    made = subjects.subject({"name": "path", "batchnorm": batchnorm, "points": 7})
     whole = along(made)
     picked = dataclasses.replace(
         made,
@@ -156,7 +156,7 @@ def test_a_cell_is_the_same_alone_and_in_a_pack(batchnorm, monkeypatch):
 
 
 def test_positions_in_parts_are_positions_at_once(monkeypatch):
-    made = subjects.subject({"points": 7})
+    made = subjects.subject({"name": "path", "points": 7})
     whole = along(made)
     monkeypatch.setattr(path, "BUDGET", 2500)
     for key, values in along(made).items():
@@ -164,6 +164,6 @@ def test_positions_in_parts_are_positions_at_once(monkeypatch):
 
 
 def test_fewer_samples_are_the_first_ones():
-    made = subjects.subject({"points": 7, "samples": 10, "batchnorm": "running"})
+    made = subjects.subject({"name": "path", "points": 7, "samples": 10, "batchnorm": "running"})
     cut = dataclasses.replace(made, train_images=made.train_images[:10], train_targets=made.train_targets[:10])
     assert torch.equal(along(made)["train_loss_along_path", ""], along(cut)["train_loss_along_path", ""])

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from gengap import labels
 from gengap.snakemake_support.job import job
+from gengap.studies.packing import section_from
 from gengap.studies.settings import Labels
 
 with job(snakemake.log[0]):
     labels.label(
-        Labels.model_validate(snakemake.params.settings), Path(snakemake.input.prepared), Path(snakemake.output[0])
+        section_from(Labels, snakemake.params.settings), Path(snakemake.input.prepared), Path(snakemake.output[0])
     )

@@ -5,11 +5,12 @@ from pathlib import Path
 from gengap import datasets
 from gengap.files import paths
 from gengap.snakemake_support.job import job
+from gengap.studies.packing import section_from
 from gengap.studies.settings import Dataset
 
 with job(snakemake.log[0]):
     datasets.prepare(
-        Dataset.model_validate(snakemake.params.settings),
+        section_from(Dataset, snakemake.params.settings),
         paths.data_root(snakemake.config["data_root"]),
         Path(snakemake.output[0]),
     )

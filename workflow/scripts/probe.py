@@ -10,13 +10,13 @@ from gengap.cost import estimate
 from gengap.engine import device
 from gengap.files import timings
 from gengap.snakemake_support.job import job
+from gengap.studies.packing import probe_from
 from gengap.studies.settings import Cell
-from gengap.studies.study import Probe
 
 with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
-    probe = Probe.model_validate(snakemake.params.probe)
+    probe = probe_from(snakemake.params.probe)
     cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}
     data = labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled))
     probes.measure_pack(

@@ -9,12 +9,12 @@ from gengap import provenance, simulations
 from gengap.cost import estimate
 from gengap.files import timings
 from gengap.snakemake_support.job import job
-from gengap.studies.simulation import Point
+from gengap.studies.simulation import point_from
 
 with job(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     begin = time.monotonic()
-    point = Point.model_validate(snakemake.params.point)
+    point = point_from(snakemake.params.point)
     simulations.simulate_point(
         snakemake.params.name,
         point,

@@ -166,6 +166,14 @@ def schema(options: argparse.Namespace) -> None:
     print(json.dumps(content, indent=2))
 
 
+def new(options: argparse.Namespace) -> None:
+    """Write a new part or study: a skeleton that runs, and its test."""
+    from gengap.cli import new
+
+    for path in new.new(options.kind, options.name, plugin=options.plugin):
+        print(f"wrote {path}")
+
+
 def has_nvidia_gpu() -> bool:
     """Whether an NVIDIA driver is there; PyTorch, which would know better, takes seconds to ask."""
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
@@ -251,6 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         (plan, "+"),
         (explain, ""),
         (schema, ""),
+        (new, ""),
         (clean, ""),
     ):
         text = (run.__doc__ or "").split(".")[0]
@@ -265,6 +274,12 @@ def _parser() -> argparse.ArgumentParser:
             )
         if run is scale:
             command.add_argument("scale", choices=("auto", "full", "reduced"))
+        if run is new:
+            from gengap.cli.new import KINDS
+
+            command.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
+            command.add_argument("name", metavar="NAME", help="its name, and that of its file")
+            command.add_argument("--plugin", action="store_true", help="write into plugins/, not into the package")
         if run is explain:
             command.add_argument("file", metavar="FILE", help="any file below results or data")
         if run is clean:

@@ -13,7 +13,7 @@ from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import SIMULATE, TRAIN, Timing
-from gengap.studies.packing import packs, shape_key
+from gengap.studies.packing import packs, probe_settings, shape_key
 from gengap.studies.schema import path_name
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Point, Simulation
@@ -100,7 +100,7 @@ def training_work(cells: Sequence[Cell], n_train: int) -> float:
 
 def probe_kind(probe: Probe, cell: Cell, threads: int) -> str:
     """What the speed of measuring one checkpoint on one sample depends on."""
-    options = probe.model_dump(exclude={"epochs", "samples"})
+    options = {key: value for key, value in probe_settings(probe).items() if key not in ("epochs", "samples")}
     return _digest(probe.name, options, cell.dataset, cell.model, cell.loss, threads)
 
 

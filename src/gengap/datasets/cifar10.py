@@ -19,6 +19,12 @@ from gengap.errors import UserError
 from gengap.logs import log
 from gengap.studies.settings import Dataset
 
+PART = {
+    "summary": "CIFAR-10: 60,000 colour photographs, 10 classes.",
+    "reads": ("image_size", "standardize"),
+    "images": (50000, 10000, 3, 32, 10),
+}
+
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SOURCE = cifar.Source(
     name="cifar10",

@@ -6,6 +6,12 @@ from gengap.datasets import cifar
 from gengap.datasets.raw import Raw
 from gengap.studies.settings import Dataset
 
+PART = {
+    "summary": "CIFAR-100: 60,000 colour photographs, 100 classes.",
+    "reads": ("image_size", "standardize"),
+    "images": (50000, 10000, 3, 32, 100),
+}
+
 _NAMES = """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
 caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant

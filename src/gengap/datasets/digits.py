@@ -8,6 +8,12 @@ from sklearn.datasets import load_digits
 from gengap.datasets.raw import Raw
 from gengap.studies.settings import Dataset
 
+PART = {
+    "summary": "scikit-learn's 1,797 handwritten digits, 8 x 8.",
+    "reads": ("image_size", "standardize"),
+    "images": (1442, 355, 1, 8, 10),
+}
+
 TEST_SHARE = 5  # one in five
 
 

@@ -8,6 +8,12 @@ from gengap.datasets import idx
 from gengap.datasets.raw import Raw
 from gengap.studies.settings import Dataset
 
+PART = {
+    "summary": "Fashion-MNIST: 70,000 garments, 28 x 28.",
+    "reads": ("image_size", "standardize"),
+    "images": (60000, 10000, 1, 28, 10),
+}
+
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"
 CLASSES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),

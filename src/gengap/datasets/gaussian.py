@@ -17,6 +17,11 @@ from gengap.seeding import NOISE
 from gengap.seeding import stream as random_stream
 from gengap.studies.settings import Dataset
 
+PART = {
+    "summary": "Images of independent normal pixels, drawn on the spot; stored, or streamed without end.",
+    "reads": ("image_size", "channels", "n_train", "n_test", "std", "stream", "data_seed"),
+}
+
 SIZE = 8  # height and width where `image_size` is null
 TRAIN, TEST, STREAM = range(3)
 

@@ -8,6 +8,12 @@ from gengap.datasets import idx
 from gengap.datasets.raw import Raw
 from gengap.studies.settings import Dataset
 
+PART = {
+    "summary": "MNIST: 70,000 handwritten digits, 28 x 28.",
+    "reads": ("image_size", "standardize"),
+    "images": (60000, 10000, 1, 28, 10),
+}
+
 PAGE = "http://yann.lecun.com/exdb/mnist/"
 CLASSES = tuple("0123456789")
 DIGESTS = {  # md5 of the unpacked files; torchvision has those of the packed ones

@@ -1,4 +1,4 @@
-"""Initialisation rules, each a function on a module; a new one is one file with `initialise` and one registry line.
+"""Initialisation rules, each a function on a module; a new one is one file with a header and `initialise`.
 
 A rule that looks at the data has `adjust` as well: from one drawn network and its gradient to its initial weights.
 """

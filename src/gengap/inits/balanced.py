@@ -20,6 +20,29 @@ from gengap.errors import UserError
 from gengap.inits import Drawn, State, he
 from gengap.logs import log
 
+PARTS = {
+    "balanced:geo": {
+        "summary": (
+            "As `he`, then hidden layers rescaled to equal gradients, their geometric mean: with "
+            "BatchNorm behind each, the same function (Song 2019)."
+        ),
+    },
+    "balanced:out": {
+        "summary": "As `balanced:geo`, to the gradient of the output layer.",
+    },
+    "balanced:max": {
+        "summary": "As `balanced:geo`, to their largest gradient.",
+    },
+    "balanced:min": {
+        "summary": "As `balanced:geo`, to their smallest gradient.",
+    },
+    "balanced:geo+gamma": {
+        "summary": (
+            "As `balanced:geo`, and the output layer's gradient too, through the scales of the BatchNorm before it."
+        ),
+    },
+}
+
 REPEATS = 3  # one would do, were it not for BatchNorm's eps: it left ratios of up to 1.12 at width 4
 ITERATIONS = 20  # of `geo+gamma`
 _WORST = 1.05  # ratio of gradient norms beyond which it warns

@@ -7,6 +7,10 @@ from torch import nn
 
 from gengap.inits import reset_biases_and_batchnorm, weight_layers
 
+PART = {
+    "summary": "PyTorch's own initialisation of each layer.",
+}
+
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Weights and biases uniform in +-1/sqrt(fan_in); BatchNorm 1 and 0."""

@@ -5,6 +5,10 @@ from torch import nn
 
 from gengap.inits import reset_biases_and_batchnorm, weight_layers
 
+PART = {
+    "summary": "Normal with variance 2 / fan_in, biases 0 (He et al. 2015).",
+}
+
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Weights normal with variance 2 / fan_in; biases 0; BatchNorm 1 and 0."""

@@ -3,6 +3,10 @@
 import torch
 from torch import nn
 
+PART = {
+    "summary": "Every parameter standard normal, BatchNorm's and biases included.",
+}
+
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw weights, biases and BatchNorm's scale and shift from N(0, 1)."""

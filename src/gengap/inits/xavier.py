@@ -5,6 +5,10 @@ from torch import nn
 
 from gengap.inits import reset_biases_and_batchnorm, weight_layers
 
+PART = {
+    "summary": "Normal with variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010).",
+}
+
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Weights normal with variance 2 / (fan_in + fan_out); biases 0; BatchNorm 1 and 0."""

@@ -6,6 +6,11 @@ from gengap.errors import UserError
 from gengap.labels.pool import Pool, Selection, dataset_split
 from gengap.studies.settings import Labels
 
+PART = {
+    "summary": "The images of some classes, e.g. two for a binary task.",
+    "reads": ("classes",),
+}
+
 
 def select(settings: Labels, pool: Pool) -> Selection:
     """Keep the images of the named classes within the dataset's split, or the first ones of a fixed shuffle.

@@ -16,6 +16,14 @@ from gengap.labels.pool import Pool, Selection, Teacher, dataset_split
 from gengap.seeding import INIT, torch_seed
 from gengap.studies.settings import Labels, Model
 
+PART = {
+    "summary": (
+        "A fully connected teacher whose weights make its nodes differ (Luck Matters 2019); no image is dropped."
+    ),
+    "reads": ("teacher_width", "teacher_depth", "teacher_outputs", "teacher_seed"),
+    "teacher": True,
+}
+
 VALUES = (-0.5, -0.25, 0.0, 0.25, 0.5)
 
 

@@ -4,6 +4,10 @@ from gengap.errors import UserError
 from gengap.labels.pool import Pool, Selection, dataset_split
 from gengap.studies.settings import Labels
 
+PART = {
+    "summary": "The labels that the dataset came with.",
+}
+
 
 def select(settings: Labels, pool: Pool) -> Selection:
     """Keep the dataset's split and labels, or the first `train_size` and `test_size` images of a fixed shuffle.

@@ -26,6 +26,20 @@ from gengap.logs import log
 from gengap.seeding import INIT, ORDER, stream, torch_seed
 from gengap.studies.settings import Labels, Model
 
+PART = {
+    "summary": ("The sign of a small random network; samples inside the margin are dropped (Song 2019, appendix A)."),
+    "reads": (
+        "teacher_width",
+        "teacher_head",
+        "teacher_seed",
+        "teacher_tries",
+        "teacher_batchnorm",
+        "margin",
+        "minority_share",
+    ),
+    "teacher": True,
+}
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -1,4 +1,4 @@
-"""Losses of single samples; a new one is one file and one registry line.
+"""Losses of single samples; a new one is one file with a header.
 
 The file has `n_outputs`, `sample_losses` and `correct`.
 """

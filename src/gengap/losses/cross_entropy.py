@@ -6,6 +6,10 @@ from torch import Tensor
 from gengap.losses import correct_sign
 from gengap.studies.settings import Loss
 
+PART = {
+    "summary": "Softmax cross-entropy; the logistic loss where the network has one output.",
+}
+
 
 def n_outputs(n_classes: int) -> int:
     """One output for two classes, else one per class."""

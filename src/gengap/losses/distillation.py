@@ -7,6 +7,14 @@ from gengap.losses import classes
 from gengap.losses.cross_entropy import n_outputs
 from gengap.studies.settings import Loss
 
+PART = {
+    "summary": (
+        "Squared error to the teacher's outputs, mean over them; with `temperature`, divergence of soft classes."
+    ),
+    "reads": ("temperature",),
+    "teacher": True,
+}
+
 __all__ = ["correct", "n_outputs", "sample_losses"]
 
 

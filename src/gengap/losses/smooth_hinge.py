@@ -5,6 +5,11 @@ from torch import Tensor
 from gengap.losses import correct_sign
 from gengap.studies.settings import Loss
 
+PART = {
+    "summary": "max(0, 1 - y f)^p for labels -1 and +1.",
+    "reads": ("power",),
+}
+
 correct = correct_sign
 
 

@@ -6,6 +6,12 @@ from torch import Tensor
 from gengap.losses.cross_entropy import correct, n_outputs
 from gengap.studies.settings import Loss
 
+PART = {
+    "summary": (
+        "Squared error, mean over the outputs: to one-hot targets; to -1 and +1 where the network has one output."
+    ),
+}
+
 __all__ = ["correct", "n_outputs", "sample_losses"]
 
 

@@ -1,4 +1,4 @@
-"""Networks, each an ordinary `nn.Module`; a new one is one file with `build` and one registry line."""
+"""Networks, each an ordinary `nn.Module`; a new one is one file with a header and `build`."""
 
 from torch import nn
 

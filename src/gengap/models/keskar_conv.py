@@ -10,6 +10,10 @@ from torch import nn
 from gengap.models.parts import check_size, hidden
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": "Two 5 x 5 convolutions and two dense layers with dropout; C1 and C3 at width 64 (Keskar 2017).",
+}
+
 SMALLEST = 4  # pixels: 4 -> 2 -> 1
 
 

@@ -8,6 +8,11 @@ from torch import nn
 from gengap.models import mlp
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": "An mlp with BatchNorm before every ReLU; F1 at width 512, F2 at depth 7 as well (Keskar 2017).",
+    "reads": ("depth",),
+}
+
 DEPTH = 5  # where the study says nothing
 
 

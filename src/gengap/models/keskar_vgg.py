@@ -9,6 +9,10 @@ from gengap.models import vgg
 from gengap.models.parts import hidden
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": "VGG-16's convolutions with dropout and a dense layer; C2 and C4 at width 64 (Keskar 2017).",
+}
+
 DROPOUT = (0.3, 0.4, 0.4, 0.4, 0.4)  # within each stage
 
 

@@ -10,6 +10,11 @@ from torch import nn
 from gengap.models.parts import check_size, hidden
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": "LeNet-5 with max-pools, the classical one at width 6 (LeCun 1998).",
+    "reads": ("batchnorm", "activation"),
+}
+
 SMALLEST = 16  # pixels: 16 -> 12 -> 6 -> 2 -> 1
 
 

@@ -12,6 +12,11 @@ from torch import nn
 from gengap.models.parts import hidden
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": "Fully connected hidden layers of one width.",
+    "reads": ("depth", "batchnorm", "activation"),
+}
+
 DEPTH = 2  # where the study says nothing
 
 

@@ -9,6 +9,14 @@ from torch import Tensor, nn
 from gengap.models.parts import blocks_per_stage
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": (
+        "Residual network for CIFAR, depth 6 n + 2, shortcuts without parameters; the published width is "
+        "16 (He 2016, section 4.2)."
+    ),
+    "reads": ("depth",),
+}
+
 DEPTH = 20  # where the study says nothing
 
 

@@ -10,6 +10,11 @@ from torch import Tensor, nn
 
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": "Two residual blocks of equal width (Song 2019).",
+    "reads": ("head",),
+}
+
 
 class Block(nn.Module):
     """ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + BN(conv1x1(x))), halving the image in its first convolutions."""

@@ -14,6 +14,13 @@ from gengap.errors import UserError
 from gengap.models.parts import hidden
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": (
+        "VGG-11, -13, -16 or -19 with BatchNorm, a global mean and one linear layer; the published width is 64."
+    ),
+    "reads": ("depth",),
+}
+
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # per stage
 CHANNELS = (1, 2, 4, 8, 8)  # of each stage, in units of the width
 DEPTH = 16  # where the study says nothing

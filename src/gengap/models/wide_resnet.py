@@ -10,6 +10,11 @@ from torch import Tensor, nn
 from gengap.models.parts import blocks_per_stage
 from gengap.studies.settings import Model
 
+PART = {
+    "summary": "Pre-activated wide residual network, depth 6 n + 4 (Zagoruyko and Komodakis 2016).",
+    "reads": ("depth",),
+}
+
 STEM = 16  # channels of the first convolution
 DEPTH = 16  # where the study says nothing
 

@@ -1,4 +1,4 @@
-"""Probes: measurements of trained networks. A new one is one file with `measure` and one registry line."""
+"""Probes: measurements of trained networks. A new one is one file with a header and `measure`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

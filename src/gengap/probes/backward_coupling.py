@@ -12,6 +12,46 @@ from gengap.engine.stack import Architecture, State, take
 from gengap.probes.context import Measurement, ProbeContext, Teacher
 from gengap.probes.node_correlation import correlations, teacher_of
 
+PART = {
+    "summary": "How nodes of student and teacher act on the same outputs: H* and beta* (Luck Matters 2019).",
+    "reads": ("samples",),
+    "batchnorm": ("running", "exact"),
+    "teacher": True,
+    "quantities": {
+        "coupling": {
+            "label": "coupling",
+            "symbol": "\\beta^*_{jk}",
+            "meaning": (
+                "Mean inner product of the derivatives of all outputs with respect to teacher node j and "
+                "student node k."
+            ),
+        },
+        "gated_coupling": {
+            "label": "gated coupling",
+            "symbol": "H^*_{jk}",
+            "meaning": "The same, counted only for samples that open both nodes' ReLUs.",
+        },
+        "coupling_contrast": {
+            "label": "contrast of the coupling",
+            "meaning": (
+                "Mean absolute coupling of teacher nodes with the student nodes that correlate most with "
+                "them divided by that with the other teacher nodes' students."
+            ),
+        },
+        "gated_coupling_contrast": {
+            "label": "contrast of the gated coupling",
+            "meaning": (
+                "Mean absolute gated coupling of teacher nodes with the student nodes that correlate most "
+                "with them divided by that with the other teacher nodes' students."
+            ),
+        },
+    },
+    "picture": {
+        "quantity": "gated_coupling_contrast",
+        "settings": {"samples": 500},
+    },
+}
+
 _BUDGET = 16_000_000  # entries of the Jacobians of one call
 
 

@@ -8,6 +8,23 @@ from torch import Tensor, nn
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 from gengap.probes.context import Measurement, ProbeContext
 
+PART = {
+    "summary": "Share of negative BatchNorm biases (Luck Matters, figure 6).",
+    "quantities": {
+        "negative_bias_share": {
+            "label": "share of negative BatchNorm biases",
+            "meaning": "Share of BatchNorm biases below 0; of a layer or of all.",
+        },
+        "nonpositive_bias_share": {
+            "label": "share of BatchNorm biases not above 0",
+            "meaning": "Share of BatchNorm biases that are 0 or below; of a layer or of all.",
+        },
+    },
+    "picture": {
+        "quantity": "negative_bias_share",
+    },
+}
+
 _LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, FunctionalBatchNorm)
 
 

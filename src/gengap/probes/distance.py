@@ -6,6 +6,35 @@ from torch import Tensor
 from gengap.engine.stack import State
 from gengap.probes.context import Measurement, ProbeContext
 
+PART = {
+    "summary": "Weight norm and distance from the start.",
+    "quantities": {
+        "weight_norm": {
+            "label": "weight norm",
+            "symbol": "\\|\\theta\\|_2",
+            "meaning": "Euclidean norm of all parameters.",
+        },
+        "layer_weight_norm": {
+            "label": "layer weight norm",
+            "symbol": "\\|W_l\\|_F",
+            "meaning": "Frobenius norm of one layer's weight tensor.",
+        },
+        "distance_from_start": {
+            "label": "distance from the start",
+            "symbol": "\\|\\theta-\\theta_0\\|_2",
+            "meaning": "Euclidean distance of all parameters from their initial values.",
+        },
+        "layer_distance_from_start": {
+            "label": "layer distance from the start",
+            "symbol": "\\|W_l-W_{l,0}\\|_F",
+            "meaning": "Frobenius distance of one layer's weights from their initial values.",
+        },
+    },
+    "picture": {
+        "quantity": "distance_from_start",
+    },
+}
+
 
 def measure(context: ProbeContext) -> list[Measurement]:
     """Measure ``||theta||_2`` and ``||theta - theta_0||_2`` over all parameters, and the same in each layer's weights.

@@ -5,6 +5,43 @@ import torch
 from gengap.engine.gradients import full_gradient
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
+PART = {
+    "summary": "Gradient norm of the training loss, whole and by layer, and its max/min ratio.",
+    "reads": ("samples",),
+    "quantities": {
+        "gradient_norm": {
+            "label": "gradient norm",
+            "symbol": "\\|\\nabla L\\|_2",
+            "meaning": "Euclidean norm of the gradient of the mean training loss over all parameters.",
+        },
+        "layer_gradient_norm": {
+            "label": "layer gradient norm",
+            "symbol": "g_l",
+            "meaning": ("Frobenius norm of the gradient with respect to one layer's weight tensor; biases excluded."),
+        },
+        "relative_layer_gradient_norm": {
+            "label": "relative layer gradient norm",
+            "symbol": "g_l/\\|W_l\\|",
+            "meaning": "Layer gradient norm divided by the norm of that layer's weights.",
+        },
+        "rms_layer_gradient": {
+            "label": "root mean square layer gradient",
+            "symbol": "g_l/\\sqrt{n_l}",
+            "meaning": "Layer gradient norm divided by the square root of the layer's number of weights.",
+        },
+        "gradient_ratio": {
+            "label": "largest / smallest layer gradient norm",
+            "symbol": "\\max_l g_l / \\min_l g_l",
+            "meaning": "Ratio of the largest to the smallest layer gradient norm.",
+        },
+    },
+    "picture": {
+        "quantity": "gradient_norm",
+        "scale": "log",
+        "settings": {"batchnorm": "batch"},
+    },
+}
+
 
 def measure(context: ProbeContext) -> list[Measurement]:
     """Measure the gradient g of the mean training loss.

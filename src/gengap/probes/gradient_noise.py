@@ -9,6 +9,65 @@ from gengap.engine.groups import groups
 from gengap.engine.stack import State, outputs_and_buffers
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
+PART = {
+    "summary": "Covariance of single-sample gradients, and the noise scale (McCandlish 2018).",
+    "reads": ("samples",),
+    "batchnorm": ("running", "exact"),
+    "quantities": {
+        "gradient_covariance_trace": {
+            "label": "trace of the gradient covariance",
+            "symbol": "\\mathrm{tr}\\,\\Sigma",
+            "meaning": "Sum of the variances of the entries of single-sample gradients.",
+        },
+        "gradient_covariance_trace_standard_error": {
+            "label": "standard error of the trace of the gradient covariance",
+            "meaning": "Standard error of `gradient_covariance_trace`.",
+        },
+        "squared_expected_gradient": {
+            "label": "squared norm of the expected gradient",
+            "symbol": "|G|^2",
+            "meaning": (
+                "Squared norm of the mean gradient less the part that sampling noise adds; negative where "
+                "noise drowns it."
+            ),
+        },
+        "squared_expected_gradient_standard_error": {
+            "label": "standard error of the squared norm of the expected gradient",
+            "meaning": "Standard error of `squared_expected_gradient`.",
+        },
+        "gradient_noise_scale": {
+            "label": "gradient noise scale",
+            "symbol": "\\mathrm{tr}\\,\\Sigma/|G|^2",
+            "unit": "samples",
+            "meaning": (
+                "Batch size at which the noise of a batch's gradient is as large as the gradient; "
+                "infinite where noise drowns it."
+            ),
+        },
+        "gradient_noise_scale_standard_error": {
+            "label": "standard error of the gradient noise scale",
+            "unit": "samples",
+            "meaning": "Standard error of `gradient_noise_scale`.",
+        },
+        "gradient_signal_to_noise": {
+            "label": "signal-to-noise ratio of single-sample gradients",
+            "symbol": "|G|^2/\\mathrm{tr}\\,\\Sigma",
+            "meaning": (
+                "Squared norm of the expected gradient divided by the trace of the covariance of "
+                "single-sample gradients."
+            ),
+        },
+        "gradient_signal_to_noise_standard_error": {
+            "label": "standard error of the signal-to-noise ratio of single-sample gradients",
+            "meaning": "Standard error of `gradient_signal_to_noise`.",
+        },
+    },
+    "picture": {
+        "quantity": "gradient_noise_scale",
+        "settings": {"samples": 2000},
+    },
+}
+
 BUDGET = 16_000_000  # numbers that one network's single-sample gradients may take: 64 MB in float32
 
 

@@ -9,11 +9,58 @@ from gengap.engine.hessian.repeated_hvp import repeated_product
 from gengap.engine.stack import take
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
+PART = {
+    "summary": "Both ends, trace and density of the Hessian's spectrum, by products with vectors.",
+    "reads": ("samples",),
+    "options": {
+        "draws": {"type": "int", "default": 6, "ge": 1, "meaning": "Random vectors for trace and density."},
+        "points": {"type": "int", "default": 1000, "ge": 1, "meaning": "Eigenvalues at which the density is given."},
+    },
+    "quantities": {
+        "hessian_largest_residual": {
+            "label": "bound of the error of the largest eigenvalue",
+            "meaning": ("Residual norm of the largest Ritz value, within which there is an eigenvalue of the Hessian."),
+        },
+        "hessian_smallest_residual": {
+            "label": "bound of the error of the smallest eigenvalue",
+            "meaning": (
+                "Residual norm of the smallest Ritz value, within which there is an eigenvalue of the Hessian."
+            ),
+        },
+        "hessian_trace_standard_error": {
+            "label": "standard error of the trace of the Hessian",
+            "meaning": "Standard error of `hessian_trace` over the random vectors.",
+        },
+        "hessian_density": {
+            "label": "density of the Hessian's eigenvalues",
+            "symbol": "\\phi(\\lambda)",
+            "meaning": (
+                "Share of the Hessian's eigenvalues per unit, smoothed over a hundredth of the spectrum's "
+                "width, at `hessian_density_at`."
+            ),
+        },
+        "hessian_density_standard_error": {
+            "label": "standard error of the density of the Hessian's eigenvalues",
+            "meaning": "Standard error of `hessian_density` over the random vectors.",
+        },
+        "hessian_density_at": {
+            "label": "eigenvalue",
+            "symbol": "\\lambda",
+            "meaning": "Where `hessian_density` is given.",
+        },
+    },
+    "uses": ("hessian_largest", "hessian_smallest", "hessian_trace"),
+    "picture": {
+        "quantity": "hessian_density",
+        "along": "hessian_density_at",
+        "scale": "symlog",
+        "settings": {"epochs": (0, 1, 20), "samples": 1000},
+    },
+}
+
 TOLERANCE = 1e-4  # Relative error at which the search for both ends stops.
 STEPS = 200  # Most steps of that search; fewer for networks whose vectors would take more than 2 GB.
 DENSITY_STEPS = 30
-DRAWS = 6
-POINTS = 1000
 
 
 def measure(context: ProbeContext) -> list[Measurement]:
@@ -48,7 +95,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     Source: Parlett (1980), chapter 13; Gambhir, Stathopoulos and Orginos (2017), arXiv:1603.05988, for the trace;
         Ghorbani, Krishnan and Xiao (2019), arXiv:1901.10159, section 2, for the density.
     """
-    draws, points = context.options.draws or DRAWS, context.options.points or POINTS
+    draws, points = context.options.draws, context.options.points
     if draws < 2:
         raise ValueError("one draw has no standard error. Set the probe's `draws` to 2 or more")
     images, targets = context.probe_images()

@@ -7,6 +7,56 @@ from gengap.engine.hessian.full import full_hessian
 from gengap.engine.stack import take
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
+PART = {
+    "summary": "Every eigenvalue of the training loss's Hessian, up to 5,000 parameters.",
+    "reads": ("samples",),
+    "quantities": {
+        "hessian_eigenvalues": {
+            "label": "eigenvalues of the Hessian",
+            "symbol": "\\lambda_i",
+            "meaning": (
+                "Eigenvalues of the Hessian of the mean training loss with respect to all parameters, ascending."
+            ),
+        },
+        "hessian_largest": {
+            "label": "largest eigenvalue of the Hessian",
+            "symbol": "\\lambda_{\\max}",
+            "meaning": "Largest signed eigenvalue of the Hessian of the mean training loss.",
+        },
+        "hessian_smallest": {
+            "label": "smallest eigenvalue of the Hessian",
+            "symbol": "\\lambda_{\\min}",
+            "meaning": ("Smallest signed eigenvalue of the Hessian of the mean training loss; negative at a saddle."),
+        },
+        "hessian_trace": {
+            "label": "trace of the Hessian",
+            "symbol": "\\mathrm{tr}\\,H",
+            "meaning": "Sum of the eigenvalues of the Hessian of the mean training loss.",
+        },
+        "hessian_negative_count": {
+            "label": "negative eigenvalues of the Hessian",
+            "meaning": "How many eigenvalues are negative beyond rounding, P eps times the largest magnitude.",
+        },
+        "hessian_null_count": {
+            "label": "null eigenvalues of the Hessian",
+            "meaning": "How many eigenvalues are 0 up to rounding, P eps times the largest magnitude.",
+        },
+        "hessian_error": {
+            "label": "relative error of the Hessian",
+            "symbol": "\\|Hv-(Hv)_{ad}\\|/\\|(Hv)_{ad}\\|",
+            "meaning": (
+                "How far the symmetrised Hessian's product with a random vector is from that by automatic "
+                "differentiation, relative to its norm: rounding and asymmetry."
+            ),
+        },
+    },
+    "picture": {
+        "quantity": "hessian_eigenvalues",
+        "scale": "symlog",
+        "settings": {"epochs": (0, 1, 20), "samples": 1000},
+    },
+}
+
 LARGEST = 5000  # Parameters: the matrix then takes 200 MB and its eigenvalues some minutes.
 
 

@@ -16,8 +16,111 @@ from gengap.probes.averages import averaged
 from gengap.probes.batches import drawn_batches
 from gengap.probes.context import Measurement, ProbeContext
 
-SHORTEST, LONGEST, POINTS = 0.01, 0.4, 10
-DRAWS = 5
+PART = {
+    "summary": "Loss and gradient along a batch's gradient, and internal covariate shift (Santurkar 2018).",
+    "options": {
+        "draws": {"type": "int", "default": 5, "ge": 1, "meaning": "Training batches that are averaged over."},
+        "points": {"type": "int", "default": 10, "ge": 1, "meaning": "Lengths of the steps along the gradient."},
+    },
+    "quantities": {
+        "gradient_step": {
+            "label": "step along the gradient",
+            "symbol": "a",
+            "meaning": (
+                "Lengths of the steps along a batch's gradient, as multiples of it, in the order of the "
+                "arrays that have a dimension `step`."
+            ),
+        },
+        "loss_along_gradient": {
+            "label": "batch loss along the gradient",
+            "symbol": "L(\\theta-a g)",
+            "meaning": "A training batch's mean loss after a step along its gradient; mean over batches.",
+        },
+        "gradient_change": {
+            "label": "gradient change along the gradient",
+            "symbol": "\\|g(\\theta-a g)-g\\|_2",
+            "meaning": (
+                "Euclidean norm of the change of a training batch's gradient after a step along it; mean over batches."
+            ),
+        },
+        "lowest_loss_along_gradient": {
+            "label": "lowest batch loss along the gradient",
+            "symbol": "\\min_a L(\\theta-a g)",
+            "meaning": (
+                "Smallest mean loss of a training batch over steps of 0.01 to 0.4 times its gradient; "
+                "mean over batches."
+            ),
+        },
+        "lowest_loss_along_gradient_standard_error": {
+            "label": "standard error of the lowest batch loss along the gradient",
+            "meaning": "Standard error of `lowest_loss_along_gradient`.",
+        },
+        "highest_loss_along_gradient": {
+            "label": "highest batch loss along the gradient",
+            "symbol": "\\max_a L(\\theta-a g)",
+            "meaning": (
+                "Largest mean loss of a training batch over steps of 0.01 to 0.4 times its gradient; mean over batches."
+            ),
+        },
+        "highest_loss_along_gradient_standard_error": {
+            "label": "standard error of the highest batch loss along the gradient",
+            "meaning": "Standard error of `highest_loss_along_gradient`.",
+        },
+        "largest_gradient_change": {
+            "label": "largest gradient change along the gradient",
+            "symbol": "\\max_a\\|g(\\theta-a g)-g\\|_2",
+            "meaning": (
+                "Largest change of a training batch's gradient over steps of 0.01 to 0.4 times it; mean over batches."
+            ),
+        },
+        "largest_gradient_change_standard_error": {
+            "label": "standard error of the largest gradient change along the gradient",
+            "meaning": "Standard error of `largest_gradient_change`.",
+        },
+        "effective_smoothness": {
+            "label": "effective smoothness",
+            "symbol": "\\beta",
+            "meaning": (
+                "Largest ratio of a training batch's gradient change to the length of the step, over "
+                "steps of 0.01 to 0.4 times the gradient; mean over batches."
+            ),
+        },
+        "effective_smoothness_standard_error": {
+            "label": "standard error of the effective smoothness",
+            "meaning": "Standard error of `effective_smoothness`.",
+        },
+        "covariate_shift": {
+            "label": "internal covariate shift",
+            "symbol": "\\|G_l-G'_l\\|_F",
+            "meaning": (
+                "Frobenius norm of the change of a layer's weight gradient when all layers before it take "
+                "one gradient step; mean over batches."
+            ),
+        },
+        "covariate_shift_standard_error": {
+            "label": "standard error of the internal covariate shift",
+            "meaning": "Standard error of `covariate_shift`.",
+        },
+        "covariate_shift_cosine": {
+            "label": "cosine of the internal covariate shift",
+            "symbol": "\\cos(G_l,G'_l)",
+            "meaning": (
+                "Cosine between a layer's weight gradient before and after all layers before it take one "
+                "gradient step; mean over batches."
+            ),
+        },
+        "covariate_shift_cosine_standard_error": {
+            "label": "standard error of the cosine of the internal covariate shift",
+            "meaning": "Standard error of `covariate_shift_cosine`.",
+        },
+    },
+    "picture": {
+        "quantity": "effective_smoothness",
+        "settings": {"batchnorm": "batch"},
+    },
+}
+
+SHORTEST, LONGEST = 0.01, 0.4
 
 Found = dict[tuple[str, str], Tensor]  # by quantity and layer
 
@@ -56,8 +159,8 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     Source: Santurkar, Tsipras, Ilyas and Madry (2018), arXiv:1805.11604, section 3.1, figure 4, and definition 2.1.
     """
-    lengths = np.geomspace(SHORTEST, LONGEST, context.options.points or POINTS)
-    n_samples, draws = len(context.train_images), context.options.draws or DRAWS
+    lengths = np.geomspace(SHORTEST, LONGEST, context.options.points)
+    n_samples, draws = len(context.train_images), context.options.draws
     batches = np.stack([drawn_batches(cell, n_samples, draws) for cell in context.cells])
     parts = layer_parts(context.arch, tuple(context.train_images.shape[1:]))
     on_one_batch = vmap(_on_one_batch(context, parts, lengths.tolist()))

@@ -11,7 +11,90 @@ from gengap.engine.stack import State
 from gengap.probes.averages import averaged, mean
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
-DRAWS = 3
+PART = {
+    "summary": "Test error when one layer goes back to an earlier checkpoint, or is drawn afresh (Zhang 2019).",
+    "reads": ("samples",),
+    "options": {
+        "draws": {"type": "int", "default": 3, "ge": 1, "meaning": "Fresh draws of a layer that are averaged over."},
+    },
+    "quantities": {
+        "test_error_after_reset": {
+            "label": "test error after the reset of a layer",
+            "symbol": "E_l(t)",
+            "unit": "%",
+            "meaning": (
+                "Share of test samples classified wrongly once one layer has its weights of an earlier "
+                "epoch again; nothing is trained."
+            ),
+        },
+        "train_loss_after_reset": {
+            "label": "train loss after the reset of a layer",
+            "symbol": "L_l(t)",
+            "meaning": (
+                "Mean training loss once one layer has its weights of an earlier epoch again; nothing is trained."
+            ),
+        },
+        "reset_epoch": {
+            "label": "epoch of the reset",
+            "symbol": "t",
+            "unit": "epochs",
+            "meaning": ("Epochs to which layers are reset, in the order of the arrays that have a dimension `epoch`."),
+        },
+        "test_error_after_rerandomization": {
+            "label": "test error with a layer drawn afresh",
+            "symbol": "E_l(\\mathrm{new})",
+            "unit": "%",
+            "meaning": (
+                "Share of test samples classified wrongly once one layer is drawn afresh by the cell's "
+                "own init; nothing is trained."
+            ),
+        },
+        "test_error_after_rerandomization_standard_error": {
+            "label": "standard error of the test error with a layer drawn afresh",
+            "unit": "%",
+            "meaning": "Standard error of `test_error_after_rerandomization` over the draws.",
+        },
+        "train_loss_after_rerandomization": {
+            "label": "train loss with a layer drawn afresh",
+            "symbol": "L_l(\\mathrm{new})",
+            "meaning": (
+                "Mean training loss once one layer is drawn afresh by the cell's own init; nothing is trained."
+            ),
+        },
+        "train_loss_after_rerandomization_standard_error": {
+            "label": "standard error of the train loss with a layer drawn afresh",
+            "meaning": "Standard error of `train_loss_after_rerandomization` over the draws.",
+        },
+        "error_rise_after_reset": {
+            "label": "rise in test error after a layer's reset to the start",
+            "symbol": "\\langle E_l(0)\\rangle_l-E",
+            "unit": "%",
+            "meaning": (
+                "Mean over layers of the test error after that layer's reset to epoch 0, minus the "
+                "network's own test error: small for a robust network."
+            ),
+        },
+        "error_rise_after_rerandomization": {
+            "label": "rise in test error with a layer drawn afresh",
+            "symbol": "\\langle E_l(\\mathrm{new})\\rangle_l-E",
+            "unit": "%",
+            "meaning": (
+                "Mean over layers of the test error with that layer drawn afresh, minus the network's own test error."
+            ),
+        },
+        "error_rise_after_rerandomization_standard_error": {
+            "label": "standard error of the rise in test error with a layer drawn afresh",
+            "unit": "%",
+            "meaning": "Standard error of `error_rise_after_rerandomization` over the draws.",
+        },
+    },
+    "picture": {
+        "quantity": "test_error_after_reset",
+        "along": "reset_epoch",
+        "settings": {"epochs": "last", "samples": 2000},
+    },
+}
+
 BUDGET = 250_000_000  # weights that one stack of reset networks may hold: 1 GB in float32
 
 
@@ -48,7 +131,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     """
     parts = layer_parts(context.arch, tuple(context.train_images.shape[1:]))
     own_error, _ = _performance(context, context.state)
-    n_draws = context.options.draws or DRAWS
+    n_draws = context.options.draws
     earlier = [epoch for epoch in context.epochs if epoch <= max(context.measured_at)]
     reset = [_after_reset(context, parts, context.saved(epoch)) for epoch in earlier]
     redrawn = [_after_reset(context, parts, fresh(context, draw)) for draw in range(n_draws)]

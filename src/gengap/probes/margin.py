@@ -8,6 +8,43 @@ from gengap import losses
 from gengap.engine.stack import State
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
+PART = {
+    "summary": "Output margins, and first-order distances to the decision boundary.",
+    "reads": ("samples",),
+    "batchnorm": ("running", "exact"),
+    "quantities": {
+        "margin_mean": {
+            "label": "mean margin",
+            "symbol": "\\langle m\\rangle",
+            "meaning": "Mean over training samples of the output margin.",
+        },
+        "margin_median": {"label": "median margin", "meaning": "Median over training samples of the output margin."},
+        "margin_10th_percentile": {
+            "label": "10th percentile of the margins",
+            "meaning": "A tenth of the training samples has a smaller output margin.",
+        },
+        "margin_smallest": {
+            "label": "smallest margin",
+            "symbol": "\\min m",
+            "meaning": "Smallest output margin of a training sample; negative if one is misclassified.",
+        },
+        "normalized_margin_median": {
+            "label": "median normalized margin",
+            "meaning": (
+                "Median over training samples of the distance to the decision boundary to first order "
+                "divided by the spread of the images."
+            ),
+        },
+        "normalized_margin_10th_percentile": {
+            "label": "10th percentile of the normalized margins",
+            "meaning": "A tenth of the training samples has a smaller normalized margin.",
+        },
+    },
+    "picture": {
+        "quantity": "margin_median",
+    },
+}
+
 
 def measure(context: ProbeContext) -> list[Measurement]:
     """Measure the output margins of training samples, and their distances to the decision boundary.

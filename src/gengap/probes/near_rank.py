@@ -13,7 +13,105 @@ from gengap.probes.averages import averaged, mean
 from gengap.probes.batches import drawn_batches
 from gengap.probes.context import Measurement, ProbeContext
 
-DRAWS = 5
+PART = {
+    "summary": "Small singular values of every layer's activations, in each mode of the HOSVD (Oyedotun).",
+    "options": {
+        "draws": {
+            "type": "int",
+            "default": 5,
+            "ge": 1,
+            "meaning": "Training batches that the counts are averaged over.",
+        },
+        "control_size": {
+            "type": "int",
+            "default": 512,
+            "ge": 1,
+            "meaning": "Training images in the batch of one size for every cell, the first ones.",
+        },
+    },
+    "quantities": {
+        "near_rank": {
+            "label": "near-rank loss",
+            "symbol": "S",
+            "meaning": (
+                "Singular values of the activations below 1e-4; a layer and mode's or all together; mean over batches."
+            ),
+        },
+        "near_rank_standard_error": {
+            "label": "standard error of the near-rank loss",
+            "meaning": "Standard error of `near_rank` over the batches.",
+        },
+        "near_rank_tight": {
+            "label": "near-rank loss at 1e-5",
+            "symbol": "S_{10^{-5}}",
+            "meaning": "Singular values of the activations below 1e-5; mean over batches.",
+        },
+        "near_rank_tight_standard_error": {
+            "label": "standard error of the near-rank loss at 1e-5",
+            "meaning": "Standard error of `near_rank_tight` over the batches.",
+        },
+        "near_rank_full": {
+            "label": "near-rank loss of the full SVD",
+            "symbol": "S^{\\mathrm{full}}",
+            "meaning": (
+                "As `near_rank`, with the zeros by which a full SVD pads the singular values to the size of the mode."
+            ),
+        },
+        "near_rank_tight_full": {
+            "label": "near-rank loss of the full SVD at 1e-5",
+            "symbol": "S^{\\mathrm{full}}_{10^{-5}}",
+            "meaning": (
+                "As `near_rank_tight`, with the zeros by which a full SVD pads the singular values to the "
+                "size of the mode."
+            ),
+        },
+        "near_rank_share": {
+            "label": "share of small singular values",
+            "symbol": "S/n",
+            "meaning": "Share of the singular values of the activations below 1e-4; mean over batches.",
+        },
+        "near_rank_relative": {
+            "label": "near-rank loss relative to the largest",
+            "symbol": "S_{\\mathrm{rel}}",
+            "meaning": (
+                "Singular values of the activations below 1e-4 of the largest of their layer and mode; "
+                "mean over batches."
+            ),
+        },
+        "near_rank_float32": {
+            "label": "near-rank loss in float32",
+            "symbol": "S_{32}",
+            "meaning": (
+                "Singular values of the activations below 1e-4 when all is computed in float32, noise "
+                "included; the first batch alone."
+            ),
+        },
+        "near_rank_control": {
+            "label": "near-rank loss on the control batch",
+            "symbol": "S_{\\mathrm{control}}",
+            "meaning": ("Singular values of the activations below 1e-4 on one batch that is the same for all cells."),
+        },
+        "singular_values": {
+            "label": "singular values of the activations",
+            "symbol": "\\sigma_i",
+            "meaning": ("Singular values of one layer's activations in one mode on each batch in descending order."),
+        },
+        "control_singular_values": {
+            "label": "singular values on the control batch",
+            "symbol": "\\sigma_i",
+            "meaning": (
+                "Singular values of one layer's activations in one mode on the batch that is the same for all cells."
+            ),
+        },
+    },
+    "picture": {
+        "quantity": "singular_values",
+        "scale": "log",
+        "layers": ("mode=channel", "mode=matrix"),
+        "settings": {"epochs": (0, 20)},
+    },
+}
+
 LOOSE, TIGHT = 1e-4, 1e-5  # absolute thresholds of the source
 RELATIVE = 1e-4
 _FLOOR = 1e-2 * TIGHT  # values below are told from zero by no count
@@ -60,7 +158,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     Source: Oyedotun, Papadopoulos and Aouada, near-rank loss, section 4.4, algorithm 1.
     """
-    n_samples, draws = len(context.train_images), context.options.draws or DRAWS
+    n_samples, draws = len(context.train_images), context.options.draws
     batches = [torch.from_numpy(drawn_batches(cell, n_samples, draws)) for cell in context.cells]
     control = torch.arange(min(context.options.control_size, len(context.train_images)))
     spectra, spectra32, spectra_control = [], [], []

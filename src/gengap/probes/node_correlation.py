@@ -14,7 +14,78 @@ from gengap.engine.activations import activation_names, activations
 from gengap.engine.stack import State, take
 from gengap.probes.context import Measurement, ProbeContext, Teacher
 
-DRAWS = 3
+PART = {
+    "summary": (
+        "Correlation of the student's nodes with the teacher's, and the ranks of the winners (Luck Matters 2019)."
+    ),
+    "reads": ("samples",),
+    "options": {
+        "draws": {
+            "type": "int",
+            "default": 3,
+            "ge": 1,
+            "meaning": "Random orders of the images that give the correlation by chance.",
+        },
+    },
+    "batchnorm": ("running", "exact"),
+    "teacher": True,
+    "quantities": {
+        "node_correlation": {
+            "label": "node correlation",
+            "symbol": "\\rho_{jk}",
+            "meaning": (
+                "Pearson correlation of the activations of teacher node j and student node k; 0 where "
+                "either is constant."
+            ),
+        },
+        "best_node_correlation": {
+            "label": "mean best node correlation",
+            "symbol": "\\bar\\rho",
+            "meaning": "Mean over teacher nodes of the correlation with the student node that correlates most.",
+        },
+        "best_node_correlation_by_chance": {
+            "label": "mean best node correlation by chance",
+            "symbol": "\\bar\\rho_0",
+            "meaning": (
+                "The mean best node correlation once the teacher saw the images in another order: what chance gives."
+            ),
+        },
+        "best_node_correlation_by_chance_standard_error": {
+            "label": "standard error of the mean best node correlation by chance",
+            "meaning": "Standard error of `best_node_correlation_by_chance` over the orders.",
+        },
+        "final_winner_rank": {
+            "label": "rank of the final winners",
+            "symbol": "\\bar r",
+            "meaning": (
+                "Mean over teacher nodes of the rank, at this epoch, of the student node that is best "
+                "after training: 0 is first, 1 last."
+            ),
+        },
+        "winner_start_rank": {
+            "label": "rank of the winners at the start",
+            "symbol": "\\bar r_0",
+            "meaning": (
+                "Mean over teacher nodes of the rank, before training, of the student node that is best "
+                "at this epoch: 0 is first, 1 last."
+            ),
+        },
+        "dead_teacher_nodes": {
+            "label": "dead teacher nodes",
+            "unit": "nodes",
+            "meaning": "Nodes of the teacher's layer whose activation is the same for all samples.",
+        },
+        "dead_student_nodes": {
+            "label": "dead student nodes",
+            "unit": "nodes",
+            "meaning": "Nodes of the student's layer whose activation is the same for all samples.",
+        },
+    },
+    "picture": {
+        "quantity": "best_node_correlation",
+    },
+}
+
 _IMAGES = 200  # per call: 640 channels of 14 x 14 pixels in float64 are then 200 MB
 
 
@@ -51,7 +122,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     counting dead nodes, and reads 192 samples.
     """
     teacher = teacher_of(context)
-    n_draws = context.options.draws or DRAWS
+    n_draws = context.options.draws
     found = correlations(context, teacher, context.state, n_draws)
     start, final = _at(context, teacher, 0.0), _at(context, teacher, math.inf)
     measured = []

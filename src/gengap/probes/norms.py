@@ -15,6 +15,38 @@ from gengap.engine.numerics.singular_values import singular_values
 from gengap.engine.stack import State
 from gengap.probes.context import Measurement, ProbeContext
 
+PART = {
+    "summary": "Spectral norms, stable ranks and the path norm.",
+    "batchnorm": ("running", "exact"),
+    "quantities": {
+        "layer_spectral_norm": {
+            "label": "layer spectral norm",
+            "symbol": "\\|W_l\\|_2",
+            "meaning": "Largest singular value of one layer's weights as a matrix of outputs by inputs.",
+        },
+        "layer_stable_rank": {
+            "label": "layer stable rank",
+            "symbol": "\\|W_l\\|_F^2/\\|W_l\\|_2^2",
+            "meaning": "Squared Frobenius norm of one layer's weights divided by its squared spectral norm.",
+        },
+        "spectral_norm_product": {
+            "label": "product of spectral norms",
+            "symbol": "\\prod_l\\|W_l\\|_2",
+            "meaning": "Product of the spectral norms of all layers.",
+        },
+        "path_norm": {
+            "label": "path norm",
+            "symbol": "\\|\\theta\\|_{\\mathrm{path}}",
+            "meaning": (
+                "Root of the sum over all paths from input to output of the product of the squared weights on the path."
+            ),
+        },
+    },
+    "picture": {
+        "quantity": "path_norm",
+    },
+}
+
 _UNCHANGED = (nn.ReLU, nn.Identity, nn.Dropout, nn.Flatten, nn.Conv2d, nn.Linear, FunctionalBatchNorm)
 
 

@@ -10,7 +10,71 @@ from gengap.engine.stack import Architecture, State, take
 from gengap.errors import UserError
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
-FIRST, LAST, POINTS = -1.0, 2.0, 25
+PART = {
+    "summary": "Loss and accuracy along the line between two checkpoints (Keskar 2017).",
+    "reads": ("samples",),
+    "options": {
+        "points": {
+            "type": "int",
+            "default": 25,
+            "ge": 1,
+            "meaning": "Positions on the line, one more than a multiple of 6.",
+        },
+        "from_epoch": {
+            "type": "float",
+            "default": 0.0,
+            "ge": 0,
+            "meaning": "Saved epoch at which the line to the measured checkpoint begins.",
+        },
+    },
+    "quantities": {
+        "path_position": {
+            "label": "position on the line",
+            "symbol": "\\alpha",
+            "meaning": "Where on the line from the earlier weights (0) to the measured ones (1).",
+        },
+        "train_loss_along_path": {
+            "label": "train loss along the line",
+            "meaning": "Mean loss over the training set at each position on the line, without any penalty.",
+        },
+        "train_accuracy_along_path": {
+            "label": "train accuracy along the line",
+            "unit": "%",
+            "meaning": "Share of training samples classified correctly at each position on the line.",
+        },
+        "train_loss_barrier": {
+            "label": "train loss barrier",
+            "meaning": (
+                "Largest training loss between the ends of the line minus the larger of the losses at the two ends."
+            ),
+        },
+        "train_loss_halfway": {"label": "train loss halfway", "meaning": "Training loss at the middle of the line."},
+        "test_loss_along_path": {
+            "label": "test loss along the line",
+            "meaning": "Mean loss over the test set at each position on the line, without any penalty.",
+        },
+        "test_accuracy_along_path": {
+            "label": "test accuracy along the line",
+            "unit": "%",
+            "meaning": "Share of test samples classified correctly at each position on the line.",
+        },
+        "test_loss_barrier": {
+            "label": "test loss barrier",
+            "meaning": (
+                "Largest test loss between the ends of the line minus the larger of the losses at the two ends."
+            ),
+        },
+        "test_loss_halfway": {"label": "test loss halfway", "meaning": "Test loss at the middle of the line."},
+    },
+    "picture": {
+        "quantity": "train_loss_along_path",
+        "along": "path_position",
+        "scale": "log",
+        "settings": {"epochs": "last", "samples": 2000},
+    },
+}
+
+FIRST, LAST = -1.0, 2.0
 BUDGET = 200_000_000  # weights and outputs that the positions evaluated together may hold: 1 GB in float32
 
 
@@ -47,7 +111,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     Source: Keskar et al. (2017), arXiv:1609.04836, figures 3 and 4; Goodfellow, Vinyals and Saxe (2015),
     arXiv:1412.6544, for the line from the start.
     """
-    where = positions(context.options.points or POINTS)
+    where = positions(context.options.points)
     begin = context.options.from_epoch
     if begin not in context.epochs:
         saved = ", ".join(f"{epoch:g}" for epoch in context.epochs)

@@ -3,6 +3,21 @@
 from gengap.engine import evaluation
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
+PART = {
+    "summary": "Loss, accuracy and balanced accuracy on both splits.",
+    "uses": (
+        "train_loss",
+        "train_accuracy",
+        "train_balanced_accuracy",
+        "test_loss",
+        "test_accuracy",
+        "test_balanced_accuracy",
+    ),
+    "picture": {
+        "quantity": "test_accuracy",
+    },
+}
+
 
 def measure(context: ProbeContext) -> list[Measurement]:
     """Evaluate every network on both splits.

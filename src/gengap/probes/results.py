@@ -12,7 +12,7 @@ from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.logs import log
 from gengap.probes.context import Measurement
-from gengap.quantities import QUANTITIES
+from gengap.quantities import check_declared
 from gengap.studies.study import Probe
 
 COLUMNS = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
@@ -32,8 +32,7 @@ class ProbeResults:
     def add(self, found: Sequence[Measurement], names: Sequence[str], epochs: Sequence[float]) -> None:
         """Add what `measure` returned for these cells at these epochs."""
         for one in found:
-            if one.quantity not in QUANTITIES:
-                raise KeyError(f"probe '{self._probe.name}' measured '{one.quantity}', which quantities.csv lacks")
+            check_declared("probe", self._probe.name, one.quantity)
             if one.dims:
                 values = one.values.detach().cpu().numpy()
                 kept = self._arrays.setdefault((one.quantity, one.layer, one.dims, values.shape[1:]), [])

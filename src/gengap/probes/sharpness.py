@@ -16,10 +16,114 @@ from gengap.probes.averages import averaged, mean
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 from gengap.studies.settings import Cell
 
+PART = {
+    "summary": "Largest rise of the training loss in a small box around the weights (Keskar 2017).",
+    "reads": ("samples",),
+    "options": {
+        "draws": {"type": "int", "default": 3, "ge": 1, "meaning": "Random subspaces that are averaged over."},
+        "iterations": {"type": "int", "default": 10, "ge": 1, "meaning": "Steps of L-BFGS-B."},
+    },
+    "quantities": {
+        "sharpness": {
+            "label": "sharpness",
+            "symbol": "\\phi_{0.001}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, in a box of relative size 0.001 "
+                "around the weights, divided by 1 + f; in the full space."
+            ),
+        },
+        "sharpness_in_half_box": {
+            "label": "sharpness in half the box",
+            "symbol": "\\phi_{0.0005}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, in a box of relative size 0.0005 "
+                "around the weights, divided by 1 + f; in the full space."
+            ),
+        },
+        "subspace_sharpness": {
+            "label": "subspace sharpness",
+            "symbol": "\\phi_{0.001}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, in a box of relative size 0.001 "
+                "around the weights, divided by 1 + f; in a random subspace; mean over subspaces."
+            ),
+        },
+        "subspace_sharpness_standard_error": {
+            "label": "standard error of the subspace sharpness",
+            "meaning": "Standard error of `subspace_sharpness`.",
+        },
+        "subspace_sharpness_in_half_box": {
+            "label": "subspace sharpness in half the box",
+            "symbol": "\\phi_{0.0005}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, in a box of relative size 0.0005 "
+                "around the weights, divided by 1 + f; in a random subspace; mean over subspaces."
+            ),
+        },
+        "subspace_sharpness_in_half_box_standard_error": {
+            "label": "standard error of the subspace sharpness in half the box",
+            "meaning": "Standard error of `subspace_sharpness_in_half_box`.",
+        },
+        "normalized_sharpness": {
+            "label": "normalized sharpness",
+            "symbol": "\\phi_{0.001}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, once filters in front of BatchNorm "
+                "have norm 1, in a box of relative size 0.001 around the weights, divided by 1 + f; in "
+                "the full space."
+            ),
+        },
+        "normalized_sharpness_in_half_box": {
+            "label": "normalized sharpness in half the box",
+            "symbol": "\\phi_{0.0005}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, once filters in front of BatchNorm "
+                "have norm 1, in a box of relative size 0.0005 around the weights, divided by 1 + f; in "
+                "the full space."
+            ),
+        },
+        "normalized_subspace_sharpness": {
+            "label": "normalized subspace sharpness",
+            "symbol": "\\phi_{0.001}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, once filters in front of BatchNorm "
+                "have norm 1, in a box of relative size 0.001 around the weights, divided by 1 + f; in a "
+                "random subspace; mean over subspaces."
+            ),
+        },
+        "normalized_subspace_sharpness_standard_error": {
+            "label": "standard error of the normalized subspace sharpness",
+            "meaning": "Standard error of `normalized_subspace_sharpness`.",
+        },
+        "normalized_subspace_sharpness_in_half_box": {
+            "label": "normalized subspace sharpness in half the box",
+            "symbol": "\\phi_{0.0005}",
+            "meaning": (
+                "100 times the largest rise of the training loss f, once filters in front of BatchNorm "
+                "have norm 1, in a box of relative size 0.0005 around the weights, divided by 1 + f; in a "
+                "random subspace; mean over subspaces."
+            ),
+        },
+        "normalized_subspace_sharpness_in_half_box_standard_error": {
+            "label": "standard error of the normalized subspace sharpness in half the box",
+            "meaning": "Standard error of `normalized_subspace_sharpness_in_half_box`.",
+        },
+        "sharpness_projected_gradient": {
+            "label": "projected gradient of the sharpness",
+            "meaning": (
+                "Norm of the gradient where the search for the largest loss in the box ended, without "
+                "what points out of the box; 0 at a maximum."
+            ),
+        },
+    },
+    "picture": {
+        "quantity": "sharpness",
+        "settings": {"epochs": (0, 20), "samples": 1000},
+    },
+}
+
 EPS = {0.001: "sharpness", 0.0005: "sharpness_in_half_box"}
-ITERATIONS = 10
 DIMENSION = 100  # of the random subspace
-DRAWS = 3
 BUDGET = 500_000_000  # numbers that the networks measured together may hold: 4 GB
 
 
@@ -59,7 +163,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     Source: Keskar et al. (2017), arXiv:1609.04836, metric 2.1; Li et al. (2018), arXiv:1712.09913, for the scaling.
     """
-    n_parameters, n_draws = context.arch.n_parameters, context.options.draws or DRAWS
+    n_parameters, n_draws = context.arch.n_parameters, context.options.draws
     at_once = networks_at_once(n_parameters, context.train_images.device)
     parts = []
     for at in range(0, len(context.cells), at_once):
@@ -148,6 +252,6 @@ def _climb(context: ProbeContext, state: State, bases: Sequence[Tensor] | None) 
         center = x
     else:
         center = torch.stack([torch.linalg.lstsq(bases[k], x[k, :, None]).solution[:, 0] for k in range(len(x))])
-    iterations = context.options.iterations or ITERATIONS
+    iterations = context.options.iterations
     found = [sharpness(functions, center.cpu().numpy(), eps, iterations) for eps in EPS]
     return torch.from_numpy(np.array(found)).movedim(1, 0)

@@ -1,18 +1,13 @@
-"""The page `docs/probes.md`: what every probe measures, written from the probes' own docstrings and the quantities.
+"""The page `docs/probes.md`: what every probe measures, written from the probes' own headers and docstrings.
 
-Run ``python -m gengap.reference_docs.probe_pages docs/probes.md`` after changing one of them; a test compares. The
-pictures are those of `gengap.reference_docs.probe_pictures`.
+``make docs`` writes it; a test compares. The pictures are those of `gengap.reference_docs.probe_pictures`.
 """
 
 import inspect
 import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from gengap import registry
-from gengap.errors import UserError
-from gengap.files import storage
 from gengap.quantities import QUANTITIES
 
 
@@ -20,46 +15,30 @@ def markdown() -> str:
     """The whole page."""
     parts = [
         "# Probes",
-        "Written by `python -m gengap.reference_docs.probe_pages docs/probes.md` from the code: change it there.",
+        "Written by `make docs` from the probes' headers and docstrings: change it there.",
         "A probe measures saved weights and trains nothing. K is the number of networks that are measured together; "
         "shapes without K are of one network. Every row that a probe writes states its BatchNorm mode. "
         "Percentages are stored as fractions and shown in percent. The pictures are of the study `every_probe`: "
         "networks of the quickstart, widths 4 and 8, three seeds each; bands are the range over seeds.",
-        _table(
-            ("probe", "what"),
-            [(f"[`{name}`](#{name})", entry.summary) for name, entry in registry.REGISTRY["probe"].items()],
-        ),
-        *(part for name in registry.REGISTRY["probe"] for part in _page(name)),
+        _table(("probe", "what"), [(f"[`{name}`](#{name})", registry.check("probe", name).summary) for name in ours()]),
+        *(part for name in ours() for part in _page(name)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def quantities(name: str) -> list[str]:
-    """The quantities that a probe's docstring names; other probes' names are not meant.
-
-    An ending that it names, such as ``_standard_error``, stands for every quantity named that has one with it.
-
-    Raises:
-        UserError: If it names none.
-    """
-    others = set(registry.REGISTRY["probe"]) - {name}
-    words = re.findall(r"`(\w+)`", _docstring(name))
-    named = [word for word in words if word in QUANTITIES and word not in others]
-    if not named:
-        raise UserError(f"probe '{name}': the docstring of `measure` names no quantity of quantities.csv. Name all.")
-    endings = ["", *(word for word in words if word.startswith("_"))]
-    found = [word + ending for word in named for ending in endings if word + ending in QUANTITIES]
-    return list(dict.fromkeys(found))
+def ours() -> list[str]:
+    """The probes of this package; a user's own are not in its documents."""
+    return [name for name, entry in registry.REGISTRY["probe"].items() if not entry.external]
 
 
 def _page(name: str) -> list[str]:
     entry = registry.check("probe", name)
     sections = _sections(_docstring(name))
-    measured = [QUANTITIES[key] for key in quantities(name)]
+    measured = [QUANTITIES[key] for key in entry.measured]
     rows = [(f"`{one.name}`", f"${one.symbol}$" if one.symbol else "", one.unit, one.meaning) for one in measured]
     facts = {
         "BatchNorm modes": ", ".join(f"`{mode}`" for mode in entry.batchnorm),
-        "Options": ", ".join(f"`{option}`" for option in ("epochs", "batchnorm", *entry.options)),
+        "Options": ", ".join(f"`{option}`" for option in ("epochs", "batchnorm", *entry.reads, *entry.options)),
         "Cost": sections.get("Cost", ""),
         "Source": sections.get("Source", ""),
     }
@@ -89,7 +68,3 @@ def _sections(docstring: str) -> dict[str, str]:
             current = ""
         sections.setdefault(current, []).append(paragraph[header.end() :] if header else paragraph)
     return {word: "\n\n".join(paragraphs) for word, paragraphs in sections.items()}
-
-
-if __name__ == "__main__":
-    storage.write_text(Path(sys.argv[1]), markdown())

@@ -1,9 +1,12 @@
 """The small pictures of `docs/probes.md`, one per probe, from a study that measured them all.
 
-Run ``snakemake every_probe``, then ``python -m gengap.reference_docs.probe_pictures results/every_probe docs/probes``.
+What a picture shows is declared in the probe's header. ``make docs`` makes those that are missing.
 """
 
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,46 +15,26 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gengap import registry
+from gengap.errors import UserError
 from gengap.evidence import measurements as evidences
+from gengap.evidence.collect import collect
 from gengap.evidence.figures import STYLE
 from gengap.evidence.figures.drawing import band, epochs, handles, legend, note, palette
 from gengap.evidence.measurements import Evidence
 from gengap.files import storage
 from gengap.quantities import QUANTITIES
-
-# What stands for a probe: one of its quantities, and for a curve the quantity along its horizontal axis.
-SHOWN: dict[str, tuple[str, str]] = {
-    "performance": ("test_accuracy", ""),
-    "gradient": ("gradient_norm", ""),
-    "distance": ("distance_from_start", ""),
-    "norms": ("path_norm", ""),
-    "margin": ("margin_median", ""),
-    "near_rank": ("singular_values", ""),
-    "batchnorm_bias": ("negative_bias_share", ""),
-    "layer_reset": ("test_error_after_reset", "reset_epoch"),
-    "landscape": ("effective_smoothness", ""),
-    "gradient_noise": ("gradient_noise_scale", ""),
-    "node_correlation": ("best_node_correlation", ""),
-    "backward_coupling": ("gated_coupling_contrast", ""),
-    "hessian_spectrum": ("hessian_eigenvalues", ""),
-    "hessian_extremes": ("hessian_density", "hessian_density_at"),
-    "sharpness": ("sharpness", ""),
-    "path": ("train_loss_along_path", "path_position"),
-}
-SCALES = {
-    "singular_values": "log",
-    "hessian_eigenvalues": "symlog",
-    "hessian_density": "symlog",
-    "train_loss_along_path": "log",
-    "gradient_norm": "log",
-}
-# Of the many modes of an activation tensor, the channels.
-_LAYERS = {"singular_values": ("mode=channel", "mode=matrix")}
+from gengap.registry.entry import Picture
+from gengap.studies.packing import packs
+from gengap.studies.study import Study
 
 
 def draw(evidence: Evidence, probe: str) -> Figure:
     """The picture of one probe: over epochs, over layers, or the array of one network of each width."""
-    quantity, along = SHOWN[probe]
+    picture = registry.check("probe", probe).picture
+    if picture is None:
+        raise UserError(f"{registry.check('probe', probe).path}: PART: picture: is missing.")
+    quantity = picture.quantity
     figure = Figure(figsize=(3.4, 2.0))
     axes = figure.subplots()
     widths = evidence.cells.set_index("cell")["width"]
@@ -60,14 +43,14 @@ def draw(evidence: Evidence, probe: str) -> Figure:
         (evidence.measurements["quantity"] == quantity) & (evidence.measurements["probe"] == probe)
     ].assign(group=lambda table: [f"width {widths[cell]}" for cell in table["cell"]])
     if rows.empty:
-        colors = _arrays(axes, evidence, probe, quantity, along, widths, colors)
+        colors = _arrays(axes, evidence, probe, picture, widths, colors)
     elif rows["layer"].nunique() > 1 and (rows["layer"] != "").all():
         _over_layers(axes, rows, colors)
     else:
         _over_epochs(axes, rows[rows["layer"] == rows["layer"].min()], colors)
     axes.set_title(QUANTITIES[quantity].axis, loc="left", fontsize="small")
-    if quantity in SCALES:
-        axes.set_yscale(SCALES[quantity], **({"linthresh": 1e-2} if SCALES[quantity] == "symlog" else {}))
+    if picture.scale != "linear":
+        axes.set_yscale(picture.scale, **({"linthresh": 1e-2} if picture.scale == "symlog" else {}))
     legend(figure, handles(colors), below=True)
     return figure
 
@@ -96,11 +79,12 @@ def _over_layers(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None
 
 
 def _arrays(
-    axes: Axes, evidence: Evidence, probe: str, quantity: str, along: str, widths: pd.Series, colors: dict[str, str]
+    axes: Axes, evidence: Evidence, probe: str, picture: Picture, widths: pd.Series, colors: dict[str, str]
 ) -> dict[str, str]:
     """The last array of the first network of every width; of several layers, one line each for the narrowest."""
-    endings = _LAYERS.get(quantity, ("",))
-    found = [array for array in evidence.arrays(quantity) if array.probe == probe and array.layer.endswith(endings)]
+    quantity, along = picture.quantity, picture.along
+    arrays = evidence.arrays(quantity)
+    found = [array for array in arrays if array.probe == probe and array.layer.endswith(picture.layers)]
     positions = evidence.arrays(along) if along else []
     narrowest = min(widths)
     by_layer = len({array.layer for array in found}) > 1
@@ -122,14 +106,27 @@ def _arrays(
     return drawn
 
 
-def main(results: Path, folder: Path) -> None:
-    """Write ``<probe>.png`` of every probe into a folder."""
-    found = evidences.read(results / "measurements.h5")
+def write(evidence: Evidence, probes: Iterable[str], folder: Path) -> None:
+    """Write ``<probe>.png`` of some probes into a folder."""
     with mpl.style.context(STYLE):
-        for probe in SHOWN:
+        for probe in probes:
             with storage.beside(folder / f"{probe}.png") as temporary:
-                draw(found, probe).savefig(temporary, format="png", dpi=110)
+                draw(evidence, probe).savefig(temporary, format="png", dpi=110)
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+def measured(study: Study, probes: Sequence[str]) -> Evidence:
+    """Have Snakemake measure some probes of a study, and of the study what they need; nothing else is made.
+
+    Raises:
+        UserError: If that fails; Snakemake has said why.
+    """
+    folder = Path("results") / study.name / "packs"
+    histories = [folder / pack / "history.h5" for pack in packs(study)]
+    files = [folder / pack / "probes" / f"{probe}.h5" for pack in packs(study) for probe in probes]
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", *map(str, [*histories, *files])]
+    if subprocess.run(command).returncode:
+        raise UserError(f"The pictures of {', '.join(probes)} were not made: see above. Run the command again then.")
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Path(temporary) / "measurements.h5"
+        collect(study, {}, histories, files, made, Path(temporary) / "cells.csv")
+        return evidences.read(made)

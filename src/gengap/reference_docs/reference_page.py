@@ -1,16 +1,14 @@
-"""The reference page `docs/reference.md`, written from the registries, the settings and the quantities.
+"""The reference page `docs/reference.md`, written from the parts' headers, the settings and the quantities.
 
-Run ``python -m gengap.reference_docs.reference_page docs/reference.md`` after changing one of them; a test compares.
+``make docs`` writes it; a test compares.
 """
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from gengap.files import storage
-from gengap.quantities import QUANTITIES
+from gengap.quantities import QUANTITIES, Quantity
 from gengap.registry import REGISTRY
+from gengap.registry.entry import Option
 from gengap.studies import settings, simulation, study
 from gengap.studies.schema import Settings
 
@@ -33,26 +31,25 @@ def markdown() -> str:
     """The whole page."""
     parts = [
         "# Reference",
-        "Written by `python -m gengap.reference_docs.reference_page docs/reference.md` from the code: change it there.",
+        "Written by `make docs` from the code: change it there.",
         "## Keys of a study file",
         _settings_table(study.StudyFile),
         "`reduced:` may hold any of these keys; its values replace the others when `<study>-reduced` is run.",
         "## Keys of `base`, and of the grid with a dot",
         *(part for section in settings.Cell.model_fields for part in _section(section)),
         "## A probe in `probes`",
-        "A name alone, or these keys:",
+        "A name alone, or these keys and the probe's own, which stand with its name below:",
         _settings_table(study.Probe),
         "## Keys of a simulation's file",
         _settings_table(simulation.SimulationFile),
-        "In `base` and `grid`, `seed` and those of these keys that the simulation uses:",
-        _settings_table(simulation.Point, without="seeds"),
+        "In `base` and `grid`: `simulation`, `seed`, and the simulation's own keys, which stand with its name below.",
         "## Names",
-        *(part for kind in REGISTRY for part in (f"### {_TITLES[kind]}", _names_table(kind))),
+        *(part for kind in REGISTRY for part in _part(kind)),
         "## Quantities",
         "Percentages are stored as fractions and shown in percent.",
         _rows(
             ("name", "symbol", "unit", "meaning"),
-            [(f"`{q.name}`", f"${q.symbol}$" if q.symbol else "", q.unit, q.meaning) for q in QUANTITIES.values()],
+            [(f"`{q.name}`", f"${q.symbol}$" if q.symbol else "", q.unit, q.meaning) for q in _quantities()],
         ),
     ]
     return "\n\n".join(parts) + "\n"
@@ -65,22 +62,40 @@ def _section(section: str) -> tuple[str, ...]:
     return f"### `{section}`", settings.Cell.model_fields[section].description or ""
 
 
-def _settings_table(model: type[Settings], without: str = "") -> str:
+def _settings_table(model: type[Settings]) -> str:
     rows = []
     for key, field in model.model_fields.items():
-        if key == without:
-            continue
         default = "required" if field.is_required() else f"`{_spell(field.default)}`"
         rows.append((f"`{key}`", default, field.description or ""))
     return _rows(("key", "default", "meaning"), rows)
 
 
-def _names_table(kind: str) -> str:
-    rows = []
-    for name, entry in REGISTRY[kind].items():
-        options = entry.options + settings.COMMON_OPTIONS.get(kind, ())
+def _part(kind: str) -> tuple[str, ...]:
+    """The names of one kind, and the options that a single one of them reads."""
+    ours = {name: entry for name, entry in REGISTRY[kind].items() if not entry.external}
+    rows, own = [], []
+    for name, entry in ours.items():
+        options = (*entry.reads, *entry.options, *settings.COMMON_OPTIONS.get(kind, ()))
         rows.append((f"`{name}`", entry.summary, ", ".join(f"`{option}`" for option in options)))
-    return _rows(("name", "what", "options"), rows)
+        own += [
+            (f"`{name}`", f"`{key}`", f"`{_spell(option.default)}`", _with_choices(option))
+            for key, option in entry.options.items()
+        ]
+    tables = [_rows(("name", "what", "options"), rows)]
+    if own:
+        tables.append(_rows(("name", "option", "default", "meaning"), own))
+    return f"### {_TITLES[kind]}", *tables
+
+
+def _with_choices(option: Option) -> str:
+    return option.meaning + (f" One of: {', '.join(option.choices)}." if option.choices and not option.type else "")
+
+
+def _quantities() -> list[Quantity]:
+    """All but those of a user's own parts."""
+    measuring = [entry for kind in ("probe", "simulation") for entry in REGISTRY[kind].values() if entry.external]
+    foreign = {name for entry in measuring for name in entry.quantities}
+    return [quantity for name, quantity in QUANTITIES.items() if name not in foreign]
 
 
 def _spell(value: Any) -> str:
@@ -96,7 +111,3 @@ def _spell(value: Any) -> str:
 def _rows(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
-
-
-if __name__ == "__main__":
-    storage.write_text(Path(sys.argv[1]), markdown())

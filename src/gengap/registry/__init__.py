@@ -1,26 +1,88 @@
-"""Every name a study may use, in one table per kind.
+"""Every name a study may use, in one table per kind, read from the headers of the parts.
 
-A new dataset, label rule, model, init, loss, optimiser or schedule is one new file and one line in `cells`; a new
-probe, simulation, figure or table is one new file and one line in `evidence`. The tables name modules as text, so that
-the workflow can check a study without importing torch.
+A part is one file in the folder of its kind, of this package or of the user's `plugins/`; or a module anywhere, named
+by its import path. Its header is read without importing it, so that the workflow can check a study without torch.
 """
 
 import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
 from gengap.errors import UserError, unknown_name
-from gengap.registry.cells import CELLS
-from gengap.registry.entry import Entry
-from gengap.registry.evidence import EVIDENCE
+from gengap.registry import headers, plugins
+from gengap.registry.entry import Entry, entry
 
-__all__ = ["REGISTRY", "Entry", "check", "load"]
+__all__ = ["REGISTRY", "ROOMS", "Entry", "check", "code", "load"]
 
-REGISTRY: dict[str, dict[str, Entry]] = CELLS | EVIDENCE
+PACKAGE = Path(__file__).parents[1]
+
+# Where the parts of a kind lie, below the package and below `plugins/`.
+ROOMS: dict[str, str] = {
+    "dataset": "datasets",
+    "labels": "labels",
+    "model": "models",
+    "init": "inits",
+    "loss": "losses",
+    "optimizer": "training/optimizers",
+    "schedule": "training/schedules",
+    "probe": "probes",
+    "simulation": "simulations",
+    "figure": "evidence/figures",
+    "table": "evidence/tables",
+}
+
+
+class _Registry(Mapping[str, dict[str, Entry]]):
+    """The tables, read when first asked for: a faulty header is then a message like any other."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, dict[str, Entry]] = {}
+
+    def __getitem__(self, kind: str) -> dict[str, Entry]:
+        if kind not in self._tables:
+            self._tables[kind] = _scan(kind)
+        return self._tables[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ROOMS)
+
+    def __len__(self) -> int:
+        return len(ROOMS)
+
+
+def _scan(kind: str) -> dict[str, Entry]:
+    """Every part of a kind: ours by name, then the user's."""
+    room = ROOMS[kind]
+    table: dict[str, Entry] = {}
+    for top, package in ((PACKAGE, "gengap"), (plugins.folder(), plugins.PACKAGE)):
+        own = package != "gengap"
+        for path in sorted(top.joinpath(room).glob("*.py")):
+            module = ".".join((package, *room.split("/"), path.stem))
+            for name, header in headers.read(path).items():
+                if name in table:
+                    raise UserError(
+                        f"{path}: the {kind} '{name}' exists already, in {table[name].path}. Rename the file."
+                    )
+                table[name] = entry(kind, header, module=module, path=path, external=own)
+    return table
+
+
+REGISTRY: Mapping[str, dict[str, Entry]] = _Registry()
 
 
 def check(kind: str, name: str, *, where: str = "") -> Entry:
-    """Return the entry of a name, or raise a `UserError` that lists the names of that kind."""
+    """Return the entry of a name, or raise a `UserError` that lists the names of that kind.
+
+    An import path such as ``my_package.my_model`` becomes a name of the table.
+    """
     table = REGISTRY[kind]
+    if name not in table and (path := plugins.find(name)):
+        found = headers.read(path)
+        if name.rpartition(".")[2] not in found:
+            raise UserError(f'{path}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
+        table[name] = entry(kind, found[name.rpartition(".")[2]], module=name, path=path, external=True)
     if name not in table:
         raise unknown_name(kind, name, table, where=where)
     return table[name]
@@ -28,10 +90,23 @@ def check(kind: str, name: str, *, where: str = "") -> Entry:
 
 def load(kind: str, name: str) -> ModuleType:
     """Import the module that implements a registered name."""
-    entry = check(kind, name)
+    part = check(kind, name)
+    if part.external and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     try:
-        return importlib.import_module(entry.module)
+        return importlib.import_module(part.module)
+    except SyntaxError as error:
+        raise UserError(f"{part.path}: is not valid Python: {error}.") from error
     except ModuleNotFoundError as error:
         raise UserError(
             f"the {kind} '{name}' needs the package '{error.name}'. Install it, or run `make env`."
         ) from error
+
+
+def code(kind: str, name: str) -> str:
+    """Digest of a user's own part, of its module and of those of theirs that it imports; empty for ours.
+
+    Ours have numbers in `gengap.versions` instead, so that an edit that changes no number makes nothing again.
+    """
+    part = check(kind, name)
+    return plugins.digest(part.module, part.path) if part.external else ""

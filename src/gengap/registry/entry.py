@@ -1,30 +1,159 @@
-"""What the tables say of a registered name."""
+"""What the header of a part says: plain data in its file, checked and typed here."""
 
-from dataclasses import dataclass
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gengap.errors import UserError
+
+Listed = Annotated[tuple[str, ...], Field(strict=False)]
+
+# Keys of a header beside `summary`, by the kind of part.
+KEYS: dict[str, tuple[str, ...]] = {
+    "dataset": ("reads", "options", "images"),
+    "labels": ("reads", "options", "teacher"),
+    "model": ("reads", "options"),
+    "init": (),
+    "loss": ("reads", "options", "teacher"),
+    "optimizer": ("reads", "options"),
+    "schedule": ("reads", "options"),
+    "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
+    "simulation": ("options", "quantities", "uses", "mem_mb"),
+    "figure": ("caption", "simulation"),
+    "table": ("caption", "references"),
+}
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One registered name.
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Option(_Plain):
+    """One option of a part.
+
+    Attributes:
+        type: Of its values; empty: one of `choices` alone.
+        choices: Words that it may be; with a type, beside the values of that type.
+        default: What it is where a study says nothing; None allows null as well.
+        ge: Smallest value allowed.
+        gt: Value that it must exceed.
+        le: Largest value allowed.
+        lt: Value that it must stay below.
+        meaning: One sentence for docs/reference.md.
+    """
+
+    type: Literal["int", "float", "bool", "str", "floats", "strs", ""] = ""
+    choices: Listed = ()
+    default: Any
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+    meaning: str
+
+
+class DeclaredQuantity(_Plain):
+    """A measured number; see `gengap.quantities.Quantity`, which it becomes."""
+
+    label: str
+    symbol: str = ""
+    unit: str = "1"
+    meaning: str
+
+
+class Picture(_Plain):
+    """The picture of a probe in docs/probes.md.
+
+    Attributes:
+        quantity: What is shown, against epochs, layers or the last dimension of its array.
+        along: The quantity along the horizontal axis of a curve.
+        scale: Of the vertical axis.
+        layers: Endings of the layers shown.
+        settings: Keys of the probe where a study says `probes: all`.
+    """
+
+    quantity: str
+    along: str = ""
+    scale: Literal["linear", "log", "symlog"] = "linear"
+    layers: Listed = ("",)
+    settings: dict[str, Any] = {}
+
+
+class Entry(_Plain):
+    """A part, as its header describes it.
 
     Attributes:
         module: The module that implements it; imported only when it is used.
+        path: Its file.
+        external: Whether it is a user's own, from `plugins/` or an import path: its code counts in what it makes.
         summary: One sentence for the reference page.
-        options: The settings beside ``name`` that it reads; setting any other is an error.
+        reads: The options that it reads of those that parts of its kind share (gengap.studies).
+        options: Its own options by name.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
         images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
+        quantities: Of a probe or a simulation, the quantities that it declares.
+        uses: Quantities that it measures too, and others declare.
+        picture: Of a probe.
+        caption: Of a figure or a table, for the report; reStructuredText.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
         references: Of a table, whether it compares with published numbers.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
     module: str
+    path: Path
+    external: bool = False
     summary: str
-    options: tuple[str, ...] = ()
-    batchnorm: tuple[str, ...] = ("running", "batch", "exact")
+    reads: Listed = ()
+    options: dict[str, Option] = {}
+    batchnorm: Listed = ("running", "batch", "exact")
     teacher: bool = False
-    images: tuple[int, ...] = ()
+    images: Annotated[tuple[int, ...], Field(strict=False)] = ()
+    quantities: dict[str, DeclaredQuantity] = {}
+    uses: Listed = ()
+    picture: Picture | None = None
+    caption: str = ""
     simulation: str = ""
-    mem_mb: int = 2000
     references: bool = False
+    mem_mb: int = 2000
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of all quantities that it measures."""
+        return (*self.quantities, *self.uses)
+
+
+def entry(kind: str, header: Any, *, module: str, path: Path, external: bool) -> Entry:
+    """Check one header.
+
+    Args:
+        kind: Kind of the part.
+        header: What its file says, plain data.
+        module: Its module.
+        path: Its file, for messages.
+        external: Whether it is a user's own.
+
+    Raises:
+        UserError: In one sentence per mistake, with file and key.
+    """
+    if not isinstance(header, dict):
+        raise UserError(f"{path}: PART: must hold keys and values, got {header!r}.")
+    allowed = ("summary", *KEYS[kind])
+    if unknown := [key for key in header if key not in allowed]:
+        raise UserError(f"{path}: PART: {unknown[0]!r} is no key of a {kind}. Allowed: {', '.join(allowed)}.")
+    try:
+        made = Entry(**header, module=module, path=path, external=external)
+    except ValidationError as error:
+        lines = [f"{path}: PART: {'.'.join(map(str, one['loc']))}: {one['msg'].lower()}." for one in error.errors()]
+        raise UserError("\n".join(lines)) from error
+    for key in made.options:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", key) or key in RESERVED:
+            raise UserError(f"{path}: PART: options.{key}: cannot be the name of an option. Choose another.")
+    return made
+
+
+# What an option cannot be called: keys that settings have already.
+RESERVED = frozenset({"name", "epochs", "batchnorm", "code", "simulation", "seed", "seeds", "kind", "copy", "json"})

@@ -1,4 +1,4 @@
-"""Simulations: what is measured on random draws. A new one is one file with two functions and one registry line.
+"""Simulations: what is measured on random draws. A new one is one file with a header and two functions.
 
 ``simulate(point, seeds, device)`` returns every quantity as float64 ``[len(seeds)]``; ``numbers_per_draw(point)`` says
 how many numbers one draw holds at a time, so that as many draws as fit are computed together. A quantity whose further
@@ -22,6 +22,7 @@ from gengap.engine import device as devices
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.logs import log
+from gengap.quantities import check_declared
 from gengap.studies.simulation import Point, cell_names
 
 _NUMBERS_AT_ONCE = 2**25  # 256 MiB in float64
@@ -63,6 +64,7 @@ def simulate_point(
         part = names[at : at + at_once]
         measured = module.simulate(point, point.seeds[at : at + at_once], target, *data)
         for quantity, values in measured.items():
+            check_declared("simulation", point.simulation, quantity)
             if quantity in dims:
                 for cell, array in zip(part, values.numpy(), strict=False):
                     if np.isfinite(array).all():

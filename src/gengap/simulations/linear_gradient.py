@@ -10,6 +10,35 @@ from torch import Tensor
 from gengap import seeding
 from gengap.studies.simulation import Point
 
+PART = {
+    "summary": ("Largest over smallest layer gradient of a deep linear network at its start (Song 2019, Fig. 4.3)."),
+    "options": {
+        "depth": {"type": "int", "default": 10, "ge": 1, "meaning": "Fully connected layers of a network."},
+        "width": {"type": "int", "default": 64, "ge": 1, "meaning": "Units of every hidden layer."},
+        "input_size": {
+            "type": "int",
+            "choices": ("width",),
+            "default": "width",
+            "ge": 1,
+            "meaning": "Inputs of a network.",
+        },
+        "output_size": {
+            "type": "int",
+            "choices": ("width",),
+            "default": "width",
+            "ge": 1,
+            "meaning": "Outputs of a network.",
+        },
+        "batch_size": {
+            "type": "int",
+            "default": 256,
+            "ge": 1,
+            "meaning": "Samples in the batch whose gradient is taken.",
+        },
+    },
+    "uses": ("gradient_ratio",),
+}
+
 
 def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[str, Tensor]:
     """The ratio ``R = max_l g_l / min_l g_l`` of ``depth`` fully connected linear layers, for every seed.
@@ -37,7 +66,8 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
 def numbers_per_draw(point: Point) -> int:
     """Weights twice, since they are stacked, and the batch in every layer."""
     sizes = layer_sizes(point)
-    return 2 * sum(a * b for a, b in itertools.pairwise(sizes)) + 2 * point.batch_size * sum(sizes)
+    count: int = 2 * sum(a * b for a, b in itertools.pairwise(sizes)) + 2 * point.batch_size * sum(sizes)
+    return count
 
 
 def layer_sizes(point: Point) -> list[int]:

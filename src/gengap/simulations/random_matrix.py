@@ -19,6 +19,37 @@ from torch import Tensor
 from gengap import seeding
 from gengap.studies.simulation import Point
 
+PART = {
+    "summary": ("Smallest and all singular values of matrices of independent entries (Oyedotun et al., appendix A.1)."),
+    "options": {
+        "distribution": {
+            "choices": ("normal", "uniform", "lognormal"),
+            "default": "normal",
+            "meaning": "Of a matrix's entries: standard normal, uniform on [0, 1], exp of a standard normal.",
+        },
+        "rows": {"type": "int", "default": 1000, "ge": 1, "meaning": "Rows of a matrix."},
+        "columns": {"type": "int", "default": 10, "ge": 1, "meaning": "Columns of a matrix."},
+        "spectrum_values": {
+            "type": "int",
+            "default": 0,
+            "ge": 0,
+            "meaning": "Singular values to keep: whole spectra of the first draws, as many as hold this number.",
+        },
+    },
+    "quantities": {
+        "smallest_singular_value": {
+            "label": "smallest singular value",
+            "symbol": "\\sigma_{\\min}",
+            "meaning": "Smallest singular value of a random matrix.",
+        },
+        "matrix_singular_values": {
+            "label": "singular values of the matrix",
+            "symbol": "\\sigma_i",
+            "meaning": "All singular values of a random matrix in descending order.",
+        },
+    },
+}
+
 _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]] = {
     "normal": lambda stream, shape: stream.standard_normal(shape),
     "uniform": lambda stream, shape: stream.random(shape),
@@ -60,7 +91,8 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
 
 def numbers_per_draw(point: Point) -> int:
     """Matrix and factor."""
-    return 2 * point.rows * point.columns
+    count: int = 2 * point.rows * point.columns
+    return count
 
 
 def matrix(point: Point, seed: int) -> NDArray[np.float64]:

@@ -14,6 +14,40 @@ from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies.simulation import NORMAL, Point
 
+PART = {
+    "summary": (
+        "Layer gradients of ResNet-34 at its start, with and without BatchNorm and skips (Song 2019, Fig. 4.4)."
+    ),
+    "options": {
+        "dataset": {
+            "type": "str",
+            "default": "normal",
+            "meaning": (
+                "Registered dataset from whose training images, standardised, a network's inputs are "
+                "drawn; normal: independent standard normal pixels."
+            ),
+        },
+        "norm": {
+            "choices": ("batchnorm", "none"),
+            "default": "batchnorm",
+            "meaning": "Whether a layer's outputs are normalised by the statistics of the batch.",
+        },
+        "block": {
+            "choices": ("residual", "plain"),
+            "default": "residual",
+            "meaning": "residual: a block's input is added to its output; plain: it is not.",
+        },
+        "batch_size": {
+            "type": "int",
+            "default": 256,
+            "ge": 1,
+            "meaning": "Samples in the batch whose gradient is taken.",
+        },
+    },
+    "mem_mb": 6000,
+    "uses": ("layer_gradient_norm", "gradient_ratio"),
+}
+
 BATCHNORM = "batch"
 CLASSES, IMAGE = 10, (3, 32, 32)
 _BLOCKS = [3, 4, 6, 3]  # of ResNet-34, in each of its four stages
@@ -61,7 +95,8 @@ def simulate(
 
 def numbers_per_draw(point: Point) -> int:
     """Weights and gradients, and what autograd keeps of every image: inputs of convolutions and of BatchNorms."""
-    return 2 * 21_000_000 + 2 * 1_000_000 * point.batch_size
+    count: int = 2 * 21_000_000 + 2 * 1_000_000 * point.batch_size
+    return count
 
 
 def network(point: Point, seed: int) -> ResNet:

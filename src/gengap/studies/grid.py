@@ -9,6 +9,7 @@ from typing import Any
 
 from gengap import registry
 from gengap.errors import UserError, unknown_name
+from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, write_out
 from gengap.studies.settings import ARM, Cell, allowed_options, leaf_names
 from gengap.studies.validation import validate
@@ -56,10 +57,10 @@ def format_value(value: Any) -> str:
 
 
 def value_at(cell: Cell, dotted: str) -> Any:
-    """A cell's value at a dotted key."""
+    """A cell's value at a dotted key; None for an option that another part of the kind has alone."""
     value: Any = cell
     for part in dotted.split("."):
-        value = getattr(value, part)
+        value = getattr(value, part, None)
     return value
 
 
@@ -217,6 +218,7 @@ def _section(section: str, settings: Any, content: Any, where: str) -> _Section:
     if not isinstance(settings, Component):
         return _Section(settings, {})
     registry.check(section, settings.name, where=f"{where}{section}")
+    check_reads(type(settings), settings.name)
     options = allowed_options(section, settings.name)
     given: Iterable[str] = content if isinstance(content, Mapping) else ()
     unused = [key for key in given if key != "name" and key not in options]

@@ -3,13 +3,14 @@
 import functools
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
+from gengap import registry
 from gengap.studies.grid import cell_name, value_at
-from gengap.studies.schema import Settings, path_name
-from gengap.studies.settings import ARM, Cell
-from gengap.studies.study import Study
+from gengap.studies.schema import Component, Settings, path_name
+from gengap.studies.settings import ARM, CODE, Cell
+from gengap.studies.study import Probe, Study
 
 # What may differ between the cells of a pack: everything else shapes the computation.
 PER_CELL_KEYS = frozenset(
@@ -23,15 +24,6 @@ PER_CELL_KEYS = frozenset(
         "optimizer.beta2",
         "optimizer.eps",
         "optimizer.weight_decay",
-        "schedule.name",
-        "schedule.factor",
-        "schedule.milestones",
-        "schedule.patience",
-        "schedule.threshold",
-        "schedule.max_drops",
-        "schedule.final",
-        "schedule.refresh_steps",
-        "schedule.max_lr",
         "training.epochs",
         "training.stop_accuracy",
         "training.stop_loss",
@@ -51,8 +43,13 @@ def shape_key(cell: Cell) -> tuple[tuple[str, str], ...]:
 def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
     """The part of a shape key that one section gives."""
     if not isinstance(settings, Settings):
-        return () if section in PER_CELL_KEYS else ((section, repr(settings)),)
-    return tuple((key, repr(value)) for key, value in settings if f"{section}.{key}" not in PER_CELL_KEYS)
+        return () if _per_cell(section) else ((section, repr(settings)),)
+    return tuple((key, repr(value)) for key, value in settings if not _per_cell(f"{section}.{key}"))
+
+
+def _per_cell(dotted: str) -> bool:
+    """Whether a setting may differ within a pack; a schedule decides for each cell alone, whatever its options are."""
+    return dotted in PER_CELL_KEYS or dotted.startswith("schedule.")
 
 
 def packs(study: Study) -> dict[str, tuple[str, ...]]:
@@ -65,7 +62,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name, cell in study.cells.items():
         groups.setdefault(shape_key(cell), []).append(name)
-    shared_axes = [axis for axis in study.axes if axis == ARM or axis not in PER_CELL_KEYS]
+    shared_axes = [axis for axis in study.axes if axis == ARM or not _per_cell(axis)]
     result: dict[str, tuple[str, ...]] = {}
     for names in groups.values():
         first = study.cells[names[0]]
@@ -74,6 +71,9 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
         for number, start in enumerate(range(0, len(names), study.pack_size)):
             result[f"{prefix}pack={number}"] = tuple(names[start : start + study.pack_size])
     return result
+
+
+T = TypeVar("T", bound=Component)
 
 
 class Fingerprinted(dict[str, Any]):
@@ -109,6 +109,41 @@ def section_settings(cell: Cell, section: str) -> dict[str, Any]:
     return {key.removeprefix(prefix): value for key, value in cell.identity().items() if key.startswith(prefix)}
 
 
+# Options that the job of every probe recorded when all probes shared them, with the values that stood for a default.
+# They stay in the record, so that what was measured then is still up to date.
+_ALWAYS_RECORDED: dict[str, Any] = {
+    "samples": None,
+    "draws": None,
+    "control_size": 512,
+    "points": None,
+    "iterations": None,
+    "from_epoch": 0.0,
+}
+
+
+def section_from(section: type[T], settings: Mapping[str, Any]) -> T:
+    """The section that `section_settings` was taken from."""
+    return section.model_validate({key: value for key, value in settings.items() if key != CODE})
+
+
+def probe_settings(probe: Probe) -> dict[str, Any]:
+    """What a probe's job depends on, as plain data that `probe_from` reads."""
+    given = probe.model_dump(mode="json")
+    first = {key: given[key] for key in ("name", "epochs", "batchnorm")}
+    digest = registry.code(probe.kind, probe.name)
+    return {**first, **_ALWAYS_RECORDED, **given, **({CODE: digest} if digest else {})}
+
+
+def probe_from(settings: Mapping[str, Any]) -> Probe:
+    """The probe that `probe_settings` was taken from."""
+    given = {
+        key: value
+        for key, value in settings.items()
+        if key != CODE and not (key in _ALWAYS_RECORDED and value == _ALWAYS_RECORDED[key])
+    }
+    return Probe.model_validate(given)
+
+
 def dataset_key(cell: Cell) -> str:
     """Readable name of the prepared data of a cell, e.g. ``cifar10_image_size=8``."""
     return _component_key("dataset", cell)
@@ -121,6 +156,7 @@ def labels_key(cell: Cell) -> str:
 
 def _component_key(section: str, cell: Cell) -> str:
     settings = section_settings(cell, section)
+    settings.pop(CODE, None)
     name = settings.pop("name")
     options = {f"{section}.{key}": value for key, value in settings.items()}
     return "_".join([name, *([path_name(cell_name(options))] if options else [])])

@@ -3,17 +3,12 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
+
+from gengap.studies.options import PartSettings, Settings
+
+__all__ = ["ClassName", "Component", "Count", "Epochs", "Fraction", "Names", "Positive", "Settings", "write_out"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -65,13 +60,7 @@ Epochs = Annotated[
 ]
 
 
-class Settings(BaseModel):
-    """Frozen, strict (`1e-3` is text in YAML, and is refused), and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Component(Settings):
+class Component(PartSettings):
     """Settings of something that the registry knows by name; `init: he` is short for `init: {name: he}`."""
 
     name: str
@@ -83,4 +72,4 @@ class Component(Settings):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(core)]}
+        return {"anyOf": [{"type": "string"}, super().__get_pydantic_json_schema__(core, handler)]}

@@ -13,14 +13,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gengap import registry
+from gengap.studies.options import known_options
 from gengap.studies.schema import ClassName, Component, Count, Epochs, Fraction, Positive, Settings
 
 ARM = "arm"
+CODE = "code"  # in identities, of a part that is a user's own: the digest of its source
 
 
 class Dataset(Component):
     """Which images, and how they are prepared."""
 
+    kind = "dataset"
     name: str = Field("gaussian", description="Registered dataset.")
     image_size: Count | None = Field(
         None, description="Height and width in pixels after rescaling by area average; null keeps the original size."
@@ -39,6 +42,7 @@ class Dataset(Component):
 class Labels(Component):
     """Which labels, and which samples are kept."""
 
+    kind = "labels"
     name: str = Field("original", description="Registered label rule.")
     train_size: Count | None = Field(None, description="Training samples kept; null keeps all.")
     test_size: Count | None = Field(None, description="Test samples kept; null keeps all.")
@@ -67,6 +71,7 @@ class Labels(Component):
 class Model(Component):
     """Which network."""
 
+    kind = "model"
     name: str = Field("song", description="Registered model.")
     width: Count = Field(
         4,
@@ -92,12 +97,14 @@ class Model(Component):
 class Init(Component):
     """How the weights start."""
 
+    kind = "init"
     name: str = Field("he", description="Registered initialisation rule.")
 
 
 class Loss(Component):
     """What training minimises, without any penalty."""
 
+    kind = "loss"
     name: str = Field("smooth_hinge", description="Registered loss.")
     power: Positive = Field(2.0, description="Exponent p of the smooth hinge.")
     temperature: Positive | None = Field(
@@ -108,6 +115,7 @@ class Loss(Component):
 class Optimizer(Component):
     """How a gradient becomes a step."""
 
+    kind = "optimizer"
     name: str = Field("sgd", description="Registered optimiser.")
     lr: Positive = Field(0.1, description="Learning rate at the start.")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum.")
@@ -127,6 +135,7 @@ class Optimizer(Component):
 class Schedule(Component):
     """How the learning rate changes."""
 
+    kind = "schedule"
     name: str = Field("constant", description="Registered schedule.")
     factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="Multiplier at each drop.")
     milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
@@ -230,6 +239,8 @@ class Cell(Settings):
                 continue
             if isinstance(settings, Settings):
                 flat |= {f"{section}.{key}": value for key, value in _identity(settings).items()}
+                if isinstance(settings, Component) and (digest := registry.code(settings.kind, settings.name)):
+                    flat[f"{section}.{CODE}"] = digest
             else:
                 flat[section] = settings
         return flat
@@ -240,6 +251,8 @@ class Cell(Settings):
         nested: dict[str, Any] = {}
         for dotted, value in identity.items():
             section, _, key = dotted.partition(".")
+            if key == CODE:
+                continue  # of today's file, whichever that is
             if key:
                 nested.setdefault(section, {})[key] = value
             else:
@@ -263,15 +276,22 @@ COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
 
 def allowed_options(kind: str, name: str) -> tuple[str, ...]:
     """The options that the named component reads."""
-    return registry.check(kind, name).options + COMMON_OPTIONS.get(kind, ())
+    entry = registry.check(kind, name)
+    return (*entry.reads, *entry.options, *COMMON_OPTIONS.get(kind, ()))
 
 
-@functools.cache
 def leaf_names() -> Mapping[str, str]:
     """Short name of every dotted key: its last part, or the section for a component's name.
 
-    Where two sections share a last part, both keep their section: ``model_batchnorm``, ``training_batchnorm``.
+    Where two sections share a last part, both keep their section: ``model_batchnorm``, ``training_batchnorm``. Options
+    that a header declares leave the others' names as they are: theirs is short where no other has it.
     """
+    own = [(kind, key) for kind in Cell.model_fields if kind in registry.REGISTRY for key in known_options(kind)]
+    return _leaf_names(tuple(own))
+
+
+@functools.cache
+def _leaf_names(own: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     short: dict[str, str] = {}
     for section, field in Cell.model_fields.items():
         kind = field.annotation
@@ -281,6 +301,7 @@ def leaf_names() -> Mapping[str, str]:
         for key in kind.model_fields:
             short[f"{section}.{key}"] = section if key == "name" else key
     used = collections.Counter(short.values())
-    return MappingProxyType(
-        {dotted: name if used[name] == 1 else dotted.replace(".", "_") for dotted, name in short.items()}
-    )
+    names = {dotted: name if used[name] == 1 else dotted.replace(".", "_") for dotted, name in short.items()}
+    for section, key in own:
+        names[f"{section}.{key}"] = f"{section}_{key}" if key in names.values() else key
+    return MappingProxyType(names)

@@ -14,9 +14,10 @@ from pydantic import Field
 from gengap import registry
 from gengap.errors import UserError, unknown_name
 from gengap.studies.grid import format_value
+from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
-from gengap.studies.schema import Count, Names, Settings, write_out
-from gengap.studies.settings import Cell, Dataset
+from gengap.studies.schema import Names, Settings, write_out
+from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import REDUCED
 from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
 
@@ -26,34 +27,12 @@ BASE = "base"  # the point of a grid without axes
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
-class Point(Settings):
+class Point(PartSettings):
     """One point of a grid, fully resolved: what is drawn, and the seeds of its draws."""
 
+    kind = "simulation"
+    named_by = "simulation"
     simulation: str = Field(description="Registered simulation.")
-    distribution: Literal["normal", "uniform", "lognormal"] = Field(
-        "normal", description="Of a matrix's entries: standard normal, uniform on [0, 1], exp of a standard normal."
-    )
-    rows: Count = Field(1000, description="Rows of a matrix.")
-    columns: Count = Field(10, description="Columns of a matrix.")
-    spectrum_values: int = Field(
-        0, ge=0, description="Singular values to keep: whole spectra of the first draws, as many as hold this number."
-    )
-    depth: Count = Field(10, description="Fully connected layers of a network.")
-    width: Count = Field(64, description="Units of every hidden layer.")
-    input_size: Count | Literal["width"] = Field("width", description="Inputs of a network.")
-    output_size: Count | Literal["width"] = Field("width", description="Outputs of a network.")
-    batch_size: Count = Field(256, description="Samples in the batch whose gradient is taken.")
-    dataset: str = Field(
-        NORMAL,
-        description=f"Registered dataset from whose training images, standardised, a network's inputs are drawn; "
-        f"{NORMAL}: independent standard normal pixels.",
-    )
-    norm: Literal["batchnorm", "none"] = Field(
-        "batchnorm", description="Whether a layer's outputs are normalised by the statistics of the batch."
-    )
-    block: Literal["residual", "plain"] = Field(
-        "residual", description="residual: a block's input is added to its output; plain: it is not."
-    )
     seeds: Annotated[tuple[Seed, ...], Field(strict=False)] = Field(
         (0,), description="One number per draw, on which its stream depends."
     )
@@ -167,12 +146,26 @@ def cell_names(name: str, point: Point) -> list[str]:
 
 def data_of(point: Point) -> Cell | None:
     """A cell with the data that a point's draws are from, by which the workflow names and prepares them, if any are."""
-    return None if point.dataset == NORMAL else Cell(dataset=Dataset(name=point.dataset))
+    name = dataset_of(point)
+    return None if name == NORMAL else Cell(dataset=Dataset(name=name))
+
+
+def dataset_of(point: Point) -> str:
+    """The dataset that a point's draws are from: its option `dataset`, of simulations that have one."""
+    name: str = point.dataset if "dataset" in registry.check("simulation", point.simulation).options else NORMAL
+    return name
 
 
 def point_settings(point: Point) -> Fingerprinted:
     """What a point's job depends on, as plain data that `Point` reads."""
-    return Fingerprinted(point.model_dump(mode="json", exclude_defaults=True))
+    settings = point.model_dump(mode="json", exclude_defaults=True)
+    digest = registry.code(point.kind, point.simulation)
+    return Fingerprinted(settings | ({CODE: digest} if digest else {}))
+
+
+def point_from(settings: Mapping[str, Any]) -> Point:
+    """The point that `point_settings` was taken from."""
+    return Point.model_validate({key: value for key, value in settings.items() if key != CODE})
 
 
 def simulation_settings(simulation: Simulation) -> Fingerprinted:
@@ -206,7 +199,7 @@ def _check_options(given: Iterable[str], name: Any, path: Path) -> None:
         )
     known = ("simulation", SEED, *registry.check("simulation", str(name), where=f"{path}: base.simulation").options)
     for key in sorted(given):
-        if key not in (*Point.model_fields, SEED) or key == "seeds":
+        if key not in (*Point.model_fields, *known_options("simulation"), SEED) or key == "seeds":
             raise unknown_name("key", key, known, where=f"{path}: base or grid")
         if key not in known:
             raise UserError(f"{path}: {key}: '{name}' does not use it. It uses: {', '.join(known[1:])}.")
@@ -223,8 +216,8 @@ def _expand(
         for values in itertools.product(*varied.values()):
             content = {**settings, **dict(zip(varied, values, strict=True)), "seeds": seeds}
             point = validate(Point, content, f"{path}: base and grid: ")
-            if point.dataset != NORMAL and point.dataset not in (known := registry.REGISTRY["dataset"]):
-                raise unknown_name("dataset", point.dataset, [NORMAL, *known], where=f"{path}: base and grid: dataset")
+            if (data := dataset_of(point)) != NORMAL and data not in (known := registry.REGISTRY["dataset"]):
+                raise unknown_name("dataset", data, [NORMAL, *known], where=f"{path}: base and grid: dataset")
             name = ",".join(f"{axis}={format_value(getattr(point, axis))}" for axis in axes) or BASE
             if name in points or len(set(point.seeds)) < len(point.seeds):
                 raise UserError(f"{path}: grid: a draw of '{name}' appears twice. Remove the repeated value.")

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gengap import registry
 from gengap.errors import UserError, unknown_name
+from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
+from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
@@ -20,6 +22,7 @@ T = TypeVar("T")
 class Probe(Component):
     """A probe and when it measures."""
 
+    kind = "probe"
     epochs: Literal["snapshots", "last"] | Annotated[tuple[float, ...], Field(strict=False)] = Field(
         "snapshots", description="Which saved epochs to measure: all snapshots, only the last, or a list of them."
     )
@@ -29,21 +32,19 @@ class Probe(Component):
     samples: Count | None = Field(
         None, description="How many training images the probe reads, the first ones; null reads all."
     )
-    draws: Count | None = Field(
-        None, description="How many random draws the probe averages over; null: the number that its own page names."
-    )
-    control_size: Count = Field(
-        512, description="Training images in near_rank's batch of one size for every cell, the first ones."
-    )
-    points: Count | None = Field(
-        None, description="Points of a curve that the probe computes; null: the number that its own page names."
-    )
-    iterations: Count | None = Field(
-        None, description="Steps of the probe's iterative method; null: the number that its own page names."
-    )
-    from_epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="Saved epoch at which path's line to the measured checkpoint begins."
-    )
+
+
+def _every_probe(probes: Any) -> Any:
+    """Write out `all`, which needs no change where a probe is new; a user's own are left to the user."""
+    if probes != "all":
+        return probes
+    ours = {name: entry for name, entry in registry.REGISTRY["probe"].items() if not entry.external}
+    return [{"name": name, **(entry.picture.settings if entry.picture else {})} for name, entry in ours.items()]
+
+
+def _list_or_all(schema: dict[str, Any]) -> None:
+    listed = {"type": schema.pop("type"), "items": schema.pop("items")}
+    schema["anyOf"] = [listed, {"const": "all"}]
 
 
 class StudyFile(Settings):
@@ -56,7 +57,11 @@ class StudyFile(Settings):
     grid: Any = Field(
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
     )
-    probes: Annotated[tuple[Probe, ...], Field(strict=False)] = Field((), description="Probes to measure.")
+    probes: Annotated[tuple[Probe, ...], BeforeValidator(_every_probe), Field(strict=False)] = Field(
+        (),
+        description="Probes to measure; all: every one of docs/probes.md, as its picture there shows it.",
+        json_schema_extra=_list_or_all,
+    )
     figures: Names = Field((), description="Figures to draw.")
     tables: Names = Field((), description="Tables to write.")
     reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
@@ -114,6 +119,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
         content = _override(content, overrides)
+    _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
@@ -122,7 +128,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     for name in file.figures:
         if simulation := registry.check("figure", name).simulation:
             raise UserError(f"{path}: figures: '{name}' shows the simulation '{simulation}', no networks. Remove it.")
-    _check_probe_options(content.get("probes") or (), file.probes, path)
+    _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -222,6 +228,19 @@ def axis_values(study: Study, cell: Cell) -> dict[str, Any]:
     }
 
 
+def _find_own(content: Any, section: str = "") -> None:
+    """Make the registry know the parts that a study names by their import paths, so that their options are keys."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            first = str(key).partition(".")[0]
+            _find_own(value, first if first in registry.REGISTRY else section)
+    elif isinstance(content, list):
+        for value in content:
+            _find_own(value, section)
+    elif section and isinstance(content, str) and plugins.find(content):
+        registry.check(section, content)
+
+
 def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Apply a `reduced` section: `base` and a plain `grid` key by key, every other key whole."""
     result = dict(content)
@@ -252,7 +271,8 @@ def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Pa
     """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
     for keys, probe in zip(given, probes, strict=True):
         entry = registry.check("probe", probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.options)
+        check_reads(Probe, probe.name)
+        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
         for key in keys if isinstance(keys, Mapping) else ():
             if key not in known:
                 uses = ", ".join(known[1:])

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from gengap import registry
 from gengap.errors import UserError
+from gengap.studies.options import PartSettings, known_options
 from gengap.studies.schema import Settings, unfit_sign
 
 T = TypeVar("T", bound=Settings)
@@ -114,5 +115,6 @@ def _fields_at(model: type[Settings], parts: Iterable[str]) -> list[str]:
         annotation = fields[part].annotation
         for kind in (annotation, *getattr(annotation, "__args__", ())):
             if isinstance(kind, type) and issubclass(kind, Settings):
-                fields = kind.model_fields
-    return list(fields)
+                model, fields = kind, kind.model_fields
+    own = known_options(model.kind) if issubclass(model, PartSettings) else ()
+    return [*fields, *own]

@@ -22,6 +22,19 @@ from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import Evidence, lacking
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Final accuracy against width.",
+    "caption": """\
+**Final accuracy against width** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 1.1). Train accuracy
+(solid) and test accuracy (dashed) at each network's last measured epoch, in percent, against width on a logarithmic
+axis. Dots are single networks, the line is their mean, the band reaches from the smallest to the largest. Crosses are
+networks that died (their output is constant) or are stuck (they learnt nothing); they enter neither mean nor band, and
+diverged networks are only counted. BatchNorm uses the mode of the probe ``performance``: statistics of the whole
+training set, unless the study says otherwise. *What to look for:* whether train accuracy reaches 100 % with width, and
+whether test accuracy follows or stays behind; the distance between the two lines is the generalization gap.
+""",
+}
+
 COLUMNS = ["group", "x", "split", "statistic", "cell", "value", "n"]
 ACCURACY = {split: f"{split}_accuracy" for split in SPLITS}
 

@@ -27,6 +27,23 @@ from gengap.evidence.figures.groups import curves, description, labelled
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Ends of the Hessian's spectrum, and all of it, while training.",
+    "caption": """\
+**The Hessian's spectrum while training** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 3.3).
+*Above:* the largest eigenvalue of the Hessian of the mean training loss, and the most negative one by its magnitude.
+Lines are Lanczos' method, means over the finished seeds with bands from the smallest to the largest; circles are means
+of the whole spectrum. *Middle:* how many eigenvalues are negative beyond rounding. *Below:* all eigenvalues; each
+column is one measured epoch, its colour the share of the eigenvalues in a bin, mean over seeds; the axis is logarithmic
+on both sides of 0, and linear between the innermost bins. All is computed in float64 on the training images that the
+probes' ``samples`` names, with BatchNorm as the title says: in mode ``exact`` its statistics are constants, and the
+Hessian is that of the function which the network computes; in mode ``batch`` they move with the weights, as in
+training, and biases in front of a BatchNorm are null directions. *What to look for:* whether the largest eigenvalue
+grows without bound, which would rule out a fixed learning rate, and whether negative ones are left at the end, as at a
+saddle.
+""",
+}
+
 EXACT, LANCZOS = "hessian_spectrum", "hessian_extremes"
 ENDS = {"largest eigenvalue": "hessian_largest", "smallest, negated": "hessian_smallest"}
 SPECTRUM, COUNT = "hessian_eigenvalues", "hessian_negative_count"

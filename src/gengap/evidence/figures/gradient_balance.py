@@ -11,6 +11,19 @@ from gengap.evidence.figures.groups import curves, description, labelled
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Gradient norm of each layer at the start, and their max/min ratio.",
+    "caption": """\
+**Gradient norm of each layer at the start** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 4.1).
+Upper panel: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights at epoch 0,
+layers from the input to the output, means and ranges over the finished seeds; biases and BatchNorm's parameters are
+left out. Lower panel: the largest of these norms divided by the smallest, its mean and its range over seeds. BatchNorm
+uses the mode of the probe ``gradient``. *What to look for:* rules that rescale the layers in front of a BatchNorm make
+their norms equal and leave the output layer's as it was, since the function does not change; with ``+gamma`` it matches
+too.
+""",
+}
+
 RATIO = "gradient_ratio"
 
 

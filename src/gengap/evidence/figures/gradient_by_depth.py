@@ -12,6 +12,21 @@ from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Layer gradients of ResNet-34 along its depth, a line per variant.",
+    "simulation": "resnet34_gradient",
+    "caption": """\
+**Layer gradients of ResNet-34 along its depth, before training** (study ``{{ snakemake.wildcards.study }}``; after Song
+2019, Fig. 4.4). Frobenius norm of the cross-entropy's gradient with respect to each layer's weights, on a logarithmic
+axis, from the stem (1) over 32 convolutions of the blocks to the linear layer (34); torchvision's network with a 3 x 3
+stem and no max-pool, He initialisation, one batch per draw, BatchNorm with that batch's statistics. Lines are medians
+over the draws, bands their whole range; diamonds are the three 1 x 1 convolutions on the shortcuts, which plain blocks
+do not have, and which are no part of the ratio R. One panel per kind of input. *What to look for:* a flat and low line
+means balanced and small gradients. With BatchNorm and skips the line should be flatter than without either; without
+skips, BatchNorm's line rises steeply towards the input.
+""",
+}
+
 QUANTITY = "layer_gradient_norm"
 VARIANT = ["norm", "block"]
 COLUMNS = ["dataset", *VARIANT, "layer", "depth", "shortcut", "n", "median", "min", "max"]

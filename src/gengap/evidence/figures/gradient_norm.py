@@ -8,6 +8,19 @@ from gengap.evidence.figures.groups import curves, description, labelled
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Norm of the full gradient while training.",
+    "caption": """\
+**Norm of the full gradient while training** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 3.2).
+Euclidean norm of the gradient of the mean training loss over all parameters, at the saved epochs, for the narrowest and
+the widest networks. Lines are means over the finished seeds, bands reach from the smallest to the largest; a network
+that stopped early keeps its last value, and a gradient of exactly 0 leaves the logarithmic axis downwards. BatchNorm
+uses the mode of the probe ``gradient`` (statistics of the whole training set, held constant, unless the study says
+otherwise; see ``batchnorm`` in the CSV): other modes give other norms. *What to look for:* a norm that stays clearly
+above 0 says that the network has not stopped at a stationary point, so poor training is no proof of a local minimum.
+""",
+}
+
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """Mean and range over seeds of the gradient norm at each measured epoch, as `groups.curves` gives them."""

@@ -11,6 +11,20 @@ from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import Evidence, measured
 from gengap.evidence.resampling import STATISTICS, statistics
 
+PART = {
+    "summary": "Inequality of a linear network's layer gradients against width.",
+    "simulation": "linear_gradient",
+    "caption": """\
+**Inequality of the layer gradients of a deep linear network** (study ``{{ snakemake.wildcards.study }}``; after Song
+2019, Fig. 4.3). R is the largest of the layers' gradient norms divided by the smallest, before training, for Xavier
+normal weights and standard normal inputs and targets. Above: mean (solid) and median (dashed) over the draws against
+width; below: their variance; all on logarithmic axes. Bands are 95 % percentile bootstrap intervals. At small widths
+a single draw can carry mean and variance, so that their bands say little: read the median there. One colour per pair of
+input and output size; the source prints neither. *What to look for:* mean and variance both fall with width, so that
+narrow networks start out unbalanced, and differently so from draw to draw.
+""",
+}
+
 QUANTITY = "gradient_ratio"
 ENDS = ("input_size", "output_size")
 COLUMNS = ["group", WIDTH, "n", *(f"{name}{end}" for name in STATISTICS for end in ("", "_low", "_high"))]

@@ -13,6 +13,19 @@ from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Gradient norm of each layer, first epochs.",
+    "caption": """\
+**Gradient norm of each layer in the first epochs** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig.
+4.5). Upper panels: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights, from
+the input (dark) to the output (light), as means over the finished seeds, over the first 5 epochs; biases and
+BatchNorm's parameters are left out. Lower panels: the largest of these norms divided by the smallest, with its range
+over seeds. One column for the narrowest and one for the widest networks, both on the same axes. BatchNorm uses the mode
+of the probe ``gradient``; see ``batchnorm`` in the CSV. *What to look for:* how unequal the layers are at the start,
+whether training evens them out, and whether narrow networks are the less balanced ones.
+""",
+}
+
 FIRST_EPOCHS = 5.0
 MOST_PANELS = 4
 

@@ -16,6 +16,21 @@ from gengap.evidence.figures.layer_gradients import shown
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Test error after a layer's reset, layer by checkpoint.",
+    "caption": """\
+**Test error after one layer's reset** (study ``{{ snakemake.wildcards.study }}``; after Zhang, Bengio and Singer 2019,
+arXiv:1902.01996). One panel per group of cells, at most four. Each row is one layer, from the input (top) to the
+output; each column is the epoch to which that layer alone is reset, with the BatchNorm behind it, while all others
+keep their trained weights; in the last column it is drawn afresh by the cell's own initialisation. Nothing is trained.
+Colour is the test error in percent, as mean over the finished seeds: the darker, the worse. All panels share the
+scale; the number above a panel is the test error of the networks as they were trained. BatchNorm uses the mode of the
+probe ``layer_reset``; see ``batchnorm`` in the CSV, which also has the range over seeds. *What to look for:* rows that
+stay light back to epoch 0 are layers whose training hardly mattered; a layer that is dark when drawn afresh but light
+at epoch 0 needs its own initial weights, and not their training.
+""",
+}
+
 MOST_LABELS = 14  # layers that are named in a panel; of more, only some are
 DARK_IS_HIGH = "viridis_r"
 FRESH, NONE = "fresh", "none"

@@ -23,6 +23,22 @@ from gengap.evidence.figures.groups import curves, description, panelled
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Loss and accuracy while training.",
+    "caption": """\
+**Accuracy and loss while training** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 3.1, Fig. B.1).
+The narrowest and the widest networks of the study; train solid, test dashed, evaluated on the whole sets at the end of
+an epoch. Lines are means over the finished seeds, bands reach from the smallest to the largest; a network that stopped
+early keeps its last value. Beyond 10 epochs their axis is linear up to 1 and logarithmic from there; that of the loss
+is logarithmic, and a loss of exactly 0 leaves it downwards. BatchNorm uses the statistics that ``training.batchnorm``
+names, by default the running averages; the column ``batchnorm`` of the CSV states them. With more than six groups, each
+combination of settings other than width and initialisation has panels of its own, twelve pairs at most; losses in one
+row of panels may be different functions, as their titles say. *What to look for:* a narrow network that levels off far
+above zero train loss although a perfect fit exists, beside a wide one that fits every sample while its test loss rises
+again.
+""",
+}
+
 MEASURES = ("accuracy", "loss")
 MOST_GROUPS = 6  # in one pair of panels
 COLUMNS, MOST_PAIRS = 4, 12

@@ -6,6 +6,21 @@ from matplotlib.figure import Figure
 from gengap.evidence.figures import near_rank
 from gengap.evidence.measurements import Evidence
 
+PART = {
+    "summary": "Small singular values of the activations against the batch size.",
+    "caption": """\
+**Small singular values of the activations against the batch size** (study ``{{ snakemake.wildcards.study }}``; after
+Oyedotun et al., Figures 1 to 6). How many singular values of all layers' outputs, in every mode of their HOSVD, are
+below 1e-4 (above) and 1e-5 (below), on training batches of each network's own batch size: after training (solid) and
+before (dashed, rings). The source does not say whether its SVD was economy (left) or full (right), with the zeros that
+pad a matrix of b samples and h < b units to b values. Lines are means over seeds, bands reach from the smallest to the
+largest; dead and diverged networks are left out. The vertical axes are logarithmic; where there is a 0, linear next to
+it. Counts are in float64; BatchNorm uses the mode of the probe ``near_rank``. Where a study has more widths than batch
+sizes, the horizontal axis shows the width. *What to look for:* whether the count rises with the batch size in trained
+networks and not in untrained ones; ``near_rank_controls`` shows how much of a rise is in the counting.
+""",
+}
+
 PANELS = {
     "near_rank": r"below $10^{-4}$, economy",
     "near_rank_full": r"below $10^{-4}$, full",

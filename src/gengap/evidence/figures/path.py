@@ -24,6 +24,22 @@ from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.measurements import Evidence, lacking
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Loss and accuracy along the line between two checkpoints.",
+    "caption": """\
+**Loss and accuracy along the line between two checkpoints** (study ``{{ snakemake.wildcards.study }}``; after Keskar
+et al. 2017, arXiv:1609.04836, figures 3 and 4). The weights at position α are α times the measured ones plus 1 - α
+times those of the same network at the probe's ``from_epoch``, by default before training; the thin lines at 0 and 1
+mark these two checkpoints. Above the accuracy, below the mean loss, on the training set (solid) and the test set
+(dashed), for the narrowest and the widest networks. Lines are means over the finished seeds, bands reach from the
+smallest to the largest. BatchNorm uses the mode of the probe ``path``; see ``batchnorm`` in the CSV: statistics of the
+whole training set are computed anew at every position (``exact``), running averages are interpolated like the weights
+(``running``). *What to look for:* a loss that falls from 0 to 1 without a hump says that no barrier lies between the
+two; the wider the valley around 1, the flatter the minimum in this one direction, whose length differs between
+networks.
+""",
+}
+
 MEASURES = ("accuracy", "loss")
 COLUMNS = ["group", "quantity", "batchnorm", "position", "n", "mean", "min", "max"]
 

@@ -18,6 +18,21 @@ from gengap.evidence.figures.matrices import COLORS, STD, law, share_below
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence
 
+PART = {
+    "summary": "Distribution of all singular values, a panel per size of the matrix.",
+    "simulation": "random_matrix",
+    "caption": """\
+**All singular values of random matrices** (study ``{{ snakemake.wildcards.study }}``; after Oyedotun et al., Figures A1
+to A3). One panel per size m × n, one column of panels per number of rows m. Histograms of the singular values σ of the
+first draws, divided by √m (√n if that is larger) and by the standard deviation s of an entry, area 1 each; heights do
+not compare between panels. Black: the law of Marchenko and Pastur (1967) for large matrices, from 1 - √(n/m) to 1 +
+√(n/m), whatever the distribution of the entries. Numbers with an arrow: the largest value where it lies outside the
+axis, one value per matrix for entries whose mean is not 0, near the mean times √n / s. *What to look for:* the spectrum
+widens as the matrix becomes square and then reaches 0, for every distribution alike; lognormal entries, with their
+heavy tail, follow the law only roughly where there are few rows or columns.
+""",
+}
+
 QUANTITY = "matrix_singular_values"
 SIZE = ["rows", "columns"]
 COLUMNS = ["distribution", *SIZE, "draws", "low", "high", "density", "law"]

@@ -14,6 +14,20 @@ from gengap.evidence.figures.matrices import COLORS, STD
 from gengap.evidence.intervals import grouped, summary
 from gengap.evidence.measurements import Evidence, measured
 
+PART = {
+    "summary": "Smallest singular value against the matrix's shape.",
+    "simulation": "random_matrix",
+    "caption": """\
+**Smallest singular value of random matrices** (study ``{{ snakemake.wildcards.study }}``; after Oyedotun et al.,
+Tables A1 to A3). Above: means over the draws divided by the square root of the number of rows m, bars from the
+smallest to the largest draw, against the root of the shape n / m. The lines are the limit of large matrices,
+s (1 - √(n/m)) for independent entries of standard deviation s (Bai and Yin 1993). Below: the mean divided by its limit,
+bars end the 95 % confidence interval of the mean; for square matrices, where the line is at 0, the limit is
+0.656 s / √n (Edelman 1988). *What to look for:* the smallest singular value falls to nearly 0 as the matrix becomes
+square, for every distribution alike: small singular values need no training and no large batch to appear.
+""",
+}
+
 QUANTITY = "smallest_singular_value"
 COLUMNS = ["distribution", "rows", "columns", "n", "mean", "min", "max", "mean_low", "mean_high", "limit"]
 MARKERS = ("o", "s", "^", "D", "v", "P")

@@ -22,6 +22,20 @@ from gengap.evidence.figures.groups import curves, description, labelled
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Learning curves, curvature and learning rate against gradient evaluations.",
+    "caption": """\
+**Learning curves against what training cost** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, chapter 3).
+The unit is one gradient of the whole training set: a pass over the data counts as 1, whatever its batches, and a
+product of the Hessian with a vector, of which measuring its largest eigenvalue takes some, as 2 (Pearlmutter 1994).
+Lines are means over the finished seeds, bands reach from the smallest to the largest; at each cost a network's value is
+that of its last evaluation at or before it, and the axis ends at the cost that every network reached. Train solid, test
+dashed. Curvature is the largest eigenvalue of the Hessian of what training minimises, drawn where the schedule measured
+it; accuracy and loss use the BatchNorm statistics that ``training.batchnorm`` names. *What to look for:* whether
+dividing the learning rate by the curvature pays for the products that measure it.
+""",
+}
+
 # Label, and the quantities of each panel by how they are drawn.
 PANELS = {
     "accuracy [%]": {f"{split}_accuracy": style for split, style in SPLITS.items()},

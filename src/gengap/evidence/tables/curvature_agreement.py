@@ -7,6 +7,17 @@ import pandas as pd
 from gengap.errors import UserError
 from gengap.evidence.measurements import Evidence, lacking, measured
 
+PART = {
+    "summary": "Ends of the Hessian's spectrum by Lanczos' method against all of it.",
+    "caption": """\
+**Lanczos' method against the whole spectrum** (study ``{{ snakemake.wildcards.study }}``).
+One row per network and end of the Hessian's spectrum: over the epochs that both probes measured on the same images in
+the same BatchNorm mode, the largest difference relative to the whole spectrum's value, its epoch, and whether it is
+within 1e-3. Lanczos' method stops where its estimated relative error is 1e-4, and an eigenvalue near 0 is only known
+to a thousandth of the other end's magnitude, so that the most negative one may differ by more where it is small.
+""",
+}
+
 TOLERANCE = 1e-3
 EXACT, LANCZOS = "hessian_spectrum", "hessian_extremes"
 ENDS = {"largest": "hessian_largest", "smallest": "hessian_smallest"}

@@ -8,6 +8,16 @@ from gengap.evidence.measurements import Evidence
 from gengap.evidence.resampling import statistics
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Mean, median and variance over a simulation's draws.",
+    "caption": """\
+**Statistics over the draws** (study ``{{ snakemake.wildcards.study }}``). One row per point of the grid: mean, median
+and variance over the draws, in brackets the ends of their 95 % percentile bootstrap intervals (in the CSV ``_low`` and
+``_high``). Draws whose number was not finite are counted under *not finite* and enter no statistic. The same table is
+beside this file as CSV, Markdown and LaTeX.
+""",
+}
+
 
 def table(evidence: Evidence) -> pd.DataFrame:
     """The statistics of every point of the grid.

@@ -9,6 +9,21 @@ from gengap.evidence.measurements import Evidence, lacking
 from gengap.evidence.paired import compared_axis, effect, holm, pairs
 from gengap.quantities import QUANTITIES
 
+PART = {
+    "summary": "Every value of one axis, `init` if it varies, against its first: paired differences and tests.",
+    "caption": """\
+**Paired effects** (study ``{{ snakemake.wildcards.study }}``). Every value of one axis of the grid (``init`` if it
+varies) against its first value, the column ``baseline``: means of the differences over pairs of networks that agree on
+everything else, the seed included. Accuracies are in percentage points; ``at`` says whether the networks were measured
+at the ``end`` or at the ``start``, before any training, where a difference in loss says that the function itself
+changed. Behind the mean stands its 95 % confidence interval (Student's t), then the ends of the percentile bootstrap's,
+then the largest absolute difference. ``p t`` and ``p wilcoxon`` are the two-sided p-values of the paired t test and of
+Wilcoxon's signed ranks; ``holm`` corrects them for the values that one quantity was tested with. Pairs of which a
+network died, diverged or was not measured are counted as left out. With n pairs no p-value of Wilcoxon's test lies
+below 2^(1-n).
+""",
+}
+
 END = ("train_accuracy", "test_accuracy", "train_loss", "test_loss")
 START = ("train_loss", "gradient_ratio")  # where they were measured at epoch 0
 

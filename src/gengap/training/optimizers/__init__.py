@@ -1,4 +1,4 @@
-"""Optimisers as functions on stacked tensors, with every cell's own settings; a new one is one file and one line.
+"""Optimisers as functions on stacked tensors, with every cell's own settings; a new one is one file with a header.
 
 Each module has `NUMBERS`, the settings that may differ between cells; `start(parameters)`, the initial memory; and
 `step(parameters, gradients, memory, numbers, settings)`. Where the setting `eps` is read, `EPS` stands for null.

@@ -7,6 +7,11 @@ from gengap.engine.stack import State
 from gengap.studies.settings import Optimizer
 from gengap.training.optimizers import Memory, per_cell
 
+PART = {
+    "summary": "Adagrad as in torch.optim.Adagrad (Duchi, Hazan and Singer 2011).",
+    "reads": ("lr", "eps", "weight_decay"),
+}
+
 NUMBERS = ("lr", "eps", "weight_decay")
 EPS = 1e-10
 

@@ -7,6 +7,11 @@ from gengap.engine.stack import State
 from gengap.studies.settings import Optimizer
 from gengap.training.optimizers import Memory, per_cell
 
+PART = {
+    "summary": "Adam as in torch.optim.Adam (Kingma and Ba 2015).",
+    "reads": ("lr", "beta1", "beta2", "eps", "weight_decay"),
+}
+
 NUMBERS = ("lr", "beta1", "beta2", "eps", "weight_decay")
 EPS = 1e-8
 

@@ -9,6 +9,11 @@ from gengap.engine.stack import State
 from gengap.studies.settings import Optimizer
 from gengap.training.optimizers import Memory, per_cell
 
+PART = {
+    "summary": "Stochastic gradient descent, with momentum as in torch.optim.SGD.",
+    "reads": ("lr", "momentum", "nesterov", "weight_decay"),
+}
+
 NUMBERS = ("lr", "momentum", "weight_decay")
 
 

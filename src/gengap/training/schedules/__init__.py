@@ -1,6 +1,6 @@
 """Learning-rate schedules, each a pure function of a cell's own past.
 
-Each module has `decide(settings, epochs, done, accuracies)`; a new one is one file and one registry line.
+Each module has `decide(settings, epochs, done, accuracies)`; a new one is one file with a header.
 """
 
 from collections.abc import Sequence

@@ -5,6 +5,11 @@ import math
 from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
+PART = {
+    "summary": "Half a cosine from 1 to `final` over `training.epochs`.",
+    "reads": ("final",),
+}
+
 
 def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -> Decision:
     """Fall from 1 to `final` over the cell's budget.

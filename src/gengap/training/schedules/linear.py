@@ -3,6 +3,11 @@
 from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
+PART = {
+    "summary": "A straight line from 1 to `final` over `training.epochs`.",
+    "reads": ("final",),
+}
+
 
 def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -> Decision:
     """Fall from 1 to `final` over the cell's budget.

@@ -3,6 +3,11 @@
 from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
+PART = {
+    "summary": "Multiply by `factor` at each of `milestones`, given as fractions of `training.epochs`.",
+    "reads": ("factor", "milestones"),
+}
+
 
 def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -> Decision:
     """Multiply by `factor` once for every milestone reached.

@@ -3,6 +3,11 @@
 from gengap.studies.settings import Schedule
 from gengap.training.schedules import Accuracies, Decision
 
+PART = {
+    "summary": "Multiply by `factor` when train accuracy has not risen by `threshold` for `patience` epochs.",
+    "reads": ("factor", "patience", "threshold", "max_drops"),
+}
+
 
 def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -> Decision:
     """Drop after `patience` epochs without a rise of at least `threshold`; stop at the plateau after the last drop.

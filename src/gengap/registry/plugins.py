@@ -1,0 +1,77 @@
+"""A user's own parts: files below `plugins/` in the project's folder, or modules named by their import path.
+
+They are found without being imported. Their code counts in whatever they make: its digest covers the module and every
+module of the same package that it imports. A plugin is code: it
+runs with the rights of whoever runs a study, so read one before you run it.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.machinery
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gengap.errors import UserError
+
+PACKAGE = "plugins"
+
+
+def folder() -> Path:
+    """Where a user's own parts lie, which need not exist."""
+    return Path(PACKAGE)
+
+
+def find(name: str) -> Path | None:
+    """The file of a module by its import path; None if there is none, or the name is no import path."""
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name):
+        return None
+    top, *rest = name.split(".")
+    spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
+    for base in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(base).joinpath(*rest)
+        for one in (path.with_suffix(".py"), path / "__init__.py"):
+            if one.is_file():
+                return one
+    return None
+
+
+def files(module: str, path: Path) -> dict[str, Path]:
+    """The files behind a part: its own, and those of its top package that it imports, directly or not, by module."""
+    found: dict[str, Path] = {}
+    waiting: list[tuple[str, Path | None]] = [(module, path)]
+    while waiting:
+        name, file = waiting.pop()
+        if file is None or name in found:
+            continue
+        found[name] = file
+        waiting += [(one, find(one)) for one in _imports(name, file) if one.split(".")[0] == module.split(".")[0]]
+    return dict(sorted(found.items()))
+
+
+@functools.cache  # thousands of cells ask
+def digest(module: str, path: Path) -> str:
+    """Of the source of a part and of what of its package it imports."""
+    content = hashlib.sha256()
+    for name, file in files(module, path).items():
+        source = file.read_bytes()
+        content.update(f"{name} {len(source)} ".encode() + source)
+    return content.hexdigest()[:16]
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """Every module that a file may import; `from a import b` names a and a.b, `from . import b` its neighbours."""
+    here = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as Python: {error}.") from error
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (source, *(f"{source}.{alias.name}" for alias in node.names))

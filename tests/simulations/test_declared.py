@@ -1,0 +1,33 @@
+"""A simulation returns exactly the quantities that its header names."""
+
+import pytest
+import torch
+
+from gengap import registry, simulations
+from gengap.errors import UserError
+from gengap.studies.simulation import Point
+
+TINY = {
+    "random_matrix": {"rows": 6, "columns": 3, "spectrum_values": 3},
+    "linear_gradient": {"depth": 2, "width": 3, "batch_size": 4},
+    "resnet34_gradient": {"batch_size": 2},
+}
+
+
+@pytest.mark.parametrize("name", registry.REGISTRY["simulation"])
+def test_what_is_returned_is_what_is_declared(name):
+    point = Point.model_validate({"simulation": name, **TINY.get(name, {})})
+    entry = registry.check("simulation", name)
+    data = (None,) if "dataset" in entry.options else ()
+    found = registry.load("simulation", name).simulate(point, (0,), torch.device("cpu"), *data)
+    assert set(found) == set(entry.measured)
+
+
+def test_an_undeclared_quantity_is_told_with_file_and_key(tmp_path, monkeypatch):
+    module = registry.load("simulation", "linear_gradient")
+    monkeypatch.setattr(module, "simulate", lambda point, seeds, device: {"luck": torch.zeros(len(seeds))})
+    point = Point(simulation="linear_gradient")
+    said = "linear_gradient.py: PART: quantities: lacks 'luck', which the simulation 'linear_gradient' returns"
+    with pytest.raises(UserError, match=said):
+        simulations.simulate_point("base", point, tmp_path / "out.h5", device="cpu")
+    assert list(tmp_path.iterdir()) == []
