@@ -19,7 +19,7 @@ MODEL = {"name": "keskar_conv", "width": 2}
 def places():
     """Where `keskar_conv` drops values: behind its dense layers of 12 and 6 units."""
     arch = stack.architecture(models.build(Cell.model_validate({"model": MODEL}).model, (3, 8, 8), 1))
-    return engine_dropout.places(engine_dropout.masked(arch.training), (3, 8, 8))
+    return engine_dropout.buffer_shapes(engine_dropout.masked(arch.training), (3, 8, 8))
 
 
 def test_places_are_found_with_their_shape_and_share(places):
@@ -29,7 +29,7 @@ def test_places_are_found_with_their_shape_and_share(places):
 def test_a_network_without_dropout_is_left_as_it_is():
     arch = stack.architecture(models.build(Cell().model, (3, 8, 8), 1))
     assert random_inputs.network(arch, Cell()) is arch.training
-    assert not engine_dropout.places(arch.training, (3, 8, 8))
+    assert not engine_dropout.buffer_shapes(arch.training, (3, 8, 8))
 
 
 def test_the_share_that_is_kept_is_the_one_asked_for():

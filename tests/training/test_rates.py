@@ -8,7 +8,7 @@ from torch.func import functional_call, grad, jacrev
 
 from gengap import models, registry
 from gengap.engine import stack
-from gengap.engine.hessian import hvp as curvatures
+from gengap.engine.objective import Objective
 from gengap.training import learning_rates, pack_state, resume
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
@@ -132,13 +132,13 @@ def test_the_measured_curvature_survives_an_interruption(make, tmp_path):
 
 def test_gradient_evaluations_count_the_products_that_were_done(make, train, monkeypatch):
     """On the CPU networks are multiplied one at a time, so every call is one network's product."""
-    original, calls = curvatures.hessian_vector_product, []
+    original, calls = Objective.hvp, []
 
-    def counted(arch, state, *args, **options):
-        calls.append(len(state["output.weight"]))
-        return original(arch, state, *args, **options)
+    def counted(objective, vectors):
+        calls.append(len(objective.state["output.weight"]))
+        return original(objective, vectors)
 
-    monkeypatch.setattr(curvatures, "hessian_vector_product", counted)
+    monkeypatch.setattr(Objective, "hvp", counted)
     cells = {
         "often": make(1, batch_size="full"),
         "once": make(2, batch_size="full", epochs=2),

@@ -9,12 +9,11 @@ A network with linear activations has an `nn.Identity` in the place of each ReLU
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gengap.engine.groups import groups
-from gengap.engine.stack import State
+from gengap.engine.stack import State, concatenate
 
 OUTPUT = "output"
 
@@ -54,7 +53,7 @@ def activations(
         names = activation_names(network)
     call = vmap(functools.partial(activations_of_one, network, names), in_dims=(0, None))
     parts = [call(part, images) for part in groups(state, images, len(images))]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return concatenate(parts)
 
 
 def activations_of_one(

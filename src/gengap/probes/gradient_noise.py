@@ -6,7 +6,7 @@ from torch.func import grad, jvp, vmap
 
 from gengap import losses
 from gengap.engine.groups import groups
-from gengap.engine.stack import State, outputs_and_buffers
+from gengap.engine.stack import State, concatenate, outputs_and_buffers
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 BUDGET = 16_000_000  # numbers that one network's single-sample gradients may take: 64 MB in float32
@@ -48,7 +48,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
         raise ValueError(f"{len(images)} samples give no standard error. Set the probe's `samples` to 3 or more")
     chunk = max(1, min(BATCH_SIZE, BUDGET // context.arch.n_parameters))
     parts = [_found(*_moments(context, part, images, targets, chunk)) for part in groups(context.state, images, chunk)]
-    return [Measurement(name, torch.cat([part[name] for part in parts])) for name in parts[0]]
+    return [Measurement(name, values) for name, values in concatenate(parts).items()]
 
 
 def _found(mean_square: Tensor, squares: Tensor, along: Tensor) -> dict[str, Tensor]:

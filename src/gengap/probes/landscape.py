@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
 from gengap import losses
-from gengap.engine.graph.layers import Parts, layer_parts
+from gengap.engine.graph.network_graph import Parts, layer_parts
 from gengap.engine.groups import groups
-from gengap.engine.stack import State, outputs_and_buffers
+from gengap.engine.stack import State, concatenate, outputs_and_buffers, stacked
 from gengap.probes.averages import averaged
 from gengap.probes.batches import drawn_batches
 from gengap.probes.context import Measurement, ProbeContext
@@ -62,7 +62,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     parts = layer_parts(context.arch, tuple(context.train_images.shape[1:]))
     on_one_batch = vmap(_on_one_batch(context, parts, lengths.tolist()))
     by_draw = [_over_the_stack(context, on_one_batch, batches[:, draw]) for draw in range(batches.shape[1])]
-    found = {key: torch.stack([one[key] for one in by_draw], dim=1) for key in by_draw[0]}  # [K, draws, ...]
+    found = stacked(by_draw, dim=1)  # [K, draws, ...]
 
     steps = torch.from_numpy(lengths).expand(len(context.cells), -1)
     measured = [Measurement("gradient_step", steps, dims=("step",))]
@@ -88,7 +88,7 @@ def _over_the_stack(context: ProbeContext, on_one_batch: Callable[..., Found], i
                 torch.tensor(lr, dtype=torch.float64, device=chosen.device),
             )
         )
-    return {key: torch.cat([found[key] for found in parts]) for key in parts[0]}
+    return concatenate(parts)
 
 
 def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float]) -> Callable[..., Found]:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gengap import losses
-from gengap.engine.stack import State
+from gengap.engine.stack import State, network_state
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 
@@ -36,7 +36,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     spread = _spread(images.double())
     found: dict[str, list[Tensor]] = {}
     for place in range(len(context.cells)):
-        state = {name: value[place].double() for name, value in context.state.items()}
+        state = {name: value.double() for name, value in network_state(context.state, place).items()}
         margins, slopes = margins_and_slopes(context.network, state, images, losses.classes(targets))
         found.setdefault("margin_mean", []).append(margins.mean())
         for prefix, values in (("margin", margins), ("normalized_margin", margins / slopes / spread)):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gengap.engine.activations import OUTPUT, activation_names, visit
 from gengap.engine.numerics.singular_values import float32_singular_values, singular_values, unfolding
-from gengap.engine.stack import State, take
+from gengap.engine.stack import State, network_state, stacked
 from gengap.probes.averages import averaged, mean
 from gengap.probes.batches import drawn_batches
 from gengap.probes.context import Measurement, ProbeContext
@@ -66,15 +66,13 @@ def measure(context: ProbeContext) -> list[Measurement]:
     spectra, spectra32, spectra_control = [], [], []
     sizes: Sizes = {}
     for place, own in enumerate(batches):
-        state = {name: value[0].double() for name, value in take(context.state, [place]).items()}
+        state = {name: value.double() for name, value in network_state(context.state, place).items()}
         run = functools.partial(_spectra, context.network, state)
         drawn = [run(context.train_images[index], sizes) for index in own]
-        spectra.append({name: torch.stack([one[name] for one in drawn]) for name in drawn[0]})
+        spectra.append(stacked(drawn))
         spectra_control.append(run(context.train_images[control], {}))
         spectra32.append(_spectra32(context.network, state, context.train_images[own[0]]))
-    values = {name: torch.stack([one[name] for one in spectra]) for name in spectra[0]}
-    controls = {name: torch.stack([one[name] for one in spectra_control]) for name in spectra_control[0]}
-    single = {name: torch.stack([one[name] for one in spectra32]) for name in spectra32[0]}
+    values, controls, single = stacked(spectra), stacked(spectra_control), stacked(spectra32)
     measured = _counts(values, sizes, single, controls)
     for name in values:
         measured.append(Measurement("singular_values", values[name], name, ("draw", "singular_value")))

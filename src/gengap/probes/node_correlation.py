@@ -11,7 +11,7 @@ from torch import Tensor
 from gengap import seeding
 from gengap.engine import evaluation
 from gengap.engine.activations import activation_names, activations
-from gengap.engine.stack import State, take
+from gengap.engine.stack import State, n_networks, take
 from gengap.probes.context import Measurement, ProbeContext, Teacher
 
 DRAWS = 3
@@ -21,7 +21,7 @@ _IMAGES = 200  # per call: 640 channels of 14 x 14 pixels in float64 are then 20
 def measure(context: ProbeContext) -> list[Measurement]:
     """Measure Pearson's correlation rho[j, k] of teacher node j and student node k, over the probe's images.
 
-    A node is a unit, or a channel, behind its ReLU and before any BatchNorm there, which changes no correlation but by
+    A node is a unit, or a channel, after its ReLU and before any BatchNorm there, which changes no correlation but by
     the sign of its scale. For a channel every position of every image is a sample. Layers are matched by name. A node
     that is constant over all samples is dead: its correlations count as 0, and dead teacher nodes enter no mean.
 
@@ -103,7 +103,7 @@ def correlations(context: ProbeContext, teacher: Teacher, state: State, n_draws:
     images, _ = context.probe_images()
     layers = _shared_layers(context, teacher)
     found: dict[str, list[Comoments]] = {layer: [] for layer in layers}
-    for place in range(len(next(iter(state.values())))):
+    for place in range(n_networks(state)):
         network = take(state, [place])
         orders = _orders(context.cells[place].seed, n_draws, len(images)).to(images.device)
         moments = {layer: Comoments() for layer in layers}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gengap.engine import evaluation
-from gengap.engine.stack import Architecture, State, take
+from gengap.engine.stack import Architecture, State, concatenate, n_networks, stacked, take
 from gengap.errors import UserError
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
@@ -93,8 +93,8 @@ def between(context: ProbeContext, a: State, b: State, where: Tensor) -> dict[st
         ``train_loss``, ``train_accuracy``, ``test_loss`` and ``test_accuracy``, each ``[K, P]``, float64; at positions
         0 and 1 those of a and b themselves.
     """
-    rows = [_along(context, take(a, [place]), take(b, [place]), where) for place in range(len(next(iter(a.values()))))]
-    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    rows = [_along(context, take(a, [place]), take(b, [place]), where) for place in range(n_networks(a))]
+    return stacked(rows)
 
 
 def line(arch: Architecture, a: State, b: State, where: Tensor) -> State:
@@ -148,4 +148,4 @@ def _along(context: ProbeContext, a: State, b: State, where: Tensor) -> Mapping[
             performance = evaluation.performance(outputs, targets, context.loss)
             found |= {f"{split}_{measure}": performance[measure] for measure in ("loss", "accuracy")}
         parts.append(found)
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return concatenate(parts)

@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
-from gengap.engine.gradients import full_loss_and_gradient
 from gengap.engine.graph.filter_normalization import with_unit_filters
-from gengap.engine.hessian.hvp import flatten, unflatten
 from gengap.engine.numerics.lbfgsb import Floats, Functions, maximise
-from gengap.engine.stack import State, take
+from gengap.engine.stack import State, flatten, take, unflatten
 from gengap.probes.averages import averaged, mean
-from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
+from gengap.probes.context import Measurement, ProbeContext, finite
 from gengap.studies.settings import Cell
 
 EPS = {0.001: "sharpness", 0.0005: "sharpness_in_half_box"}
@@ -64,9 +62,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     parts = []
     for at in range(0, len(context.cells), at_once):
         here = slice(at, at + at_once)
-        state = {name: value.detach().double() for name, value in take(context.state, here).items()}
-        if not all(value.isfinite().all() for value in state.values()):
-            raise ValueError("The weights are not finite, so nothing near them can be measured.")
+        state = finite(take(context.state, here))
         scaled = with_unit_filters(context.arch, state, context.train_images[:10].double())
         climbs = [_climb(context, each, None) for each in (state, scaled)]
         drawn = []
@@ -121,27 +117,18 @@ def networks_at_once(n_parameters: int, device: torch.device) -> int:
 
 def _climb(context: ProbeContext, state: State, bases: Sequence[Tensor] | None) -> Tensor:
     """Sharpness and projected gradient for every eps, ``[2, eps, K]``."""
-    arch = context.arch
-    images, targets = context.probe_images()
+    arch, objective = context.arch, context.objective(state)
     x = flatten(arch, state)
 
     def functions(places: list[int], points: Floats) -> tuple[Floats, Floats]:
         z = torch.from_numpy(points).to(x)
         # One network at a time: the bits of a batched product depend on who else is in it.
-        step = z if bases is None else torch.stack([bases[k] @ one for k, one in zip(places, z, strict=True)])
-        moved = take(state, places) | unflatten(arch, state, x[places] + step)
-        loss, gradient = full_loss_and_gradient(
-            arch,
-            moved,
-            images,
-            targets,
-            context.loss,
-            through_batch=context.batchnorm == "batch",
-            batch_size=BATCH_SIZE,
-        )
+        step = z if bases is None else torch.stack([bases[k] @ point for k, point in zip(places, z, strict=True)])
+        moved = take(state, places) | unflatten(arch, x[places] + step)
+        loss, gradient = objective.at(moved).loss_and_gradient()
         slope = flatten(arch, gradient)
         if bases is not None:
-            slope = torch.stack([one @ bases[k] for k, one in zip(places, slope, strict=True)])
+            slope = torch.stack([along @ bases[k] for k, along in zip(places, slope, strict=True)])
         return loss.cpu().numpy(), slope.cpu().numpy()
 
     if bases is None:

@@ -10,7 +10,8 @@ import torch
 
 from gengap import losses, models
 from gengap.engine import device as devices
-from gengap.engine import initialization, stack
+from gengap.engine import stack
+from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
 from gengap.errors import UserError
 from gengap.files import cell_locks

@@ -20,7 +20,7 @@ def draws(
 
     Args:
         cells: One per place in the stack.
-        places: What is dropped, from `gengap.engine.layers.dropout.places`.
+        places: What is dropped, from `gengap.engine.layers.dropout.buffer_shapes`.
         epoch: 0 for the first.
         batch_sizes: Samples of every step.
         device: Of the network; drawn there, since one step may take millions of numbers.

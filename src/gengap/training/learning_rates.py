@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gengap import registry, seeding
 from gengap.engine import stack
+from gengap.engine.objective import Objective
 from gengap.engine.stack import Architecture
 from gengap.training.cell_result import CellResult
 from gengap.training.pack_state import PackState
@@ -56,7 +57,7 @@ def refresh(
     without augmentation, noise or dropout.
 
     Args:
-        live: The stack; its `hvp` and `products` are updated.
+        live: The stack; its `curvature` and `products` are updated.
         arch: Its architecture.
         images: The training images ``[N, C, H, W]``.
         targets: Their targets.
@@ -74,22 +75,25 @@ def refresh(
     ]
     if not due:
         return False
-    from gengap.engine.hessian import hvp
+    from gengap.engine.hessian import eigenvalues  # and with it SciPy, which few schedules need
 
     cells = [live.records[place].cell for place in due]
-    found, used = hvp.largest_eigenvalue(
-        arch,
-        stack.take(live.state(), torch.tensor(due, device=images.device)),
-        images,
-        targets,
-        cells[0].loss,
+    objective = Objective(
+        arch=arch,
+        state=stack.take(live.state(), torch.tensor(due, device=images.device)),
+        images=images,
+        targets=targets,
+        loss=cells[0].loss,
         through_batch=cells[0].training.step_batchnorm == "batch",
+        batch_size=batch_size,
+    )
+    largest, used = eigenvalues.largest_eigenvalue(
+        objective,
         tolerance=_TOLERANCE,
         iterations=_PRODUCTS,
         seeds=[seeding.torch_seed(cell.seed, seeding.CURVATURE) for cell in cells],
-        batch_size=batch_size,
     )
-    for place, value, products in zip(due, found.tolist(), used, strict=True):
+    for place, value, products in zip(due, largest.tolist(), used, strict=True):
         live.curvature[place] = value
         live.products[place] += products
     return True

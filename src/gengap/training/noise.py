@@ -31,7 +31,7 @@ def draws(
 
     Args:
         cells: One per place in the stack; they share `noise_mode`.
-        places: Where the noise enters, from `gengap.engine.layers.noise.places`.
+        places: Where the noise enters, from `gengap.engine.layers.noise.buffer_shapes`.
         epoch: 0 for the first.
         batch_sizes: Samples of every step.
         dtype: Of the network.

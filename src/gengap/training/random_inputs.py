@@ -19,8 +19,8 @@ class Places:
     """Where the draws enter: buffers of the network in training, by name.
 
     Attributes:
-        noise: See `gengap.engine.layers.noise.places`.
-        dropout: See `gengap.engine.layers.dropout.places`.
+        noise: See `gengap.engine.layers.noise.buffer_shapes`.
+        dropout: See `gengap.engine.layers.dropout.buffer_shapes`.
     """
 
     noise: dict[str, torch.Size]
@@ -32,15 +32,15 @@ def network(arch: Architecture, cell: Cell) -> nn.Module:
 
     BatchNorm's statistics are the batch's, or constants where the cell trains with exact ones.
     """
-    trained = engine_dropout.masked(engine_noise.noisy(arch) if cell.training.noise_std else arch.training)
+    trained = engine_dropout.masked(engine_noise.noisy(arch.training) if cell.training.noise_std else arch.training)
     return batchnorm.frozen(trained) if cell.training.step_batchnorm == "exact" else trained
 
 
 def places(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Places:
     """Where draws enter the cell's network; nowhere if it has neither noise nor dropout."""
     trained = network(arch, cell)
-    noisy = engine_noise.places(trained, image_shape) if cell.training.noise_std else {}
-    return Places(noisy, engine_dropout.places(trained, image_shape))
+    noisy = engine_noise.buffer_shapes(trained, image_shape) if cell.training.noise_std else {}
+    return Places(noisy, engine_dropout.buffer_shapes(trained, image_shape))
 
 
 def draws(
