@@ -35,6 +35,11 @@ LAYERS = [
     {"cli"},
     {"__init__"},
 ]
+ROOMS = {  # of a package: its rooms, lowest first; `root` is the modules outside of all
+    "engine": [{"layers", "numerics"}, {"root"}, {"graph", "hessian"}, {"cpu"}, {"evaluation"}],
+    "training": [{"optimizers", "schedules"}, {"root"}],
+    "evidence": [{"root"}, {"figures", "tables"}],
+}
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 PLAN = LAYER["studies"]
 NO_TORCH = {part for part, number in LAYER.items() if number <= PLAN} | {"evidence"}
@@ -66,6 +71,31 @@ def test_imports_point_downwards(path):
     assert own in LAYER, f"give '{own}' a layer"
     assert {part for part in parts if part != own and LAYER[part] >= LAYER[own]} == set()
     assert own not in NO_TORCH or not any(name.split(".")[0] in ("torch", "torchvision") for name in imports(path))
+
+
+def room_of(package, name):
+    """The room of a package that a module or a name in it belongs to; `root` if it is no room's."""
+    part = name.split(".")[2] if name.count(".") > 1 else ""
+    return part if (SOURCE / package / part).is_dir() and part else "root"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_of_a_package_import_downwards(package):
+    """A room may import only from lower rooms or from itself, whatever is imported lazily."""
+    level = {room: number for number, rooms in enumerate(ROOMS[package]) for room in rooms}
+    folders = {path.parent.name for path in (SOURCE / package).glob("*/__init__.py")}
+    assert folders | {"root"} == set(level), "draw every room"
+    upwards = []
+    for path in (SOURCE / package).rglob("*.py"):
+        module = ".".join(["gengap", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
+        own = room_of(package, module)
+        names = [name for name in imports(path) if name.startswith(f"gengap.{package}.")]
+        upwards += [
+            (module, name)
+            for name in names
+            if room_of(package, name) != own and level[room_of(package, name)] >= level[own]
+        ]
+    assert upwards == []
 
 
 def test_nothing_imports_the_workflow():

@@ -255,7 +255,7 @@ def test_trace_is_unbiased_and_its_standard_error_right():
     found = []
     for seed in range(200):
         start = hessian_extremes.start_vectors([seed], 7, 80)[0]
-        found.append(hessian_extremes._measure_one(lambda vectors: vectors @ dense, start[:1], start[1:], 10))
+        found.append(hessian_extremes._extremes(lambda vectors: vectors @ dense, start[:1], start[1:], 10))
     traces = np.array([one["hessian_trace"] for one in found])
     errors = np.array([one["hessian_trace_standard_error"] for one in found])
     expected = spectrum.sum().item()
