@@ -89,14 +89,14 @@ def train_pack(
                     # Known by all of its cells: those that are in the store already change no name.
                     saver = resume.Saver(_unfinished(store_folder, [identities[n] for n in names]), save_seconds)
                     saved = resume.read(saver.path, todo, target_device)
-                    networks, records = saved or _fresh(todo, arch, arrays, n_outputs)
+                    networks, results = saved or _fresh(todo, arch, arrays, n_outputs)
                     with saver.listening():
-                        passed += loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
-                    done.update({r.name: r for r in records if r.name in cells})
+                        passed += loop.train(networks, results, arch, arrays, saver, compile_step=compile_step)
+                    done.update({r.name: r for r in results if r.name in cells})
                     if store_folder:
-                        for r in records:
+                        for r in results:
                             cell_store.put(store_folder, r)
-                    _warn(records)
+                    _warn(results)
                     savers.append(saver)
 
         each = memory_budget.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
@@ -109,13 +109,13 @@ def train_pack(
     return passed
 
 
-def _warn(records: Sequence[CellResult]) -> None:
+def _warn(results: Sequence[CellResult]) -> None:
     """Name cells that did not finish; of hundreds, the first."""
     for status in ("dead", "diverged"):
-        if found := [f"{r.name} after {r.epochs_trained} epochs" for r in records if r.status == status]:
+        if found := [f"{r.name} after {r.epochs_trained} epochs" for r in results if r.status == status]:
             more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
             log.warning(
-                "%d of %d cells are %s: %s%s", len(found), len(records), status, "; ".join(found[:_NAMED]), more
+                "%d of %d cells are %s: %s%s", len(found), len(results), status, "; ".join(found[:_NAMED]), more
             )
 
 
@@ -131,11 +131,11 @@ def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.
 
 
 def _fresh(
-    records: list[CellResult], arch: Architecture, data: loop.Data, n_outputs: int
+    results: list[CellResult], arch: Architecture, data: loop.Data, n_outputs: int
 ) -> tuple[pack_state.PackState, list[CellResult]]:
-    cells = [record.cell for record in records]
+    cells = [result.cell for result in results]
     state = initialization.start(arch, cells, data.train_images, data.train_targets, n_outputs)
-    return pack_state.start(records, arch, state), records
+    return pack_state.start(results, arch, state), results
 
 
 def _finished(

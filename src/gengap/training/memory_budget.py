@@ -30,7 +30,7 @@ def predicted_bytes(
     """Memory that one more network in a pack takes at the peak of its training.
 
     The larger of two peaks. A step holds what autograd saves, counted on two and on four images, its
-    temporaries, and the weights: old, new, their gradient, and the optimiser's memory old and new. An evaluation
+    temporaries, and the weights: old, new, their gradient, and the optimiser's state old and new. An evaluation
     holds every network's outputs for the whole training set. Snapshots count on a CPU.
 
     Args:
