@@ -98,6 +98,18 @@ def test_rooms_of_a_package_import_downwards(package):
     assert upwards == []
 
 
+def test_layers_and_rooms_are_drawn_as_tested():
+    section = (REPOSITORY / "docs/design.md").read_text().split("## Layers")[1].split("\n## ")[0]
+    layers, rooms = re.findall(r"\| --- \| --- \|\n((?:\|.*\n)+)", section)
+    drawn = [set(re.findall(r"`(\w+)`", row)) - {"__main__"} for row in layers.splitlines()]
+    assert drawn == LAYERS[:-1]
+    packages = {}
+    for row in rooms.splitlines():
+        package, *groups = (re.findall(r"`(\w+)`", group) for group in re.split(r"(?<=`) \| |<", row))
+        packages[package[0]] = [set(group) for group in groups]
+    assert packages == ROOMS
+
+
 def test_nothing_imports_the_workflow():
     scripts = {path.stem for path in (REPOSITORY / "workflow/scripts").glob("*.py")}
     for path in [*MODULES, *(REPOSITORY / "tests").rglob("*.py")]:

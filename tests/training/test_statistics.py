@@ -9,7 +9,7 @@ from torch import nn
 from gengap import models
 from gengap.engine import evaluation, stack
 from gengap.errors import UserError
-from gengap.training import cell_result, resume, train_pack
+from gengap.training import RunOptions, cell_result, resume, train_pack
 from gengap.training.data_order import order
 
 EPOCHS = 3
@@ -126,7 +126,9 @@ def test_interrupted_at_every_third_step_it_ends_with_the_same_bits(data, make, 
 
     def run(folder):
         paths = tmp_path / folder / "weights.h5", tmp_path / folder / "history.h5"
-        train_pack(cells, data, *paths, store_folder=tmp_path / folder / "store", device="cpu", save_seconds=3600)
+        train_pack(
+            cells, data, *paths, RunOptions(store_folder=tmp_path / folder / "store", device="cpu", save_seconds=3600)
+        )
         return cell_result.read(cells, *paths)
 
     quiet = run("quiet")

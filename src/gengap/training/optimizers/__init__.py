@@ -1,7 +1,9 @@
 """Optimisers as functions on stacked tensors, with every cell's own settings; a new one is one file and one line.
 
 Each module has `HYPERPARAMETERS`, the settings that may differ between cells; `start(parameters)`, the optimiser's
-state before the first step; and `step(parameters, gradients, optimizer_state, hyperparameters, settings)`. Where the
+state before the first step; and `step(parameters, gradients, optimizer_state, hyperparameters, settings)`, which
+returns new parameters and a new state. Parameters, gradients (of the data loss) and state are stacked ``[K, ...]``,
+`hyperparameters` has what `HYPERPARAMETERS` names, each ``[K]``, and `settings` is what the cells share. Where the
 setting `eps` is read, `EPS` stands for null.
 """
 

@@ -23,15 +23,7 @@ def step(
     hyperparameters: dict[str, Tensor],
     settings: Optimizer,
 ) -> tuple[State, OptimizerState]:
-    """One step of every network.
-
-    Args:
-        parameters: Stacked ``[K, ...]``.
-        gradients: Of the data loss, same shapes.
-        optimizer_state: From `start` or the last step.
-        hyperparameters: What `HYPERPARAMETERS` names, each ``[K]``.
-        settings: Not read.
-    """
+    """One step of every network; see `gengap.training.optimizers`."""
     new_parameters, new_sum = {}, {}
     for name, value in parameters.items():
         gradient = gradients[name] + per_cell(hyperparameters["weight_decay"], value) * value

@@ -29,15 +29,7 @@ def step(
     hyperparameters: dict[str, Tensor],
     settings: Optimizer,
 ) -> tuple[State, OptimizerState]:
-    """One step of every network.
-
-    Args:
-        parameters: Stacked ``[K, ...]``.
-        gradients: Of the data loss, same shapes.
-        optimizer_state: From `start` or the last step.
-        hyperparameters: What `HYPERPARAMETERS` names, each ``[K]``.
-        settings: Not read.
-    """
+    """One step of every network; see `gengap.training.optimizers`."""
     beta1, beta2 = hyperparameters["beta1"], hyperparameters["beta2"]
     steps = optimizer_state["count"]["steps"] + 1
     # The averages start at 0; these factors undo their bias towards it.

@@ -1,6 +1,6 @@
 """Stochastic gradient descent with momentum, step for step as `torch.optim.SGD` without dampening.
 
-The optimizer_state starts at zero, which gives PyTorch's first step too: its buffer starts as the first gradient.
+The state starts at zero, which gives PyTorch's first step too: its buffer starts as the first gradient.
 """
 
 from torch import Tensor
@@ -24,15 +24,7 @@ def step(
     hyperparameters: dict[str, Tensor],
     settings: Optimizer,
 ) -> tuple[State, OptimizerState]:
-    """One step of every network.
-
-    Args:
-        parameters: Stacked ``[K, ...]``.
-        gradients: Of the data loss, same shapes.
-        optimizer_state: From `start` or the last step.
-        hyperparameters: ``lr``, ``momentum`` and ``weight_decay``, each ``[K]``.
-        settings: What the cells share: `nesterov`.
-    """
+    """One step of every network; see `gengap.training.optimizers`. Of the settings, `nesterov` is read."""
     new_parameters, new_momentum = {}, {}
     for name, value in parameters.items():
         gradient = gradients[name] + per_cell(hyperparameters["weight_decay"], value) * value
