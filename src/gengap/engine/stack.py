@@ -146,7 +146,7 @@ def _call(network: nn.Module, state: State, images: Tensor) -> Tensor:
 
 
 def outputs_and_buffers(arch: Architecture, network: nn.Module, state: State, images: Tensor) -> tuple[Tensor, State]:
-    """One network's outputs and the buffers that the call leaves behind.
+    """One network's outputs and the buffers after the call.
 
     Args:
         arch: Names the buffers.

@@ -52,10 +52,10 @@ def measure(context: ProbeContext) -> list[Measurement]:
     """
     teacher = teacher_of(context)
     images, _ = context.probe_images()
-    found = couplings(context.arch, context.state, teacher, images)
+    by_layer = couplings(context.arch, context.state, teacher, images)
     correlated = correlations(context, teacher, context.state)
     measured = []
-    for layer, pair in found.items():
+    for layer, pair in by_layer.items():
         best, live = correlated[layer].rho[:, 0].argmax(dim=2), correlated[layer].live_teacher
         for quantity, values in zip(("coupling", "gated_coupling"), pair, strict=True):
             contrasts = [_contrast(*network) for network in zip(values, best, live, strict=True)]

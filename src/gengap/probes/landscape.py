@@ -19,7 +19,7 @@ from gengap.probes.context import Measurement, ProbeContext
 SHORTEST, LONGEST, POINTS = 0.01, 0.4, 10
 DRAWS = 5
 
-Found = dict[tuple[str, str], Tensor]  # by quantity and layer
+Quantities = dict[tuple[str, str], Tensor]  # by quantity and layer
 
 
 def measure(context: ProbeContext) -> list[Measurement]:
@@ -62,16 +62,18 @@ def measure(context: ProbeContext) -> list[Measurement]:
     parts = layer_parts(context.arch, tuple(context.train_images.shape[1:]))
     on_one_batch = vmap(_on_one_batch(context, parts, lengths.tolist()))
     by_draw = [_over_the_stack(context, on_one_batch, batches[:, draw]) for draw in range(batches.shape[1])]
-    found = stacked(by_draw, dim=1)  # [K, draws, ...]
+    by_quantity = stacked(by_draw, dim=1)  # [K, draws, ...]
 
     steps = torch.from_numpy(lengths).expand(len(context.cells), -1)
     measured = [Measurement("gradient_step", steps, dims=("step",))]
-    for (quantity, layer), values in found.items():
+    for (quantity, layer), values in by_quantity.items():
         measured += averaged(quantity, values, layer, ("step",) if values.dim() == 3 else ())
     return measured
 
 
-def _over_the_stack(context: ProbeContext, on_one_batch: Callable[..., Found], index: NDArray[np.int64]) -> Found:
+def _over_the_stack(
+    context: ProbeContext, on_one_batch: Callable[..., Quantities], index: NDArray[np.int64]
+) -> Quantities:
     """Each network on its own batch ``index[k]``; every value ``[K, ...]``."""
     parts, first = [], 0
     for part in groups(context.state, context.train_images, index.shape[1]):
@@ -91,7 +93,7 @@ def _over_the_stack(context: ProbeContext, on_one_batch: Callable[..., Found], i
     return concatenate(parts)
 
 
-def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float]) -> Callable[..., Found]:
+def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float]) -> Callable[..., Quantities]:
     """All quantities as a function of ONE network, its batch and its learning rate, to be mapped over a stack."""
     sample_losses = losses.sample_losses(context.loss)
 
@@ -102,7 +104,7 @@ def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float])
     def loss_of(own: Tensor, name: str, parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:
         return mean_loss({**parameters, name: own}, buffers, x, y)
 
-    def run(parameters: State, buffers: State, x: Tensor, y: Tensor, lr: Tensor) -> Found:
+    def run(parameters: State, buffers: State, x: Tensor, y: Tensor, lr: Tensor) -> Quantities:
         gradient = grad(mean_loss)(parameters, buffers, x, y)
         length = _norm(gradient.values())
         curve, changes, ratios = [], [], []
@@ -111,7 +113,7 @@ def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float])
             curve.append(loss)
             changes.append(_norm(there[name] - gradient[name] for name in gradient))
             ratios.append(changes[-1] / (a * length))
-        found = {
+        quantities = {
             ("loss_along_gradient", ""): torch.stack(curve),
             ("gradient_change", ""): torch.stack(changes),
             ("lowest_loss_along_gradient", ""): torch.stack(curve).amin(),
@@ -123,13 +125,13 @@ def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float])
         for layer, tensors in parts.items():
             weight = f"{layer}.weight"
             after = grad(loss_of)(parameters[weight], weight, {**parameters, **before}, buffers, x, y)
-            found["covariate_shift", layer] = (after - gradient[weight]).norm()
-            found["covariate_shift_cosine", layer] = (after * gradient[weight]).sum() / (
+            quantities["covariate_shift", layer] = (after - gradient[weight]).norm()
+            quantities["covariate_shift_cosine", layer] = (after * gradient[weight]).sum() / (
                 after.norm() * gradient[weight].norm()
             )
             own = {name: parameters[name] for name in tensors if name in parameters}
             before |= _moved(own, gradient, lr)
-        return found
+        return quantities
 
     return run
 

@@ -53,8 +53,12 @@ def measure(context: ProbeContext) -> list[Measurement]:
     earlier = [epoch for epoch in context.epochs if epoch <= max(context.measured_at)]
     reset = [_after_reset(context, parts, context.saved(epoch)) for epoch in earlier]
     redrawn = [_after_reset(context, parts, fresh(context, draw)) for draw in range(n_draws)]
-    errors, losses = (_only_earlier(context, torch.stack(found, dim=2)) for found in zip(*reset, strict=True))
-    new_errors, new_losses = (torch.stack(found, dim=2) for found in zip(*redrawn, strict=True))  # [layers, K, draws]
+    errors, losses = (
+        _only_earlier(context, torch.stack(performances, dim=2)) for performances in zip(*reset, strict=True)
+    )
+    new_errors, new_losses = (
+        torch.stack(performances, dim=2) for performances in zip(*redrawn, strict=True)
+    )  # [layers, K, draws]
 
     epochs = torch.tensor(context.epochs, dtype=torch.float64).expand(len(context.cells), -1)
     measured = [Measurement("reset_epoch", epochs, dims=("epoch",))]
@@ -78,11 +82,11 @@ def with_layer(state: State, other: State, tensors: tuple[str, ...]) -> State:
 def _after_reset(context: ProbeContext, parts: Parts, other: State) -> tuple[Tensor, Tensor]:
     """Test error and train loss with each layer in turn taken from the other networks, ``[layers, K]`` each."""
     at_once = max(1, BUDGET // (len(context.cells) * context.arch.n_parameters))
-    found = []
+    performances = []
     for at in range(0, len(parts), at_once):
         some = [with_layer(context.state, other, tensors) for tensors in list(parts.values())[at : at + at_once]]
-        found.append(_performance(context, concatenate(some)))
-    errors, losses = (torch.cat(each).view(len(parts), -1) for each in zip(*found, strict=True))
+        performances.append(_performance(context, concatenate(some)))
+    errors, losses = (torch.cat(each).view(len(parts), -1) for each in zip(*performances, strict=True))
     return errors, losses
 
 

@@ -26,7 +26,7 @@ Sizes = dict[str, int]
 def measure(context: ProbeContext) -> list[Measurement]:
     """Count the singular values of every layer's post-activation output that are below a threshold.
 
-    A batch of ``training.batch_size`` training images goes through the network. A layer behind a convolution
+    A batch of ``training.batch_size`` training images goes through the network. A layer after a convolution
     gives a tensor ``[b, C, H, W]``, whose four unfoldings each have their singular values (the HOSVD; mode ``batch``
     is the matrix ``b x CHW``); a linear layer gives one matrix ``b x h``. For each of these, named
     ``<layer>/mode=<mode>``, S is the number of singular values below 1e-4. Layers are those of
@@ -94,7 +94,7 @@ def _spectra32(network: nn.Module, state: State, images: Tensor) -> Spectra:
 def _of_layers(
     network: nn.Module, state: State, images: Tensor, values: Callable[[Tensor], Tensor], sizes: Sizes
 ) -> Spectra:
-    found: Spectra = {}
+    spectra: Spectra = {}
 
     def keep(layer: str, output: Tensor) -> None:
         modes: Sequence[str] = _MODES if output.dim() == len(_MODES) else ("matrix",)
@@ -102,14 +102,14 @@ def _of_layers(
             name = f"{layer}/mode={label}"
             matrix = unfolding(output, mode)
             try:
-                found[name] = values(matrix)
+                spectra[name] = values(matrix)
             except ValueError as error:
                 raise ValueError(f"near_rank: the outputs of '{layer}' are not finite: {error}") from error
             sizes[name] = max(matrix.shape) if label == "matrix" else len(matrix)
 
     with torch.no_grad():
         keep(OUTPUT, visit(network, activation_names(network), state, images, keep))
-    return found
+    return spectra
 
 
 def _counts(values: Spectra, sizes: Sizes, single: Spectra, controls: Spectra) -> list[Measurement]:

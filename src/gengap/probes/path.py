@@ -55,11 +55,11 @@ def measure(context: ProbeContext) -> list[Measurement]:
             f"probe 'path': from_epoch: {begin:g} was not saved by all cells of the pack. Choose from: {saved}; or add "
             "it to `base.training.snapshots`."
         )
-    found = between(context, context.saved(begin), context.state, where)
+    curves = between(context, context.saved(begin), context.state, where)
     measured = [Measurement("path_position", where.expand(len(context.cells), -1), dims=("position",))]
-    measured += [Measurement(f"{name}_along_path", values, dims=("position",)) for name, values in found.items()]
+    measured += [Measurement(f"{name}_along_path", values, dims=("position",)) for name, values in curves.items()]
     for split in ("train", "test"):
-        barrier, halfway = barrier_and_middle(where, found[f"{split}_loss"])
+        barrier, halfway = barrier_and_middle(where, curves[f"{split}_loss"])
         measured += [Measurement(f"{split}_loss_barrier", barrier), Measurement(f"{split}_loss_halfway", halfway)]
     return measured
 
@@ -139,13 +139,13 @@ def _along(context: ProbeContext, a: State, b: State, where: Tensor) -> Mapping[
     for some in where.split(max(1, BUDGET // (context.arch.n_parameters + most * n_outputs))):
         networks = line(context.arch, a, b, some)
         networks = evaluation.for_mode(context.arch, networks, context.train_images, context.batchnorm)
-        found: dict[str, Tensor] = {}
+        curves: dict[str, Tensor] = {}
         for split, images, targets in (
             ("train", *context.probe_images()),
             ("test", context.test_images, context.test_targets),
         ):
             outputs = evaluation.all_outputs(context.arch, networks, images, context.batchnorm, BATCH_SIZE)
             performance = evaluation.performance(outputs, targets, context.loss)
-            found |= {f"{split}_{measure}": performance[measure] for measure in ("loss", "accuracy")}
-        parts.append(found)
+            curves |= {f"{split}_{measure}": performance[measure] for measure in ("loss", "accuracy")}
+        parts.append(curves)
     return concatenate(parts)

@@ -72,14 +72,14 @@ def measure(context: ProbeContext) -> list[Measurement]:
             drawn.append(torch.stack([_climb(context, each, bases) for each in (state, scaled)]))
         full, sub = torch.stack(climbs), torch.stack(drawn)  # [scalings, 2, eps, K], [draws, scalings, 2, eps, K]
         parts.append(torch.cat([full[None], sub]).movedim(-1, 0))
-    found = torch.cat(parts)  # [K, 1 + draws, scalings, 2, eps]
+    reached = torch.cat(parts)  # [K, 1 + draws, scalings, 2, eps]
 
     measured = []
     for s, scaling in enumerate(("", "normalized_")):
         for e, name in enumerate(EPS.values()):
-            measured.append(Measurement(f"{scaling}{name}", found[:, 0, s, 0, e]))
-            measured += averaged(f"{scaling}subspace_{name}", found[:, 1:, s, 0, e])
-    gradients = torch.stack([found[:, 0, :, 1], mean(found[:, 1:, :, 1], 1)], dim=2)
+            measured.append(Measurement(f"{scaling}{name}", reached[:, 0, s, 0, e]))
+            measured += averaged(f"{scaling}subspace_{name}", reached[:, 1:, s, 0, e])
+    gradients = torch.stack([reached[:, 0, :, 1], mean(reached[:, 1:, :, 1], 1)], dim=2)
     return [*measured, Measurement("sharpness_projected_gradient", gradients, dims=("scaling", "space", "eps"))]
 
 
@@ -95,8 +95,8 @@ def sharpness(functions: Functions, center: Floats, eps: float, iterations: int)
     Returns:
         Two arrays ``[K]``. phi is at least 0, and not a number where f(x) is none.
     """
-    found = maximise(functions, eps * (np.abs(center) + 1), iterations)
-    return 100 * (found.values - found.start) / (1 + found.start), found.projected_gradients
+    maxima = maximise(functions, eps * (np.abs(center) + 1), iterations)
+    return 100 * (maxima.values - maxima.start) / (1 + maxima.start), maxima.projected_gradients
 
 
 def directions(cells: Sequence[Cell], n_parameters: int, draw: int) -> list[Tensor]:
@@ -136,5 +136,5 @@ def _climb(context: ProbeContext, state: State, bases: Sequence[Tensor] | None) 
     else:
         center = torch.stack([torch.linalg.lstsq(bases[k], x[k, :, None]).solution[:, 0] for k in range(len(x))])
     iterations = context.options.iterations or ITERATIONS
-    found = [sharpness(functions, center.cpu().numpy(), eps, iterations) for eps in EPS]
-    return torch.from_numpy(np.array(found)).movedim(1, 0)
+    climbs = [sharpness(functions, center.cpu().numpy(), eps, iterations) for eps in EPS]
+    return torch.from_numpy(np.array(climbs)).movedim(1, 0)

@@ -171,10 +171,10 @@ class _Job:
 def _warn(results: Sequence[CellResult]) -> None:
     """Name cells that did not finish; of hundreds, the first."""
     for status in ("dead", "diverged"):
-        if found := [f"{r.name} after {r.epochs_trained} epochs" for r in results if r.status == status]:
-            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        if named := [f"{r.name} after {r.epochs_trained} epochs" for r in results if r.status == status]:
+            more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             log.warning(
-                "%d of %d cells are %s: %s%s", len(found), len(results), status, "; ".join(found[:_NAMED]), more
+                "%d of %d cells are %s: %s%s", len(named), len(results), status, "; ".join(named[:_NAMED]), more
             )
 
 

@@ -91,7 +91,7 @@ def in_parts(items: Sequence[T], each: int, shared: int, free: int, work: Callab
                 raise
             half = math.ceil(len(part) / 2)
             log.warning("memory ran out with %d networks: going on with %d at a time", len(part), half)
-            waiting = [*_cut(part, half), *(small for one in waiting for small in _cut(one, half))]
+            waiting = [*_cut(part, half), *(small for rest in waiting for small in _cut(rest, half))]
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 

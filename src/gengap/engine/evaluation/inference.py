@@ -107,11 +107,11 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
 def _largest_map(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Elements of the largest output of a module per image, found by running it on numbers that mean nothing."""
     network = copy.deepcopy(network).to_empty(device="cpu")
-    found = [0]
+    sizes = [0]
 
     def see(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
-            found.append(output.numel() // 2)
+            sizes.append(output.numel() // 2)
 
     for module in network.modules():
         module.register_forward_hook(see)
@@ -119,7 +119,7 @@ def _largest_map(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
         value.zero_()
     with torch.no_grad():
         network(torch.zeros(2, *image_shape))
-    return max(found)
+    return max(sizes)
 
 
 def _is_new(node: fx.Node) -> bool:

@@ -44,10 +44,10 @@ def calls(arch: Architecture, image_shape: tuple[int, ...]) -> list[Call]:
     """
     network = copy.deepcopy(arch.evaluation)
     outputs: dict[int, tuple[str, Tensor]] = {}  # keeps them alive, or another tensor could get the same id
-    found: list[Call] = []
+    order: list[Call] = []
 
     def runs(name: str, x: Tensor) -> None:
-        found.append(Call(name, name in arch.layers, outputs[id(x)][0] if id(x) in outputs else ""))
+        order.append(Call(name, name in arch.layers, outputs[id(x)][0] if id(x) in outputs else ""))
 
     def ran(name: str, output: Tensor) -> None:
         outputs[id(output)] = name, output
@@ -58,7 +58,7 @@ def calls(arch: Architecture, image_shape: tuple[int, ...]) -> list[Call]:
         if name in arch.layers or _own_tensors(name, module):
             module.register_forward_pre_hook(lambda _, inputs, name=name: runs(name, inputs[0]))
     run_without_numbers(network, image_shape)
-    return found
+    return order
 
 
 def norms_after(arch: Architecture, image_shape: tuple[int, ...]) -> dict[str, str]:

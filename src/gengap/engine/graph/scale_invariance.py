@@ -57,30 +57,30 @@ def scales(arch: Architecture) -> Scales:
 
 def _norms_after(node: fx.Node) -> tuple[str, ...]:
     """The BatchNorms that lie, before anything that is not homogeneous, on the ways on; none if a way has none."""
-    found: list[str] = []
+    norms: list[str] = []
     for user in node.users:
         if is_batchnorm(user):
-            found.append(str(user.target))
+            norms.append(str(user.target))
         elif _is_homogeneous(user) and (further := _norms_after(user)):
-            found += further
+            norms += further
         else:
             return ()
-    return tuple(found)
+    return tuple(norms)
 
 
 def _norms_before(nodes: Iterable[fx.Node]) -> list[str]:
     """The BatchNorms whose outputs alone, through homogeneous steps and sums, make the values of some nodes."""
-    found: dict[str, None] = {}
+    norms: dict[str, None] = {}
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
         if is_batchnorm(node):
-            found[str(node.target)] = None
+            norms[str(node.target)] = None
         elif _is_homogeneous(node) or _is_sum(node):
             waiting += node.all_input_nodes
         else:
             return []
-    return list(found)
+    return list(norms)
 
 
 def _is_sum(node: fx.Node) -> bool:

@@ -58,13 +58,13 @@ def _largest(product: Product, start: Tensor, tolerance: float, iterations: int)
     done = np.zeros(len(start), dtype=bool)
     used = np.zeros(len(start), dtype=int)
 
-    def finished(found: Tridiagonal) -> bool:
+    def finished(so_far: Tridiagonal) -> bool:
         used[~done] += 1
-        for place in np.flatnonzero(~done & (found.steps > 0)):
-            values, _, residuals = found.ritz(int(place))
+        for place in np.flatnonzero(~done & (so_far.steps > 0)):
+            values, _, residuals = so_far.ritz(int(place))
             largest[place] = values[-1]
             done[place] = residuals[-1] <= tolerance * abs(values[-1])
-        done[found.steps < found.diagonal.shape[1]] = True
+        done[so_far.steps < so_far.diagonal.shape[1]] = True
         return bool(done.all())
 
     lanczos(product, start, iterations, finished)
