@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gengap import losses, models
 from gengap.engine import stack
+from gengap.engine.objective import Objective
 from gengap.studies.settings import Loss, Model
 
 LOGISTIC = Loss(name="cross_entropy")  # No sample lies beyond a margin, so none can be left out.
@@ -18,7 +19,7 @@ class Case:
 
     Attributes:
         network: As PyTorch has it.
-        data: What our functions take: the architecture, its state, images, targets and the loss.
+        objective: What our functions take.
         images: ``[N, 3, 8, 8]``.
         targets: ``[N]``.
         name: Its sizes, for the row.
@@ -52,7 +53,7 @@ class Case:
         self.images, self.targets = images.to(dtype), targets
         self.arch = stack.architecture(network)
         state = {name: value[None].clone() for name, value in network.state_dict().items() if value.is_floating_point()}
-        self.data = (self.arch, state, self.images, self.targets, loss)
+        self.objective = Objective(self.arch, state, self.images, self.targets, loss, through_batch=False)
         self.name = f"model={model.name},parameters={self.arch.n_parameters},outputs={outputs},samples={samples}"
 
     def mean_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

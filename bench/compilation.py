@@ -47,7 +47,7 @@ def job(width: int, epochs: int, compile_step: str) -> None:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder) / "weights.h5", Path(folder) / "history.h5"
-        training.train_pack(cells, data, *files, device="cpu", compile_step=compile_step)
+        training.train_pack(cells, data, *files, training.RunOptions(device="cpu", compile_step=compile_step))
     print(time.perf_counter() - begin)
 
 

@@ -106,7 +106,7 @@ def _trace(case: Case, repeats: int) -> rows.Row:
 
     def ours() -> float:
         started = time.process_time()
-        product = repeated_product(*case.data, through_batch=False)
+        product = repeated_product(case.objective)
         vectors = lanczos.start_vectors([0], 21, case.arch.n_parameters)[0]
         search = lanczos.lanczos(product, vectors[:1], 200, lambda so_far: so_far.within(0, TOLERANCE))
         outside = vectors[1:] - (vectors[1:] @ search.basis[0].T) @ search.basis[0]
@@ -124,7 +124,7 @@ def _trace(case: Case, repeats: int) -> rows.Row:
 
 def _search(case: Case, seed: int, tolerance: float, ends: tuple[int, ...]) -> list[float]:
     """Ritz values, ascending, of Lanczos' method until the chosen ends are within the tolerance."""
-    product = repeated_product(*case.data, through_batch=False)
+    product = repeated_product(case.objective)
     start = lanczos.start_vectors([seed], 1, case.arch.n_parameters)[0]
     found = lanczos.lanczos(product, start, 200, lambda so_far: so_far.within(0, tolerance, ends))
     values: list[float] = found.ritz(0)[0].tolist()
@@ -137,5 +137,5 @@ def _peer(case: Case) -> pyhessian.hessian:
 
 
 def _spectrum(case: Case) -> torch.Tensor:
-    values: torch.Tensor = torch.linalg.eigvalsh(full.full_hessian(*case.data, through_batch=False, seed=0).matrix)
+    values: torch.Tensor = torch.linalg.eigvalsh(full.full_hessian(case.objective, seed=0).matrix)
     return values

@@ -90,7 +90,7 @@ class Comparison:
         self.case, self.repeats, self.seeds, self.loosened = case, repeats, seeds, loosened
         size = case.arch.n_parameters
         if size <= WHOLE:
-            matrix = full.full_hessian(*case.data, through_batch=False, seed=0).matrix
+            matrix = full.full_hessian(case.objective, seed=0).matrix
             self.eigenvalues = torch.linalg.eigvalsh(matrix)
             self.exact_largest = self.eigenvalues[-1]
             self.operator = Operator(lambda vectors: vectors @ matrix, size)
@@ -100,7 +100,7 @@ class Comparison:
 
     def ours(self) -> Product:
         """Our product, with everything prepared that does not depend on the vector."""
-        return repeated_product(*self.case.data, through_batch=False)
+        return repeated_product(self.case.objective)
 
     def theirs(self, samples_at_once: int | None = None) -> curvlinops.HessianLinearOperator:
         """Their operator, without its check, which costs two gradients and two products.

@@ -15,7 +15,7 @@ from gengap.studies.settings import Cell
 from gengap.training import augmentation, compilation, pack_state
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
-from gengap.training.step import make_step
+from gengap.training.step import StepInputs, make_step
 
 
 def pack_loop(
@@ -34,8 +34,8 @@ def training_loop(
     where, image_shape = images.device, (images.shape[1], images.shape[2], images.shape[3])
     arch = stack.architecture(models.build(cells[0].model, image_shape, n_outputs))
     state = stack.initial_state(cells, image_shape, n_outputs, dtype=torch.float32, device=where)
-    networks = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
-    numbers = stacked_settings(cells, dtype=torch.float32, device=where)
+    pack = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
+    hyperparameters = stacked_settings(cells, dtype=torch.float32, device=where)
     step = make_step(arch, cells[0])
     if compiled:
         step = compilation.compiled(step, where)
@@ -43,10 +43,10 @@ def training_loop(
     def run() -> float:
         begin = time.perf_counter()
         orders = torch.stack([torch.randperm(len(images)) for _ in cells]).to(where)
-        changes = augmentation.draws(cells, 0, len(images), where)
+        augmentations = augmentation.draws(cells, 0, len(images), where)
         for index in orders.split(batch_size, dim=1):
-            networks.parameters, networks.buffers, networks.memory, _ = step(
-                networks.parameters, networks.buffers, networks.memory, images, targets, index, numbers, changes, {}
+            pack.networks, _ = step(
+                pack.networks, images, targets, StepInputs(index, hyperparameters, augmentations, {})
             )
         peers.wait(where)
         return len(cells) * len(images) / (time.perf_counter() - begin)

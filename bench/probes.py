@@ -27,7 +27,7 @@ def hessian_spectrum(*, toy: bool, repeats: int) -> list[rows.Row]:
 
     def ours() -> float:
         started = time.process_time()
-        full.full_hessian(*case.data, through_batch=False, seed=0)
+        full.full_hessian(case.objective, seed=0)
         return case.arch.n_parameters / (time.process_time() - started)
 
     parameters = list(case.network.parameters())

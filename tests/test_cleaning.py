@@ -11,7 +11,7 @@ from gengap.cli import main
 from gengap.errors import UserError
 from gengap.studies.packing import dataset_key, labels_key
 from gengap.studies.study import load_study
-from gengap.training import cell_store, resume, train_pack
+from gengap.training import RunOptions, cell_store, resume, train_pack
 
 STUDY = """\
 title: Tiny
@@ -40,7 +40,9 @@ def project(tmp_path, monkeypatch):
     datasets.prepare(cell.dataset, tmp_path / "raw", prepared)
     labels.label(cell.labels, prepared, labelled)
     weights, history = tmp_path / "results/tiny/weights.h5", tmp_path / "results/tiny/history.h5"
-    train_pack(cells, labels.read(prepared, labelled), weights, history, store_folder=main.STORE, device="cpu")
+    train_pack(
+        cells, labels.read(prepared, labelled), weights, history, RunOptions(store_folder=main.STORE, device="cpu")
+    )
     return tmp_path
 
 
@@ -160,8 +162,7 @@ def test_it_finds_unfinished_packs_where_they_are_saved(project, monkeypatch):
             labels.read(prepared, labelled),
             project / "weights.h5",
             project / "history.h5",
-            store_folder=main.STORE,
-            device="cpu",
+            RunOptions(store_folder=main.STORE, device="cpu"),
         )
     (saved,) = (project / main.STORE / "unfinished").iterdir()
     os.utime(saved, (OLD, OLD))

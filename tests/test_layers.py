@@ -37,6 +37,11 @@ LAYERS = [
     {"cli"},
     {"__init__"},
 ]
+ROOMS = {  # of a package: its rooms, lowest first; `root` is the modules outside of all
+    "engine": [{"layers", "numerics"}, {"root"}, {"graph", "hessian"}, {"cpu"}, {"evaluation"}],
+    "training": [{"optimizers", "schedules"}, {"root"}],
+    "evidence": [{"root"}, {"figures", "tables"}],
+}
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 PLAN = LAYER["studies"]
 NO_TORCH = {part for part, number in LAYER.items() if number <= PLAN} | {"scoreboard", "evidence"}
@@ -77,6 +82,43 @@ def test_snakemake_is_imported_behind_one_wall_only(path):
         assert parts <= {"snakemake_support", "logs", "errors"}
     else:
         assert not any(name.split(".")[0].startswith("snakemake") for name in imports(path))
+
+
+def room_of(package, name):
+    """The room of a package that a module or a name in it belongs to; `root` if it is no room's."""
+    part = name.split(".")[2] if name.count(".") > 1 else ""
+    return part if (SOURCE / package / part).is_dir() and part else "root"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_of_a_package_import_downwards(package):
+    """A room may import only from lower rooms or from itself, whatever is imported lazily."""
+    level = {room: number for number, rooms in enumerate(ROOMS[package]) for room in rooms}
+    folders = {path.parent.name for path in (SOURCE / package).glob("*/__init__.py")}
+    assert folders | {"root"} == set(level), "draw every room"
+    upwards = []
+    for path in (SOURCE / package).rglob("*.py"):
+        module = ".".join(["gengap", *path.relative_to(SOURCE).with_suffix("").parts]).removesuffix(".__init__")
+        own = room_of(package, module)
+        names = [name for name in imports(path) if name.startswith(f"gengap.{package}.")]
+        upwards += [
+            (module, name)
+            for name in names
+            if room_of(package, name) != own and level[room_of(package, name)] >= level[own]
+        ]
+    assert upwards == []
+
+
+def test_layers_and_rooms_are_drawn_as_tested():
+    section = (REPOSITORY / "docs/design.md").read_text().split("## Layers")[1].split("\n## ")[0]
+    layers, rooms = re.findall(r"\| --- \| --- \|\n((?:\|.*\n)+)", section)
+    drawn = [set(re.findall(r"`(\w+)`", row)) - {"__main__"} for row in layers.splitlines()]
+    assert drawn == LAYERS[:-1]
+    packages = {}
+    for row in rooms.splitlines():
+        package, *groups = (re.findall(r"`(\w+)`", group) for group in re.split(r"(?<=`) \| |<", row))
+        packages[package[0]] = [set(group) for group in groups]
+    assert packages == ROOMS
 
 
 def test_nothing_imports_the_workflow():

@@ -32,7 +32,7 @@ def derivatives(network, state, x):
 
 def assert_same(network, x):
     state = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
-    found = im2col.columned(network)
+    found = im2col.with_im2col(network)
     for one, expected in zip(derivatives(found, state, x), derivatives(network, state, x), strict=True):
         torch.testing.assert_close(one, expected, rtol=1e-10, atol=1e-10)
     return found
@@ -52,7 +52,7 @@ def test_every_kind_of_kernel(options):
     torch.manual_seed(0)
     conv = nn.Sequential(nn.Conv2d(2, 3, **options)).to(F64)
     found = assert_same(conv, torch.randn(4, 2, 6, 7, dtype=F64))
-    assert type(found[0]) is im2col.ColumnConv2d
+    assert type(found[0]) is im2col.Im2colConv2d
 
 
 @pytest.mark.parametrize("options", [{"groups": 2}, {"padding_mode": "reflect", "padding": 1}, {"padding": "same"}])

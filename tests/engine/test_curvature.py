@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from gengap.engine.gradients import full_gradient
-from gengap.engine.hessian import hvp, lanczos
+from gengap.engine.hessian import lanczos
+from gengap.engine.hessian.eigenvalues import largest_eigenvalue
 from gengap.engine.hessian.full import full_hessian
-from gengap.engine.stack import take
+from gengap.engine.objective import Objective
+from gengap.engine.stack import take, unflatten
 from gengap.studies.settings import Loss
 
 LOSS = Loss(power=3.0)
@@ -33,27 +34,20 @@ def targets():
     return torch.randn(30, generator=torch.Generator().manual_seed(2)).sign().long()
 
 
-def random_vectors(arch, state, count=3):
+def random_vectors(arch, count=3):
     flat = torch.randn(count, arch.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    return hvp.unflatten(arch, state, flat)
+    return unflatten(arch, flat)
 
 
 @MODES
 def test_product_equals_finite_differences_of_the_gradient(arch, state, images, targets, through_batch):
     """With batches of 12, 12 and 6 samples: sums are divided once, by all of them."""
-    vectors = random_vectors(arch, state)
-    shared = {"through_batch": through_batch, "batch_size": 12}
-    found = hvp.hessian_vector_product(arch, state, images, targets, LOSS, vectors, **shared)
+    vectors = random_vectors(arch)
+    objective = Objective(arch, state, images, targets, LOSS, through_batch, batch_size=12)
+    found = objective.hvp(vectors)
     step = 1e-7
     ends = [
-        full_gradient(
-            arch,
-            {**state, **{name: state[name] + sign * step * vectors[name] for name in arch.parameters}},
-            images,
-            targets,
-            LOSS,
-            **shared,
-        )
+        objective.at(state | {name: state[name] + sign * step * vectors[name] for name in arch.parameters}).gradient()
         for sign in (1, -1)
     ]
     for name in arch.parameters:
@@ -63,18 +57,9 @@ def test_product_equals_finite_differences_of_the_gradient(arch, state, images, 
 
 @MODES
 def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targets, through_batch):
-    found, products = hvp.largest_eigenvalue(
-        arch,
-        state,
-        images,
-        targets,
-        LOSS,
-        through_batch=through_batch,
-        tolerance=1e-4,
-        iterations=200,
-        seeds=[0, 1, 5],
-    )
-    whole = full_hessian(arch, take(state, [1]), images, targets, LOSS, through_batch=through_batch, seed=0)
+    objective = Objective(arch, state, images, targets, LOSS, through_batch)
+    found, products = largest_eigenvalue(objective, tolerance=1e-4, iterations=200, seeds=[0, 1, 5])
+    whole = full_hessian(objective.at(take(state, [1])), seed=0)
     expected = torch.linalg.eigvalsh(whole.matrix)[-1]
     assert found[1].item() == pytest.approx(expected.item(), rel=1e-4)
     assert len(set(found.tolist())) == 3
@@ -82,18 +67,20 @@ def test_largest_eigenvalue_is_the_largest_signed_one(arch, state, images, targe
 
 
 def test_largest_eigenvalue_does_not_depend_on_the_stack(arch, state, images, targets):
-    options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50}
-    together, products = hvp.largest_eigenvalue(arch, state, images, targets, LOSS, seeds=[0, 1, 5], **options)
-    alone, own = hvp.largest_eigenvalue(arch, take(state, [2]), images, targets, LOSS, seeds=[5], **options)
+    objective = Objective(arch, state, images, targets, LOSS, through_batch=False)
+    options = {"tolerance": 1e-3, "iterations": 50}
+    together, products = largest_eigenvalue(objective, seeds=[0, 1, 5], **options)
+    alone, own = largest_eigenvalue(objective.at(take(state, [2])), seeds=[5], **options)
     assert together[2].item() == alone[0].item()
     assert products[2:] == own
 
 
 def test_diverged_network_gives_not_a_number_and_leaves_the_others(arch, state, images, targets):
-    options = {"through_batch": False, "tolerance": 1e-3, "iterations": 50, "seeds": [0, 1, 5]}
-    whole, _ = hvp.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    objective = Objective(arch, state, images, targets, LOSS, through_batch=False)
+    options = {"tolerance": 1e-3, "iterations": 50, "seeds": [0, 1, 5]}
+    whole, _ = largest_eigenvalue(objective, **options)
     state["output.weight"][1] = float("nan")
-    found, _ = hvp.largest_eigenvalue(arch, state, images, targets, LOSS, **options)
+    found, _ = largest_eigenvalue(objective, **options)
     assert found[1].isnan()
     assert found[[0, 2]].tolist() == whole[[0, 2]].tolist()
 

@@ -6,8 +6,9 @@ from torch import nn
 
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.graph.inference import MatrixConv, inference
+from gengap.engine.evaluation.inference import inference
 from gengap.engine.layers import batchnorm
+from gengap.engine.layers.convolution_matrix import MatrixConv
 from gengap.registry import REGISTRY
 from gengap.studies.settings import Model
 

@@ -15,7 +15,7 @@ from gengap.studies.settings import Cell
 from gengap.training import compilation, pack_state
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
-from gengap.training.step import make_step
+from gengap.training.step import StepInputs, make_step
 
 pytestmark = pytest.mark.skipif(not operators.fits(torch.zeros(16, 1)), reason="no C++ compiler")
 
@@ -134,15 +134,14 @@ def two_steps(model, image_shape, dtype, *, of=slice(None), threads=1, compiled=
     generator = torch.Generator().manual_seed(2)
     index = torch.stack([torch.randperm(120, generator=generator)[:96] for _ in cells])[of]
     cells, state = cells[of], stack.take(state, of)
-    networks = pack_state.start([CellResult("", cell, "", 0) for cell in cells], arch, state)
-    numbers = stacked_settings(cells, dtype=dtype, device=torch.device("cpu"))
+    networks = pack_state.start([CellResult("", cell, "", 0) for cell in cells], arch, state).networks
+    inputs = StepInputs(index, stacked_settings(cells, dtype=dtype, device=torch.device("cpu")), {}, {})
     step = make_step(arch, cells[0])
     step = compilation.compiled(step, torch.device("cpu")) if compiled else step
-    parameters, buffers, memory = networks.parameters, networks.buffers, networks.memory
     for _ in range(2):
-        parameters, buffers, memory, loss = step(parameters, buffers, memory, images, targets, index, numbers, {}, {})
+        networks, loss = step(networks, images, targets, inputs)
     torch.set_num_threads(before)
-    return {**parameters, **buffers, "loss": loss}
+    return {**networks.parameters, **networks.buffers, "loss": loss}
 
 
 MODELS = [({"width": 5}, (3, 8, 8)), ({"name": "lenet"}, (1, 28, 28))]

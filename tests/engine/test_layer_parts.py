@@ -6,7 +6,7 @@ from torch import nn
 
 from gengap import models, registry
 from gengap.engine import stack
-from gengap.engine.graph.layers import layer_parts
+from gengap.engine.graph.network_graph import layer_parts
 from gengap.studies.settings import Model
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from gengap import models
 from gengap.engine import evaluation, stack
 from gengap.engine.cpu import exact_batchnorm, library
-from gengap.engine.graph.inference import inference
+from gengap.engine.evaluation.inference import inference
 from gengap.studies.settings import Model
 
 pytestmark = pytest.mark.skipif(not library.runs(torch.zeros(1)), reason="no C++ compiler")

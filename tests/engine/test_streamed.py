@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from gengap import models
-from gengap.engine import evaluation, exact_batchnorm_streaming, stack
+from gengap.engine import evaluation, stack
+from gengap.engine.evaluation import exact_batchnorm_streaming
 from gengap.studies.settings import Cell
 
 NETWORKS = {

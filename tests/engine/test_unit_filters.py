@@ -6,7 +6,8 @@ from torch import nn
 
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.graph.filter_normalization import norms_behind, with_unit_filters
+from gengap.engine.graph.filter_normalization import with_unit_filters
+from gengap.engine.graph.network_graph import norms_after
 from gengap.studies.settings import Model
 
 
@@ -23,7 +24,7 @@ class Twice(nn.Module):
 
 
 def test_only_batchnorms_directly_behind_a_layer_count(arch):
-    assert norms_behind(arch, (3, 8, 8)) == {
+    assert norms_after(arch, (3, 8, 8)) == {
         "block1.conv1": "block1.bn1",
         "block1.conv2": "block1.bn2",
         "block1.shortcut": "block1.shortcut_bn",
@@ -36,7 +37,7 @@ def test_only_batchnorms_directly_behind_a_layer_count(arch):
 
 def test_in_a_wide_residual_network_convolutions_before_a_sum_are_left_alone():
     arch = stack.architecture(models.build(Model(name="wide_resnet", width=4, depth=10), (3, 8, 8), 1))
-    found = norms_behind(arch, (3, 8, 8))
+    found = norms_after(arch, (3, 8, 8))
     network = models.build(Model(name="wide_resnet", width=4, depth=10), (3, 8, 8), 1)
     n_norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     assert 0 < len(found) < n_norms
@@ -44,7 +45,7 @@ def test_in_a_wide_residual_network_convolutions_before_a_sum_are_left_alone():
 
 def test_filters_have_norm_1_and_the_function_stays(arch, state, images, network_of):
     result = with_unit_filters(arch, state, images)
-    for layer in norms_behind(arch, (3, 8, 8)):
+    for layer in norms_after(arch, (3, 8, 8)):
         norms = result[f"{layer}.weight"].flatten(2).norm(dim=2)
         torch.testing.assert_close(norms, torch.ones_like(norms))
     assert result["output.weight"] is state["output.weight"]

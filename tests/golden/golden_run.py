@@ -39,7 +39,7 @@ def compute(folder: Path) -> dict[str, Numbers]:
             cells = {name: study.cells[name] for name in names}
             data = _data(folder, cells[names[0]], found["data"])
             weights, history = folder / f"{name}-{pack}.weights.h5", folder / f"{name}-{pack}.history.h5"
-            training.train_pack(cells, data, weights, history, device="cpu", compile_step="off")
+            training.train_pack(cells, data, weights, history, training.RunOptions(device="cpu", compile_step="off"))
             found["training"] |= _trained(weights, history)
             if name == "probes":
                 for probe in registry.REGISTRY["probe"]:

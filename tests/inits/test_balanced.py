@@ -9,7 +9,8 @@ from subjects import subject
 from torch import nn
 
 from gengap import inits, losses, models
-from gengap.engine import initialization, stack
+from gengap.engine import stack
+from gengap.engine.evaluation import initialization
 from gengap.errors import UserError
 from gengap.inits import Drawn, balanced
 from gengap.probes import layer_reset

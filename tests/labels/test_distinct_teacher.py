@@ -12,7 +12,7 @@ from gengap.labels import distinct_teacher, label, read
 from gengap.labels.pool import read_pool
 from gengap.studies.settings import Cell, Dataset, Labels, Loss
 from gengap.studies.study import Probe, load_study
-from gengap.training import train_pack
+from gengap.training import RunOptions, train_pack
 from gengap.training.data_order import order
 
 TEACHER = Labels(name="distinct_teacher", teacher_width=6, teacher_depth=2, teacher_outputs=5, train_size=300)
@@ -90,7 +90,7 @@ def test_a_student_learns_the_outputs_and_is_compared_with_its_teacher(gaussian,
         f"seed={seed}": Cell.model_validate({**sections, "optimizer": {"lr": 0.1}, "seed": seed}) for seed in (0, 1)
     }
     paths = tmp_path / "weights.h5", tmp_path / "history.h5"
-    train_pack(cells, data, *paths, device="cpu")
+    train_pack(cells, data, *paths, RunOptions(device="cpu"))
     found = {}
     for name in ("performance", "node_correlation", "backward_coupling"):
         probes.measure_pack(Probe(name=name), cells, paths[0], data, tmp_path / f"{name}.h5", device="cpu")
@@ -114,7 +114,7 @@ def test_training_on_outputs_equals_a_plain_loop(gaussian, tmp_path):
     training = {"epochs": 2, "batch_size": 64, "snapshots": [0], "dtype": "float64"}
     cell = Cell.model_validate({**sections, "training": training})
     paths = tmp_path / "weights.h5", tmp_path / "history.h5"
-    train_pack({"one": cell}, data, *paths, device="cpu", compile_step="off")
+    train_pack({"one": cell}, data, *paths, RunOptions(device="cpu", compile_step="off"))
     network = models.build(cell.model, (3, 8, 8), 5).double()
     network.load_state_dict(weights.read_cell(paths[0], "one", 0)[-1])
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)

@@ -11,7 +11,7 @@ from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.registry import REGISTRY
 from gengap.studies.settings import Cell, Model
-from gengap.training import cell_result, train_pack
+from gengap.training import RunOptions, cell_result, train_pack
 
 NAMES = sorted(REGISTRY["model"])
 torch.set_num_threads(1)
@@ -51,7 +51,7 @@ def test_two_steps_in_a_pack_are_those_of_each_network_alone(name, tmp_path):
 
     def train(folder, pack):
         paths = tmp_path / folder / "weights.h5", tmp_path / folder / "history.h5"
-        train_pack(pack, data, *paths, device="cpu", compile_step="off")
+        train_pack(pack, data, *paths, RunOptions(device="cpu", compile_step="off"))
         return cell_result.read(pack, *paths)
 
     together = train("both", cells)

@@ -9,8 +9,8 @@ from torch import nn
 
 from gengap import models
 from gengap.engine import evaluation, stack
-from gengap.engine.gradients import full_gradient
 from gengap.engine.hessian import full, repeated_hvp
+from gengap.engine.objective import Objective
 from gengap.probes import hessian_extremes, hessian_spectrum
 from gengap.probes.context import ProbeContext
 from gengap.studies.settings import Cell, Loss
@@ -53,15 +53,19 @@ def subject_of(arch, state, cells, images, targets, loss, batchnorm, name, **opt
 
 
 def matrix_of(subject, place):
-    return full.full_hessian(
+    return full.full_hessian(objective_of(subject, place), seed=0).matrix
+
+
+def objective_of(subject, place):
+    """Of one network, on all training images."""
+    return Objective(
         subject.arch,
         stack.take(subject.state, [place]),
         subject.train_images,
         subject.train_targets,
         subject.loss,
         through_batch=subject.batchnorm == "batch",
-        seed=0,
-    ).matrix
+    )
 
 
 def by_name(measured):
@@ -74,7 +78,8 @@ def test_hessian_equals_finite_differences_of_the_gradient(batchnorm):
     subject = make_subject(batchnorm, count=12)
     step = 1e-6
     found = matrix_of(subject, 0)
-    alone = stack.take(subject.state, [0])
+    objective = objective_of(subject, 0)
+    alone = objective.state
     rows = []
     for name in subject.arch.parameters:
         for entry in range(alone[name].numel()):
@@ -82,14 +87,7 @@ def test_hessian_equals_finite_differences_of_the_gradient(batchnorm):
             for sign in (1, -1):
                 moved = alone[name].clone()
                 moved.view(-1)[entry] += sign * step
-                gradient = full_gradient(
-                    subject.arch,
-                    {**alone, name: moved},
-                    subject.train_images,
-                    subject.train_targets,
-                    subject.loss,
-                    through_batch=batchnorm == "batch",
-                )
+                gradient = objective.at({**alone, name: moved}).gradient()
                 ends.append(torch.cat([value.flatten() for value in gradient.values()]))
             rows.append((ends[0] - ends[1]) / (2 * step))
     torch.testing.assert_close(found, torch.stack(rows), rtol=1e-5, atol=1e-5)
@@ -99,10 +97,8 @@ def test_hessian_equals_finite_differences_of_the_gradient(batchnorm):
 def test_both_ways_to_the_hessian_agree(loss):
     """Layer by layer, and one product per parameter."""
     subject = make_subject("exact", loss=loss)
-    network = {name: value[0] for name, value in subject.state.items()}
-    data = (subject.train_images, subject.train_targets, loss)
-    by_layers = full._by_layers(subject.arch, network, *data)
-    by_columns = full._by_columns(subject.arch, network, *data, False, 1000)
+    objective = objective_of(subject, 0)
+    by_layers, by_columns = full._by_layers(objective), full._by_columns(objective)
     torch.testing.assert_close(by_layers, by_columns, rtol=1e-10, atol=1e-9)
 
 
@@ -171,10 +167,8 @@ def test_float32_weights_are_measured_in_float64():
 def test_network_that_is_not_piecewise_linear_is_measured_by_columns():
     """The layers' formula leaves out tanh's own second derivative; the check notices."""
     subject = classifier_subject(hidden=True)
-    network = {name: value[0] for name, value in subject.state.items()}
-    data = (subject.train_images, subject.train_targets, subject.loss)
-    columns = full._by_columns(subject.arch, network, *data, False, 1000) / 50
-    wrong = full._by_layers(subject.arch, network, *data) / 50
+    objective = objective_of(subject, 0)
+    columns, wrong = full._by_columns(objective) / 50, full._by_layers(objective) / 50
     assert (wrong - columns).norm() > 0.01 * columns.norm()
     torch.testing.assert_close(matrix_of(subject, 0), columns, rtol=1e-10, atol=1e-12)
     assert by_name(hessian_spectrum.measure(subject))["hessian_error"].max() < 1e-12
@@ -261,7 +255,7 @@ def test_trace_is_unbiased_and_its_standard_error_right():
     found = []
     for seed in range(200):
         start = hessian_extremes.start_vectors([seed], 7, 80)[0]
-        found.append(hessian_extremes._measure_one(lambda vectors: vectors @ dense, start[:1], start[1:], 10))
+        found.append(hessian_extremes._extremes(lambda vectors: vectors @ dense, start[:1], start[1:], 10))
     traces = np.array([one["hessian_trace"] for one in found])
     errors = np.array([one["hessian_trace_standard_error"] for one in found])
     expected = spectrum.sum().item()
@@ -318,10 +312,10 @@ def test_extremes_of_a_convex_loss():
 def test_products_are_the_same_whatever_is_kept(monkeypatch):
     subject = make_subject("running", seeds=(0,))
     vectors = torch.randn(3, subject.arch.n_parameters, dtype=F64)
-    data = (subject.arch, subject.state, subject.train_images, subject.train_targets, HINGE)
-    whole = repeated_hvp.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
+    objective = dataclasses.replace(objective_of(subject, 0), batch_size=25)
+    whole = repeated_hvp.repeated_product(objective)(vectors)
     monkeypatch.setattr(repeated_hvp, "_KEPT", 0)
-    alone = repeated_hvp.repeated_product(*data, through_batch=False, batch_size=25)(vectors)
+    alone = repeated_hvp.repeated_product(objective)(vectors)
     torch.testing.assert_close(alone, whole, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(whole, vectors @ matrix_of(subject, 0), rtol=1e-10, atol=1e-10)
 
@@ -329,9 +323,8 @@ def test_products_are_the_same_whatever_is_kept(monkeypatch):
 def test_batches_too_large_for_columns_are_measured_without(monkeypatch):
     subject = make_subject("batch", seeds=(0,), count=20)
     vectors = torch.randn(1, subject.arch.n_parameters, dtype=F64)
-    data = (subject.arch, subject.state, subject.train_images, subject.train_targets, HINGE)
     monkeypatch.setattr(repeated_hvp, "_KEPT", 0)
-    found = repeated_hvp.repeated_product(*data, through_batch=True)(vectors)
+    found = repeated_hvp.repeated_product(objective_of(subject, 0))(vectors)
     torch.testing.assert_close(found, vectors @ matrix_of(subject, 0), rtol=1e-9, atol=1e-9)
 
 

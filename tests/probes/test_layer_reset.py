@@ -8,7 +8,7 @@ import torch
 
 from gengap import inits, losses, models, registry, seeding
 from gengap.engine import evaluation
-from gengap.engine.graph.layers import layer_parts
+from gengap.engine.graph.network_graph import layer_parts
 from gengap.engine.stack import take
 from gengap.probes import layer_reset
 from gengap.probes.context import BATCH_SIZE

@@ -16,7 +16,7 @@ from gengap.probes.context import Measurement
 from gengap.registry import Entry
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe, load_study
-from gengap.training import train_pack
+from gengap.training import RunOptions, train_pack
 
 STUDY = """
 title: A pack of three
@@ -42,7 +42,7 @@ def pack(tmp_path_factory):
     images = torch.randn(60, 3, 8, 8, generator=generator)
     labels = torch.randn(60, generator=generator).sign().long()
     data = LabelledData(images[:40], labels[:40], images[40:], labels[40:], 2, "digest")
-    train_pack(study.cells, data, folder / "weights.h5", folder / "history.h5", compile_step="off")
+    train_pack(study.cells, data, folder / "weights.h5", folder / "history.h5", RunOptions(compile_step="off"))
     return study, data, folder
 
 
@@ -141,7 +141,7 @@ def test_a_cell_that_stopped_early_hides_no_epoch_of_the_others(pack, probe_of):
         name: Cell.model_validate({**cell.model_dump(), "training": {**cell.training.model_dump(), "epochs": epochs}})
         for (name, cell), epochs in zip(pack[0].cells.items(), (1, 2, 2), strict=True)
     }
-    train_pack(cells, pack[1], folder / "w.h5", folder / "h.h5", compile_step="off")
+    train_pack(cells, pack[1], folder / "w.h5", folder / "h.h5", RunOptions(compile_step="off"))
     seen = {}
 
     def measure(subject):

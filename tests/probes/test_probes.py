@@ -7,7 +7,6 @@ import torch
 
 from gengap import models
 from gengap.engine import evaluation, stack
-from gengap.engine.gradients import full_gradient
 from gengap.probes import distance, gradient, performance
 from gengap.probes.context import ProbeContext
 from gengap.studies.settings import Cell, Loss
@@ -107,7 +106,7 @@ def test_gradient_over_batches_is_the_gradient_of_the_mean(batchnorm, monkeypatc
     """In mode `batch` it is not: there the batches change the statistics."""
     subject = make_subject(batchnorm)
     whole = by_name(gradient.measure(subject))
-    monkeypatch.setattr(gradient, "BATCH_SIZE", 7)
+    monkeypatch.setattr("gengap.probes.context.BATCH_SIZE", 7)
     parts = by_name(gradient.measure(subject))
     torch.testing.assert_close(parts["gradient_norm", ""], whole["gradient_norm", ""], rtol=1e-10, atol=0)
 
@@ -115,9 +114,7 @@ def test_gradient_over_batches_is_the_gradient_of_the_mean(batchnorm, monkeypatc
 def test_biases_before_batchnorm_have_no_gradient():
     """Why layer norms leave biases out: with the batch's own statistics theirs is zero up to rounding."""
     subject = make_subject("batch")
-    found = full_gradient(
-        subject.arch, subject.state, subject.train_images, subject.train_targets, subject.loss, through_batch=True
-    )
+    found = subject.objective().gradient()
     assert found["block1.conv1.bias"].abs().max() < 1e-14
 
 

@@ -42,7 +42,7 @@ def make_cell():
 @pytest.fixture
 def train(data, tmp_path):
     """Train cells together, or in packs of the given size, and return their records by name."""
-    from gengap.training import cell_result, train_pack
+    from gengap.training import RunOptions, cell_result, train_pack
 
     def run(cells, pack_size=None, **options):
         names, found = list(cells), {}
@@ -51,7 +51,10 @@ def train(data, tmp_path):
             folder = tmp_path / f"{len(pack)}-{at}"
             paths = folder / "weights.h5", folder / "history.h5"
             train_pack(
-                pack, options.get("data", data), *paths, device="cpu", compile_step=options.get("compile", "off")
+                pack,
+                options.get("data", data),
+                *paths,
+                RunOptions(device="cpu", compile_step=options.get("compile", "off")),
             )
             found |= cell_result.read(pack, *paths)
         return found

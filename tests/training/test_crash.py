@@ -11,7 +11,7 @@ import torch
 
 from gengap.errors import UserError
 from gengap.files.storage import beside
-from gengap.training import cell_result, cell_store, resume, train_pack
+from gengap.training import RunOptions, cell_result, cell_store, resume, train_pack
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
@@ -20,7 +20,7 @@ CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
 def work(folder, cells, data, save_seconds):
     torch.set_num_threads(1)
     paths = folder / "weights.h5", folder / "history.h5"
-    train_pack(cells, data, *paths, store_folder=folder / "store", device="cpu", save_seconds=save_seconds)
+    train_pack(cells, data, *paths, RunOptions(store_folder=folder / "store", device="cpu", save_seconds=save_seconds))
 
 
 def start(folder, cells, data, save_seconds=0.01):
@@ -173,9 +173,9 @@ def test_a_folder_that_became_read_only_is_said_and_nothing_is_lost(tmp_path, ce
     results.mkdir()
     paths = results / "weights.h5", results / "history.h5"
     with read_only(results), pytest.raises(UserError, match=r"cannot be written \(Read-only file system\). Make the"):
-        train_pack(cells, data, *paths, store_folder=kept, device="cpu")
+        train_pack(cells, data, *paths, RunOptions(store_folder=kept, device="cpu"))
     with caplog.at_level("INFO", logger="gengap"):
-        train_pack(cells, data, *paths, store_folder=kept, device="cpu")
+        train_pack(cells, data, *paths, RunOptions(store_folder=kept, device="cpu"))
     assert "0 of 4 cells are to be trained, 4 were found finished" in caplog.text
 
 

@@ -16,20 +16,20 @@ MODEL = {"name": "keskar_conv", "width": 2}
 
 
 @pytest.fixture
-def places():
+def buffer_shapes():
     """Where `keskar_conv` drops values: behind its dense layers of 12 and 6 units."""
     arch = stack.architecture(models.build(Cell.model_validate({"model": MODEL}).model, (3, 8, 8), 1))
-    return engine_dropout.places(engine_dropout.masked(arch.training), (3, 8, 8))
+    return engine_dropout.buffer_shapes(engine_dropout.masked(arch.training), (3, 8, 8))
 
 
-def test_places_are_found_with_their_shape_and_share(places):
-    assert places == {"linear1_dropout.kept": ((12,), 0.5), "linear2_dropout.kept": ((6,), 0.5)}
+def test_buffers_are_found_with_their_shape_and_share(buffer_shapes):
+    assert buffer_shapes == {"linear1_dropout.kept": ((12,), 0.5), "linear2_dropout.kept": ((6,), 0.5)}
 
 
 def test_a_network_without_dropout_is_left_as_it_is():
     arch = stack.architecture(models.build(Cell().model, (3, 8, 8), 1))
     assert random_inputs.network(arch, Cell()) is arch.training
-    assert not engine_dropout.places(arch.training, (3, 8, 8))
+    assert not engine_dropout.buffer_shapes(arch.training, (3, 8, 8))
 
 
 def test_the_share_that_is_kept_is_the_one_asked_for():
@@ -40,11 +40,11 @@ def test_the_share_that_is_kept_is_the_one_asked_for():
     torch.testing.assert_close(kept.double().mean(dim=(1, 2, 3)), torch.full((2,), 0.7).double(), atol=0.006, rtol=0)
 
 
-def test_draws_depend_on_seed_and_epoch_alone(places):
+def test_draws_depend_on_seed_and_epoch_alone(buffer_shapes):
     def draw(seeds, epoch):
         return [
             each["linear1_dropout.kept"]
-            for each in dropout.draws([Cell(seed=s) for s in seeds], places, epoch, [30, 30], CPU)
+            for each in dropout.draws([Cell(seed=s) for s in seeds], buffer_shapes, epoch, [30, 30], CPU)
         ]
 
     together, alone, later = draw([4, 7], 2), draw([7], 2), draw([7], 3)
@@ -54,7 +54,7 @@ def test_draws_depend_on_seed_and_epoch_alone(places):
     assert (alone[0] != later[0]).any()
 
 
-def test_training_with_dropout_equals_a_plain_loop(data, make_cell, train, places):
+def test_training_with_dropout_equals_a_plain_loop(data, make_cell, train, buffer_shapes):
     cells = {f"seed={seed}": make_cell(seed, model=MODEL, training={"epochs": 2}) for seed in range(2)}
     found = train(cells)
     masks: dict[str, torch.Tensor] = {}
@@ -69,7 +69,7 @@ def test_training_with_dropout_equals_a_plain_loop(data, make_cell, train, place
                 )
         sgd = torch.optim.SGD(network.parameters(), cell.optimizer.lr, momentum=0.9)
         for epoch in range(2):
-            draws = dropout.draws([cell], places, epoch, [30, 30, 30, 10], CPU)
+            draws = dropout.draws([cell], buffer_shapes, epoch, [30, 30, 30, 10], CPU)
             batches = torch.from_numpy(order(cell.seed, epoch, 100)).split(30)
             for index, drawn in zip(batches, draws, strict=True):
                 masks.update(drawn)

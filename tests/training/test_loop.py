@@ -6,7 +6,7 @@ import torch
 
 from gengap import models, seeding
 from gengap.engine import stack
-from gengap.training import cell_result, train_pack
+from gengap.training import RunOptions, cell_result, train_pack
 from gengap.training.data_order import order
 
 
@@ -116,7 +116,7 @@ def test_a_network_that_ignores_its_input_is_flagged_dead(data, make_cell, tmp_p
 
     monkeypatch.setattr(stack, "initial_state", killed)
     paths = tmp_path / "w.h5", tmp_path / "h.h5"
-    train_pack({"cell": make_cell()}, data, *paths, device="cpu")
+    train_pack({"cell": make_cell()}, data, *paths, RunOptions(device="cpu"))
     assert cell_result.read({"cell": make_cell()}, *paths)["cell"].status == "dead"
 
 
@@ -169,25 +169,30 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 def test_finished_cells_are_found_again_and_changed_data_is_not(data, other_data, make_cell, tmp_path, caplog):
     paths = tmp_path / "weights.h5", tmp_path / "history.h5"
     first = {"seed=0": make_cell(0), "seed=1": make_cell(1)}
-    train_pack(first, data, *paths, device="cpu")
+    train_pack(first, data, *paths, RunOptions(device="cpu"))
     before = cell_result.read(first, *paths)
     with caplog.at_level("INFO", logger="gengap"):
-        train_pack(first | {"seed=2": make_cell(2)}, data, *paths, device="cpu")
+        train_pack(first | {"seed=2": make_cell(2)}, data, *paths, RunOptions(device="cpu"))
     assert "1 of 3 cells are to be trained, 2 were found finished" in caplog.text
     after = cell_result.read(first, *paths)
     assert all(largest_difference(before[name], after[name]) == 0 for name in first)
     with caplog.at_level("INFO", logger="gengap"):
-        train_pack({"seed=0": make_cell(0, optimizer={"lr": 0.01}), "seed=1": make_cell(1)}, data, *paths, device="cpu")
-        train_pack(first, other_data, *paths, device="cpu")
+        train_pack(
+            {"seed=0": make_cell(0, optimizer={"lr": 0.01}), "seed=1": make_cell(1)},
+            data,
+            *paths,
+            RunOptions(device="cpu"),
+        )
+        train_pack(first, other_data, *paths, RunOptions(device="cpu"))
     assert "1 of 2 cells are to be trained, 1 were found finished" in caplog.text
     assert "2 of 2 cells are to be trained, 0 were found finished" in caplog.text
 
 
 def test_a_damaged_file_is_said_and_its_cells_trained_again(data, make_cell, tmp_path, caplog):
     paths = tmp_path / "weights.h5", tmp_path / "history.h5"
-    train_pack({"seed=0": make_cell(0)}, data, *paths, device="cpu")
+    train_pack({"seed=0": make_cell(0)}, data, *paths, RunOptions(device="cpu"))
     paths[0].write_bytes(paths[0].read_bytes()[:1000])
-    train_pack({"seed=0": make_cell(0)}, data, *paths, device="cpu")
+    train_pack({"seed=0": make_cell(0)}, data, *paths, RunOptions(device="cpu"))
     assert "damaged" in caplog.text
     assert cell_result.read({"seed=0": make_cell(0)}, *paths)["seed=0"].epochs_trained == 3
 

@@ -9,14 +9,14 @@ import torch
 from gengap import models
 from gengap.engine import stack
 from gengap.studies.settings import Cell
-from gengap.training import cell_result, memory_budget, train_pack
+from gengap.training import RunOptions, cell_result, memory_budget, train_pack
 
 PEAK = """
 import pathlib, sys, tempfile, threading, time
 import psutil, torch
 from gengap.labels import LabelledData
 from gengap.studies.settings import Cell
-from gengap.training import train_pack
+from gengap.training import RunOptions, train_pack
 
 torch.set_num_threads(1)
 images, labels = torch.randn(600, 3, 8, 8), torch.randn(600).sign().long()
@@ -34,7 +34,7 @@ def watch():
 watcher = threading.Thread(target=watch)
 watcher.start()
 folder = pathlib.Path(tempfile.mkdtemp())
-train_pack(cells, data, folder / "weights.h5", folder / "history.h5", compile_step="off", device="cpu")
+train_pack(cells, data, folder / "weights.h5", folder / "history.h5", RunOptions(compile_step="off", device="cpu"))
 done.append(True)
 watcher.join()
 print(peak[0] - before)
@@ -116,7 +116,7 @@ def test_a_pack_in_parts_ends_as_the_whole_pack_does(data, make_cell, tmp_path, 
     found = []
     for name, limit in (("whole", None), ("parts", 1)):
         paths = tmp_path / name / "weights.h5", tmp_path / name / "history.h5"
-        train_pack(cells, data, *paths, device="cpu", compile_step="off", memory_limit=limit)
+        train_pack(cells, data, *paths, RunOptions(device="cpu", compile_step="off", memory_limit=limit))
         found.append(cell_result.read(cells, *paths))
     assert "they are trained 1 at a time" in caplog.text
     for name in cells:

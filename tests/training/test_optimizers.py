@@ -13,10 +13,12 @@ SHAPES = {"weight": (3, 2), "bias": (3,)}
 def ours(cells, starts, gradients):
     """Parameters ``[K, ...]`` after every step; `gradients` lists one dict ``[K, ...]`` per step."""
     optimizer = registry.load("optimizer", cells[0].optimizer.name)
-    numbers = stacked_settings(cells, dtype=torch.float64, device=torch.device("cpu"))
-    parameters, memory, found = starts, optimizer.start(starts), []
+    hyperparameters = stacked_settings(cells, dtype=torch.float64, device=torch.device("cpu"))
+    parameters, optimizer_state, found = starts, optimizer.start(starts), []
     for gradient in gradients:
-        parameters, memory = optimizer.step(parameters, gradient, memory, numbers, cells[0].optimizer)
+        parameters, optimizer_state = optimizer.step(
+            parameters, gradient, optimizer_state, hyperparameters, cells[0].optimizer
+        )
         found.append(parameters)
     return found
 
@@ -99,7 +101,7 @@ def test_a_compiled_step_serves_every_rate_and_step(name, problem):
     starts, gradients = problem
     pack = cells({"name": name}, {"name": name})
     optimizer = registry.load("optimizer", name)
-    numbers = stacked_settings(pack, dtype=torch.float64, device=torch.device("cpu"))
+    hyperparameters = stacked_settings(pack, dtype=torch.float64, device=torch.device("cpu"))
     compilations = []
 
     def backend(graph, inputs):
@@ -107,10 +109,10 @@ def test_a_compiled_step_serves_every_rate_and_step(name, problem):
         return graph.forward
 
     step = torch.compile(lambda *tensors: optimizer.step(*tensors, pack[0].optimizer), backend=backend, fullgraph=True)
-    parameters, memory = starts, optimizer.start(starts)
+    parameters, optimizer_state = starts, optimizer.start(starts)
     for done, gradient in enumerate(gradients[:4]):
-        numbers["lr"] = torch.full((2,), 0.1 / (1 + done), dtype=torch.float64)
-        parameters, memory = step(parameters, gradient, memory, numbers)
+        hyperparameters["lr"] = torch.full((2,), 0.1 / (1 + done), dtype=torch.float64)
+        parameters, optimizer_state = step(parameters, gradient, optimizer_state, hyperparameters)
     assert len(compilations) == 1
 
 

@@ -8,10 +8,11 @@ from torch.func import functional_call, grad, jacrev
 
 from gengap import models, registry
 from gengap.engine import stack
-from gengap.engine.hessian import hvp as curvatures
+from gengap.engine.objective import Objective
 from gengap.training import learning_rates, pack_state, resume
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
+from gengap.training.step import NetworkState
 
 EPOCHS, REFRESH = 6, 4
 
@@ -112,7 +113,7 @@ def test_alone_or_in_a_pack_the_rates_are_the_same(make, train):
 )
 def test_a_loss_that_does_not_curve_upwards_takes_the_largest_rate(make, largest, expected):
     record = CellResult("one", make(0), "identity", 1)
-    stacked = pack_state.PackState([record], {}, {}, {}, curvature=[largest], products=[0])
+    stacked = pack_state.PackState([record], NetworkState({}, {}, {}), curvature=[largest], products=[0])
     assert learning_rates.learning_rates(stacked) == pytest.approx([expected], nan_ok=True)
 
 
@@ -122,7 +123,9 @@ def test_the_measured_curvature_survives_an_interruption(make, tmp_path):
     memory = registry.load("optimizer", "sgd").start(parameters)
     for record in records:
         record.checkpoints[0.0] = {"weight": torch.zeros(1)}
-    stacked = pack_state.PackState(records, parameters, {}, memory, curvature=[0.1, 1 / 3], products=[7, 11])
+    stacked = pack_state.PackState(
+        records, NetworkState(parameters, {}, memory), curvature=[0.1, 1 / 3], products=[7, 11]
+    )
     resume.write(tmp_path / "pack.h5", stacked, records)
     resumed, _ = resume.read(tmp_path / "pack.h5", records, torch.device("cpu"))
     assert (resumed.curvature, resumed.products) == ([0.1, 1 / 3], [7, 11])
@@ -132,13 +135,13 @@ def test_the_measured_curvature_survives_an_interruption(make, tmp_path):
 
 def test_gradient_evaluations_count_the_products_that_were_done(make, train, monkeypatch):
     """On the CPU networks are multiplied one at a time, so every call is one network's product."""
-    original, calls = curvatures.hessian_vector_product, []
+    original, calls = Objective.hvp, []
 
-    def counted(arch, state, *args, **options):
-        calls.append(len(state["output.weight"]))
-        return original(arch, state, *args, **options)
+    def counted(objective, vectors):
+        calls.append(len(objective.state["output.weight"]))
+        return original(objective, vectors)
 
-    monkeypatch.setattr(curvatures, "hessian_vector_product", counted)
+    monkeypatch.setattr(Objective, "hvp", counted)
     cells = {
         "often": make(1, batch_size="full"),
         "once": make(2, batch_size="full", epochs=2),

@@ -72,10 +72,12 @@ def test_noisy_training_equals_a_plain_loop(data, make, train, mode):
     cells = {f"seed={seed}": make(seed, **options) for seed in range(2)}
     found = train(cells)
     arch = stack.architecture(models.build(cells["seed=0"].model, (3, 8, 8), 1))
-    places = engine_noise.places(engine_noise.noisy(arch), (3, 8, 8))
+    buffer_shapes = engine_noise.buffer_shapes(engine_noise.noisy(arch.training), (3, 8, 8))
     for name, cell in cells.items():
         fields = [
-            list(noise.draws([cell], places, e, [30, 30, 30, 10], dtype=torch.float64, device=torch.device("cpu")))
+            list(
+                noise.draws([cell], buffer_shapes, e, [30, 30, 30, 10], dtype=torch.float64, device=torch.device("cpu"))
+            )
             for e in range(2)
         ]
 

@@ -4,7 +4,7 @@ import multiprocessing
 
 import torch
 
-from gengap.training import cell_result, train_pack
+from gengap.training import RunOptions, cell_result, train_pack
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
@@ -14,7 +14,7 @@ def work(folder, store, cells, data, begin, passed):
     torch.set_num_threads(1)
     begin.wait()
     paths = folder / "weights.h5", folder / "history.h5"
-    passed.put(train_pack(cells, data, *paths, store_folder=store, device="cpu", compile_step="off"))
+    passed.put(train_pack(cells, data, *paths, RunOptions(store_folder=store, device="cpu", compile_step="off")))
 
 
 def train(folders, store, packs, data):

@@ -9,7 +9,7 @@ from torch import nn
 from gengap import models
 from gengap.engine import evaluation, stack
 from gengap.errors import UserError
-from gengap.training import cell_result, resume, train_pack
+from gengap.training import RunOptions, cell_result, resume, train_pack
 from gengap.training.data_order import order
 
 EPOCHS = 3
@@ -90,15 +90,15 @@ def test_frozen_and_batch_statistics_are_other_trainings(make, train):
 def test_curvature_is_that_of_the_frozen_network(data, make, train):
     """L of the first step is the largest eigenvalue of the whole Hessian with constant statistics."""
     from gengap.engine.hessian.full import full_hessian
+    from gengap.engine.objective import Objective
 
     schedule = {"name": "inverse_lipschitz", "refresh_steps": 4}
     cell = make(0, schedule=schedule, optimizer={"lr": 0.1, "momentum": 0.0})
     found = train({"cell": cell})["cell"]
     arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
     state = {key: value[None] for key, value in found.checkpoints[0.0].items()}
-    whole = full_hessian(
-        arch, state, data.train_images, data.train_labels, cell.loss, through_batch=False, seed=0
-    ).matrix
+    objective = Objective(arch, state, data.train_images, data.train_labels, cell.loss, through_batch=False)
+    whole = full_hessian(objective, seed=0).matrix
     measured = next(value for epoch, quantity, value in found.history if quantity == "hessian_largest")
     assert measured == pytest.approx(torch.linalg.eigvalsh(whole)[-1].item(), rel=2e-3)
 
@@ -126,7 +126,9 @@ def test_interrupted_at_every_third_step_it_ends_with_the_same_bits(data, make, 
 
     def run(folder):
         paths = tmp_path / folder / "weights.h5", tmp_path / folder / "history.h5"
-        train_pack(cells, data, *paths, store_folder=tmp_path / folder / "store", device="cpu", save_seconds=3600)
+        train_pack(
+            cells, data, *paths, RunOptions(store_folder=tmp_path / folder / "store", device="cpu", save_seconds=3600)
+        )
         return cell_result.read(cells, *paths)
 
     quiet = run("quiet")

@@ -3,7 +3,7 @@
 import h5py
 import pytest
 
-from gengap.training import cell_result, cell_store, train_pack
+from gengap.training import RunOptions, cell_result, cell_store, train_pack
 
 
 @pytest.fixture
@@ -14,7 +14,9 @@ def run(data, tmp_path, caplog):
         caplog.clear()
         paths = tmp_path / study / "weights.h5", tmp_path / study / "history.h5"
         with caplog.at_level("INFO", logger="gengap"):
-            train_pack(cells, options.get("data", data), *paths, store_folder=tmp_path / "store", device="cpu")
+            train_pack(
+                cells, options.get("data", data), *paths, RunOptions(store_folder=tmp_path / "store", device="cpu")
+            )
         return cell_result.read(cells, *paths), caplog.text
 
     return train

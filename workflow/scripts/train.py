@@ -21,9 +21,11 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
         labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled)),
         Path(snakemake.output.weights),
         Path(snakemake.output.history),
-        store_folder=Path(snakemake.config["store"]),
-        device=snakemake.config["device"],
-        memory_limit=snakemake.resources.mem_mb * 1_000_000,
+        training.RunOptions(
+            store_folder=Path(snakemake.config["store"]),
+            device=snakemake.config["device"],
+            memory_limit=snakemake.resources.mem_mb * 1_000_000,
+        ),
         provenance=provenance.record({"cells": snakemake.params.cells}),
     )
     timings.note(

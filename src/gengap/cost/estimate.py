@@ -21,7 +21,7 @@ from gengap.studies.study import Probe, Study
 from gengap.training import augmentation, compilation, memory_budget, pack_state, random_inputs
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
-from gengap.training.step import make_step
+from gengap.training.step import StepInputs, make_step
 
 # Until a pack of its kind has run here, a compiled step is taken for this share of an eager one, or for so many
 # evaluations, whichever is less (9 of them in wide networks to 20 in narrow ones on our own kernels, whose eager steps
@@ -189,23 +189,21 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
     if losses.needs_teacher(cells[0].loss):
         targets = torch.zeros(count, data.n_outputs, dtype=dtype, device=device)
     state = stack.initial_state(cells, data.image_shape, data.n_outputs, dtype=dtype, device=device)
-    networks = pack_state.start(
-        [CellResult(str(number), cell, "", 0) for number, cell in enumerate(cells)], arch, state
-    )
-    places = random_inputs.places(arch, cells[0], data.image_shape)
-    fixed = (
+    pack = pack_state.start([CellResult(str(number), cell, "", 0) for number, cell in enumerate(cells)], arch, state)
+    buffer_shapes = random_inputs.buffer_shapes(arch, cells[0], data.image_shape)
+    inputs = StepInputs(
         torch.arange(count, device=device).expand(len(cells), -1),
         stacked_settings(cells, dtype=dtype, device=device),
         augmentation.draws(cells, 0, count, device),
-        next(iter(random_inputs.draws(cells, places, 0, [count], dtype=dtype, device=device))),
+        next(iter(random_inputs.draws(cells, buffer_shapes, 0, [count], dtype=dtype, device=device))),
     )
     step = make_step(arch, cells[0])
 
     def train() -> torch.Tensor:
-        return step(networks.parameters, networks.buffers, networks.memory, images, targets, *fixed)[-1]
+        return step(pack.networks, images, targets, inputs)[1]
 
     def evaluate() -> torch.Tensor:
-        return evaluation.all_outputs(arch, networks.state(), images, "running", together=True)
+        return evaluation.all_outputs(arch, pack.state(), images, "running", together=True)
 
     def seconds(work: Callable[[], torch.Tensor]) -> float:
         begin = time.perf_counter()

@@ -1,7 +1,7 @@
 """What the layers of a stack put out, captured as a function of its state.
 
 *Post-activation outputs* are the outputs of every ReLU, in order of execution, and the network's own output (the
-logits) at the end. In a residual network the ReLU behind the sum counts: the next block reads what it passes on.
+logits) at the end. In a residual network the ReLU after the sum counts: the next block reads what it passes on.
 A network with linear activations has an `nn.Identity` in the place of each ReLU, with a name that ends on
 ``identity``.
 """
@@ -9,12 +9,11 @@ A network with linear activations has an `nn.Identity` in the place of each ReLU
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gengap.engine.groups import groups
-from gengap.engine.stack import State
+from gengap.engine.stack import State, concatenate
 
 OUTPUT = "output"
 
@@ -44,8 +43,8 @@ def activations(
             output is always there, under `OUTPUT`.
 
     Returns:
-        In order of execution, ``[K, N, ...]`` each: ``[K, N, channels, height, width]`` behind a convolution,
-        ``[K, N, units]`` behind a linear layer.
+        In order of execution, ``[K, N, ...]`` each: ``[K, N, channels, height, width]`` after a convolution,
+        ``[K, N, units]`` after a linear layer.
 
     Raises:
         ValueError: If a name is unknown, or its module does not run exactly once in a forward pass.
@@ -54,7 +53,7 @@ def activations(
         names = activation_names(network)
     call = vmap(functools.partial(activations_of_one, network, names), in_dims=(0, None))
     parts = [call(part, images) for part in groups(state, images, len(images))]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return concatenate(parts)
 
 
 def activations_of_one(
@@ -111,7 +110,9 @@ def visit(
 
     def show(name: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if name in visited:
-            raise ValueError(f"the module '{name}' runs more than once, so its output is not one. Use one per place")
+            raise ValueError(
+                f"the module '{name}' runs more than once, so it has no single output. Use a module per place"
+            )
         visited.add(name)
         visitor(name, output)
 

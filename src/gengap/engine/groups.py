@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from gengap.engine.stack import State, take
+from gengap.engine.stack import State, n_networks, take
 
 # Elements of the widest map of all networks that a call may hold: a GPU's memory, about 1 GB; a processor's cache.
 _GPU_BUDGET = 64_000_000
@@ -38,6 +38,5 @@ def networks_per_call(elements: int, device: torch.device) -> int:
 
 def slices(state: State, count: int) -> Iterator[State]:
     """Cut a stack into stacks of at most `count` networks."""
-    size = len(next(iter(state.values())))
-    for at in range(0, size, count):
+    for at in range(0, n_networks(state), count):
         yield take(state, slice(at, at + count))

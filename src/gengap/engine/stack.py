@@ -7,6 +7,7 @@ import copy
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from gengap.engine.layers import batchnorm
 from gengap.studies.settings import Cell
 
 State = dict[str, Tensor]
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,38 @@ def take(state: Mapping[str, Tensor], index: Tensor | Sequence[int] | slice) -> 
     return {name: value[index] for name, value in state.items()}
 
 
+def n_networks(state: Mapping[str, Tensor]) -> int:
+    """K, the number of networks of a stack."""
+    return len(next(iter(state.values())))
+
+
+def network_state(state: Mapping[str, Tensor], place: int) -> State:
+    """The state of one network of a stack, without the leading dimension."""
+    return {name: value[place] for name, value in state.items()}
+
+
+def concatenate(parts: Sequence[Mapping[Name, Tensor]]) -> dict[Name, Tensor]:
+    """Stacks ``[K_i, ...]`` put together to one, by name."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def stacked(states: Sequence[Mapping[Name, Tensor]], dim: int = 0) -> dict[Name, Tensor]:
+    """Single states along a new dimension, by name."""
+    return {name: torch.stack([state[name] for state in states], dim) for name in states[0]}
+
+
+def flatten(arch: Architecture, state: Mapping[str, Tensor]) -> Tensor:
+    """Each network's parameters as one vector, ``[K, P]``, in the order of `Architecture.parameters`."""
+    return torch.cat([state[name].flatten(1) for name in arch.parameters], dim=1)
+
+
+def unflatten(arch: Architecture, vectors: Tensor) -> State:
+    """The inverse of `flatten`: vectors ``[K, P]`` by parameter name, each ``[K, ...]``."""
+    shapes = [arch.training.get_parameter(name).shape for name in arch.parameters]
+    parts = vectors.split([shape.numel() for shape in shapes], dim=1)
+    return {name: part.reshape(-1, *shape) for name, shape, part in zip(arch.parameters, shapes, parts, strict=True)}
+
+
 def outputs(network: nn.Module, state: Mapping[str, Tensor], images: Tensor) -> Tensor:
     """Outputs of all networks on the same images.
 
@@ -112,7 +146,7 @@ def _call(network: nn.Module, state: State, images: Tensor) -> Tensor:
 
 
 def outputs_and_buffers(arch: Architecture, network: nn.Module, state: State, images: Tensor) -> tuple[Tensor, State]:
-    """One network's outputs and the buffers that the call leaves behind.
+    """One network's outputs and the buffers after the call.
 
     Args:
         arch: Names the buffers.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
 from gengap.engine.activations import OUTPUT, activations
-from gengap.engine.stack import Architecture, State, take
+from gengap.engine.stack import Architecture, State, n_networks, network_state, take
 from gengap.probes.context import Measurement, ProbeContext, Teacher
 from gengap.probes.node_correlation import correlations, teacher_of
 
@@ -58,7 +58,7 @@ _BUDGET = 16_000_000  # entries of the Jacobians of one call
 def measure(context: ProbeContext) -> list[Measurement]:
     """Measure how node j of the teacher and node k of a student, in layers of one name, act on the same outputs.
 
-    With V_k(x), V*_j(x) the derivatives of all outputs with respect to the node's value behind its ReLU, and g its gate
+    With V_k(x), V*_j(x) the derivatives of all outputs with respect to the node's value after its ReLU, and g its gate
     1[value before the ReLU > 0], means over the probe's images of
 
     * ``coupling``: beta*[j, k] = V_k . V*_j
@@ -92,13 +92,13 @@ def measure(context: ProbeContext) -> list[Measurement]:
     """
     teacher = teacher_of(context)
     images, _ = context.probe_images()
-    found = couplings(context.arch, context.state, teacher, images)
+    by_layer = couplings(context.arch, context.state, teacher, images)
     correlated = correlations(context, teacher, context.state)
     measured = []
-    for layer, pair in found.items():
+    for layer, pair in by_layer.items():
         best, live = correlated[layer].rho[:, 0].argmax(dim=2), correlated[layer].live_teacher
         for quantity, values in zip(("coupling", "gated_coupling"), pair, strict=True):
-            contrasts = [_contrast(*one) for one in zip(values, best, live, strict=True)]
+            contrasts = [_contrast(*network) for network in zip(values, best, live, strict=True)]
             measured.append(Measurement(quantity, values, layer, ("teacher_node", "student_node")))
             measured.append(Measurement(f"{quantity}_contrast", torch.stack(contrasts), layer))
     return measured
@@ -130,16 +130,16 @@ def couplings(arch: Architecture, state: State, teacher: Teacher, images: Tensor
             "is none: choose model mlp with a teacher of its kind, or remove the probe"
         )
     student_network, teacher_network = _tapped(arch.evaluation, layers), _tapped(teacher.arch.evaluation, layers)
-    size = len(next(iter(state.values())))
+    size = n_networks(state)
     total = {
         layer: torch.zeros(2, size, theirs[layer], ours[layer], dtype=torch.float64, device=images.device)
         for layer in layers
     }
     entries = 2 * n_outputs * sum(max(ours[layer], theirs[layer]) for layer in layers)
     for batch in images.split(max(1, _BUDGET // entries)):
-        taught = _jacobians(teacher_network, _one(teacher.state, 0), theirs, batch, layers)
+        taught = _jacobians(teacher_network, network_state(teacher.state, 0), theirs, batch, layers)
         for place in range(size):
-            learnt = _jacobians(student_network, _one(state, place), ours, batch, layers)
+            learnt = _jacobians(student_network, network_state(state, place), ours, batch, layers)
             for layer in layers:
                 total[layer][:, place] += taught[layer].mT @ learnt[layer]
     return {layer: values / len(images) for layer, values in total.items()}
@@ -148,8 +148,8 @@ def couplings(arch: Architecture, state: State, teacher: Teacher, images: Tensor
 def _units(arch: Architecture, state: State, image: Tensor) -> dict[str, int]:
     """Numbers of nodes of the hidden layers with one value per node and sample, and of outputs."""
     first = take(state, [0])
-    found = activations(arch.evaluation, first, image)
-    return {layer: values.shape[2] for layer, values in found.items() if values.dim() == 3}
+    outputs = activations(arch.evaluation, first, image)
+    return {layer: values.shape[2] for layer, values in outputs.items() if values.dim() == 3}
 
 
 class _Tapped(nn.Module):
@@ -173,8 +173,7 @@ class _Tapped(nn.Module):
 def _tapped(network: nn.Module, layers: Sequence[str]) -> nn.Module:
     network = copy.deepcopy(network)
     for layer in layers:
-        parent, _, name = layer.rpartition(".")
-        setattr(network.get_submodule(parent), name, _Tapped(network.get_submodule(layer)))
+        network.set_submodule(layer, _Tapped(network.get_submodule(layer)))
     return network
 
 
@@ -186,8 +185,8 @@ def _jacobians(
     Returns:
         By layer ``[2, n_outputs N, nodes]``, float64: V, then V where the gate is open and 0 where it is not.
     """
-    places = [f"{layer}.{side}" for layer in layers for side in ("after", "before")]
-    still = {place: images.new_zeros(len(images), units[place.rpartition(".")[0]]) for place in places}
+    shifts = [f"{layer}.{side}" for layer in layers for side in ("after", "before")]
+    still = {shift: images.new_zeros(len(images), units[shift.rpartition(".")[0]]) for shift in shifts}
 
     def outputs_of(moves: State) -> Tensor:
         result: Tensor = functional_call(network, {**state, **moves}, (images,))
@@ -196,15 +195,11 @@ def _jacobians(
     # Samples do not meet in evaluation mode, so one pull gives an output's derivative for every sample.
     outputs, pull = vjp(outputs_of, still)[:2]
     each_output = torch.eye(outputs.shape[1], dtype=outputs.dtype, device=outputs.device)
-    (found,) = vmap(pull)(each_output.unsqueeze(1).expand(-1, *outputs.shape))
+    (derivatives,) = vmap(pull)(each_output.unsqueeze(1).expand(-1, *outputs.shape))
     return {
-        layer: torch.stack([found[f"{layer}.{side}"].flatten(0, 1) for side in ("after", "before")]).double()
+        layer: torch.stack([derivatives[f"{layer}.{side}"].flatten(0, 1) for side in ("after", "before")]).double()
         for layer in layers
     }
-
-
-def _one(state: State, place: int) -> State:
-    return {name: value[place] for name, value in state.items()}
 
 
 def _contrast(values: Tensor, best: Tensor, live: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from gengap.engine.objective import Objective
 from gengap.engine.stack import Architecture, State
 from gengap.studies.settings import Cell, Loss
 from gengap.studies.study import Probe
@@ -69,10 +70,37 @@ class ProbeContext:
         """The module that computes outputs in this BatchNorm mode; dropout is off in every mode."""
         return self.arch.batch if self.batchnorm == "batch" else self.arch.evaluation
 
+    def objective(self, state: State | None = None) -> Objective:
+        """The mean loss of the networks over `probe_images`, differentiated through the batch in mode ``batch``.
+
+        Args:
+            state: Other networks of this architecture, ``[K, ...]``; by default the context's.
+        """
+        return Objective(
+            self.arch,
+            self.state if state is None else state,
+            *self.probe_images(),
+            self.loss,
+            through_batch=self.batchnorm == "batch",
+            batch_size=BATCH_SIZE,
+        )
+
     def probe_images(self) -> tuple[Tensor, Tensor]:
         """The first `options.samples` training images and their targets; all if it is null."""
         count = self.options.samples
         return self.train_images[:count], self.train_targets[:count]
+
+
+def finite(state: State) -> State:
+    """Networks in float64, for derivatives at their weights.
+
+    Raises:
+        ValueError: If a number is not finite. A clamp in the loss gives not-a-number the derivative 0, so derivatives
+            would not tell.
+    """
+    if not all(value.isfinite().all() for value in state.values()):
+        raise ValueError("the weights are not finite numbers, so there is nothing to measure near them")
+    return {name: value.detach().double() for name, value in state.items()}
 
 
 @dataclass(frozen=True)

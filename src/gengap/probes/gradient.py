@@ -2,8 +2,7 @@
 
 import torch
 
-from gengap.engine.gradients import full_gradient
-from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
+from gengap.probes.context import Measurement, ProbeContext
 
 PART = {
     "summary": "Gradient norm of the training loss, whole and by layer, and its max/min ratio.",
@@ -65,14 +64,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     Source: Song (2019), figures 3.2, 4.3 to 4.5.
     """
-    gradient = full_gradient(
-        context.arch,
-        context.state,
-        *context.probe_images(),
-        context.loss,
-        through_batch=context.batchnorm == "batch",
-        batch_size=BATCH_SIZE,
-    )
+    gradient = context.objective().gradient()
     squares = torch.stack([value.flatten(1).square().sum(dim=1) for value in gradient.values()])
     measured = [Measurement("gradient_norm", squares.sum(dim=0).sqrt())]
     norms = []

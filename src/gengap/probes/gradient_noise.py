@@ -6,7 +6,7 @@ from torch.func import grad, jvp, vmap
 
 from gengap import losses
 from gengap.engine.groups import groups
-from gengap.engine.stack import State, outputs_and_buffers
+from gengap.engine.stack import State, concatenate, outputs_and_buffers
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 PART = {
@@ -106,18 +106,20 @@ def measure(context: ProbeContext) -> list[Measurement]:
     if len(images) < 3:
         raise ValueError(f"{len(images)} samples give no standard error. Set the probe's `samples` to 3 or more")
     chunk = max(1, min(BATCH_SIZE, BUDGET // context.arch.n_parameters))
-    parts = [_found(*_moments(context, part, images, targets, chunk)) for part in groups(context.state, images, chunk)]
-    return [Measurement(name, torch.cat([part[name] for part in parts])) for name in parts[0]]
+    parts = [
+        _with_errors(*_moments(context, part, images, targets, chunk)) for part in groups(context.state, images, chunk)
+    ]
+    return [Measurement(name, values) for name, values in concatenate(parts).items()]
 
 
-def _found(mean_square: Tensor, squares: Tensor, along: Tensor) -> dict[str, Tensor]:
+def _with_errors(mean_square: Tensor, squares: Tensor, along: Tensor) -> dict[str, Tensor]:
     """The quantities and their standard errors from the moments of single-sample gradients."""
     count = squares.shape[1]
-    found = _estimates(count, squares.sum(dim=1), mean_square)
+    estimates = _estimates(count, squares.sum(dim=1), mean_square)
     without = (count**2 * mean_square[:, None] - 2 * count * along + squares) / (count - 1) ** 2
     left_out = _estimates(count - 1, squares.sum(dim=1, keepdim=True) - squares, without)
     errors = {name: (count - 1) ** 0.5 * values.std(dim=1, correction=0) for name, values in left_out.items()}
-    return found | {f"{name}_standard_error": value for name, value in errors.items()}
+    return estimates | {f"{name}_standard_error": value for name, value in errors.items()}
 
 
 def _estimates(count: int, sum_of_squares: Tensor, mean_square: Tensor) -> dict[str, Tensor]:

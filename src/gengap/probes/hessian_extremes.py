@@ -6,8 +6,8 @@ from torch import Tensor
 
 from gengap.engine.hessian.lanczos import Product, lanczos, start_vectors
 from gengap.engine.hessian.repeated_hvp import repeated_product
-from gengap.engine.stack import take
-from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
+from gengap.engine.stack import stacked, take
+from gengap.probes.context import Measurement, ProbeContext, finite
 
 PART = {
     "summary": "Both ends, trace and density of the Hessian's spectrum, by products with vectors.",
@@ -98,32 +98,19 @@ def measure(context: ProbeContext) -> list[Measurement]:
     draws, points = context.options.draws, context.options.points
     if draws < 2:
         raise ValueError("one draw has no standard error. Set the probe's `draws` to 2 or more")
-    images, targets = context.probe_images()
-    found: dict[str, list[Tensor]] = {}
+    rows = []
     for place, cell in enumerate(context.cells):
-        state = {name: value.double() for name, value in take(context.state, [place]).items()}
-        if not all(value.isfinite().all() for value in state.values()):
-            # A clamp in the loss gives not-a-number the derivative 0, so the products would not tell.
-            raise ValueError("the weights are not finite numbers, so there is no Hessian")
-        product = repeated_product(
-            context.arch,
-            state,
-            images,
-            targets,
-            context.loss,
-            through_batch=context.batchnorm == "batch",
-            batch_size=BATCH_SIZE,
-        )
-        vectors = start_vectors([cell.seed], 1 + draws, context.arch.n_parameters)[0].to(images.device)
-        for quantity, value in _measure_one(product, vectors[:1], vectors[1:], points).items():
-            found.setdefault(quantity, []).append(torch.as_tensor(value, dtype=torch.float64))
+        product = repeated_product(context.objective(finite(take(context.state, [place]))))
+        vectors = start_vectors([cell.seed], 1 + draws, context.arch.n_parameters)[0].to(context.train_images.device)
+        row = _extremes(product, vectors[:1], vectors[1:], points)
+        rows.append({quantity: torch.as_tensor(value, dtype=torch.float64) for quantity, value in row.items()})
     return [
-        Measurement(quantity, torch.stack(values), dims=("eigenvalue",) * (values[0].dim()))
-        for quantity, values in found.items()
+        Measurement(quantity, values, dims=("eigenvalue",) * (values.dim() - 1))
+        for quantity, values in stacked(rows).items()
     ]
 
 
-def _measure_one(product: Product, start: Tensor, draws: Tensor, points: int) -> dict[str, float | np.ndarray]:
+def _extremes(product: Product, start: Tensor, draws: Tensor, points: int) -> dict[str, float | np.ndarray]:
     """All quantities of one matrix; `start` is ``[1, P]``, `draws` ``[draws, P]``."""
     steps = min(STEPS, max(20, 250_000_000 // start.shape[1]))
     search = lanczos(product, start, steps, lambda so_far: so_far.within(0, TOLERANCE))
@@ -163,10 +150,10 @@ def lanczos_quadrature(
     """
     width = (largest - smallest) / 100 or 1.0  # A Hessian of zeros has all its density at 0.
     at = np.linspace(smallest - 5 * width, largest + 5 * width, points)
-    found = lanczos(product, draws, DENSITY_STEPS)
+    quadrature = lanczos(product, draws, DENSITY_STEPS)
     densities = []
     for draw in range(len(draws)):
-        values, weights, _ = found.ritz(draw)
+        values, weights, _ = quadrature.ritz(draw)
         bells = np.exp(-(((at[:, None] - values) / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
         densities.append(bells @ weights)
     return at, np.stack(densities)

@@ -1,11 +1,10 @@
 """Every eigenvalue of the Hessian of the training loss, of a network small enough for the whole matrix."""
 
 import torch
-from torch import Tensor
 
 from gengap.engine.hessian.full import full_hessian
-from gengap.engine.stack import take
-from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
+from gengap.engine.stack import stacked, take
+from gengap.probes.context import Measurement, ProbeContext, finite
 
 PART = {
     "summary": "Every eigenvalue of the training loss's Hessian, up to 5,000 parameters.",
@@ -90,36 +89,23 @@ def measure(context: ProbeContext) -> list[Measurement]:
         raise ValueError(
             f"{size:,} parameters are too many: at most {LARGEST:,} have a whole Hessian. Use hessian_extremes"
         )
-    images, targets = context.probe_images()
-    found: dict[str, list[Tensor]] = {}
+    rows = []
     for place, cell in enumerate(context.cells):
-        state = take(context.state, [place])
-        if not all(value.isfinite().all() for value in state.values()):
-            # A clamp in the loss gives not-a-number the derivative 0, so the Hessian would not tell.
-            raise ValueError("the weights are not finite numbers, so there is no Hessian")
-        hessian = full_hessian(
-            context.arch,
-            state,
-            images,
-            targets,
-            context.loss,
-            through_batch=context.batchnorm == "batch",
-            seed=cell.seed,
-            batch_size=BATCH_SIZE,
-        )
+        hessian = full_hessian(context.objective(finite(take(context.state, [place]))), seed=cell.seed)
         values = torch.linalg.eigvalsh(hessian.matrix)
         null = size * torch.finfo(torch.float64).eps * values.abs().max()
-        for quantity, value in (
-            ("hessian_eigenvalues", values),
-            ("hessian_largest", values[-1]),
-            ("hessian_smallest", values[0]),
-            ("hessian_trace", hessian.matrix.trace()),
-            ("hessian_negative_count", (values < -null).sum().double()),
-            ("hessian_null_count", (values.abs() <= null).sum().double()),
-            ("hessian_error", torch.tensor(hessian.error, dtype=torch.float64)),
-        ):
-            found.setdefault(quantity, []).append(value)
+        rows.append(
+            {
+                "hessian_eigenvalues": values,
+                "hessian_largest": values[-1],
+                "hessian_smallest": values[0],
+                "hessian_trace": hessian.matrix.trace(),
+                "hessian_negative_count": (values < -null).sum().double(),
+                "hessian_null_count": (values.abs() <= null).sum().double(),
+                "hessian_error": torch.tensor(hessian.error, dtype=torch.float64),
+            }
+        )
     return [
-        Measurement(quantity, torch.stack(values), dims=("eigenvalue",) if quantity == "hessian_eigenvalues" else ())
-        for quantity, values in found.items()
+        Measurement(quantity, values, dims=("eigenvalue",) * (values.dim() - 1))
+        for quantity, values in stacked(rows).items()
     ]

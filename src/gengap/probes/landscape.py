@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.func import grad, grad_and_value, vmap
 
 from gengap import losses
-from gengap.engine.graph.layers import Parts, layer_parts
+from gengap.engine.graph.network_graph import Parts, layer_parts
 from gengap.engine.groups import groups
-from gengap.engine.stack import State, outputs_and_buffers
+from gengap.engine.stack import State, concatenate, outputs_and_buffers, stacked
 from gengap.probes.averages import averaged
 from gengap.probes.batches import drawn_batches
 from gengap.probes.context import Measurement, ProbeContext
@@ -122,7 +122,7 @@ PART = {
 
 SHORTEST, LONGEST = 0.01, 0.4
 
-Found = dict[tuple[str, str], Tensor]  # by quantity and layer
+Quantities = dict[tuple[str, str], Tensor]  # by quantity and layer
 
 
 def measure(context: ProbeContext) -> list[Measurement]:
@@ -165,16 +165,18 @@ def measure(context: ProbeContext) -> list[Measurement]:
     parts = layer_parts(context.arch, tuple(context.train_images.shape[1:]))
     on_one_batch = vmap(_on_one_batch(context, parts, lengths.tolist()))
     by_draw = [_over_the_stack(context, on_one_batch, batches[:, draw]) for draw in range(batches.shape[1])]
-    found = {key: torch.stack([one[key] for one in by_draw], dim=1) for key in by_draw[0]}  # [K, draws, ...]
+    by_quantity = stacked(by_draw, dim=1)  # [K, draws, ...]
 
     steps = torch.from_numpy(lengths).expand(len(context.cells), -1)
     measured = [Measurement("gradient_step", steps, dims=("step",))]
-    for (quantity, layer), values in found.items():
+    for (quantity, layer), values in by_quantity.items():
         measured += averaged(quantity, values, layer, ("step",) if values.dim() == 3 else ())
     return measured
 
 
-def _over_the_stack(context: ProbeContext, on_one_batch: Callable[..., Found], index: NDArray[np.int64]) -> Found:
+def _over_the_stack(
+    context: ProbeContext, on_one_batch: Callable[..., Quantities], index: NDArray[np.int64]
+) -> Quantities:
     """Each network on its own batch ``index[k]``; every value ``[K, ...]``."""
     parts, first = [], 0
     for part in groups(context.state, context.train_images, index.shape[1]):
@@ -191,10 +193,10 @@ def _over_the_stack(context: ProbeContext, on_one_batch: Callable[..., Found], i
                 torch.tensor(lr, dtype=torch.float64, device=chosen.device),
             )
         )
-    return {key: torch.cat([found[key] for found in parts]) for key in parts[0]}
+    return concatenate(parts)
 
 
-def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float]) -> Callable[..., Found]:
+def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float]) -> Callable[..., Quantities]:
     """All quantities as a function of ONE network, its batch and its learning rate, to be mapped over a stack."""
     sample_losses = losses.sample_losses(context.loss)
 
@@ -205,7 +207,7 @@ def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float])
     def loss_of(own: Tensor, name: str, parameters: State, buffers: State, x: Tensor, y: Tensor) -> Tensor:
         return mean_loss({**parameters, name: own}, buffers, x, y)
 
-    def run(parameters: State, buffers: State, x: Tensor, y: Tensor, lr: Tensor) -> Found:
+    def run(parameters: State, buffers: State, x: Tensor, y: Tensor, lr: Tensor) -> Quantities:
         gradient = grad(mean_loss)(parameters, buffers, x, y)
         length = _norm(gradient.values())
         curve, changes, ratios = [], [], []
@@ -214,7 +216,7 @@ def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float])
             curve.append(loss)
             changes.append(_norm(there[name] - gradient[name] for name in gradient))
             ratios.append(changes[-1] / (a * length))
-        found = {
+        quantities = {
             ("loss_along_gradient", ""): torch.stack(curve),
             ("gradient_change", ""): torch.stack(changes),
             ("lowest_loss_along_gradient", ""): torch.stack(curve).amin(),
@@ -226,13 +228,13 @@ def _on_one_batch(context: ProbeContext, parts: Parts, lengths: Sequence[float])
         for layer, tensors in parts.items():
             weight = f"{layer}.weight"
             after = grad(loss_of)(parameters[weight], weight, {**parameters, **before}, buffers, x, y)
-            found["covariate_shift", layer] = (after - gradient[weight]).norm()
-            found["covariate_shift_cosine", layer] = (after * gradient[weight]).sum() / (
+            quantities["covariate_shift", layer] = (after - gradient[weight]).norm()
+            quantities["covariate_shift_cosine", layer] = (after * gradient[weight]).sum() / (
                 after.norm() * gradient[weight].norm()
             )
             own = {name: parameters[name] for name in tensors if name in parameters}
             before |= _moved(own, gradient, lr)
-        return found
+        return quantities
 
     return run
 

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
-from gengap.engine import evaluation, initialization
-from gengap.engine.graph.layers import Parts, layer_parts
+from gengap.engine import evaluation
+from gengap.engine.evaluation import initialization
+from gengap.engine.graph.network_graph import Parts, layer_parts
 from gengap.engine.groups import groups
-from gengap.engine.stack import State
+from gengap.engine.stack import State, concatenate
 from gengap.probes.averages import averaged, mean
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
@@ -107,7 +108,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     * re-randomisation: ``E_l(new) = E(theta with theta_l <- a fresh draw)`` from the cell's own init;
     * the rise ``1/n_layers sum_l E_l(0) - E(theta)``, small for a robust network, and the same for fresh draws.
 
-    A layer is its weight tensor and bias with the BatchNorm that normalises its output (`gengap.engine.graph.layers`),
+    A layer is its weight tensor and bias with the BatchNorm that normalises its output (`network_graph.layer_parts`),
     so that resetting all layers would give the old network. In mode ``exact`` every layer's statistics are computed
     anew for each reset network, on the whole training set; in mode ``running`` the layer's running averages of that
     epoch go back with it (mean 0 and variance 1 for a fresh draw); in mode ``batch`` each run of 1,000 images has
@@ -135,8 +136,12 @@ def measure(context: ProbeContext) -> list[Measurement]:
     earlier = [epoch for epoch in context.epochs if epoch <= max(context.measured_at)]
     reset = [_after_reset(context, parts, context.saved(epoch)) for epoch in earlier]
     redrawn = [_after_reset(context, parts, fresh(context, draw)) for draw in range(n_draws)]
-    errors, losses = (_only_earlier(context, torch.stack(found, dim=2)) for found in zip(*reset, strict=True))
-    new_errors, new_losses = (torch.stack(found, dim=2) for found in zip(*redrawn, strict=True))  # [layers, K, draws]
+    errors, losses = (
+        _only_earlier(context, torch.stack(performances, dim=2)) for performances in zip(*reset, strict=True)
+    )
+    new_errors, new_losses = (
+        torch.stack(performances, dim=2) for performances in zip(*redrawn, strict=True)
+    )  # [layers, K, draws]
 
     epochs = torch.tensor(context.epochs, dtype=torch.float64).expand(len(context.cells), -1)
     measured = [Measurement("reset_epoch", epochs, dims=("epoch",))]
@@ -160,12 +165,11 @@ def with_layer(state: State, other: State, tensors: tuple[str, ...]) -> State:
 def _after_reset(context: ProbeContext, parts: Parts, other: State) -> tuple[Tensor, Tensor]:
     """Test error and train loss with each layer in turn taken from the other networks, ``[layers, K]`` each."""
     at_once = max(1, BUDGET // (len(context.cells) * context.arch.n_parameters))
-    found = []
+    performances = []
     for at in range(0, len(parts), at_once):
         some = [with_layer(context.state, other, tensors) for tensors in list(parts.values())[at : at + at_once]]
-        stacked = {name: torch.cat([state[name] for state in some]) for name in context.state}
-        found.append(_performance(context, stacked))
-    errors, losses = (torch.cat(each).view(len(parts), -1) for each in zip(*found, strict=True))
+        performances.append(_performance(context, concatenate(some)))
+    errors, losses = (torch.cat(each).view(len(parts), -1) for each in zip(*performances, strict=True))
     return errors, losses
 
 

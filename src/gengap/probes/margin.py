@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gengap import losses
-from gengap.engine.stack import State
+from gengap.engine.stack import State, network_state
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 PART = {
@@ -71,17 +71,17 @@ def measure(context: ProbeContext) -> list[Measurement]:
     """
     images, targets = context.probe_images()
     spread = _spread(images.double())
-    found: dict[str, list[Tensor]] = {}
+    measured: dict[str, list[Tensor]] = {}
     for place in range(len(context.cells)):
-        state = {name: value[place].double() for name, value in context.state.items()}
+        state = {name: value.double() for name, value in network_state(context.state, place).items()}
         margins, slopes = margins_and_slopes(context.network, state, images, losses.classes(targets))
-        found.setdefault("margin_mean", []).append(margins.mean())
+        measured.setdefault("margin_mean", []).append(margins.mean())
         for prefix, values in (("margin", margins), ("normalized_margin", margins / slopes / spread)):
             for name, share in (("median", 0.5), ("10th_percentile", 0.1)):
                 # No interpolation: the mean of an infinite neighbour and a finite one says nothing.
-                found.setdefault(f"{prefix}_{name}", []).append(values.quantile(share, interpolation="lower"))
-        found.setdefault("margin_smallest", []).append(margins.min())
-    return [Measurement(quantity, torch.stack(values)) for quantity, values in found.items()]
+                measured.setdefault(f"{prefix}_{name}", []).append(values.quantile(share, interpolation="lower"))
+        measured.setdefault("margin_smallest", []).append(margins.min())
+    return [Measurement(quantity, torch.stack(values)) for quantity, values in measured.items()]
 
 
 def margins_and_slopes(network: nn.Module, state: State, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gengap.engine.activations import OUTPUT, activation_names, visit
 from gengap.engine.numerics.singular_values import float32_singular_values, singular_values, unfolding
-from gengap.engine.stack import State, take
+from gengap.engine.stack import State, network_state, stacked
 from gengap.probes.averages import averaged, mean
 from gengap.probes.batches import drawn_batches
 from gengap.probes.context import Measurement, ProbeContext
@@ -124,7 +124,7 @@ Sizes = dict[str, int]
 def measure(context: ProbeContext) -> list[Measurement]:
     """Count the singular values of every layer's post-activation output that are below a threshold.
 
-    A batch of ``training.batch_size`` training images goes through the network. A layer behind a convolution
+    A batch of ``training.batch_size`` training images goes through the network. A layer after a convolution
     gives a tensor ``[b, C, H, W]``, whose four unfoldings each have their singular values (the HOSVD; mode ``batch``
     is the matrix ``b x CHW``); a linear layer gives one matrix ``b x h``. For each of these, named
     ``<layer>/mode=<mode>``, S is the number of singular values below 1e-4. Layers are those of
@@ -164,15 +164,13 @@ def measure(context: ProbeContext) -> list[Measurement]:
     spectra, spectra32, spectra_control = [], [], []
     sizes: Sizes = {}
     for place, own in enumerate(batches):
-        state = {name: value[0].double() for name, value in take(context.state, [place]).items()}
+        state = {name: value.double() for name, value in network_state(context.state, place).items()}
         run = functools.partial(_spectra, context.network, state)
         drawn = [run(context.train_images[index], sizes) for index in own]
-        spectra.append({name: torch.stack([one[name] for one in drawn]) for name in drawn[0]})
+        spectra.append(stacked(drawn))
         spectra_control.append(run(context.train_images[control], {}))
         spectra32.append(_spectra32(context.network, state, context.train_images[own[0]]))
-    values = {name: torch.stack([one[name] for one in spectra]) for name in spectra[0]}
-    controls = {name: torch.stack([one[name] for one in spectra_control]) for name in spectra_control[0]}
-    single = {name: torch.stack([one[name] for one in spectra32]) for name in spectra32[0]}
+    values, controls, single = stacked(spectra), stacked(spectra_control), stacked(spectra32)
     measured = _counts(values, sizes, single, controls)
     for name in values:
         measured.append(Measurement("singular_values", values[name], name, ("draw", "singular_value")))
@@ -194,7 +192,7 @@ def _spectra32(network: nn.Module, state: State, images: Tensor) -> Spectra:
 def _of_layers(
     network: nn.Module, state: State, images: Tensor, values: Callable[[Tensor], Tensor], sizes: Sizes
 ) -> Spectra:
-    found: Spectra = {}
+    spectra: Spectra = {}
 
     def keep(layer: str, output: Tensor) -> None:
         modes: Sequence[str] = _MODES if output.dim() == len(_MODES) else ("matrix",)
@@ -202,14 +200,14 @@ def _of_layers(
             name = f"{layer}/mode={label}"
             matrix = unfolding(output, mode)
             try:
-                found[name] = values(matrix)
+                spectra[name] = values(matrix)
             except ValueError as error:
                 raise ValueError(f"near_rank: the outputs of '{layer}' are not finite: {error}") from error
             sizes[name] = max(matrix.shape) if label == "matrix" else len(matrix)
 
     with torch.no_grad():
         keep(OUTPUT, visit(network, activation_names(network), state, images, keep))
-    return found
+    return spectra
 
 
 def _counts(values: Spectra, sizes: Sizes, single: Spectra, controls: Spectra) -> list[Measurement]:

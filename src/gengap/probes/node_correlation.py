@@ -11,7 +11,7 @@ from torch import Tensor
 from gengap import seeding
 from gengap.engine import evaluation
 from gengap.engine.activations import activation_names, activations
-from gengap.engine.stack import State, take
+from gengap.engine.stack import State, n_networks, take
 from gengap.probes.context import Measurement, ProbeContext, Teacher
 
 PART = {
@@ -92,7 +92,7 @@ _IMAGES = 200  # per call: 640 channels of 14 x 14 pixels in float64 are then 20
 def measure(context: ProbeContext) -> list[Measurement]:
     """Measure Pearson's correlation rho[j, k] of teacher node j and student node k, over the probe's images.
 
-    A node is a unit, or a channel, behind its ReLU and before any BatchNorm there, which changes no correlation but by
+    A node is a unit, or a channel, after its ReLU and before any BatchNorm there, which changes no correlation but by
     the sign of its scale. For a channel every position of every image is a sample. Layers are matched by name. A node
     that is constant over all samples is dead: its correlations count as 0, and dead teacher nodes enter no mean.
 
@@ -123,22 +123,22 @@ def measure(context: ProbeContext) -> list[Measurement]:
     """
     teacher = teacher_of(context)
     n_draws = context.options.draws
-    found = correlations(context, teacher, context.state, n_draws)
+    by_layer = correlations(context, teacher, context.state, n_draws)
     start, final = _at(context, teacher, 0.0), _at(context, teacher, math.inf)
     measured = []
-    for layer, one in found.items():
-        best = _mean(one.rho.amax(dim=3), one.live_teacher.unsqueeze(1))  # [K, 1 + draws]
-        rho, chance = one.rho[:, 0], best[:, 1:]
+    for layer, correlation in by_layer.items():
+        best = _mean(correlation.rho.amax(dim=3), correlation.live_teacher.unsqueeze(1))  # [K, 1 + draws]
+        rho, chance = correlation.rho[:, 0], best[:, 1:]
         final_rank = _rank(rho, final[layer].argmax(dim=2))
         start_rank = _rank(start[layer], rho.argmax(dim=2))
         measured += [
             Measurement("node_correlation", rho, layer, ("teacher_node", "student_node")),
             Measurement("best_node_correlation", best[:, 0], layer),
             Measurement("best_node_correlation_by_chance", chance.sum(dim=1) / n_draws, layer),
-            Measurement("final_winner_rank", _mean(final_rank, one.live_teacher), layer),
-            Measurement("winner_start_rank", _mean(start_rank, one.live_teacher), layer),
-            Measurement("dead_teacher_nodes", (~one.live_teacher).sum(dim=1).double(), layer),
-            Measurement("dead_student_nodes", (~one.live_student).sum(dim=1).double(), layer),
+            Measurement("final_winner_rank", _mean(final_rank, correlation.live_teacher), layer),
+            Measurement("winner_start_rank", _mean(start_rank, correlation.live_teacher), layer),
+            Measurement("dead_teacher_nodes", (~correlation.live_teacher).sum(dim=1).double(), layer),
+            Measurement("dead_student_nodes", (~correlation.live_student).sum(dim=1).double(), layer),
         ]
         if n_draws > 1:
             # Row by row: torch's order of summation, and so the last bit, depends on the number of rows.
@@ -173,8 +173,8 @@ def correlations(context: ProbeContext, teacher: Teacher, state: State, n_draws:
     """
     images, _ = context.probe_images()
     layers = _shared_layers(context, teacher)
-    found: dict[str, list[Comoments]] = {layer: [] for layer in layers}
-    for place in range(len(next(iter(state.values())))):
+    comoments: dict[str, list[Comoments]] = {layer: [] for layer in layers}
+    for place in range(n_networks(state)):
         network = take(state, [place])
         orders = _orders(context.cells[place].seed, n_draws, len(images)).to(images.device)
         moments = {layer: Comoments() for layer in layers}
@@ -185,14 +185,14 @@ def correlations(context: ProbeContext, teacher: Teacher, state: State, n_draws:
             for layer in layers:
                 moments[layer].add(_samples(taught[layer][0], len(batch)), _samples(student[layer][0], 1))
         for layer in layers:
-            found[layer].append(moments[layer])
+            comoments[layer].append(moments[layer])
     return {
         layer: Correlation(
-            torch.stack([one.correlation() for one in each]),
-            torch.stack([one.live[0][0] for one in each]),
-            torch.stack([one.live[1][0] for one in each]),
+            torch.stack([network_comoments.correlation() for network_comoments in each]),
+            torch.stack([network_comoments.live[0][0] for network_comoments in each]),
+            torch.stack([network_comoments.live[1][0] for network_comoments in each]),
         )
-        for layer, each in found.items()
+        for layer, each in comoments.items()
     }
 
 
@@ -224,8 +224,8 @@ class Comoments:
         self.products = self.products + centred[0].mT @ centred[1]
         self.products += weight * steps[0].unsqueeze(-1) * steps[1].unsqueeze(-2)
         self.squares = tuple(
-            old + one.square().sum(dim=-2) + weight * step.square()
-            for old, one, step in zip(self.squares, centred, steps, strict=True)
+            old + part.square().sum(dim=-2) + weight * step.square()
+            for old, part, step in zip(self.squares, centred, steps, strict=True)
         )
         self.means = tuple(old + step * (count / total) for old, step in zip(self.means, steps, strict=True))
         self.count = total
@@ -281,7 +281,7 @@ def _at(context: ProbeContext, teacher: Teacher, epoch: float) -> dict[str, Tens
     saved = take(context.saved(epoch), [context.cells.index(cell) for cell in cells])
     state = evaluation.for_mode(context.arch, saved, context.train_images, context.batchnorm)
     places = [cells.index(cell) for cell in context.cells]
-    return {layer: one.rho[places, 0] for layer, one in correlations(context, teacher, state).items()}
+    return {layer: correlation.rho[places, 0] for layer, correlation in correlations(context, teacher, state).items()}
 
 
 def _rank(rho: Tensor, student: Tensor) -> Tensor:

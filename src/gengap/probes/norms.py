@@ -11,8 +11,9 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
+from gengap.engine.layers.modules import replace_modules
 from gengap.engine.numerics.singular_values import singular_values
-from gengap.engine.stack import State
+from gengap.engine.stack import State, n_networks, network_state
 from gengap.probes.context import Measurement, ProbeContext
 
 PART = {
@@ -83,7 +84,8 @@ def measure(context: ProbeContext) -> list[Measurement]:
         measured.append(Measurement("layer_stable_rank", squares / spectral.square(), layer))
     product = torch.stack(largest).prod(dim=0)
     shape = tuple(context.train_images.shape[1:])
-    paths = torch.stack([path_norm(context.arch.evaluation, one, shape) for one in _networks(context.state)])
+    networks = [network_state(context.state, place) for place in range(n_networks(context.state))]
+    paths = torch.stack([path_norm(context.arch.evaluation, network, shape) for network in networks])
     return [*measured, Measurement("spectral_norm_product", product), Measurement("path_norm", paths)]
 
 
@@ -108,7 +110,7 @@ def path_norm(network: nn.Module, state: State, image_shape: tuple[int, ...]) ->
     Source: Neyshabur, Salakhutdinov and Srebro (2015), Path-SGD, arXiv:1506.02617, section 3.
     """
     squared = {name: value.double().square() for name, value in state.items()}
-    network = _with_sums(copy.deepcopy(network))
+    network = replace_modules(copy.deepcopy(network), _squared)
     for name, layer in network.named_modules():
         if isinstance(layer, FunctionalBatchNorm):
             squared |= _squared_batchnorm(name, layer, state)
@@ -116,12 +118,6 @@ def path_norm(network: nn.Module, state: State, image_shape: tuple[int, ...]) ->
     with torch.no_grad(), _SquaredMeans():
         output: Tensor = functional_call(network, squared, (image,))
     return output.sum().sqrt()
-
-
-def _networks(state: State) -> list[State]:
-    """A stack's states one by one."""
-    size = len(next(iter(state.values())))
-    return [{name: value[place] for name, value in state.items()} for place in range(size)]
 
 
 def _squared_batchnorm(name: str, layer: FunctionalBatchNorm, state: State) -> State:
@@ -166,18 +162,13 @@ class _SquaredMeans(TorchFunctionMode):
         return result * (result.numel() / args[0].numel()) if func in (torch.mean, Tensor.mean) else result
 
 
-def _with_sums(network: nn.Module) -> nn.Module:
-    """Replace the pools of a module, in place."""
-    for name, layer in network.named_children():
-        if isinstance(layer, nn.MaxPool2d):
-            setattr(network, name, _SumPool(layer))
-        elif isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1)):
-            setattr(network, name, _SquaredMeanPool())
-        elif next(layer.children(), None) is not None:
-            _with_sums(layer)
-        elif not isinstance(layer, _UNCHANGED):
-            kind = type(layer).__name__
-            raise ValueError(
-                f"path_norm: the paths through '{name}', a {kind}, are not known. Leave out the probe `norms`"
-            )
-    return network
+def _squared(name: str, layer: nn.Module) -> nn.Module | None:
+    """What takes a layer's place where weights are squared; None keeps it."""
+    if isinstance(layer, nn.MaxPool2d):
+        return _SumPool(layer)
+    if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1)):
+        return _SquaredMeanPool()
+    if next(layer.children(), None) is None and not isinstance(layer, _UNCHANGED):
+        kind = type(layer).__name__
+        raise ValueError(f"path_norm: the paths through '{name}', a {kind}, are not known. Leave out the probe `norms`")
+    return None

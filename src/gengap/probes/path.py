@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gengap.engine import evaluation
-from gengap.engine.stack import Architecture, State, take
+from gengap.engine.stack import Architecture, State, concatenate, n_networks, stacked, take
 from gengap.errors import UserError
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
@@ -119,11 +119,11 @@ def measure(context: ProbeContext) -> list[Measurement]:
             f"probe 'path': from_epoch: {begin:g} was not saved by all cells of the pack. Choose from: {saved}; or add "
             "it to `base.training.snapshots`."
         )
-    found = between(context, context.saved(begin), context.state, where)
+    curves = between(context, context.saved(begin), context.state, where)
     measured = [Measurement("path_position", where.expand(len(context.cells), -1), dims=("position",))]
-    measured += [Measurement(f"{name}_along_path", values, dims=("position",)) for name, values in found.items()]
+    measured += [Measurement(f"{name}_along_path", values, dims=("position",)) for name, values in curves.items()]
     for split in ("train", "test"):
-        barrier, halfway = barrier_and_middle(where, found[f"{split}_loss"])
+        barrier, halfway = barrier_and_middle(where, curves[f"{split}_loss"])
         measured += [Measurement(f"{split}_loss_barrier", barrier), Measurement(f"{split}_loss_halfway", halfway)]
     return measured
 
@@ -157,8 +157,8 @@ def between(context: ProbeContext, a: State, b: State, where: Tensor) -> dict[st
         ``train_loss``, ``train_accuracy``, ``test_loss`` and ``test_accuracy``, each ``[K, P]``, float64; at positions
         0 and 1 those of a and b themselves.
     """
-    rows = [_along(context, take(a, [place]), take(b, [place]), where) for place in range(len(next(iter(a.values()))))]
-    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    rows = [_along(context, take(a, [place]), take(b, [place]), where) for place in range(n_networks(a))]
+    return stacked(rows)
 
 
 def line(arch: Architecture, a: State, b: State, where: Tensor) -> State:
@@ -203,13 +203,13 @@ def _along(context: ProbeContext, a: State, b: State, where: Tensor) -> Mapping[
     for some in where.split(max(1, BUDGET // (context.arch.n_parameters + most * n_outputs))):
         networks = line(context.arch, a, b, some)
         networks = evaluation.for_mode(context.arch, networks, context.train_images, context.batchnorm)
-        found: dict[str, Tensor] = {}
+        curves: dict[str, Tensor] = {}
         for split, images, targets in (
             ("train", *context.probe_images()),
             ("test", context.test_images, context.test_targets),
         ):
             outputs = evaluation.all_outputs(context.arch, networks, images, context.batchnorm, BATCH_SIZE)
             performance = evaluation.performance(outputs, targets, context.loss)
-            found |= {f"{split}_{measure}": performance[measure] for measure in ("loss", "accuracy")}
-        parts.append(found)
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+            curves |= {f"{split}_{measure}": performance[measure] for measure in ("loss", "accuracy")}
+        parts.append(curves)
+    return concatenate(parts)

@@ -43,6 +43,8 @@ def measure(context: ProbeContext) -> list[Measurement]:
         ("test", context.test_images, context.test_targets),
     ):
         outputs = evaluation.all_outputs(context.arch, context.state, images, context.batchnorm, BATCH_SIZE)
-        found = evaluation.performance(outputs, targets, context.loss)
-        measured += [Measurement(f"{split}_{name}", found[name]) for name in ("loss", "accuracy", "balanced_accuracy")]
+        performance = evaluation.performance(outputs, targets, context.loss)
+        measured += [
+            Measurement(f"{split}_{name}", performance[name]) for name in ("loss", "accuracy", "balanced_accuracy")
+        ]
     return measured

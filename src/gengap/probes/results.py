@@ -29,23 +29,26 @@ class ProbeResults:
         # By quantity, layer, dims and shape: networks of one pack may differ in what they were saved at.
         self._arrays: dict[tuple[str, str, tuple[str, ...], tuple[int, ...]], list[_Row]] = {}
 
-    def add(self, found: Sequence[Measurement], names: Sequence[str], epochs: Sequence[float]) -> None:
+    def add(self, measurements: Sequence[Measurement], names: Sequence[str], epochs: Sequence[float]) -> None:
         """Add what `measure` returned for these cells at these epochs."""
-        for one in found:
-            check_declared("probe", self._probe.name, one.quantity)
-            if one.dims:
-                values = one.values.detach().cpu().numpy()
-                kept = self._arrays.setdefault((one.quantity, one.layer, one.dims, values.shape[1:]), [])
+        for measurement in measurements:
+            check_declared("probe", self._probe.name, measurement.quantity)
+            if measurement.dims:
+                values = measurement.values.detach().cpu().numpy()
+                key = (measurement.quantity, measurement.layer, measurement.dims, values.shape[1:])
+                kept = self._arrays.setdefault(key, [])
                 kept += list(zip(names, epochs, values, strict=True))
             else:
-                self._add_numbers(one, names, epochs)
+                self._add_numbers(measurement, names, epochs)
 
-    def _add_numbers(self, one: Measurement, names: Sequence[str], epochs: Sequence[float]) -> None:
+    def _add_numbers(self, measurement: Measurement, names: Sequence[str], epochs: Sequence[float]) -> None:
         probe = self._probe
-        for name, epoch, value in zip(names, epochs, one.values.double().cpu().tolist(), strict=True):
-            self._rows.append((name, epoch, one.layer, one.quantity, value, probe.batchnorm, probe.name))
-            if not one.layer and not np.isfinite(value):
-                self._failures.append((name, epoch, f"{one.quantity} is not finite"))
+        for name, epoch, value in zip(names, epochs, measurement.values.double().cpu().tolist(), strict=True):
+            self._rows.append(
+                (name, epoch, measurement.layer, measurement.quantity, value, probe.batchnorm, probe.name)
+            )
+            if not measurement.layer and not np.isfinite(value):
+                self._failures.append((name, epoch, f"{measurement.quantity} is not finite"))
 
     def fail(self, name: str, epoch: float, error: Exception) -> None:
         """Record that a network could not be measured."""

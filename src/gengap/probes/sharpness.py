@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
-from gengap.engine.gradients import full_loss_and_gradient
 from gengap.engine.graph.filter_normalization import with_unit_filters
-from gengap.engine.hessian.hvp import flatten, unflatten
 from gengap.engine.numerics.lbfgsb import Floats, Functions, maximise
-from gengap.engine.stack import State, take
+from gengap.engine.stack import State, flatten, take, unflatten
 from gengap.probes.averages import averaged, mean
-from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
+from gengap.probes.context import Measurement, ProbeContext, finite
 from gengap.studies.settings import Cell
 
 PART = {
@@ -168,9 +166,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     parts = []
     for at in range(0, len(context.cells), at_once):
         here = slice(at, at + at_once)
-        state = {name: value.detach().double() for name, value in take(context.state, here).items()}
-        if not all(value.isfinite().all() for value in state.values()):
-            raise ValueError("The weights are not finite, so nothing near them can be measured.")
+        state = finite(take(context.state, here))
         scaled = with_unit_filters(context.arch, state, context.train_images[:10].double())
         climbs = [_climb(context, each, None) for each in (state, scaled)]
         drawn = []
@@ -180,14 +176,14 @@ def measure(context: ProbeContext) -> list[Measurement]:
             drawn.append(torch.stack([_climb(context, each, bases) for each in (state, scaled)]))
         full, sub = torch.stack(climbs), torch.stack(drawn)  # [scalings, 2, eps, K], [draws, scalings, 2, eps, K]
         parts.append(torch.cat([full[None], sub]).movedim(-1, 0))
-    found = torch.cat(parts)  # [K, 1 + draws, scalings, 2, eps]
+    reached = torch.cat(parts)  # [K, 1 + draws, scalings, 2, eps]
 
     measured = []
     for s, scaling in enumerate(("", "normalized_")):
         for e, name in enumerate(EPS.values()):
-            measured.append(Measurement(f"{scaling}{name}", found[:, 0, s, 0, e]))
-            measured += averaged(f"{scaling}subspace_{name}", found[:, 1:, s, 0, e])
-    gradients = torch.stack([found[:, 0, :, 1], mean(found[:, 1:, :, 1], 1)], dim=2)
+            measured.append(Measurement(f"{scaling}{name}", reached[:, 0, s, 0, e]))
+            measured += averaged(f"{scaling}subspace_{name}", reached[:, 1:, s, 0, e])
+    gradients = torch.stack([reached[:, 0, :, 1], mean(reached[:, 1:, :, 1], 1)], dim=2)
     return [*measured, Measurement("sharpness_projected_gradient", gradients, dims=("scaling", "space", "eps"))]
 
 
@@ -203,8 +199,8 @@ def sharpness(functions: Functions, center: Floats, eps: float, iterations: int)
     Returns:
         Two arrays ``[K]``. phi is at least 0, and not a number where f(x) is none.
     """
-    found = maximise(functions, eps * (np.abs(center) + 1), iterations)
-    return 100 * (found.values - found.start) / (1 + found.start), found.projected_gradients
+    maxima = maximise(functions, eps * (np.abs(center) + 1), iterations)
+    return 100 * (maxima.values - maxima.start) / (1 + maxima.start), maxima.projected_gradients
 
 
 def directions(cells: Sequence[Cell], n_parameters: int, draw: int) -> list[Tensor]:
@@ -225,27 +221,18 @@ def networks_at_once(n_parameters: int, device: torch.device) -> int:
 
 def _climb(context: ProbeContext, state: State, bases: Sequence[Tensor] | None) -> Tensor:
     """Sharpness and projected gradient for every eps, ``[2, eps, K]``."""
-    arch = context.arch
-    images, targets = context.probe_images()
+    arch, objective = context.arch, context.objective(state)
     x = flatten(arch, state)
 
     def functions(places: list[int], points: Floats) -> tuple[Floats, Floats]:
         z = torch.from_numpy(points).to(x)
         # One network at a time: the bits of a batched product depend on who else is in it.
-        step = z if bases is None else torch.stack([bases[k] @ one for k, one in zip(places, z, strict=True)])
-        moved = take(state, places) | unflatten(arch, state, x[places] + step)
-        loss, gradient = full_loss_and_gradient(
-            arch,
-            moved,
-            images,
-            targets,
-            context.loss,
-            through_batch=context.batchnorm == "batch",
-            batch_size=BATCH_SIZE,
-        )
+        step = z if bases is None else torch.stack([bases[k] @ point for k, point in zip(places, z, strict=True)])
+        moved = take(state, places) | unflatten(arch, x[places] + step)
+        loss, gradient = objective.at(moved).loss_and_gradient()
         slope = flatten(arch, gradient)
         if bases is not None:
-            slope = torch.stack([one @ bases[k] for k, one in zip(places, slope, strict=True)])
+            slope = torch.stack([along @ bases[k] for k, along in zip(places, slope, strict=True)])
         return loss.cpu().numpy(), slope.cpu().numpy()
 
     if bases is None:
@@ -253,5 +240,5 @@ def _climb(context: ProbeContext, state: State, bases: Sequence[Tensor] | None) 
     else:
         center = torch.stack([torch.linalg.lstsq(bases[k], x[k, :, None]).solution[:, 0] for k in range(len(x))])
     iterations = context.options.iterations
-    found = [sharpness(functions, center.cpu().numpy(), eps, iterations) for eps in EPS]
-    return torch.from_numpy(np.array(found)).movedim(1, 0)
+    climbs = [sharpness(functions, center.cpu().numpy(), eps, iterations) for eps in EPS]
+    return torch.from_numpy(np.array(climbs)).movedim(1, 0)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 
 from gengap import losses, models
 from gengap.engine import device as devices
-from gengap.engine import initialization, stack
+from gengap.engine import stack
+from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
 from gengap.errors import UserError
 from gengap.files import cell_locks
@@ -23,17 +25,36 @@ from gengap.training.cell_result import CellResult
 _NAMED = 5  # cells that a warning names
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how a pack is trained.
+
+    Attributes:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
+        store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
+        save_seconds: How often an unfinished pack is saved.
+        memory_limit: Bytes that this process may take on a CPU; None: what is free. A pack that would take more is
+            trained in parts.
+    """
+
+    device: str = "auto"
+    compile_step: str = "auto"
+    store_folder: Path | None = None
+    save_seconds: float = resume.INTERVAL_SECONDS
+    memory_limit: int | None = None
+
+
+_DEFAULTS = RunOptions()
+
+
 def train_pack(
     cells: Mapping[str, Cell],
     data: LabelledData,
     weights: Path,
     history: Path,
+    options: RunOptions = _DEFAULTS,
     *,
-    store_folder: Path | None = None,
-    device: str = "auto",
-    compile_step: str = "auto",
-    save_seconds: float = resume.INTERVAL_SECONDS,
-    memory_limit: int | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> int:
     """Train the cells of a pack, except those that its files or the store already hold.
@@ -43,12 +64,7 @@ def train_pack(
         data: Their labelled data.
         weights: HDF5 file of checkpoints, replaced as a whole.
         history: HDF5 file of learning curves and cell facts, replaced as a whole.
-        store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
-        device: ``auto``, ``cpu`` or ``cuda``.
-        compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
-        save_seconds: How often an unfinished pack is saved.
-        memory_limit: Bytes that this process may take on a CPU; None: what is free. A pack that would take more is
-            trained in parts.
+        options: Where and how.
         provenance: Stored in both files.
 
     Returns:
@@ -57,64 +73,108 @@ def train_pack(
     Raises:
         UserError: If the loss does not fit the labels, a file cannot be written, or the process was asked to end.
     """
-    target_device = devices.choose(device)
+    device = devices.choose(options.device)
     first = next(iter(cells.values()))
     n_outputs = losses.n_outputs(first.loss, data.n_classes)
     image_shape = (data.train_images.shape[1], data.train_images.shape[2], data.train_images.shape[3])
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
     digest = data.digest_for(first.loss)
     identities = {name: cell_result.identity(cell, digest) for name, cell in cells.items()}
-    done = _finished(cells, identities, weights, history, store_folder)
+    done = _finished(cells, identities, weights, history, options.store_folder)
     log.info("%d of %d cells are to be trained, %d were found finished", len(cells) - len(done), len(cells), len(done))
     savers: list[resume.Saver] = []
     passed = 0
     if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
-        arrays = on_device(data, first.loss, dtype, target_device)
+        job = _Job(
+            cells, identities, arch, on_device(data, first.loss, dtype, device), n_outputs, options, done, savers
+        )
 
         def train(names: Sequence[str]) -> None:
             nonlocal passed
-            while missing := {n: cells[n] for n in names if n not in done}:
-                with _claimed(store_folder, [identities[n] for n in missing]) as mine:
-                    wanted = {n: cell for n, cell in missing.items() if identities[n] in mine}
-                    done.update(_stored(wanted, identities, store_folder))  # by another job, since we looked
-                    todo = [
-                        CellResult(n, cell, identities[n], arch.n_parameters)
-                        for n, cell in wanted.items()
-                        if n not in done
-                    ]
-                    if not todo:
-                        continue
-                    # Known by all of its cells: those that are in the store already change no name.
-                    saver = resume.Saver(_unfinished(store_folder, [identities[n] for n in names]), save_seconds)
-                    saved = resume.read(saver.path, todo, target_device)
-                    networks, records = saved or _fresh(todo, arch, arrays, n_outputs)
-                    with saver.listening():
-                        passed += loop.train(networks, records, arch, arrays, saver, compile_step=compile_step)
-                    done.update({r.name: r for r in records if r.name in cells})
-                    if store_folder:
-                        for r in records:
-                            cell_store.put(store_folder, r)
-                    _warn(records)
-                    savers.append(saver)
+            passed += job.train(names)
 
         each = memory_budget.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
-        free = memory_budget.free_bytes(target_device, memory_limit)
+        free = memory_budget.free_bytes(device, options.memory_limit)
         memory_budget.in_parts(list(cells), each, memory_budget.shared_bytes(first), free, train)
-    where = {**(provenance or {}), "device": devices.describe(target_device), "data_digest": digest}
+    where = {**(provenance or {}), "device": devices.describe(device), "data_digest": digest}
     cell_result.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
     for saver in savers:
         saver.remove()
     return passed
 
 
-def _warn(records: Sequence[CellResult]) -> None:
+@dataclass(frozen=True)
+class _Job:
+    """The cells of a pack that are to be trained.
+
+    Attributes:
+        cells: Settings of all cells by name.
+        identities: Their identities.
+        arch: Their architecture.
+        data: Their data on the device.
+        n_outputs: Outputs of every network.
+        options: Where and how.
+        done: Finished cells, which `train` adds to.
+        savers: Of the parts that were trained, which `train` adds to.
+    """
+
+    cells: Mapping[str, Cell]
+    identities: Mapping[str, str]
+    arch: Architecture
+    data: loop.Data
+    n_outputs: int
+    options: RunOptions
+    done: dict[str, CellResult]
+    savers: list[resume.Saver]
+
+    def train(self, names: Sequence[str]) -> int:
+        """Train the named cells together, except those that another job trains meanwhile; returns samples passed."""
+        passed, store = 0, self.options.store_folder
+        while missing := {name: self.cells[name] for name in names if name not in self.done}:
+            with _claimed(store, [self.identities[name] for name in missing]) as claimed:
+                mine = {name: cell for name, cell in missing.items() if self.identities[name] in claimed}
+                self.done.update(_stored(mine, self.identities, store))  # by another job, since we looked
+                todo = [
+                    CellResult(name, cell, self.identities[name], self.arch.n_parameters)
+                    for name, cell in mine.items()
+                    if name not in self.done
+                ]
+                if todo:
+                    # Known by all of its cells: those that are in the store already change no name.
+                    path = _unfinished(store, [self.identities[name] for name in names])
+                    passed += self._train_together(todo, resume.Saver(path, self.options.save_seconds))
+        return passed
+
+    def _train_together(self, todo: list[CellResult], saver: resume.Saver) -> int:
+        """Train cells from their start, or from where they were saved, and store them; returns samples passed."""
+        saved = resume.read(saver.path, todo, self.data.train_images.device)
+        pack, results = saved or (self._start(todo), todo)
+        with saver.listening():
+            passed = loop.train(pack, results, self.arch, self.data, saver, compile_step=self.options.compile_step)
+        self.done.update({result.name: result for result in results if result.name in self.cells})
+        if self.options.store_folder:
+            for result in results:
+                cell_store.put(self.options.store_folder, result)
+        _warn(results)
+        self.savers.append(saver)
+        return passed
+
+    def _start(self, results: list[CellResult]) -> pack_state.PackState:
+        """The stack before its first step."""
+        images, targets = self.data.train_images, self.data.train_targets
+        cells = [result.cell for result in results]
+        state = initialization.start(self.arch, cells, images, targets, self.n_outputs)
+        return pack_state.start(results, self.arch, state)
+
+
+def _warn(results: Sequence[CellResult]) -> None:
     """Name cells that did not finish; of hundreds, the first."""
     for status in ("dead", "diverged"):
-        if found := [f"{r.name} after {r.epochs_trained} epochs" for r in records if r.status == status]:
-            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        if named := [f"{r.name} after {r.epochs_trained} epochs" for r in results if r.status == status]:
+            more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             log.warning(
-                "%d of %d cells are %s: %s%s", len(found), len(records), status, "; ".join(found[:_NAMED]), more
+                "%d of %d cells are %s: %s%s", len(named), len(results), status, "; ".join(named[:_NAMED]), more
             )
 
 
@@ -129,25 +189,17 @@ def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.
     )
 
 
-def _fresh(
-    records: list[CellResult], arch: Architecture, data: loop.Data, n_outputs: int
-) -> tuple[pack_state.PackState, list[CellResult]]:
-    cells = [record.cell for record in records]
-    state = initialization.start(arch, cells, data.train_images, data.train_targets, n_outputs)
-    return pack_state.start(records, arch, state), records
-
-
 def _finished(
     cells: Mapping[str, Cell], identities: Mapping[str, str], weights: Path, history: Path, store_folder: Path | None
 ) -> dict[str, CellResult]:
     """Cells that an earlier run of the same code on the same data has trained."""
-    found: dict[str, CellResult] = {}
+    results: dict[str, CellResult] = {}
     if weights.exists() and history.exists():
         try:
-            found = cell_result.read(cells, weights, history)
+            results = cell_result.read(cells, weights, history)
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
-    done = {name: found[name] for name in cells if name in found and found[name].identity == identities[name]}
+    done = {name: results[name] for name in cells if name in results and results[name].identity == identities[name]}
     return done | _stored({n: cell for n, cell in cells.items() if n not in done}, identities, store_folder)
 
 
@@ -156,8 +208,8 @@ def _stored(
 ) -> dict[str, CellResult]:
     if store_folder is None:
         return {}
-    found = {name: cell_store.get(store_folder, identities[name], name, cell) for name, cell in cells.items()}
-    return {name: one for name, one in found.items() if one is not None}
+    stored = {name: cell_store.get(store_folder, identities[name], name, cell) for name, cell in cells.items()}
+    return {name: result for name, result in stored.items() if result is not None}
 
 
 def _claimed(store_folder: Path | None, wanted: Sequence[str]) -> AbstractContextManager[list[str]]:

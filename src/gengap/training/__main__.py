@@ -87,8 +87,7 @@ def run_pack(study: Study, pack: str, config: Config, device: str) -> None:
         data,
         weights,
         folder / "history.h5",
-        store_folder=Path(config.store),
-        device=device,
+        training.RunOptions(store_folder=Path(config.store), device=device),
         provenance=provenance.record({"cells": settings}),
     )
     for probe in study.probes:

@@ -57,16 +57,16 @@ def identity(cell: Cell, data_digest: str) -> str:
 
 
 def write(
-    records: Sequence[CellResult],
+    results: Sequence[CellResult],
     weights_path: Path,
     history_path: Path,
     image_shape: tuple[int, int, int],
     n_outputs: int,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the records of a pack."""
-    cells = [(r.name, r.status, r.stopped_by, float(r.epochs_trained), r.n_parameters, r.identity) for r in records]
-    rows = [(r.name, *row, r.cell.training.batchnorm) for r in records for row in r.history]
+    """Write the results of a pack."""
+    cells = [(r.name, r.status, r.stopped_by, float(r.epochs_trained), r.n_parameters, r.identity) for r in results]
+    rows = [(r.name, *row, r.cell.training.batchnorm) for r in results for row in r.history]
     units = {"epoch": "epochs", "epochs_trained": "epochs"}
     with storage.writing(history_path, "history", provenance) as file:
         storage.write_table(file, "cells", pd.DataFrame(cells, columns=CELL_COLUMNS), units)
@@ -74,8 +74,8 @@ def write(
         file.attrs["units"] = json.dumps({name: QUANTITIES[name].unit for name in sorted({row[2] for row in rows})})
     weights.write(
         weights_path,
-        {record.name: record.checkpoints for record in records},
-        {record.name: record.cell.model_dump(mode="json") for record in records},
+        {result.name: result.checkpoints for result in results},
+        {result.name: result.cell.model_dump(mode="json") for result in results},
         image_shape,
         n_outputs,
         provenance,
@@ -83,16 +83,16 @@ def write(
 
 
 def read(cells: Mapping[str, Cell], weights_path: Path, history_path: Path) -> dict[str, CellResult]:
-    """Read back the records of those of `cells` that the two files hold, whatever their identity."""
+    """Read back the results of those of `cells` that the two files hold, whatever their identity."""
     with storage.reading(history_path, "history") as file:
         facts = {row["cell"]: row for row in storage.read_table(file, "cells").to_dict("records")}
         history = storage.read_table(file, "history")
     checkpoints = weights.read(weights_path)
     rows = dict(iter(history.groupby("cell")))
-    records = {}
+    results = {}
     for name in (name for name in cells if name in facts and name in checkpoints):
         fact, past = facts[name], rows[name]
-        records[name] = CellResult(
+        results[name] = CellResult(
             name=name,
             cell=cells[name],
             identity=str(fact["identity"]),
@@ -103,4 +103,4 @@ def read(cells: Mapping[str, Cell], weights_path: Path, history_path: Path) -> d
             stopped_by=str(fact["stopped_by"]),
             epochs_trained=int(fact["epochs_trained"]),
         )
-    return records
+    return results

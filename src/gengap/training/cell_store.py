@@ -16,13 +16,13 @@ from gengap.training.cell_result import CellResult
 _DAMAGE = (UserError, ValueError, OSError, KeyError)  # what reading a damaged file may raise
 
 
-def put(store: Path, record: CellResult) -> None:
+def put(store: Path, result: CellResult) -> None:
     """Keep a finished cell, unless it is kept already."""
-    path = _path(store, record.identity)
+    path = _path(store, result.identity)
     if not path.exists():
         # Waiting for the disk a thousand times takes long. What a loss of power damages, its digest tells.
         with storage.writing(path, "cell", {}, sync=False) as file:
-            serialization.write_records(file, [record])
+            serialization.write_results(file, [result])
 
 
 def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
@@ -35,23 +35,23 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
         cell: Its settings.
 
     Returns:
-        The record, or None. A damaged entry is set aside with a warning, and counts as missing.
+        The result, or None. A damaged entry is set aside with a warning, and counts as missing.
     """
     path = _path(store, identity)
     if not path.exists():
         return None
     try:
         with storage.reading(path, "cell") as file:
-            record = serialization.read_records(file)[0]
-        if record.identity != identity:
-            raise ValueError(f"it holds the cell {record.identity}")
+            result = serialization.read_results(file)[0]
+        if result.identity != identity:
+            raise ValueError(f"it holds the cell {result.identity}")
     except _DAMAGE as error:
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         log.warning("%s is damaged (%s): set aside as %s, and the cell is trained again", path, error, aside.name)
         return None
-    record.name, record.cell = name, cell
-    return record
+    result.name, result.cell = name, cell
+    return result
 
 
 def entries(store: Path) -> list[Path]:

@@ -63,11 +63,11 @@ class Traced:
         self._step: Callable[..., Any] = step
         self._compiled: dict[Any, Callable[..., Any]] = {}
 
-    def __call__(self, *arguments: Any) -> tuple[Any, Any, Any, Tensor]:
+    def __call__(self, *arguments: Any) -> tuple[Any, Tensor]:
         """See `gengap.training.step.make_step`."""
         shapes = tuple(value.shape for value in pytree.tree_leaves(arguments))
         if shapes not in self._compiled:
             graph = make_fx(self._step, tracing_mode="fake")(*arguments)
             self._compiled[shapes] = torch.compile(graph, dynamic=False)
-        result: tuple[Any, Any, Any, Tensor] = self._compiled[shapes](*arguments)
+        result: tuple[Any, Tensor] = self._compiled[shapes](*arguments)
         return result

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from gengap.logs import log
-from gengap.training.step import Step
+from gengap.training.step import NetworkState, Step, StepInputs
 
 WARM_UP = 3  # calls before recording, in which libraries choose their kernels and take their memory
 
@@ -46,7 +46,7 @@ class Replayed:
     """
 
     def __init__(self, step: Step, record: Callable[[Run], Run] = recorded) -> None:
-        self._step: Callable[..., Any] = step
+        self._step = step
         self._record = record
         self._replay: Run | None = None
         self._data: tuple[Tensor, Tensor] | None = None
@@ -57,25 +57,24 @@ class Replayed:
         self._works = True
 
     def __call__(
-        self, parameters: Any, buffers: Any, memory: Any, images: Tensor, targets: Tensor, *others: Any
-    ) -> tuple[Any, Any, Any, Tensor]:
+        self, networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
+    ) -> tuple[NetworkState, Tensor]:
         """See `gengap.training.step.make_step`."""
         resident = self._data is None or (self._data[0] is images and self._data[1] is targets)
-        given, form = pytree.tree_flatten((parameters, buffers, memory, others))
+        given, form = pytree.tree_flatten((networks, inputs))
         known = form == self._form and [value.shape for value in given] == [own.shape for own in self._own]
         if self._works and resident and not known:
             self._prepare(given, form, images, targets)
         if not self._works or not resident or self._replay is None:
-            plain: tuple[Any, Any, Any, Tensor] = self._step(parameters, buffers, memory, images, targets, *others)
-            return plain
+            return self._step(networks, images, targets, inputs)
         for own, value, last in zip(self._own, given, self._last, strict=True):
             if value is not own and value is not last:
                 own.copy_(value)
         # The networks' own tensors change with every call, so that only what they are given back as is remembered.
-        n_state = len(pytree.tree_leaves((parameters, buffers, memory)))
+        n_state = len(pytree.tree_leaves(networks))
         self._last = self._own[:n_state] + given[n_state:]
         self._replay()
-        result: tuple[Any, Any, Any, Tensor] = self._outcome
+        result: tuple[NetworkState, Tensor] = self._outcome
         return result
 
     def _prepare(self, given: list[Tensor], form: Any, images: Tensor, targets: Tensor) -> None:
@@ -83,13 +82,13 @@ class Replayed:
         self._replay, self._outcome = None, None  # frees the memory of what was recorded before
         self._data, self._form = (images, targets), form
         self._own = self._last = [value.clone() for value in given]
-        *state, others = pytree.tree_unflatten(self._own, form)
+        networks, inputs = pytree.tree_unflatten(self._own, form)
 
         def run() -> None:
-            *new, loss = self._step(*state, images, targets, *others)
-            for own, value in zip(pytree.tree_leaves(state), pytree.tree_leaves(new), strict=True):
+            new, loss = self._step(networks, images, targets, inputs)
+            for own, value in zip(pytree.tree_leaves(networks), pytree.tree_leaves(new), strict=True):
                 own.copy_(value)
-            self._outcome = (*state, loss)
+            self._outcome = networks, loss
 
         try:
             self._replay = self._record(run)

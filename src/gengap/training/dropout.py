@@ -11,7 +11,7 @@ from gengap.studies.settings import Cell
 
 def draws(
     cells: Sequence[Cell],
-    places: Mapping[str, tuple[torch.Size, float]],
+    buffer_shapes: Mapping[str, tuple[torch.Size, float]],
     epoch: int,
     batch_sizes: Sequence[int],
     device: torch.device,
@@ -19,8 +19,8 @@ def draws(
     """The masks of one epoch's steps, from a stream per cell that depends on seed and epoch alone.
 
     Args:
-        cells: One per place in the stack.
-        places: What is dropped, from `gengap.engine.layers.dropout.places`.
+        cells: One per network of the stack.
+        buffer_shapes: What is dropped, from `gengap.engine.layers.dropout.buffer_shapes`.
         epoch: 0 for the first.
         batch_sizes: Samples of every step.
         device: Of the network; drawn there, since one step may take millions of numbers.
@@ -39,5 +39,5 @@ def draws(
                     for each in generators
                 ]
             )
-            for name, (shape, p) in places.items()
+            for name, (shape, p) in buffer_shapes.items()
         }

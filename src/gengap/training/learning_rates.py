@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gengap import registry, seeding
 from gengap.engine import stack
+from gengap.engine.objective import Objective
 from gengap.engine.stack import Architecture
 from gengap.training.cell_result import CellResult
 from gengap.training.pack_state import PackState
@@ -19,35 +20,35 @@ PRODUCT_COST = 2
 _TOLERANCE, _PRODUCTS = 1e-3, 30  # of Lanczos' method: relative error, and most products per measurement
 
 
-def decision(record: CellResult, done: int) -> Decision:
+def decision(result: CellResult, done: int) -> Decision:
     """What the cell's schedule says after so many epochs."""
-    if done == 0 and record.cell.schedule.name != "inverse_lipschitz":
+    if done == 0 and result.cell.schedule.name != "inverse_lipschitz":
         return Decision()
-    schedule = record.cell.schedule
-    result: Decision = registry.load("schedule", schedule.name).decide(
-        schedule, record.cell.training.epochs, done, record.train_accuracies()
+    schedule = result.cell.schedule
+    decided: Decision = registry.load("schedule", schedule.name).decide(
+        schedule, result.cell.training.epochs, done, result.train_accuracies()
     )
-    return result
+    return decided
 
 
-def learning_rates(live: PackState) -> list[float]:
-    """The learning rate of every place in the next step."""
-    return [_rate(live, place) for place in range(len(live.records))]
+def learning_rates(pack: PackState) -> list[float]:
+    """The learning rate of every slot in the next step."""
+    return [_rate(pack, slot) for slot in range(len(pack.results))]
 
 
-def _rate(live: PackState, place: int) -> float:
-    record = live.records[place]
-    decided = decision(record, live.epoch)
-    rate = record.cell.optimizer.lr * decided.multiplier
+def _rate(pack: PackState, slot: int) -> float:
+    result = pack.results[slot]
+    decided = decision(result, pack.epoch)
+    rate = result.cell.optimizer.lr * decided.multiplier
     if not decided.over_curvature:
         return rate
-    largest, most = live.curvature[place], record.cell.schedule.max_lr
+    largest, most = pack.curvature[slot], result.cell.schedule.max_lr
     # Where no direction curves upwards, 1 / L is no guide; not a number stays what it is, and the cell diverges.
     return min(rate / largest, most) if largest > 0 or math.isnan(largest) else most
 
 
 def refresh(
-    live: PackState, arch: Architecture, images: Tensor, targets: Tensor, batch_size: int, steps_done: int
+    pack: PackState, arch: Architecture, images: Tensor, targets: Tensor, batch_size: int, steps_done: int
 ) -> bool:
     """Measure the curvature of the networks whose schedule asks for it before the next step.
 
@@ -56,7 +57,7 @@ def refresh(
     without augmentation, noise or dropout.
 
     Args:
-        live: The stack; its `hvp` and `products` are updated.
+        pack: The stack; its `curvature` and `products` are updated.
         arch: Its architecture.
         images: The training images ``[N, C, H, W]``.
         targets: Their targets.
@@ -67,38 +68,41 @@ def refresh(
         Whether any was measured.
     """
     due = [
-        place
-        for place in live.waiting()
-        if decision(live.records[place], live.epoch).over_curvature
-        and steps_done % live.records[place].cell.schedule.refresh_steps == 0
+        slot
+        for slot in pack.waiting()
+        if decision(pack.results[slot], pack.epoch).over_curvature
+        and steps_done % pack.results[slot].cell.schedule.refresh_steps == 0
     ]
     if not due:
         return False
-    from gengap.engine.hessian import hvp
+    from gengap.engine.hessian import eigenvalues  # and with it SciPy, which few schedules need
 
-    cells = [live.records[place].cell for place in due]
-    found, used = hvp.largest_eigenvalue(
-        arch,
-        stack.take(live.state(), torch.tensor(due, device=images.device)),
-        images,
-        targets,
-        cells[0].loss,
+    cells = [pack.results[slot].cell for slot in due]
+    objective = Objective(
+        arch=arch,
+        state=stack.take(pack.state(), torch.tensor(due, device=images.device)),
+        images=images,
+        targets=targets,
+        loss=cells[0].loss,
         through_batch=cells[0].training.step_batchnorm == "batch",
+        batch_size=batch_size,
+    )
+    largest, used = eigenvalues.largest_eigenvalue(
+        objective,
         tolerance=_TOLERANCE,
         iterations=_PRODUCTS,
         seeds=[seeding.torch_seed(cell.seed, seeding.CURVATURE) for cell in cells],
-        batch_size=batch_size,
     )
-    for place, value, products in zip(due, found.tolist(), used, strict=True):
-        live.curvature[place] = value
-        live.products[place] += products
+    for slot, value, products in zip(due, largest.tolist(), used, strict=True):
+        pack.curvature[slot] = value
+        pack.products[slot] += products
     return True
 
 
-def gradient_evaluations(live: PackState, place: int) -> float:
+def gradient_evaluations(pack: PackState, slot: int) -> float:
     """What one network's training has cost after the epochs done, in gradients of the whole training set.
 
     A pass over the data counts as 1, whatever its batches, and a product of the Hessian with a vector as 2.
     Measurements that no step needs, and of BatchNorm's statistics, count nothing.
     """
-    return float(live.epoch + PRODUCT_COST * live.products[place])
+    return float(pack.epoch + PRODUCT_COST * pack.products[slot])

@@ -20,7 +20,7 @@ from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
 from gengap.training.progress import Progress
 from gengap.training.resume import Saver
-from gengap.training.step import Step, make_step
+from gengap.training.step import Step, StepInputs, make_step
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,58 @@ class Data:
     test_targets: Tensor
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What stays the same while the cells of a pack are trained.
+
+    Attributes:
+        results: Of all cells, also of those that have left the stack.
+        arch: Their architecture.
+        data: The labelled data.
+        saver: Saves the pack between steps.
+        step: The step, uncompiled.
+        buffer_shapes: Where a step's draws enter.
+    """
+
+    results: Sequence[CellResult]
+    arch: Architecture
+    data: Data
+    saver: Saver
+    step: Step
+    buffer_shapes: random_inputs.BufferShapes
+
+    @property
+    def shared(self) -> Cell:
+        """A cell, for the settings that all of them share."""
+        return self.results[0].cell
+
+    def batch_size(self, done: int) -> int:
+        """Samples per step in the epoch that follows `done` epochs."""
+        return _batch_size(self.shared, done, len(self.data.train_images))
+
+    @functools.cached_property
+    def compiled_step(self) -> Step:
+        """The step, compiled when it is first asked for."""
+        return compilation.compiled(self.step, self.data.train_images.device)
+
+    def pays_to_compile(self, n_networks: int, epochs: int) -> bool:
+        """Whether compiling the step pays for this many networks and the epochs that are left."""
+        n_samples, _, height, width = self.data.train_images.shape
+        batch_size = self.batch_size(0)
+        n_steps = epochs * (n_samples // batch_size)
+        return compilation.pays(
+            self.arch, n_networks=n_networks, batch_size=batch_size, n_steps=n_steps, image_area=height * width
+        )
+
+
 def train(
-    live: PackState, records: Sequence[CellResult], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
+    pack: PackState, results: Sequence[CellResult], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
 ) -> int:
-    """Train all cells of a pack together and fill in their records.
+    """Train all cells of a pack together and fill in their results.
 
     Args:
-        live: The stack, before its first step or as it was saved.
-        records: Of all cells, also of those that have left the stack; what they share is read from the first.
+        pack: The stack, before its first step or as it was saved.
+        results: Of all cells, also of those that have left the stack; what they share is read from the first.
         arch: Their architecture.
         data: The labelled data.
         saver: Saves the pack between steps.
@@ -49,37 +93,37 @@ def train(
     Returns:
         Training samples that passed through networks, summed over networks and epochs.
     """
-    first = records[0].cell
-    n_samples = len(data.train_images)
-    longest = max(record.cell.training.epochs for record in records)
-    step = make_step(arch, first)
-    channels, height, width = data.train_images.shape[1:]
-    places = random_inputs.places(arch, first, (channels, height, width))
-    compiled_step = functools.cache(lambda: compilation.compiled(step, data.train_images.device))
-    decide = functools.partial(_compile, arch, data, _batch_size(first, 0, n_samples), compile_step)
-    progress = Progress(longest, len(records), live.epoch)
-    if not any(record.checkpoints for record in records):
-        live.compiled = decide(len(live.records), longest)
-        statistics.refresh(live, arch, data.train_images, first)
-        learning_rates.refresh(live, arch, data.train_images, data.train_targets, _batch_size(first, 0, n_samples), 0)
-        _evaluate(live, arch, data, first)
-        for place, record in enumerate(live.records):
-            record.checkpoints[0.0] = live.one(place)
-    while live.waiting():
-        working = len(live.waiting())
-        run = compiled_step() if live.compiled else step
-        _epoch(live, records, arch, step, run, data, _batch_size(first, live.epoch, n_samples), places, saver)
-        live.epoch, live.step = live.epoch + 1, 0
-        statistics.refresh(live, arch, data.train_images, first)
-        if _evaluation_is_due(live):
-            _evaluate(live, arch, data, first)
-        _finish(live)
-        left = live.waiting()
-        progress.epoch(live.epoch, sum(bool(r.stopped_by) for r in records), n_samples * working, _summary(records))
+    first = results[0].cell
+    n_samples, channels, height, width = data.train_images.shape
+    longest = max(result.cell.training.epochs for result in results)
+    buffer_shapes = random_inputs.buffer_shapes(arch, first, (channels, height, width))
+    job = _Job(results, arch, data, saver, make_step(arch, first), buffer_shapes)
+
+    def compiles(n_networks: int, epochs: int) -> bool:
+        return job.pays_to_compile(n_networks, epochs) if compile_step == "auto" else compile_step == "on"
+
+    progress = Progress(longest, len(results), pack.epoch)
+    if not any(result.checkpoints for result in results):
+        pack.compiled = compiles(len(pack.results), longest)
+        statistics.refresh(pack, arch, data.train_images, first)
+        learning_rates.refresh(pack, arch, data.train_images, data.train_targets, job.batch_size(0), 0)
+        _evaluate(pack, job)
+        for slot, result in enumerate(pack.results):
+            result.checkpoints[0.0] = pack.one(slot)
+    while pack.waiting():
+        working = len(pack.waiting())
+        _epoch(pack, job)
+        pack.epoch, pack.step = pack.epoch + 1, 0
+        statistics.refresh(pack, arch, data.train_images, first)
+        if _evaluation_is_due(pack):
+            _evaluate(pack, job)
+        _finish(pack)
+        left = pack.waiting()
+        progress.epoch(pack.epoch, sum(bool(r.stopped_by) for r in results), n_samples * working, _summary(results))
         # Compiled code is for one size of stack: making it smaller must be worth compiling again.
-        if left and len(left) < len(live.records) and (not live.compiled or 2 * len(left) <= len(live.records)):
-            live.keep(left)
-            live.compiled = decide(len(left), longest - live.epoch)
+        if left and len(left) < len(pack.results) and (not pack.compiled or 2 * len(left) <= len(pack.results)):
+            pack.keep(left)
+            pack.compiled = compiles(len(left), longest - pack.epoch)
     return progress.samples
 
 
@@ -91,147 +135,119 @@ def _batch_size(cell: Cell, done: int, n_samples: int) -> int:
     return n_samples if training.batch_size == "full" else min(training.batch_size, n_samples)
 
 
-def _compile(arch: Architecture, data: Data, batch_size: int, wanted: str, n_networks: int, epochs: int) -> bool:
-    """Whether to compile the step for this many networks and the epochs that are left."""
-    if wanted != "auto":
-        return wanted == "on"
-    n_samples, _, height, width = data.train_images.shape
-    n_steps = epochs * (n_samples // batch_size)
-    return compilation.pays(
-        arch, n_networks=n_networks, batch_size=batch_size, n_steps=n_steps, image_area=height * width
-    )
-
-
-def _epoch(
-    live: PackState,
-    records: Sequence[CellResult],
-    arch: Architecture,
-    step: Step,
-    fast_step: Step,
-    data: Data,
-    batch_size: int,
-    places: random_inputs.Places,
-    saver: Saver,
-) -> None:
+def _epoch(pack: PackState, job: _Job) -> None:
     """The rest of one pass over the data, every network in its own order; snapshots that fall within it are kept."""
-    n_samples = len(data.train_images)
-    some = next(iter(live.parameters.values()))
-    cells = [record.cell for record in live.records]
-    numbers = stacked_settings(cells, dtype=some.dtype, device=some.device)
-    numbers["lr"] = torch.tensor(learning_rates.learning_rates(live), dtype=some.dtype, device=some.device)
-    orders = torch.from_numpy(np.stack([order(r.cell.seed, live.epoch, n_samples) for r in live.records]))
+    arch, data, cells = job.arch, job.data, [result.cell for result in pack.results]
+    n_samples, batch_size = len(data.train_images), job.batch_size(pack.epoch)
+    some = next(iter(pack.networks.parameters.values()))
+    hyperparameters = stacked_settings(cells, dtype=some.dtype, device=some.device)
+    hyperparameters["lr"] = torch.tensor(learning_rates.learning_rates(pack), dtype=some.dtype, device=some.device)
+    orders = torch.from_numpy(np.stack([order(cell.seed, pack.epoch, n_samples) for cell in cells]))
     batches = orders.to(some.device).split(batch_size, dim=1)
-    changes = augmentation.draws(cells, live.epoch, n_samples, some.device)
+    augmentations = augmentation.draws(cells, pack.epoch, n_samples, some.device)
     sizes = [index.shape[1] for index in batches]
-    drawn = random_inputs.draws(cells, places, live.epoch, sizes, dtype=some.dtype, device=some.device)
-    due = _snapshots_within(live, len(batches))
-    before = sum(math.ceil(n_samples / _batch_size(cells[0], done, n_samples)) for done in range(live.epoch))
-    for index, field in itertools.islice(zip(batches, drawn, strict=True), live.step, None):
-        saver.step(live, records)
-        if live.step:  # at an epoch's start they have been measured, for its evaluation
-            statistics.refresh(live, arch, data.train_images, cells[0])
-        steps_done = before + live.step
+    drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
+    due = _snapshots_within(pack, len(batches))
+    before = sum(math.ceil(n_samples / job.batch_size(done)) for done in range(pack.epoch))
+    fast_step = job.compiled_step if pack.compiled else job.step
+    for index, buffers in itertools.islice(zip(batches, drawn, strict=True), pack.step, None):
+        job.saver.step(pack, job.results)
+        if pack.step:  # at an epoch's start they have been measured, for its evaluation
+            statistics.refresh(pack, arch, data.train_images, cells[0])
+        steps_done = before + pack.step
         if steps_done and learning_rates.refresh(
-            live, arch, data.train_images, data.train_targets, batch_size, steps_done
+            pack, arch, data.train_images, data.train_targets, batch_size, steps_done
         ):
-            numbers["lr"] = torch.tensor(learning_rates.learning_rates(live), dtype=some.dtype, device=some.device)
+            rates = learning_rates.learning_rates(pack)
+            hyperparameters["lr"] = torch.tensor(rates, dtype=some.dtype, device=some.device)
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
-        run = fast_step if index.shape[1] == batch_size else step
-        live.parameters, live.buffers, live.memory, _ = run(
-            live.parameters,
-            live.buffers,
-            live.memory,
-            data.train_images,
-            data.train_targets,
-            index,
-            numbers,
-            changes,
-            field,
-        )
-        live.step += 1
-        if live.step in due:
-            kept = statistics.measured(live, arch, data.train_images, cells[0])
-            for place, at in due[live.step]:
-                live.records[place].checkpoints[at] = kept.one(place)
+        step = fast_step if index.shape[1] == batch_size else job.step
+        inputs = StepInputs(index, hyperparameters, augmentations, buffers)
+        pack.networks, _ = step(pack.networks, data.train_images, data.train_targets, inputs)
+        pack.step += 1
+        if pack.step in due:
+            kept = statistics.measured(pack, arch, data.train_images, cells[0])
+            for slot, at in due[pack.step]:
+                pack.results[slot].checkpoints[at] = kept.one(slot)
 
 
-def _snapshots_within(live: PackState, n_steps: int) -> dict[int, list[tuple[int, float]]]:
-    """Which places to keep after which step of this epoch: step -> [(place, epoch)]."""
+def _snapshots_within(pack: PackState, n_steps: int) -> dict[int, list[tuple[int, float]]]:
+    """Which slots to keep after which step of this epoch: step -> [(slot, epoch)]."""
     due: dict[int, list[tuple[int, float]]] = {}
-    for place in live.waiting():
-        training = live.records[place].cell.training
+    for slot in pack.waiting():
+        training = pack.results[slot].cell.training
         for at in training.snapshots:
-            if live.epoch < at <= live.epoch + 1 and at <= training.epochs:
-                due.setdefault(max(1, round((at - live.epoch) * n_steps)), []).append((place, float(at)))
+            if pack.epoch < at <= pack.epoch + 1 and at <= training.epochs:
+                due.setdefault(max(1, round((at - pack.epoch) * n_steps)), []).append((slot, float(at)))
     return due
 
 
-def _evaluation_is_due(live: PackState) -> bool:
-    training = [live.records[place].cell.training for place in live.waiting()]
-    return any(live.epoch % one.evaluate_every == 0 or live.epoch == one.epochs for one in training)
+def _evaluation_is_due(pack: PackState) -> bool:
+    training = [pack.results[slot].cell.training for slot in pack.waiting()]
+    return any(pack.epoch % each.evaluate_every == 0 or pack.epoch == each.epochs for each in training)
 
 
-def _evaluate(live: PackState, arch: Architecture, data: Data, first: Cell) -> None:
+def _evaluate(pack: PackState, job: _Job) -> None:
     """Add a row per quantity to every working cell's history."""
-    mode = first.training.batchnorm
-    state, train_outputs = evaluation.training_outputs(arch, live.state(), data.train_images, mode)
+    arch, data, loss, mode = job.arch, job.data, job.shared.loss, job.shared.training.batchnorm
+    state, train_outputs = evaluation.training_outputs(arch, pack.state(), data.train_images, mode)
     test_outputs = evaluation.all_outputs(arch, state, data.test_images, mode, together=True)
-    train = evaluation.performance(train_outputs, data.train_targets, first.loss)
-    test = evaluation.performance(test_outputs, data.test_targets, first.loss)
+    train = evaluation.performance(train_outputs, data.train_targets, loss)
+    test = evaluation.performance(test_outputs, data.test_targets, loss)
     spread = train["spread"].tolist()
     columns = {
         "train_loss": train["loss"].tolist(),
         "train_accuracy": train["accuracy"].tolist(),
         "test_loss": test["loss"].tolist(),
         "test_accuracy": test["accuracy"].tolist(),
-        "l2_penalty": _l2_penalties(live),
-        "lr": learning_rates.learning_rates(live),
+        "l2_penalty": _l2_penalties(pack),
+        "lr": learning_rates.learning_rates(pack),
     }
-    for place in live.waiting():
-        record = live.records[place]
-        record.history += [(float(live.epoch), name, values[place]) for name, values in columns.items()]
-        if not math.isnan(live.curvature[place]):
-            record.history.append((float(live.epoch), "hessian_largest", live.curvature[place]))
-        if live.products[place]:
-            record.history.append(
-                (float(live.epoch), "gradient_evaluations", learning_rates.gradient_evaluations(live, place))
+    for slot in pack.waiting():
+        result = pack.results[slot]
+        result.history += [(float(pack.epoch), name, values[slot]) for name, values in columns.items()]
+        if not math.isnan(pack.curvature[slot]):
+            result.history.append((float(pack.epoch), "hessian_largest", pack.curvature[slot]))
+        if pack.products[slot]:
+            result.history.append(
+                (float(pack.epoch), "gradient_evaluations", learning_rates.gradient_evaluations(pack, slot))
             )
-        if not np.isfinite(columns["train_loss"][place]):
-            record.status = "diverged"
+        if not np.isfinite(columns["train_loss"][slot]):
+            result.status = "diverged"
         else:
-            record.status = "dead" if spread[place] == 0 else "finished"
+            result.status = "dead" if spread[slot] == 0 else "finished"
 
 
-def _l2_penalties(live: PackState) -> list[float]:
-    squares = [value.double().flatten(1).square().sum(dim=1) for value in live.parameters.values()]
+def _l2_penalties(pack: PackState) -> list[float]:
+    squares = [value.double().flatten(1).square().sum(dim=1) for value in pack.networks.parameters.values()]
     total = torch.stack(squares).sum(dim=0).tolist()
-    return [r.cell.optimizer.weight_decay / 2 * square for r, square in zip(live.records, total, strict=True)]
+    return [r.cell.optimizer.weight_decay / 2 * square for r, square in zip(pack.results, total, strict=True)]
 
 
-def _finish(live: PackState) -> None:
+def _finish(pack: PackState) -> None:
     """Mark the cells that need no further epoch, and keep their weights."""
-    for place in live.waiting():
-        record = live.records[place]
-        record.epochs_trained = live.epoch
-        record.stopped_by = _reason_to_stop(record, live.epoch)
-        if record.stopped_by:
-            record.checkpoints[float(live.epoch)] = live.one(place)
+    for slot in pack.waiting():
+        result = pack.results[slot]
+        result.epochs_trained = pack.epoch
+        result.stopped_by = _reason_to_stop(result, pack.epoch)
+        if result.stopped_by:
+            result.checkpoints[float(pack.epoch)] = pack.one(slot)
 
 
-def _reason_to_stop(record: CellResult, done: int) -> str:
-    training = record.cell.training
-    latest = {quantity: value for epoch, quantity, value in record.history[-8:] if epoch == done}
-    if record.status == "diverged":
+def _reason_to_stop(result: CellResult, done: int) -> str:
+    training = result.cell.training
+    latest = {quantity: value for epoch, quantity, value in result.history[-8:] if epoch == done}
+    if result.status == "diverged":
         return "divergence"
     if training.stop_accuracy is not None and latest.get("train_accuracy", -1.0) >= training.stop_accuracy:
         return "stop_accuracy"
     if training.stop_loss is not None and latest.get("train_loss", float("inf")) <= training.stop_loss:
         return "stop_loss"
-    if learning_rates.decision(record, done).stop:
+    if learning_rates.decision(result, done).stop:
         return "plateau"
     return "epochs" if done == training.epochs else ""
 
 
-def _summary(records: Sequence[CellResult]) -> str:
-    latest = [past[-1][1] for record in records if (past := record.train_accuracies())]
+def _summary(results: Sequence[CellResult]) -> str:
+    latest = [past[-1][1] for result in results if (past := result.train_accuracies())]
     return f"train accuracy {min(latest):.1%} to {max(latest):.1%}" if latest else "not yet evaluated"

@@ -30,7 +30,7 @@ def predicted_bytes(
     """Memory that one more network in a pack takes at the peak of its training.
 
     The larger of two peaks. A step holds what autograd saves, counted on two and on four images, its
-    temporaries, and the weights: old, new, their gradient, and the optimiser's memory old and new. An evaluation
+    temporaries, and the weights: old, new, their gradient, and the optimiser's state old and new. An evaluation
     holds every network's outputs for the whole training set. Snapshots count on a CPU.
 
     Args:
@@ -91,7 +91,7 @@ def in_parts(items: Sequence[T], each: int, shared: int, free: int, work: Callab
                 raise
             half = math.ceil(len(part) / 2)
             log.warning("memory ran out with %d networks: going on with %d at a time", len(part), half)
-            waiting = [*_cut(part, half), *(small for one in waiting for small in _cut(one, half))]
+            waiting = [*_cut(part, half), *(small for rest in waiting for small in _cut(rest, half))]
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 

@@ -18,7 +18,7 @@ def level(settings: Training, done: int) -> float:
 
 def draws(
     cells: Sequence[Cell],
-    places: Mapping[str, torch.Size],
+    buffer_shapes: Mapping[str, torch.Size],
     epoch: int,
     batch_sizes: Sequence[int],
     *,
@@ -30,15 +30,15 @@ def draws(
     A pack that goes on within an epoch passes over the steps that it has done.
 
     Args:
-        cells: One per place in the stack; they share `noise_mode`.
-        places: Where the noise enters, from `gengap.engine.layers.noise.places`.
+        cells: One per network of the stack; they share `noise_mode`.
+        buffer_shapes: Where the noise enters, from `gengap.engine.layers.noise.buffer_shapes`.
         epoch: 0 for the first.
         batch_sizes: Samples of every step.
         dtype: Of the network.
         device: Of the network; drawn there, since one step may take millions of numbers.
 
     Yields:
-        Buffers by name, ``[K, H, W]`` (behind a linear layer ``[K]``) in mode ``shared``, ``[K, B, C, H, W]``
+        Buffers by name, ``[K, H, W]`` (after a linear layer ``[K]``) in mode ``shared``, ``[K, B, C, H, W]``
         (``[K, B, units]``) in mode ``unit``.
     """
     generators = [torch.Generator(device) for _ in cells]
@@ -47,7 +47,7 @@ def draws(
     levels = torch.tensor([level(cell.training, epoch) for cell in cells], dtype=dtype, device=device)
     shared = cells[0].training.noise_mode == "shared"
     for batch_size in batch_sizes:
-        shapes = {name: shape[1:] if shared else (batch_size, *shape) for name, shape in places.items()}
+        shapes = {name: shape[1:] if shared else (batch_size, *shape) for name, shape in buffer_shapes.items()}
         sizes = [math.prod(shape) for shape in shapes.values()]
         rows = [torch.randn(sum(sizes), generator=each, dtype=dtype, device=device) for each in generators]
         parts = (torch.stack(rows) * levels[:, None]).split(sizes, dim=1)

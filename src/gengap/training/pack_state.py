@@ -10,29 +10,25 @@ from gengap import registry
 from gengap.engine import stack
 from gengap.engine.stack import Architecture, State
 from gengap.training.cell_result import CellResult
-from gengap.training.optimizers import Memory
+from gengap.training.step import NetworkState
 
 
 @dataclass
 class PackState:
-    """Networks in training; a finished cell keeps its place until the stack is made smaller.
+    """Networks in training; a finished cell keeps its slot until the stack is made smaller.
 
     Attributes:
-        records: One per place.
-        parameters: Stacked ``[K, ...]``.
-        buffers: Stacked ``[K, ...]``: BatchNorm's running statistics.
-        memory: The optimiser's.
+        results: One per slot.
+        networks: Stacked ``[K, ...]``.
         epoch: Epochs done.
         step: Steps done in the epoch at hand.
-        curvature: The last measured largest eigenvalue of the Hessian, per place; not a number where none was.
-        products: Products of the Hessian with a vector that measuring it took so far, per place.
+        curvature: The last measured largest eigenvalue of the Hessian, per slot; not a number where none was.
+        products: Products of the Hessian with a vector that measuring it took so far, per slot.
         compiled: Whether steps run compiled. Kept with the rest, so that a resumed pack gives the same bits.
     """
 
-    records: list[CellResult]
-    parameters: State
-    buffers: State
-    memory: Memory
+    results: list[CellResult]
+    networks: NetworkState
     curvature: list[float]
     products: list[int]
     epoch: int = 0
@@ -41,37 +37,42 @@ class PackState:
 
     def state(self) -> State:
         """Parameters and buffers together."""
-        return {**self.parameters, **self.buffers}
+        return {**self.networks.parameters, **self.networks.buffers}
 
     def waiting(self) -> list[int]:
         """Places of the cells that are not finished."""
-        return [place for place, record in enumerate(self.records) if not record.stopped_by]
+        return [slot for slot, result in enumerate(self.results) if not result.stopped_by]
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Drop all but the given places."""
-        index = torch.tensor(places, device=next(iter(self.parameters.values())).device)
-        self.records = [self.records[place] for place in places]
-        self.parameters = stack.take(self.parameters, index)
-        self.buffers = stack.take(self.buffers, index)
-        self.curvature = [self.curvature[place] for place in places]
-        self.products = [self.products[place] for place in places]
-        self.memory = {kind: stack.take(part, index) for kind, part in self.memory.items()}
+    def keep(self, slots: Sequence[int]) -> None:
+        """Drop all but the given slots."""
+        parameters, buffers, optimizer_state = self.networks
+        index = torch.tensor(slots, device=next(iter(parameters.values())).device)
+        self.results = [self.results[slot] for slot in slots]
+        self.networks = NetworkState(
+            stack.take(parameters, index),
+            stack.take(buffers, index),
+            {kind: stack.take(part, index) for kind, part in optimizer_state.items()},
+        )
+        self.curvature = [self.curvature[slot] for slot in slots]
+        self.products = [self.products[slot] for slot in slots]
 
-    def one(self, place: int) -> State:
+    def one(self, slot: int) -> State:
         """The state of one network, on the CPU, independent of the stack."""
-        return {name: value[place].detach().to("cpu", copy=True) for name, value in self.state().items()}
+        state = stack.network_state(self.state(), slot)
+        return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
 
-def start(records: Sequence[CellResult], arch: Architecture, state: State) -> PackState:
+def start(results: Sequence[CellResult], arch: Architecture, state: State) -> PackState:
     """A stack before its first step.
 
     Args:
-        records: One per network, empty.
+        results: One per network, empty.
         arch: Their architecture.
         state: Initial weights ``[K, ...]``.
     """
     parameters = {name: state[name] for name in arch.parameters}
-    memory = registry.load("optimizer", records[0].cell.optimizer.name).start(parameters)
+    optimizer_state = registry.load("optimizer", results[0].cell.optimizer.name).start(parameters)
     buffers = {name: state[name] for name in arch.buffers}
-    unmeasured, none = [math.nan] * len(records), [0] * len(records)
-    return PackState(list(records), parameters, buffers, memory, curvature=unmeasured, products=none)
+    unmeasured, none = [math.nan] * len(results), [0] * len(results)
+    networks = NetworkState(parameters, buffers, optimizer_state)
+    return PackState(list(results), networks, curvature=unmeasured, products=none)

@@ -15,12 +15,12 @@ from gengap.training import dropout, noise
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where the draws enter: buffers of the network in training, by name.
+class BufferShapes:
+    """Shapes of the buffers that take the draws, by name.
 
     Attributes:
-        noise: See `gengap.engine.layers.noise.places`.
-        dropout: See `gengap.engine.layers.dropout.places`.
+        noise: See `gengap.engine.layers.noise.buffer_shapes`.
+        dropout: See `gengap.engine.layers.dropout.buffer_shapes`.
     """
 
     noise: dict[str, torch.Size]
@@ -32,20 +32,20 @@ def network(arch: Architecture, cell: Cell) -> nn.Module:
 
     BatchNorm's statistics are the batch's, or constants where the cell trains with exact ones.
     """
-    trained = engine_dropout.masked(engine_noise.noisy(arch) if cell.training.noise_std else arch.training)
+    trained = engine_dropout.masked(engine_noise.noisy(arch.training) if cell.training.noise_std else arch.training)
     return batchnorm.frozen(trained) if cell.training.step_batchnorm == "exact" else trained
 
 
-def places(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Places:
+def buffer_shapes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> BufferShapes:
     """Where draws enter the cell's network; nowhere if it has neither noise nor dropout."""
     trained = network(arch, cell)
-    noisy = engine_noise.places(trained, image_shape) if cell.training.noise_std else {}
-    return Places(noisy, engine_dropout.places(trained, image_shape))
+    noisy = engine_noise.buffer_shapes(trained, image_shape) if cell.training.noise_std else {}
+    return BufferShapes(noisy, engine_dropout.buffer_shapes(trained, image_shape))
 
 
 def draws(
     cells: Sequence[Cell],
-    places: Places,
+    buffer_shapes: BufferShapes,
     epoch: int,
     batch_sizes: Sequence[int],
     *,
@@ -54,8 +54,10 @@ def draws(
 ) -> Iterator[State]:
     """The buffers of one epoch's steps, stacked ``[K, ...]``; see `training.noise` and `training.dropout`."""
     nothing: list[State] = [{}] * len(batch_sizes)
-    noisy = noise.draws(cells, places.noise, epoch, batch_sizes, dtype=dtype, device=device)
-    kept = dropout.draws(cells, places.dropout, epoch, batch_sizes, device)
+    noisy = noise.draws(cells, buffer_shapes.noise, epoch, batch_sizes, dtype=dtype, device=device)
+    kept = dropout.draws(cells, buffer_shapes.dropout, epoch, batch_sizes, device)
     # A pack of hundreds would spend milliseconds on drawing nothing.
-    for fields, masks in zip(noisy if places.noise else nothing, kept if places.dropout else nothing, strict=True):
+    for fields, masks in zip(
+        noisy if buffer_shapes.noise else nothing, kept if buffer_shapes.dropout else nothing, strict=True
+    ):
         yield {**fields, **masks}

@@ -17,6 +17,7 @@ from gengap.logs import log
 from gengap.training import serialization
 from gengap.training.cell_result import CellResult
 from gengap.training.pack_state import PackState
+from gengap.training.step import NetworkState
 
 INTERVAL_SECONDS = 60.0
 
@@ -52,7 +53,7 @@ class Saver:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def step(self, live: PackState, records: Sequence[CellResult]) -> None:
+    def step(self, pack: PackState, results: Sequence[CellResult]) -> None:
         """Call between training steps: saves if it is time.
 
         Raises:
@@ -61,12 +62,12 @@ class Saver:
         if self._signal is None and time.monotonic() - self._last < self._interval:
             return
         if self.path is not None:
-            write(self.path, live, records)
+            write(self.path, pack, results)
         self._last = time.monotonic()
         if self._signal is not None:
             name = signal.Signals(self._signal).name
             raise InterruptionError(
-                f"stopped by {name} at epoch {live.epoch}, step {live.step}. Run it again to go on from there."
+                f"stopped by {name} at epoch {pack.epoch}, step {pack.step}. Run it again to go on from there."
             )
 
     def remove(self) -> None:
@@ -75,16 +76,16 @@ class Saver:
             self.path.unlink(missing_ok=True)
 
 
-def write(path: Path, live: PackState, records: Sequence[CellResult]) -> None:
+def write(path: Path, pack: PackState, results: Sequence[CellResult]) -> None:
     """Save a pack between two steps."""
-    places = [next(place for place, record in enumerate(records) if record is one) for one in live.records]
+    slots = [next(slot for slot, result in enumerate(results) if result is own) for own in pack.results]
     with storage.writing(path, "unfinished", {}) as file:
-        file.attrs.update(epoch=live.epoch, step=live.step, compiled=live.compiled, places=places)
-        file.attrs.update(curvature=live.curvature, products=live.products)
-        serialization.write_records(file.create_group("records"), records)
-        _write_tensors(file.create_group("parameters"), live.parameters)
-        _write_tensors(file.create_group("buffers"), live.buffers)
-        for kind, tensors in live.memory.items():
+        file.attrs.update(epoch=pack.epoch, step=pack.step, compiled=pack.compiled, places=slots)
+        file.attrs.update(curvature=pack.curvature, products=pack.products)
+        serialization.write_results(file.create_group("records"), results)
+        _write_tensors(file.create_group("parameters"), pack.networks.parameters)
+        _write_tensors(file.create_group("buffers"), pack.networks.buffers)
+        for kind, tensors in pack.networks.optimizer_state.items():
             _write_tensors(file.create_group(f"memory/{kind}"), tensors)
 
 
@@ -95,22 +96,24 @@ def read(
 
     Args:
         path: Where it may be; None finds nothing.
-        wanted: The cells to train, empty records; the saved pack must have them all.
+        wanted: The cells to train, empty results; the saved pack must have them all.
         device: Where its tensors go.
 
     Returns:
-        The stack in training and the records of all its cells; None if there is no saved pack that helps.
+        The stack in training and the results of all its cells; None if there is no saved pack that helps.
     """
     if path is None or not path.exists():
         return None
     try:
         with storage.reading(path, "unfinished") as file:
-            records = serialization.read_records(file["records"])
-            live = PackState(
-                records=[records[place] for place in file.attrs["places"]],
-                parameters=_read_tensors(file["parameters"], device),
-                buffers=_read_tensors(file["buffers"], device),
-                memory={kind: _read_tensors(group, device) for kind, group in file["memory"].items()},
+            results = serialization.read_results(file["records"])
+            pack = PackState(
+                results=[results[slot] for slot in file.attrs["places"]],
+                networks=NetworkState(
+                    parameters=_read_tensors(file["parameters"], device),
+                    buffers=_read_tensors(file["buffers"], device),
+                    optimizer_state={kind: _read_tensors(part, device) for kind, part in file["memory"].items()},
+                ),
                 curvature=[float(value) for value in file.attrs["curvature"]],
                 products=[int(count) for count in file.attrs["products"]],
                 epoch=int(file.attrs["epoch"]),
@@ -120,10 +123,10 @@ def read(
     except (UserError, ValueError, OSError, KeyError) as error:
         log.warning("%s cannot be used (%s); training starts afresh", path, error)
         return None
-    if not {record.identity for record in wanted} <= {record.identity for record in records}:
+    if not {result.identity for result in wanted} <= {result.identity for result in results}:
         return None
-    log.info("going on from epoch %d, step %d", live.epoch, live.step)
-    return live, records
+    log.info("going on from epoch %d, step %d", pack.epoch, pack.step)
+    return pack, results
 
 
 def _write_tensors(group: h5py.Group, tensors: dict[str, Tensor]) -> None:

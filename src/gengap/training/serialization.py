@@ -19,37 +19,37 @@ from gengap.studies.settings import Cell
 from gengap.training.cell_result import CellResult
 
 
-def write_records(group: h5py.Group, records: Sequence[CellResult]) -> None:
-    """Write records of one architecture; the group's attribute ``digest`` covers all of it."""
+def write_results(group: h5py.Group, results: Sequence[CellResult]) -> None:
+    """Write results of one architecture; the group's attribute ``digest`` covers all of it."""
     checkpoints = [
-        (place, epoch, state)
-        for place, record in enumerate(records)
-        for epoch, state in sorted(record.checkpoints.items())
+        (slot, epoch, state)
+        for slot, result in enumerate(results)
+        for epoch, state in sorted(result.checkpoints.items())
     ]
-    quantities = sorted({quantity for record in records for _, quantity, _ in record.history})
+    quantities = sorted({quantity for result in results for _, quantity, _ in result.history})
     numbers = {quantity: number for number, quantity in enumerate(quantities)}
     tensors = [(name, value.numpy().dtype.str, tuple(value.shape)) for name, value in checkpoints[0][2].items()]
     cells = [
         {
-            "name": record.name,
-            "cell": record.cell.identity(),
-            "identity": record.identity,
-            "n_parameters": record.n_parameters,
-            "status": record.status,
-            "stopped_by": record.stopped_by,
-            "epochs_trained": record.epochs_trained,
+            "name": result.name,
+            "cell": result.cell.identity(),
+            "identity": result.identity,
+            "n_parameters": result.n_parameters,
+            "status": result.status,
+            "stopped_by": result.stopped_by,
+            "epochs_trained": result.epochs_trained,
         }
-        for record in records
+        for result in results
     ]
     facts = json.dumps({"cells": cells, "quantities": quantities, "tensors": tensors}, sort_keys=True)
     history = [
-        (place, epoch, numbers[quantity], value)
-        for place, record in enumerate(records)
-        for epoch, quantity, value in record.history
+        (slot, epoch, numbers[quantity], value)
+        for slot, result in enumerate(results)
+        for epoch, quantity, value in result.history
     ]
     group.attrs["facts"] = facts
     total = hashlib.sha256(facts.encode())
-    for name, rows in (("history", history), ("checkpoints", [(place, epoch) for place, epoch, _ in checkpoints])):
+    for name, rows in (("history", history), ("checkpoints", [(slot, epoch) for slot, epoch, _ in checkpoints])):
         table = np.array(rows, dtype=np.float64)
         group[name] = table
         total.update(table.tobytes())
@@ -63,8 +63,8 @@ def write_records(group: h5py.Group, records: Sequence[CellResult]) -> None:
     group.attrs["digest"] = total.hexdigest()
 
 
-def read_records(group: h5py.Group) -> list[CellResult]:
-    """Read back what `write_records` wrote.
+def read_results(group: h5py.Group) -> list[CellResult]:
+    """Read back what `write_results` wrote.
 
     Raises:
         ValueError: If the content does not have the digest that it was written with.
@@ -80,16 +80,16 @@ def read_records(group: h5py.Group) -> list[CellResult]:
     if group.attrs["digest"] != total.hexdigest():
         raise ValueError("its content is not what was written")
     facts = json.loads(text)
-    records = [CellResult(**{**cell, "cell": Cell.from_identity(cell["cell"])}) for cell in facts["cells"]]
-    for place, epoch, quantity, value in history.tolist():
-        records[int(place)].history.append((epoch, facts["quantities"][int(quantity)], value))
-    for (place, epoch), content in zip(index.tolist(), weights, strict=True):
-        records[int(place)].checkpoints[epoch] = _state(content, facts["tensors"])
-    return records
+    results = [CellResult(**{**cell, "cell": Cell.from_identity(cell["cell"])}) for cell in facts["cells"]]
+    for slot, epoch, quantity, value in history.tolist():
+        results[int(slot)].history.append((epoch, facts["quantities"][int(quantity)], value))
+    for (slot, epoch), content in zip(index.tolist(), weights, strict=True):
+        results[int(slot)].checkpoints[epoch] = _state(content, facts["tensors"])
+    return results
 
 
 def read_settings(group: h5py.Group) -> list[dict[str, Any]]:
-    """The records' cells as `Cell.identity` gave them, without reading anything else."""
+    """The results' cells as `Cell.identity` gave them, without reading anything else."""
     return [facts["cell"] for facts in json.loads(group.attrs["facts"])["cells"]]
 
 

@@ -10,24 +10,25 @@ from gengap.studies.settings import Cell
 from gengap.training.pack_state import PackState
 
 
-def refresh(live: PackState, arch: Architecture, images: Tensor, cell: Cell) -> None:
+def refresh(pack: PackState, arch: Architecture, images: Tensor, cell: Cell) -> None:
     """Measure the statistics anew where they are due: at the start of an epoch, and every `statistics_steps` within it.
 
     A function of the weights alone: measured twice between two steps, they are the same bits.
 
     Args:
-        live: The stack; its buffers become the exact statistics of every network.
+        pack: The stack; its buffers become the exact statistics of every network.
         arch: Its architecture.
         images: The training images ``[N, C, H, W]``; all of them are one batch.
         cell: Any cell of the pack: `step_batchnorm` and `statistics_steps` are shared.
     """
     every = cell.training.statistics_steps
-    if live.step == 0 or (every is not None and live.step % every == 0):
-        live.buffers = measured(live, arch, images, cell).buffers
+    if pack.step == 0 or (every is not None and pack.step % every == 0):
+        pack.networks = measured(pack, arch, images, cell).networks
 
 
-def measured(live: PackState, arch: Architecture, images: Tensor, cell: Cell) -> PackState:
+def measured(pack: PackState, arch: Architecture, images: Tensor, cell: Cell) -> PackState:
     """The same stack with the exact statistics of its present weights; itself where steps use the batch's."""
     if cell.training.step_batchnorm == "batch" or not arch.buffers:
-        return live
-    return dataclasses.replace(live, buffers=evaluation.exact_statistics(arch, live.state(), images))
+        return pack
+    networks = pack.networks._replace(buffers=evaluation.exact_statistics(arch, pack.state(), images))
+    return dataclasses.replace(pack, networks=networks)

@@ -1,6 +1,7 @@
 """One training step of a stack of networks, as one function of tensors."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,14 +13,42 @@ from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.studies.settings import Cell
 from gengap.training import random_inputs
 from gengap.training.augmentation import augmented
-from gengap.training.optimizers import Memory
+from gengap.training.optimizers import OptimizerState
 
-# (parameters, buffers, memory, images, targets, index [K, B], numbers, changes, field)
-# -> (parameters, buffers, memory, loss [K])
-Step = Callable[
-    [State, State, Memory, Tensor, Tensor, Tensor, dict[str, Tensor], dict[str, Tensor], State],
-    tuple[State, State, Memory, Tensor],
-]
+
+class NetworkState(NamedTuple):
+    """What a step changes: the stacked networks and their optimiser's state.
+
+    Attributes:
+        parameters: ``[K, ...]``.
+        buffers: ``[K, ...]``: BatchNorm's running statistics.
+        optimizer_state: By kind and parameter, ``[K, ...]``; see `gengap.training.optimizers`.
+    """
+
+    parameters: State
+    buffers: State
+    optimizer_state: OptimizerState
+
+
+class StepInputs(NamedTuple):
+    """What a step reads besides the networks and the data set.
+
+    Attributes:
+        samples: The samples of every network's batch, int64 ``[K, B]``.
+        hyperparameters: What the optimiser reads, each ``[K]``; see `stacked_settings`.
+        augmentations: The epoch's draws of `gengap.training.augmentation`; empty if there are none.
+        random_inputs: The step's draws of `gengap.training.random_inputs`; empty if there are none.
+    """
+
+    samples: Tensor
+    hyperparameters: dict[str, Tensor]
+    augmentations: dict[str, Tensor]
+    random_inputs: State
+
+
+# From the networks, all images ``[N, C, H, W]``, all targets ``[N]`` and the step's inputs to the networks after the
+# step, and their losses ``[K]`` before it.
+Step = Callable[[NetworkState, Tensor, Tensor, StepInputs], tuple[NetworkState, Tensor]]
 
 
 def make_step(arch: Architecture, cell: Cell) -> Step:
@@ -31,8 +60,7 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
 
     Returns:
         A function that gathers every network's own batch from the resident data and updates all networks. The loss
-        it returns is the mean data loss of each network on its batch, before the step. `changes` are the epoch's
-        draws of `training.augmentation`, `field` the step's of `training.fields`; both are empty where there is none.
+        it returns is the mean data loss of each network on its batch, before the step.
     """
     sample_losses = losses.sample_losses(cell.loss)
     optimizer = registry.load("optimizer", cell.optimizer.name)
@@ -40,28 +68,23 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
     mixed = cell.training.dtype == "bfloat16"
 
     def mean_loss(
-        parameters: State, buffers: State, field: State, images: Tensor, targets: Tensor
+        parameters: State, buffers: State, drawn: State, images: Tensor, targets: Tensor
     ) -> tuple[Tensor, State]:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            outputs, new_buffers = outputs_and_buffers(arch, network, {**parameters, **buffers, **field}, images)
+            outputs, new_buffers = outputs_and_buffers(arch, network, {**parameters, **buffers, **drawn}, images)
         return sample_losses(outputs.to(images.dtype), targets).mean(), new_buffers
 
     gradients_of = vmap(grad_and_value(mean_loss, has_aux=True))
 
     def step(
-        parameters: State,
-        buffers: State,
-        memory: Memory,
-        images: Tensor,
-        targets: Tensor,
-        index: Tensor,
-        numbers: dict[str, Tensor],
-        changes: dict[str, Tensor],
-        field: State,
-    ) -> tuple[State, State, Memory, Tensor]:
-        batch = augmented(images, index, **changes) if changes else gathered(network, images, index)
-        gradients, (loss, new_buffers) = gradients_of(parameters, buffers, field, batch, targets[index])
-        parameters, memory = optimizer.step(parameters, gradients, memory, numbers, cell.optimizer)
-        return parameters, new_buffers, memory, loss
+        networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
+    ) -> tuple[NetworkState, Tensor]:
+        samples, hyperparameters, augmentations, drawn = inputs
+        batch = augmented(images, samples, **augmentations) if augmentations else gathered(network, images, samples)
+        gradients, (loss, buffers) = gradients_of(networks.parameters, networks.buffers, drawn, batch, targets[samples])
+        parameters, optimizer_state = optimizer.step(
+            networks.parameters, gradients, networks.optimizer_state, hyperparameters, cell.optimizer
+        )
+        return NetworkState(parameters, buffers, optimizer_state), loss
 
     return step

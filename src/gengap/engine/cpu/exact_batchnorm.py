@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gengap.engine.cpu import execution, library
 from gengap.engine.cpu.program import Program, program
-from gengap.engine.graph.inference import shaped
+from gengap.engine.graph.network_graph import shaped
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 from gengap.engine.stack import Architecture, State
 

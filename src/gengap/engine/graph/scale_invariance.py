@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from gengap.engine.graph.inference import UNTRACEABLE, trace
-from gengap.engine.layers.batchnorm import FunctionalBatchNorm
+from gengap.engine.graph.network_graph import UNTRACEABLE, is_batchnorm, module_of, trace
 from gengap.engine.stack import Architecture
 from gengap.errors import UserError
 
@@ -48,41 +47,40 @@ def scales(arch: Architecture) -> Scales:
             f"init.name: an init that balances gradients follows the model's graph, which this one has not ({error}). "
             "Write its `forward` without branches on values and without `len`, or choose another init."
         ) from error
-    modules = dict(graph.named_modules())
     layers = [node for node in graph.graph.nodes if str(node.target) in arch.layers and node.op == "call_module"]
     return Scales(
         layers=tuple(str(node.target) for node in layers),
-        scale_free={str(node.target): norms for node in layers if (norms := _norms_behind(node, modules))},
-        output_norms=tuple(_norms_before(layers[-1].all_input_nodes, modules)),
+        scale_free={str(node.target): norms for node in layers if (norms := _norms_after(node))},
+        output_norms=tuple(_norms_before(layers[-1].all_input_nodes)),
     )
 
 
-def _norms_behind(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, ...]:
+def _norms_after(node: fx.Node) -> tuple[str, ...]:
     """The BatchNorms that lie, before anything that is not homogeneous, on the ways on; none if a way has none."""
-    found: list[str] = []
+    norms: list[str] = []
     for user in node.users:
-        if isinstance(_module(user, modules), FunctionalBatchNorm):
-            found.append(str(user.target))
-        elif _is_homogeneous(user, modules) and (further := _norms_behind(user, modules)):
-            found += further
+        if is_batchnorm(user):
+            norms.append(str(user.target))
+        elif _is_homogeneous(user) and (further := _norms_after(user)):
+            norms += further
         else:
             return ()
-    return tuple(found)
+    return tuple(norms)
 
 
-def _norms_before(nodes: Iterable[fx.Node], modules: dict[str, nn.Module]) -> list[str]:
+def _norms_before(nodes: Iterable[fx.Node]) -> list[str]:
     """The BatchNorms whose outputs alone, through homogeneous steps and sums, make the values of some nodes."""
-    found: dict[str, None] = {}
+    norms: dict[str, None] = {}
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
-        if isinstance(_module(node, modules), FunctionalBatchNorm):
-            found[str(node.target)] = None
-        elif _is_homogeneous(node, modules) or _is_sum(node):
+        if is_batchnorm(node):
+            norms[str(node.target)] = None
+        elif _is_homogeneous(node) or _is_sum(node):
             waiting += node.all_input_nodes
         else:
             return []
-    return list(found)
+    return list(norms)
 
 
 def _is_sum(node: fx.Node) -> bool:
@@ -90,10 +88,6 @@ def _is_sum(node: fx.Node) -> bool:
     return node.op == "call_function" and node.target in _SUMS and len(node.all_input_nodes) == len(node.args)
 
 
-def _is_homogeneous(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+def _is_homogeneous(node: fx.Node) -> bool:
     kinds = {"call_function": _HOMOGENEOUS_FUNCTIONS, "call_method": _HOMOGENEOUS_METHODS}
-    return isinstance(_module(node, modules), _HOMOGENEOUS_MODULES) or node.target in kinds.get(node.op, set())
-
-
-def _module(node: fx.Node, modules: dict[str, nn.Module]) -> nn.Module | None:
-    return modules.get(str(node.target)) if node.op == "call_module" else None
+    return isinstance(module_of(node), _HOMOGENEOUS_MODULES) or node.target in kinds.get(node.op, set())

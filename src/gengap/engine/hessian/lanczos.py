@@ -101,12 +101,12 @@ def lanczos(
         diagonal, off_diagonal = coefficients[:, :, : step + 1]
         running &= np.isfinite(diagonal[:, -1]) & np.isfinite(off_diagonal[:, -1])
         steps = steps + running
-        found = Tridiagonal(diagonal, off_diagonal, steps, spanned)
+        tridiagonal = Tridiagonal(diagonal, off_diagonal, steps, spanned)
         with np.errstate(invalid="ignore"):
             running &= off_diagonal[:, -1] > _INVARIANT * np.abs(coefficients[:, :, : step + 1]).max(axis=(0, 2))
-        if (finished and finished(found)) or not running.any():
+        if (finished and finished(tridiagonal)) or not running.any():
             break
         if step + 1 < iterations:
             # Where the length is 0 the matrix no longer runs, and what follows does not count.
             basis[:, step + 1] = image / length.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
-    return found
+    return tridiagonal

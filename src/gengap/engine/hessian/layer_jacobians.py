@@ -7,30 +7,32 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
+from gengap.engine.layers.convolution_matrix import convolution_matrix
 from gengap.engine.stack import Architecture, State
 
 
-class Observed:
+class LayerJacobians:
     """An architecture in evaluation mode that shows the inputs of its layers and lets their outputs be shifted.
 
     Attributes:
         network: The module.
         layers: Every layer that has parameters of its own, by name.
-        places: Where each layer's parameters lie among all, ``[n]``.
-        behind: For every layer that is called, the layers whose inputs depend on its parameters; see `look_behind`.
+        offsets: Where each layer's parameters lie among all, ``[n]``.
+        later: For every layer that is called, the layers whose inputs depend on its parameters, once
+            `find_later_layers` was called.
     """
 
     def __init__(self, arch: Architecture) -> None:
         self.network = copy.deepcopy(arch.evaluation)
         self.layers: dict[str, nn.Module] = {}
-        self.places: dict[str, Tensor] = {}
-        self.behind: dict[str, list[str]] = {}
+        self.offsets: dict[str, Tensor] = {}
+        self.later: dict[str, list[str]] = {}
         sizes = [arch.evaluation.get_parameter(name).numel() for name in arch.parameters]
         ranges = torch.arange(sum(sizes)).split(sizes)
-        for name, place in zip(arch.parameters, ranges, strict=True):
+        for name, own in zip(arch.parameters, ranges, strict=True):
             layer = name.rpartition(".")[0]
             self.layers[layer] = self.network.get_submodule(layer)
-            self.places[layer] = torch.cat([self.places[layer], place]) if layer in self.places else place
+            self.offsets[layer] = torch.cat([self.offsets[layer], own]) if layer in self.offsets else own
         self.inputs: State = {}
         self.shifts: State = {}
         self.matrices: State = {}
@@ -61,10 +63,7 @@ class Observed:
             module = self.layers[name]
             # The matrix takes height x width multiplications where the convolution takes those of its kernel.
             if isinstance(module, nn.Conv2d) and x[0, 0].numel() <= 8 * module.weight[0, 0].numel():
-                unit = torch.eye(x[0].numel(), dtype=x.dtype, device=x.device).unflatten(1, x.shape[1:])
-                weights = {key: value for key, value in self._renamed(network, name).items() if key == "weight"}
-                zero = {"bias": torch.zeros_like(network[f"{name}.bias"])} if module.bias is not None else {}
-                self.matrices[name] = functional_call(module, {**weights, **zero}, (unit,))
+                self.matrices[name] = convolution_matrix(module, tuple(x.shape[1:]), network[f"{name}.weight"])
 
     def run(self, network: State, shifts: State, x: Tensor) -> tuple[State, Tensor]:
         """Inputs of the layers in the order of their calls, and the outputs ``[n, n_outputs]``."""
@@ -77,20 +76,20 @@ class Observed:
         """A layer's own parameters by their names in the network."""
         return {f"{layer}.{name}": network[f"{layer}.{name}"] for name, _ in self.layers[layer].named_parameters()}
 
-    def look_behind(self, network: State, x: Tensor) -> None:
+    def find_later_layers(self, network: State, x: Tensor) -> None:
         """Find which layers' inputs depend on which layers' weights, from autograd's graph."""
         leaves = {layer: self.own(network, layer) for layer in self.layers}
         flat = {name: value.clone().requires_grad_() for own in leaves.values() for name, value in own.items()}
         inputs, _ = self.run({**network, **flat}, {}, x)
         self._find_matrices(network, inputs)
-        self.behind = {layer: [] for layer in inputs}
+        self.later = {layer: [] for layer in inputs}
         for later, value in inputs.items():
             if value.requires_grad:
-                found = torch.autograd.grad(value.sum(), list(flat.values()), retain_graph=True, allow_unused=True)
-                used = {name for name, gradient in zip(flat, found, strict=True) if gradient is not None}
+                gradients = torch.autograd.grad(value.sum(), list(flat.values()), retain_graph=True, allow_unused=True)
+                used = {name for name, gradient in zip(flat, gradients, strict=True) if gradient is not None}
                 for layer in inputs:
                     if used & set(leaves[layer]):
-                        self.behind[layer].append(later)
+                        self.later[layer].append(later)
 
     def deltas(self, network: State, x: Tensor, slope: Tensor) -> State:
         """Derivative of the sum of losses with respect to every layer's output, ``[n, ...]``."""
@@ -125,13 +124,13 @@ class Observed:
         result: Tensor = vmap(pulled_back)(_units({name: own[name] for name in names}))
         return result
 
-    def derivatives(self, network: State, layer: str, behind: list[str], x: Tensor) -> tuple[State, Tensor]:
+    def derivatives(self, network: State, layer: str, later: list[str], x: Tensor) -> tuple[State, Tensor]:
         """Derivatives of later layers' inputs and of the outputs by one layer's parameters, ``[p, n, ...]``."""
         own = self.own(network, layer)
 
         def forward(parameters: State) -> tuple[State, Tensor]:
             inputs, outputs = self.run({**network, **parameters}, {}, x)
-            return {name: inputs[name] for name in behind}, outputs
+            return {name: inputs[name] for name in later}, outputs
 
         self.constant = set(self.matrices) - {layer}
         try:

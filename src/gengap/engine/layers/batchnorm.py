@@ -10,6 +10,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from gengap.engine.layers.modules import replace_modules
+
 
 class FunctionalBatchNorm(nn.Module):
     """BatchNorm whose new running statistics are assigned, not written in place, so that `torch.func` can see them.
@@ -102,11 +104,12 @@ def convert(network: nn.Module, kind: type[FunctionalBatchNorm] = FunctionalBatc
     Raises:
         ValueError: For BatchNorm layers without running statistics, whose modes would not differ.
     """
-    for name, layer in network.named_children():
-        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            if not layer.track_running_stats:
-                raise ValueError(f"BatchNorm layer '{name}' keeps no running statistics.")
-            setattr(network, name, kind(layer))
-        else:
-            convert(layer, kind)
-    return network
+
+    def converted(name: str, layer: nn.Module) -> nn.Module | None:
+        if not isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            return None
+        if not layer.track_running_stats:
+            raise ValueError(f"BatchNorm layer '{name}' keeps no running statistics.")
+        return kind(layer)
+
+    return replace_modules(network, converted)

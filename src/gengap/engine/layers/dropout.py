@@ -8,6 +8,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from gengap.engine.layers.modules import has_module, input_shapes, replace_modules
+
 
 class MaskedDropout(nn.Module):
     """x / (1 - p) where kept, else 0: `nn.Dropout` (Srivastava et al. 2014) with its draws given."""
@@ -26,14 +28,14 @@ class MaskedDropout(nn.Module):
 
 def masked(network: nn.Module) -> nn.Module:
     """A copy of a module in training mode whose dropout layers take their draws from buffers; itself without any."""
-    if not any(isinstance(layer, nn.Dropout) for layer in network.modules()):
+    if not has_module(network, nn.Dropout):
         return network
-    network = copy.deepcopy(network)
-    _convert(network)
-    return network
+    return replace_modules(
+        copy.deepcopy(network), lambda _, layer: MaskedDropout(layer.p) if isinstance(layer, nn.Dropout) else None
+    )
 
 
-def places(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, tuple[torch.Size, float]]:
+def buffer_shapes(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, tuple[torch.Size, float]]:
     """What a masked network drops.
 
     Args:
@@ -43,22 +45,12 @@ def places(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, t
     Returns:
         Names of buffers, each with the shape of one sample's values and the share that is dropped; in order of use.
     """
-    found: dict[str, tuple[torch.Size, float]] = {}
-    probe = copy.deepcopy(network)
-    for name, layer in probe.named_modules():
-        if isinstance(layer, MaskedDropout):
-            layer.register_forward_pre_hook(
-                lambda layer, inputs, name=name: found.__setitem__(f"{name}.kept", (inputs[0].shape[1:], layer.p))
-            )
-    if any(isinstance(layer, MaskedDropout) for layer in probe.modules()):
-        with torch.no_grad():
-            probe(torch.zeros(2, *image_shape, device="meta"))
-    return found
+    if not has_module(network, MaskedDropout):
+        return {}
+    shapes = input_shapes(network, MaskedDropout, image_shape)
+    return {f"{name}.kept": (shape, _share(network.get_submodule(name))) for name, shape in shapes.items()}
 
 
-def _convert(network: nn.Module) -> None:
-    for name, layer in network.named_children():
-        if isinstance(layer, nn.Dropout):
-            setattr(network, name, MaskedDropout(layer.p))
-        else:
-            _convert(layer)
+def _share(layer: nn.Module) -> float:
+    assert isinstance(layer, MaskedDropout)
+    return layer.p

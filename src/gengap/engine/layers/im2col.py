@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class ColumnConv2d(nn.Conv2d):
+class Im2colConv2d(nn.Conv2d):
     """A convolution as a product with the columns of its input, where it has one group and zeros around the map."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -24,8 +24,8 @@ class ColumnConv2d(nn.Conv2d):
             return super().forward(x)
         above, beside = self.padding
         padded = functional.pad(x.permute(1, 2, 3, 0), (0, 0, beside, beside, above, above))
-        places, height, width = _places(padded.shape[:3], self.kernel_size, self.stride, self.dilation, x.device)
-        columns = padded.flatten(0, 2).index_select(0, places).view(self.weight[0].numel(), -1)
+        pixels, height, width = _pixels(padded.shape[:3], self.kernel_size, self.stride, self.dilation, x.device)
+        columns = padded.flatten(0, 2).index_select(0, pixels).view(self.weight[0].numel(), -1)
         product = self.weight.flatten(1) @ columns
         if self.bias is not None:
             product = product + self.bias[:, None]
@@ -33,24 +33,24 @@ class ColumnConv2d(nn.Conv2d):
 
 
 @functools.lru_cache(maxsize=8)
-def columned(network: nn.Module) -> nn.Module:
+def with_im2col(network: nn.Module) -> nn.Module:
     """A copy of a module, with the same names, whose convolutions are such products."""
     network = copy.deepcopy(network)
     for layer in network.modules():
         if type(layer) is nn.Conv2d:
-            layer.__class__ = ColumnConv2d
+            layer.__class__ = Im2colConv2d
     return network
 
 
 @functools.lru_cache(maxsize=64)
-def _places(
+def _pixels(
     shape: torch.Size,
     kernel: tuple[int, int],
     stride: tuple[int, int],
     dilation: tuple[int, int],
     device: torch.device,
 ) -> tuple[Tensor, int, int]:
-    """Where in a flattened map ``[C, H, W]`` the values under a kernel lie, ``[C k k H' W']``; then H' and W'."""
+    """Indices into a flattened map ``[C, H, W]`` of the values under a kernel, ``[C k k H' W']``; then H' and W'."""
     channels, *sides = shape
     rows, columns = (
         gap * torch.arange(size)[:, None] + torch.arange(0, side - gap * (size - 1), step)  # [k, H'] and [k, W']
@@ -58,5 +58,5 @@ def _places(
     )
     pixels = sides[1] * rows[:, None, :, None] + columns[None, :, None, :]
     maps = sides[0] * sides[1] * torch.arange(channels)
-    places = maps[:, None, None, None, None] + pixels
-    return places.flatten().to(device), rows.shape[1], columns.shape[1]
+    pixels = maps[:, None, None, None, None] + pixels
+    return pixels.flatten().to(device), rows.shape[1], columns.shape[1]

@@ -96,13 +96,13 @@ def maximise(functions: Functions, bounds: Floats, iterations: int) -> Maxima:
         finally:
             for answer in answers:  # lets the climbs end if a function raised; nobody waits otherwise
                 answer.put(None)
-    found = [one.result() for one in climbs]
-    points = np.stack([point for point, _, _ in found])
-    slopes = np.stack([slope for _, _, slope in found])
+    ends = [future.result() for future in climbs]
+    points = np.stack([point for point, _, _ in ends])
+    slopes = np.stack([slope for _, _, slope in ends])
     blocked = np.where(slopes > 0, points >= bounds, points <= -bounds)
     return Maxima(
         points=points,
         start=start,
-        values=np.array([value for _, value, _ in found]),
+        values=np.array([value for _, value, _ in ends]),
         projected_gradients=np.linalg.norm(np.where(blocked, 0.0, slopes), axis=1),
     )

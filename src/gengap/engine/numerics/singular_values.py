@@ -9,7 +9,7 @@ of them is lost: the error of L is a relative one of ``eps (sigma_max / mu)^2``,
 value of B changes by a larger share. Repeating the step reaches any depth. This is the first step of shifted Cholesky
 QR (Fukaya et al. 2020, SIAM J. Sci. Comput. 42, A477), used for the singular values.
 
-A matrix of low rank, as images behind linear layers give, needs no second round. Pivoted Cholesky of the Gram matrix
+A matrix of low rank, as images after linear layers give, needs no second round. Pivoted Cholesky of the Gram matrix
 finds r rows ``A_P`` on which the others depend: ``A = M + [0; E]`` with ``M = [I; T] A_P`` of rank r and
 ``E = A_N - T A_P``, which is computed from A itself. By Weyl's theorem no singular value of A is further than ``||E||``
 from M's, of which all but r are zero. Once ``||E||_F`` is below what matters, r values are those of M, and the others
@@ -94,16 +94,16 @@ def _wide(matrix: Tensor) -> tuple[Tensor, float]:
 def _descend(wide: Tensor, floor: float) -> Tensor:
     gram = _gram(wide)
     dependent = _has_dependent_rows(gram)
-    if dependent and (found := _of_low_rank(wide, gram, floor)) is not None:
-        return found
+    if dependent and (spectrum := _of_low_rank(wide, gram, floor)) is not None:
+        return spectrum
     values: Tensor = torch.linalg.eigvalsh(gram).flip(0).clamp(min=0).sqrt()
     largest = float(values[0])
     trusted = _trusted(values)
     # The others are uncertain by about sqrt(eps) of the largest.
     if trusted == len(values) or 1e-7 * largest <= floor:
         return values
-    if not dependent and (found := _of_low_rank(wide, gram, floor)) is not None:
-        return found
+    if not dependent and (spectrum := _of_low_rank(wide, gram, floor)) is not None:
+        return spectrum
     shift = _TRUSTED * largest
     gram.diagonal().add_(shift**2)
     lifted = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), wide, upper=False)

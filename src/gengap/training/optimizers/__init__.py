@@ -1,7 +1,10 @@
 """Optimisers as functions on stacked tensors, with every cell's own settings; a new one is one file with a header.
 
-Each module has `NUMBERS`, the settings that may differ between cells; `start(parameters)`, the initial memory; and
-`step(parameters, gradients, memory, numbers, settings)`. Where the setting `eps` is read, `EPS` stands for null.
+Each module has `HYPERPARAMETERS`, the settings that may differ between cells; `start(parameters)`, the optimiser's
+state before the first step; and `step(parameters, gradients, optimizer_state, hyperparameters, settings)`, which
+returns new parameters and a new state. Parameters, gradients (of the data loss) and state are stacked ``[K, ...]``,
+`hyperparameters` has what `HYPERPARAMETERS` names, each ``[K]``, and `settings` is what the cells share. Where the
+setting `eps` is read, `EPS` stands for null.
 """
 
 from collections.abc import Sequence
@@ -12,13 +15,13 @@ from torch import Tensor
 from gengap import registry
 from gengap.studies.settings import Cell
 
-Memory = dict[str, dict[str, Tensor]]
+OptimizerState = dict[str, dict[str, Tensor]]
 
 
 def stacked_settings(cells: Sequence[Cell], *, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     """The numeric settings that the cells' optimiser reads, each ``[K]``; they share its kind."""
     module = registry.load("optimizer", cells[0].optimizer.name)
-    values = {name: [getattr(cell.optimizer, name) for cell in cells] for name in module.NUMBERS}
+    values = {name: [getattr(cell.optimizer, name) for cell in cells] for name in module.HYPERPARAMETERS}
     if "eps" in values:
         values["eps"] = [module.EPS if value is None else value for value in values["eps"]]
     return {name: torch.tensor(listed, dtype=dtype, device=device) for name, listed in values.items()}

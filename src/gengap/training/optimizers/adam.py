@@ -5,18 +5,18 @@ from torch import Tensor
 
 from gengap.engine.stack import State
 from gengap.studies.settings import Optimizer
-from gengap.training.optimizers import Memory, per_cell
+from gengap.training.optimizers import OptimizerState, per_cell
 
 PART = {
     "summary": "Adam as in torch.optim.Adam (Kingma and Ba 2015).",
     "reads": ("lr", "beta1", "beta2", "eps", "weight_decay"),
 }
 
-NUMBERS = ("lr", "beta1", "beta2", "eps", "weight_decay")
+HYPERPARAMETERS = ("lr", "beta1", "beta2", "eps", "weight_decay")
 EPS = 1e-8
 
 
-def start(parameters: State) -> Memory:
+def start(parameters: State) -> OptimizerState:
     """Both averages 0, and no step done by any network."""
     first = next(iter(parameters.values()))
     return {
@@ -28,27 +28,23 @@ def start(parameters: State) -> Memory:
 
 
 def step(
-    parameters: State, gradients: State, memory: Memory, numbers: dict[str, Tensor], settings: Optimizer
-) -> tuple[State, Memory]:
-    """One step of every network.
-
-    Args:
-        parameters: Stacked ``[K, ...]``.
-        gradients: Of the data loss, same shapes.
-        memory: From `start` or the last step.
-        numbers: What `NUMBERS` names, each ``[K]``.
-        settings: Not read.
-    """
-    beta1, beta2 = numbers["beta1"], numbers["beta2"]
-    steps = memory["count"]["steps"] + 1
+    parameters: State,
+    gradients: State,
+    optimizer_state: OptimizerState,
+    hyperparameters: dict[str, Tensor],
+    settings: Optimizer,
+) -> tuple[State, OptimizerState]:
+    """One step of every network; see `gengap.training.optimizers`."""
+    beta1, beta2 = hyperparameters["beta1"], hyperparameters["beta2"]
+    steps = optimizer_state["count"]["steps"] + 1
     # The averages start at 0; these factors undo their bias towards it.
-    rate = numbers["lr"] / (1 - beta1**steps)
+    rate = hyperparameters["lr"] / (1 - beta1**steps)
     unbias = (1 - beta2**steps).rsqrt()
     new_parameters, mean, square = {}, {}, {}
     for name, value in parameters.items():
-        gradient = gradients[name] + per_cell(numbers["weight_decay"], value) * value
-        mean[name] = torch.lerp(gradient, memory["mean"][name], per_cell(beta1, value))
-        square[name] = torch.lerp(gradient.square(), memory["square"][name], per_cell(beta2, value))
-        scale = square[name].sqrt() * per_cell(unbias, value) + per_cell(numbers["eps"], value)
+        gradient = gradients[name] + per_cell(hyperparameters["weight_decay"], value) * value
+        mean[name] = torch.lerp(gradient, optimizer_state["mean"][name], per_cell(beta1, value))
+        square[name] = torch.lerp(gradient.square(), optimizer_state["square"][name], per_cell(beta2, value))
+        scale = square[name].sqrt() * per_cell(unbias, value) + per_cell(hyperparameters["eps"], value)
         new_parameters[name] = value - per_cell(rate, value) * mean[name] / scale
     return new_parameters, {"mean": mean, "square": square, "count": {"steps": steps}}

@@ -9,10 +9,10 @@ from torch.func import vmap
 from gengap import losses
 from gengap.engine.cpu import execution, library
 from gengap.engine.cpu.exact_batchnorm import measured_statistics
-from gengap.engine.exact_batchnorm_streaming import streamed_statistics, too_large
-from gengap.engine.graph.inference import inference
+from gengap.engine.evaluation.exact_batchnorm_streaming import streamed_statistics, too_large
+from gengap.engine.evaluation.inference import inference
 from gengap.engine.groups import groups, networks_per_call, slices
-from gengap.engine.stack import Architecture, State, outputs, outputs_and_buffers
+from gengap.engine.stack import Architecture, State, concatenate, outputs, outputs_and_buffers
 from gengap.studies.settings import Loss
 
 _OUTPUTS_AT_ONCE = 2**18
@@ -36,7 +36,7 @@ def for_mode(arch: Architecture, state: State, images: Tensor, mode: str) -> Sta
 def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
     """BatchNorm means and biased variances of every layer over all images as one batch.
 
-    Where one batch would take too much memory, layer by layer; see `gengap.engine.exact_batchnorm_streaming`.
+    Where one batch would take too much memory, layer by layer; see `exact_batchnorm_streaming`.
 
     Returns:
         The buffers ``[K, features]``.
@@ -47,7 +47,7 @@ def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
         return streamed_statistics(arch, state, images)
     call = vmap(functools.partial(outputs_and_buffers, arch, arch.statistics), in_dims=(0, None))
     parts = [call(part, images)[1] for part in groups(state, images, len(images))]
-    return {name: torch.cat([part[name] for part in parts]) for name in arch.buffers}
+    return concatenate(parts)
 
 
 @torch.no_grad()
@@ -68,8 +68,8 @@ def training_outputs(arch: Architecture, state: State, images: Tensor, mode: str
     measured = measured_statistics(arch, state, images, outputs=True) if mode == "exact" and arch.buffers else None
     if measured is not None and measured[1] is not None:
         return {**state, **measured[0]}, measured[1]
-    made = for_mode(arch, state, images, mode)
-    return made, all_outputs(arch, made, images, mode, together=True)
+    ready = for_mode(arch, state, images, mode)
+    return ready, all_outputs(arch, ready, images, mode, together=True)
 
 
 @torch.no_grad()
@@ -92,14 +92,14 @@ def all_outputs(
     """
     if mode == "batch":
         return _normalised_outputs(arch, state, images, batch_size)
-    made = inference(arch, (images.shape[1], images.shape[2], images.shape[3]))
-    if made.program is not None and library.runs(images):
-        return execution.outputs(made.program, made.fold_for_program(state), images)
-    folded = made.fold(state)
+    network = inference(arch, (images.shape[1], images.shape[2], images.shape[3]))
+    if network.program is not None and library.runs(images):
+        return execution.outputs(network.program, network.fold_for_program(state), images)
+    folded = network.fold(state)
     alone = images.device.type == "cpu" and not together
-    count = 1 if alone else networks_per_call(made.largest_map * batch_size, images.device)
+    count = 1 if alone else networks_per_call(network.largest_map * batch_size, images.device)
     parts = [
-        torch.cat([outputs(made.network, part, batch) for batch in images.split(batch_size)], dim=1)
+        torch.cat([outputs(network.network, part, batch) for batch in images.split(batch_size)], dim=1)
         for part in slices(folded, count)
     ]
     return torch.cat(parts)
@@ -133,7 +133,7 @@ def performance(outputs: Tensor, targets: Tensor, settings: Loss) -> dict[str, T
     classes = losses.classes(targets)
     members = (classes[:, None] == classes.unique()).double()
     parts = [_performance(part, targets, members, settings) for part in outputs.split(at_once)]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return concatenate(parts)
 
 
 def _performance(outputs: Tensor, targets: Tensor, members: Tensor, settings: Loss) -> dict[str, Tensor]:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from gengap import inits
 from gengap.engine import stack
-from gengap.engine.gradients import full_gradient
 from gengap.engine.graph.scale_invariance import Scales, scales
+from gengap.engine.objective import Objective
 from gengap.engine.stack import Architecture, State
 from gengap.studies.settings import Cell
 
@@ -39,35 +39,40 @@ def start(arch: Architecture, cells: Sequence[Cell], images: Tensor, targets: Te
     """
     channels, height, width = images.shape[1:]
     state = stack.initial_state(cells, (channels, height, width), n_outputs, dtype=images.dtype, device=images.device)
-    places = [place for place, cell in enumerate(cells) if inits.looks_at_data(cell.init.name)]
-    if places:
-        found = scales(arch)
-        for place in places:
-            adjusted = _adjusted(
-                arch, found, cells[place], stack.take(state, [place]), images[:SAMPLES], targets[:SAMPLES]
+    adjusted = [place for place, cell in enumerate(cells) if inits.looks_at_data(cell.init.name)]
+    if adjusted:
+        invariances = scales(arch)
+        for place in adjusted:
+            objective = Objective(
+                arch=arch,
+                state=stack.take(state, [place]),
+                images=images[:SAMPLES],
+                targets=targets[:SAMPLES],
+                loss=cells[place].loss,
+                through_batch=True,
+                batch_size=BATCH_SIZE,
             )
-            for name, value in adjusted.items():
+            for name, value in _adjusted(objective, invariances, cells[place]).items():
                 state[name][place] = value.to(images.dtype)
     return state
 
 
-def _adjusted(arch: Architecture, found: Scales, cell: Cell, state: State, images: Tensor, targets: Tensor) -> State:
-    """One network's state, without the leading dimension of `state`."""
+def _adjusted(objective: Objective, invariances: Scales, cell: Cell) -> State:
+    """The state of one network, without the leading dimension."""
 
-    def gradient(one: State) -> State:
-        stacked = {name: value.unsqueeze(0) for name, value in one.items()}
-        of_stack = full_gradient(arch, stacked, images, targets, cell.loss, through_batch=True, batch_size=BATCH_SIZE)
-        return {name: value[0] for name, value in of_stack.items()}
+    def gradient(state: State) -> State:
+        stack_of_one = {name: value.unsqueeze(0) for name, value in state.items()}
+        return stack.network_state(objective.at(stack_of_one).gradient(), 0)
 
     return inits.adjust(
         inits.Drawn(
             init=cell.init.name,
             model=cell.model.name,
             seed=cell.seed,
-            state={name: value[0].to(torch.float64) for name, value in state.items()},
+            state={name: value.to(torch.float64) for name, value in stack.network_state(objective.state, 0).items()},
             gradient=gradient,
-            layers=found.layers,
-            scale_free=found.scale_free,
-            output_norms=found.output_norms,
+            layers=invariances.layers,
+            scale_free=invariances.scale_free,
+            output_norms=invariances.output_norms,
         )
     )

@@ -2,7 +2,7 @@
 
 A BatchNorm with fixed statistics is a scale and a shift, and goes into the layer before it. What is left of a small
 network runs on our own kernels on a processor. Where these cannot run it, a convolution on a small map becomes a small
-matrix: one product with the flattened map, which a processor does faster than a convolution with few channels.
+matrix: one product with the flattened map (`gengap.engine.layers.convolution_matrix`).
 """
 
 import copy
@@ -15,17 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.func import vmap
-from torch.fx.passes.shape_prop import ShapeProp
-from torch.nn import functional
 
 from gengap.engine.cpu.program import Program, program
+from gengap.engine.graph.network_graph import module_of, only_reader, shape, shaped
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
+from gengap.engine.layers.convolution_matrix import MatrixConv, convolution_matrix
 from gengap.engine.stack import Architecture, State
 
 # Elements of a map up to which the matrix pays although most of it is zeros.
 _SMALL_MAP = 64
-# What tracing raises where the forward pass depends on its numbers; the last where it calls `len`.
-UNTRACEABLE = (fx.proxy.TraceError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -47,22 +45,6 @@ class Inference:
     fold_for_program: Callable[[State], State]
 
 
-class MatrixConv(nn.Module):
-    """A convolution on maps of one size, as a matrix on the flattened map."""
-
-    def __init__(self, n_inputs: int, output_shape: tuple[int, ...]) -> None:
-        super().__init__()
-        n_outputs = torch.Size(output_shape).numel()
-        self.weight = nn.Parameter(torch.empty(n_inputs, n_outputs, device="meta"))
-        self.bias = nn.Parameter(torch.empty(n_outputs, device="meta"))
-        self.output_shape = output_shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, C, H, W]``."""
-        flat: Tensor = (x.flatten(1) @ self.weight).add_(self.bias)
-        return flat.view(-1, *self.output_shape)
-
-
 @dataclass(frozen=True)
 class _Layer:
     """One convolution or linear layer, what was folded into it, and the shapes of its maps."""
@@ -71,8 +53,8 @@ class _Layer:
     module: nn.Conv2d | nn.Linear
     norm: str
     norm_eps: float
-    given: tuple[int, ...]
-    made: tuple[int, ...]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
 
     @property
     def as_matrix(self) -> bool:
@@ -80,10 +62,8 @@ class _Layer:
         conv = self.module
         if not isinstance(conv, nn.Conv2d) or not isinstance(conv.padding, tuple) or conv.padding_mode != "zeros":
             return False
-        _, height, width = self.given
-        return (
-            height * width <= conv.kernel_size[0] * conv.kernel_size[1] or torch.Size(self.given).numel() <= _SMALL_MAP
-        )
+        channels, height, width = self.input_shape
+        return height * width <= conv.kernel_size[0] * conv.kernel_size[1] or channels * height * width <= _SMALL_MAP
 
 
 @functools.lru_cache(maxsize=8)
@@ -98,27 +78,25 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
     if traced is None:
         return Inference(arch.evaluation, dict, _largest_map(arch.evaluation, image_shape), None, dict)
     traced = traced.to("meta")
-    modules = dict(traced.named_modules())
     layers, largest_map = [], 1
-    for node in list(traced.graph.nodes):
-        module = modules.get(str(node.target)) if node.op == "call_module" else None
+    for node in traced.graph.nodes:  # without those that are cut out on the way
+        module = module_of(node)
         if not isinstance(module, (nn.ReLU, nn.Conv2d, nn.Linear)):
             continue
         (read,) = node.all_input_nodes
         node.args, node.kwargs = (read,), {}  # also where it is called by keyword
         if isinstance(module, nn.ReLU):
             # Saves a pass over memory; what it overwrites must have no other reader, and be no view of something else.
-            module.inplace = len(read.users) == 1 and _makes(read, modules)
+            module.inplace = only_reader(read) is not None and _is_new(read)
             continue
-        given, made = _shape(read), _shape(node)
-        largest_map = max(largest_map, made.numel())
-        norm = _take_norm(traced, node, modules)
+        largest_map = max(largest_map, shape(node).numel())
+        norm = _take_norm(traced, node)
         module.bias = nn.Parameter(torch.empty(module.weight.shape[0], device="meta"))
-        layers.append(_Layer(str(node.target), module, *norm, tuple(given), tuple(made)))
+        layers.append(_Layer(str(node.target), module, *norm, tuple(shape(read)), tuple(shape(node))))
     made_program = program(traced)
     for layer in layers:
         if layer.as_matrix:
-            traced.set_submodule(layer.name, MatrixConv(torch.Size(layer.given).numel(), layer.made))
+            traced.set_submodule(layer.name, MatrixConv(torch.Size(layer.input_shape).numel(), layer.output_shape))
     traced.graph.lint()
     traced.recompile()
     rest = {name: module.eps for name, module in traced.named_modules() if isinstance(module, FunctionalBatchNorm)}
@@ -126,46 +104,14 @@ def inference(arch: Architecture, image_shape: tuple[int, int, int]) -> Inferenc
     return Inference(traced, fold, largest_map, made_program, functools.partial(_fold_for_program, tuple(layers), rest))
 
 
-class _Tracer(fx.Tracer):
-    """Stops at BatchNorm as at torch's own modules."""
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, FunctionalBatchNorm) or super().is_leaf_module(module, name)
-
-
-def trace(network: nn.Module) -> fx.GraphModule:
-    """The graph of a converted module, a copy; it fails where the forward pass depends on its numbers."""
-    network = copy.deepcopy(network)
-    return fx.GraphModule(network, _Tracer().trace(network))
-
-
-def shaped(network: nn.Module, image_shape: tuple[int, int, int]) -> fx.GraphModule | None:
-    """The graph of a converted module, its nodes with the shapes of their values, its numbers any.
-
-    None where the forward pass depends on its numbers, takes more than images, or runs a layer with weights twice.
-    """
-    try:
-        traced = trace(network)
-    except UNTRACEABLE:
-        return None
-    called = [str(node.target) for node in traced.graph.nodes if node.op == "call_module"]
-    with_numbers = [name for name in called if traced.get_submodule(name).state_dict()]
-    given = [node for node in traced.graph.nodes if node.op == "placeholder"]
-    if len(set(with_numbers)) < len(with_numbers) or len(given) > 1:
-        return None
-    # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
-    ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
-    return traced
-
-
 def _largest_map(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
     """Elements of the largest output of a module per image, found by running it on numbers that mean nothing."""
     network = copy.deepcopy(network).to_empty(device="cpu")
-    found = [0]
+    sizes = [0]
 
     def see(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
         if isinstance(output, Tensor):
-            found.append(output.numel() // 2)
+            sizes.append(output.numel() // 2)
 
     for module in network.modules():
         module.register_forward_hook(see)
@@ -173,26 +119,20 @@ def _largest_map(network: nn.Module, image_shape: tuple[int, int, int]) -> int:
         value.zero_()
     with torch.no_grad():
         network(torch.zeros(2, *image_shape))
-    return max(found)
+    return max(sizes)
 
 
-def _shape(node: fx.Node) -> torch.Size:
-    """Shape of one image's part of a node's value."""
-    shape: torch.Size = node.meta["tensor_meta"].shape[1:]
-    return shape
-
-
-def _makes(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
+def _is_new(node: fx.Node) -> bool:
     """Whether a node's value is new memory, not a view of another's, as of a flattened map."""
     if node.op == "call_module":
-        return isinstance(modules[str(node.target)], (nn.Conv2d, nn.Linear, FunctionalBatchNorm))
+        return isinstance(module_of(node), (nn.Conv2d, nn.Linear, FunctionalBatchNorm))
     return node.op == "call_function" and node.target in (operator.add, torch.add)
 
 
-def _take_norm(traced: fx.GraphModule, node: fx.Node, modules: dict[str, nn.Module]) -> tuple[str, float]:
+def _take_norm(traced: fx.GraphModule, node: fx.Node) -> tuple[str, float]:
     """Cut out the BatchNorm that alone reads a layer's output; returns its name and eps, or an empty name."""
-    reader = next(iter(node.users)) if len(node.users) == 1 else None
-    norm = modules.get(str(reader.target)) if reader is not None and reader.op == "call_module" else None
+    reader = only_reader(node)
+    norm = module_of(reader) if reader is not None else None
     if reader is None or not isinstance(norm, FunctionalBatchNorm):
         return "", 0.0
     reader.replace_all_uses_with(node)
@@ -245,14 +185,8 @@ def _fold_for_program(layers: tuple[_Layer, ...], norms: dict[str, float], state
 
 
 def _matrix(layer: _Layer, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """What a convolution does to every unit image, ``[K, inputs, outputs]``, and its bias at every place."""
-    conv: Any = layer.module
-    n_inputs = torch.Size(layer.given).numel()
-    units = torch.eye(n_inputs, dtype=weight.dtype, device=weight.device).view(n_inputs, *layer.given)
-
-    def of_units(one: Tensor) -> Tensor:
-        return functional.conv2d(units, one, None, conv.stride, conv.padding, conv.dilation, conv.groups)
-
-    images = vmap(of_units)(weight)
-    places = images.shape[-2] * images.shape[-1]
-    return images.flatten(2), bias.repeat_interleave(places, dim=1)
+    """A convolution's matrix ``[K, inputs, outputs]``, and its bias at every pixel."""
+    assert isinstance(layer.module, nn.Conv2d)
+    matrix = vmap(functools.partial(convolution_matrix, layer.module, layer.input_shape))(weight)
+    n_pixels = matrix.shape[-2] * matrix.shape[-1]
+    return matrix.flatten(2), bias.repeat_interleave(n_pixels, dim=1)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from gengap.engine.activations import visit
-from gengap.engine.graph.inference import inference
+from gengap.engine.evaluation.inference import inference
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
-from gengap.engine.stack import Architecture, State
+from gengap.engine.stack import Architecture, State, n_networks, network_state, stacked
 
 BATCH_SIZE = 1000
 # Elements of the largest map over all images up to which they are one batch: about 1 GB of float32 on a processor. A
@@ -79,15 +79,13 @@ def streamed_statistics(arch: Architecture, state: State, images: Tensor) -> Sta
     Returns:
         The buffers ``[K, features]``, up to rounding those of all images as one batch.
     """
-    size = len(next(iter(state.values())))
-    alone = ({name: value[place] for name, value in state.items()} for place in range(size))
-    found = [_of_one(arch.evaluation, one, images) for one in alone]
-    return {name: torch.stack([one[name] for one in found]) for name in arch.buffers}
+    networks = (network_state(state, place) for place in range(n_networks(state)))
+    return stacked([_buffers(arch, network, images) for network in networks])
 
 
-def _of_one(network: nn.Module, state: State, images: Tensor) -> State:
-    """The state of ONE network, its running statistics replaced layer by layer."""
-    state = dict(state)
+def _buffers(arch: Architecture, state: State, images: Tensor) -> State:
+    """The buffers of ONE network, its running statistics replaced layer by layer."""
+    state, network = dict(state), arch.evaluation
     norms = [name for name, layer in network.named_modules() if isinstance(layer, FunctionalBatchNorm)]
     ordered: list[str] = []
     visit(network, norms, state, images[:2], lambda name, _: ordered.append(name))
@@ -96,11 +94,11 @@ def _of_one(network: nn.Module, state: State, images: Tensor) -> State:
         dtype = state[f"{name}.running_var"].dtype
         state[f"{name}.running_mean"] = moments.mean.to(dtype)
         state[f"{name}.running_var"] = (moments.squares / moments.count).to(dtype)
-    return state
+    return {name: state[name] for name in arch.buffers}
 
 
 class _ReachedError(Exception):
-    """The pass has come to its layer: what lies behind need not be computed."""
+    """The pass has come to its layer: what comes after it need not be computed."""
 
 
 def _inputs(network: nn.Module, name: str, state: State, images: Tensor) -> Moments:
