@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
-from gengap.engine.cpu.batch_last import gathered, innermost
+from gengap.engine.cpu.batch_last import batch_last, gather_batches
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.studies.settings import Cell
 from gengap.training import random_inputs
@@ -36,7 +36,7 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
     """
     sample_losses = losses.sample_losses(cell.loss)
     optimizer = registry.load("optimizer", cell.optimizer.name)
-    network = innermost(random_inputs.network(arch, cell))
+    network = batch_last(random_inputs.network(arch, cell))
     mixed = cell.training.dtype == "bfloat16"
 
     def mean_loss(
@@ -59,7 +59,7 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         changes: dict[str, Tensor],
         field: State,
     ) -> tuple[State, State, Memory, Tensor]:
-        batch = augmented(images, index, **changes) if changes else gathered(network, images, index)
+        batch = augmented(images, index, **changes) if changes else gather_batches(network, images, index)
         gradients, (loss, new_buffers) = gradients_of(parameters, buffers, field, batch, targets[index])
         parameters, memory = optimizer.step(parameters, gradients, memory, numbers, cell.optimizer)
         return parameters, new_buffers, memory, loss
