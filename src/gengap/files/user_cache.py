@@ -6,6 +6,8 @@ from pathlib import Path
 
 from gengap.errors import UserError
 
+_HOMELESS = "this user has no home folder. Set HOME or XDG_CACHE_HOME to a folder of yours."
+
 
 def folder() -> Path:
     """``$XDG_CACHE_HOME/gengap``, or ``~/.cache/gengap``; made if missing, with mode 0700.
@@ -33,10 +35,9 @@ def _base() -> Path:
     given = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if given.is_absolute():
         return given
+    if os.environ.get("HOME") == "":
+        raise UserError(_HOMELESS)
     try:
-        home = Path.home()
-    except (RuntimeError, KeyError):  # a user without a name, as in a container
-        home = Path()
-    if not home.is_absolute():
-        raise UserError("this user has no home folder. Set HOME or XDG_CACHE_HOME to a folder of yours.")
-    return home / ".cache"
+        return Path.home() / ".cache"
+    except RuntimeError as error:  # a user without a name, as in a container
+        raise UserError(_HOMELESS) from error

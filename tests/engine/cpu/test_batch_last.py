@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.cpu import library, operators
+from gengap.engine.cpu import operators
 from gengap.engine.cpu.batch_last import BatchLastConv2d, batch_last, gather_batches
 from gengap.engine.layers.batchnorm import convert
 from gengap.studies.settings import Cell
@@ -175,24 +175,3 @@ def test_compiled_step():
     expected, found = (two_steps(model, image_shape, torch.float32, compiled=on) for on in (False, True))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
-
-
-def test_without_a_compiler_pytorch_runs(monkeypatch):
-    library._library.cache_clear()
-    monkeypatch.setenv("PATH", "")
-    assert not operators.supports_batch(torch.zeros(16, 1))
-    library._library.cache_clear()
-
-
-def test_a_compiler_that_fails_is_named_once(monkeypatch, tmp_path, caplog):
-    wrong = tmp_path / "bin" / "g++"
-    wrong.parent.mkdir()
-    wrong.write_text("#!/bin/sh\necho no such luck >&2\nexit 1\n")
-    wrong.chmod(0o755)
-    library._library.cache_clear()
-    with monkeypatch.context() as patch:
-        patch.setenv("PATH", f"{wrong.parent}:/bin")
-        assert not operators.supports_batch(torch.zeros(16, 1))
-        assert not operators.supports_batch(torch.zeros(16, 1))
-    library._library.cache_clear()
-    assert caplog.text.count("no such luck") == 1

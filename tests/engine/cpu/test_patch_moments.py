@@ -38,3 +38,16 @@ def test_the_first_norms_of_a_network_need_no_pass():
     made, _ = exact_batchnorm._measuring(arch, (3, 8, 8))
     assert [known.norm for known in made.patch_norms] == ["block1.bn1", "block1.shortcut_bn"]
     assert not {known.norm for known in made.patch_norms} & set(made.norms)
+
+
+def test_images_changed_in_place_are_measured_again():
+    images = torch.randn(70, 3, 7, 9, generator=torch.Generator().manual_seed(0))
+    norm = patch_moments.PatchNorm("norm", "layer", (3, 3, 1, 1, 1), folded=False)
+    state = {"layer.weight": torch.ones(1, 2, 3, 3, 3), "layer.bias": torch.zeros(1, 2)}
+    before, again = (patch_moments.statistics(norm, state, images) for _ in range(2))
+    assert all(torch.equal(*pair) for pair in zip(before, again, strict=True))
+    images.mul_(2)
+    _, variance = patch_moments.statistics(norm, state, images)
+    torch.testing.assert_close(variance, 4 * before[1])
+    fresh = patch_moments.statistics(norm, state, images.clone())
+    assert torch.equal(variance, fresh[1])

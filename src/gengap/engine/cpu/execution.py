@@ -30,7 +30,8 @@ def network_weights(program: Program, state: State) -> Tensor:
     parts = [state[f"{name}.{part}"].flatten(1) for name in program.layers for part in ("weight", "bias")]
     weights = torch.cat(parts, dim=1)
     if not operators.supports(weights):
-        raise TypeError(f"networks must be float32 on the CPU like their images, got {weights.dtype}, {weights.device}.")
+        kind = f"{weights.dtype} on {weights.device}"
+        raise TypeError(f"networks must be float32 on the CPU like their images, got {kind}.")
     return weights
 
 

@@ -33,7 +33,11 @@ _NOEXEC = "failed to map segment"  # how the dynamic loader words it
 
 
 class BuildError(Exception):
-    """The compiler failed; the message is what it said first."""
+    """The kernels cannot be compiled or loaded; the message is what the compiler said first, or why."""
+
+
+class _DamagedError(BuildError):
+    """A library that cannot be loaded, and might be if it is compiled again."""
 
 
 @functools.cache
@@ -45,13 +49,12 @@ def load() -> bool:
     """
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
-        log.warning("no C++ compiler was found, so small networks run on PyTorch's operators, up to 12 times slower: install g++")
+        log.warning("no C++ compiler was found, so small networks run on PyTorch's operators, slower: install g++")
         return False
     try:
         _load(compiler)
     except (BuildError, OSError, subprocess.SubprocessError) as error:
-        reason = f"{_place(error)} is mounted noexec" if _NOEXEC in str(error) else str(error)
-        log.warning("the kernels could not be compiled and loaded, so small networks run on PyTorch's operators: %s", reason)
+        log.warning("the kernels could not be loaded, so small networks run on PyTorch's operators, slower: %s", error)
         return False
     return True
 
@@ -70,8 +73,9 @@ def _load(compiler: str) -> None:
         raise unknown_name("build of the kernels", build, _BUILDS, where="GENGAP_KERNELS")
     if build not in (possible := builds()):
         raise UserError(f"GENGAP_KERNELS: this processor cannot run '{build}'. Choose from: {', '.join(possible)}.")
-    flags = (*_COMMON_FLAGS, *os.environ.get("GENGAP_KERNELS_FLAGS", "").split())
-    arithmetic, binding = (*flags, *_FLAGS, *_BUILDS[build]), (*flags, *_binding_flags())
+    added = os.environ.get("GENGAP_KERNELS_FLAGS", "").split()  # such as -fsanitize=address
+    arithmetic = (*_COMMON_FLAGS, *_FLAGS, *_BUILDS[build], *added)
+    binding = (*_COMMON_FLAGS, *_binding_flags(), *added)
     name = f"kernels-{_digest(compiler, arithmetic, binding)}.so"
     try:
         folder = user_cache.folder()
@@ -86,10 +90,8 @@ def _load(compiler: str) -> None:
 def _load_from(path: Path, compiler: str, arithmetic: tuple[str, ...], binding: tuple[str, ...]) -> None:
     if path.exists():
         try:
-            torch.ops.load_library(str(path))
-        except OSError as error:
-            if _NOEXEC in str(error):
-                raise
+            _load_library(path)
+        except _DamagedError:
             log.info("%s is damaged and is compiled again", path)
         else:
             return
@@ -101,7 +103,17 @@ def _load_from(path: Path, compiler: str, arithmetic: tuple[str, ...], binding: 
         libraries = (f"-L{Path(torch.__file__).parent / 'lib'}", "-ltorch_cpu", "-lc10")
         _finish(_start([compiler, "-shared", *arithmetic, *objects, "-o", str(built), *libraries], Path(work)))
         built.replace(path)
-    torch.ops.load_library(str(path))
+    _load_library(path)
+
+
+def _load_library(path: Path) -> None:
+    try:
+        torch.ops.load_library(str(path))
+    except OSError as error:
+        reason = f"{error.__cause__ or error}"  # the dynamic loader's own words
+        if _NOEXEC in reason:
+            raise BuildError(f"{path.parent} is mounted noexec; set XDG_CACHE_HOME to another folder") from error
+        raise _DamagedError(reason) from error
 
 
 def _compile(compiler: str, arithmetic: tuple[str, ...], binding: tuple[str, ...], work: Path) -> list[str]:
@@ -142,7 +154,8 @@ def _binding_flags() -> tuple[str, ...]:
     # Older versions know only the weaker tag.
     strides = "needs_exact_strides" if hasattr(torch.Tag, "needs_exact_strides") else "needs_fixed_stride_order"
     abi = int(torch.compiled_with_cxx11_abi())
-    return "-std=gnu++20", "-O1", "-isystem", str(include), f"-DSTRIDES_TAG={strides}", f"-D_GLIBCXX_USE_CXX11_ABI={abi}"
+    defined = (f"-DSTRIDES_TAG={strides}", f"-D_GLIBCXX_USE_CXX11_ABI={abi}")
+    return "-std=gnu++20", "-O1", "-isystem", str(include), *defined
 
 
 def _macros(compiler: str, flags: tuple[str, ...]) -> str:
@@ -158,9 +171,5 @@ def _macros(compiler: str, flags: tuple[str, ...]) -> str:
 def _digest(compiler: str, arithmetic: tuple[str, ...], binding: tuple[str, ...]) -> str:
     """Of all that the library depends on; a home folder may be shared by machines."""
     sources = [path.read_text() for path in sorted(_KERNELS.iterdir()) if path.suffix in (".h", ".cpp")]
-    parts = [compiler, platform.machine(), torch.__version__, _macros(compiler, arithmetic), *arithmetic, *binding, *sources]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-
-def _place(error: Exception) -> str:
-    return str(error).split(": ", 1)[0].rpartition("/")[0]
+    parts = [compiler, platform.machine(), torch.__version__, _macros(compiler, arithmetic), *arithmetic, *binding]
+    return hashlib.sha256("\0".join(parts + sources).encode()).hexdigest()[:32]

@@ -1,7 +1,7 @@
 """The operators ``gengap::*`` of the kernels, with their shapes, their `vmap` and their derivatives.
 
-Maps lie in memory with the batch last, ``[K, H, W, C, N]``. The functions here take and return one network's maps in the
-usual order ``[N, C, H, W]``, as views, so that callers need not know.
+Maps lie in memory with the batch last, ``[K, H, W, C, N]``. The functions here take and return one network's maps in
+the usual order ``[N, C, H, W]``, as views, so that callers need not know.
 
 `torch.library.register_autograd` cannot be used: its operators fail inside `torch.func.grad` (torch 2.15), while a
 `torch.autograd.Function` with a rule for `vmap` works in both.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from gengap.engine.stack import State
 
@@ -39,10 +40,7 @@ def statistics(norm: PatchNorm, state: State, images: Tensor) -> tuple[Tensor, T
     Returns:
         Both ``[K, features]``, float64.
     """
-    sums = torch.ops.gengap.patch_moments(images, *norm.geometry)
-    sums /= sums[-1, -1].clone()
-    mean = sums[-1, :-1]
-    covariance = sums[:-1, :-1] - torch.outer(mean, mean)
+    mean, covariance = _moments(images, norm.geometry)
     weight = state[f"{norm.layer}.weight"].flatten(2).double()
     means = weight @ mean + state[f"{norm.layer}.bias"].double()
     return means, ((weight @ covariance) * weight).sum(dim=2).clamp(min=0)
@@ -67,3 +65,21 @@ def normalised(norm: PatchNorm, state: State, mean: Tensor, variance: Tensor) ->
     weight = state[f"{norm.layer}.weight"] * scale[..., None, None, None]
     bias = (state[f"{norm.layer}.bias"] - mean) * scale + state[f"{norm.norm}.bias"]
     return {f"{norm.layer}.weight": weight.float(), f"{norm.layer}.bias": bias.float()}
+
+
+# Of every set of images, until it is freed. One set serves all networks, epochs and checkpoints; its moments cost as
+# much as the statistics of five networks of width 4.
+_kept = WeakTensorKeyDictionary()
+
+
+def _moments(images: Tensor, geometry: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean ``[T]`` and covariance ``[T, T]`` of the patches under a kernel of T numbers, float64."""
+    of_images = _kept.setdefault(images, {})
+    key = (geometry, images._version)  # which counts changes in place
+    if key not in of_images:
+        sums = torch.ops.gengap.patch_moments(images, *geometry)
+        sums /= sums[-1, -1].clone()
+        mean = sums[-1, :-1]
+        of_images[key] = mean, sums[:-1, :-1] - torch.outer(mean, mean)
+    moments: tuple[Tensor, Tensor] = of_images[key]
+    return moments

@@ -61,11 +61,13 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
         if step.inputs:
             step.pass_number = max(steps[read].pass_number for read in step.inputs)
             step.known = measures and step.kind == "scale" and _is_cheap(steps[step.inputs[0]], steps)
-            step.pass_number += measures and step.kind == "scale" and not step.known
+            if measures and step.kind == "scale" and not step.known:
+                step.measured_in = step.pass_number
+                step.pass_number += 1
         steps[node] = step
     patch_norms = _take_patch_norms(steps) if measures else []
     if measures:
-        _delay(steps)
+        _recompute_cheap_maps(steps)
     *_, last = (step for step in steps.values() if step.kind != "same")
     output = next(reversed(steps.values())).output
     # The last instruction must compute the outputs, in their order, and after every measurement.
@@ -101,14 +103,8 @@ def _take_patch_norms(steps: Steps) -> list[PatchNorm]:
     return norms
 
 
-def _delay(steps: Steps) -> None:
-    """Normalise as late as possible, and recompute cheap maps where they are read: less is kept between passes."""
-    for step in reversed(steps.values()):
-        if step.kind == "scale":
-            step.measured_in = step.pass_number - 1
-            readers = _readers(steps, step.output)
-            needed = [reader.measured_in if reader.kind == "scale" else reader.pass_number for reader in readers]
-            step.pass_number = min(needed, default=step.pass_number)
+def _recompute_cheap_maps(steps: Steps) -> None:
+    """Run cheap convolutions of the images in every pass that reads them, so that their maps need not be kept."""
     for step in steps.values():
         if _is_cheap(step, steps):
             readers = _readers(steps, step.output)

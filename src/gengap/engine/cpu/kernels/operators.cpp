@@ -5,6 +5,8 @@
 // longer to compile than all kernels.
 #include <ATen/core/Tensor.h>
 #include <torch/library.h>
+
+#include <algorithm>
 #include <tuple>
 #include <vector>
 #include "kernels.h"
@@ -199,21 +201,25 @@ Run checked_run(const Tensor& images, const Tensor& weights, IntArrayRef program
     TORCH_CHECK(weights.dim() == 2, "weights must be [K, numbers of a network], but has shape ", weights.sizes());
     TORCH_CHECK(images.is_contiguous() && weights.is_contiguous(), "images and weights must be contiguous");
     const int64_t length = int64_t(program.size()) / INSTRUCTION, pixels = images.size(2) * images.size(3);
-    TORCH_CHECK(length > 0 && int64_t(program.size()) == length * INSTRUCTION, "program must be instructions of ",
-                INSTRUCTION, " numbers, but has ", program.size());
+    TORCH_CHECK(int64_t(program.size()) == length * INSTRUCTION, "program must be instructions of ", INSTRUCTION,
+                " numbers, but has ", program.size());
     TORCH_CHECK(kept_size >= 0 && n_outputs >= 0 && buffer_size >= images.size(1) * pixels,
                 "sizes must not be negative, and the buffer must hold an image");
     const Run run{reinterpret_cast<const Instruction*>(program.data()), length, buffer_size, kept_size, n_outputs,
                   data(images), images.size(0), images.size(1), pixels, weights.size(0), weights.size(1)};
     for (int64_t i = 0; i < length; ++i) check_instruction(run, i);
-    const Instruction& last = run.program[length - 1];
-    TORCH_CHECK(n_outputs == 0 || (last.kind != MEASURE && last.geometry.out_pixels() * last.geometry.out == n_outputs),
-                "the last instruction must make ", n_outputs, " outputs");
+    if (n_outputs > 0) {
+        TORCH_CHECK(length > 0, "a program without instructions has no outputs");
+        const Instruction& last = run.program[length - 1];
+        TORCH_CHECK(last.kind < KEEP && last.geometry.out_pixels() * last.geometry.out == n_outputs,
+                    "the last instruction must compute ", n_outputs, " outputs");
+    }
     return run;
 }
 
 Tensor evaluate_op(const Tensor& images, const Tensor& weights, IntArrayRef program, int64_t buffer_size,
                    int64_t n_outputs) {
+    TORCH_CHECK(n_outputs > 0, "a program for evaluation must have outputs");
     const Run run = checked_run(images, weights, program, buffer_size, 0, n_outputs);
     for (int64_t i = 0; i < run.length; ++i)
         TORCH_CHECK(run.program[i].kind < KEEP, "a program for evaluation neither keeps nor measures maps");
