@@ -20,7 +20,9 @@ def folder() -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = path.stat()
     except OSError as error:
-        raise UserError(f"{path}: cannot be made ({error.strerror}). Set XDG_CACHE_HOME to a folder of yours.") from error
+        raise UserError(
+            f"{path}: cannot be made ({error.strerror}). Set XDG_CACHE_HOME to a folder of yours."
+        ) from error
     if status.st_uid != os.geteuid():
         raise UserError(f"{path}: belongs to another user. Remove it, or set XDG_CACHE_HOME to a folder of yours.")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -35,7 +35,12 @@ def start(*before, **options):
     # Unoptimised: these libraries are thrown away.
     env |= {"GENGAP_KERNELS_FLAGS": "-O0", **options.pop("env")}
     return subprocess.Popen(
-        [*before, sys.executable, "-c", PROGRAM], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+        [*before, sys.executable, "-c", PROGRAM],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
     )
 
 
@@ -64,7 +69,7 @@ def test_the_cache_folder_is_private(home, monkeypatch):
 @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
 def test_a_cache_folder_that_others_can_write_is_refused(home, mode):
     user_cache.folder().chmod(mode)
-    with pytest.raises(UserError, match="others can write it. Run `chmod 700"):
+    with pytest.raises(UserError, match=r"others can write it. Run `chmod 700"):
         user_cache.folder()
 
 
@@ -91,7 +96,7 @@ def test_a_file_in_the_place_of_the_cache_folder(home):
 def test_no_home(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", "")
-    with pytest.raises(UserError, match="no home folder. Set HOME or XDG_CACHE_HOME"):
+    with pytest.raises(UserError, match=r"no home folder. Set HOME or XDG_CACHE_HOME"):
         user_cache.folder()
 
 
@@ -115,7 +120,7 @@ def test_a_compiler_that_fails_is_named(monkeypatch, tmp_path, caplog):
 @needs_kernels
 def test_an_unknown_build_is_refused(monkeypatch):
     monkeypatch.setenv("GENGAP_KERNELS", "avx3")
-    with pytest.raises(UserError, match="GENGAP_KERNELS: unknown build of the kernels 'avx3'. Did you mean 'avx2'"):
+    with pytest.raises(UserError, match=r"GENGAP_KERNELS: unknown build of the kernels 'avx3'. Did you mean 'avx2'"):
         library.load.__wrapped__()
 
 
@@ -123,7 +128,7 @@ def test_an_unknown_build_is_refused(monkeypatch):
 def test_a_build_that_the_processor_cannot_run_is_refused(monkeypatch):
     monkeypatch.setenv("GENGAP_KERNELS", "avx512")
     monkeypatch.setattr(library, "builds", lambda: ["native", "avx2", "generic"])
-    with pytest.raises(UserError, match="this processor cannot run 'avx512'. Choose from: native, avx2, generic"):
+    with pytest.raises(UserError, match=r"this processor cannot run 'avx512'. Choose from: native, avx2, generic"):
         library.load.__wrapped__()
 
 

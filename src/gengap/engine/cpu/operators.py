@@ -90,8 +90,8 @@ def _evaluate_shapes(images: Tensor, weights: Tensor, program: Any, buffer_size:
 def _statistics_shapes(images: Tensor, weights: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     *_, n_outputs, n_features, _ = arguments
     networks = weights.shape[0]
-    statistics = (images.new_empty(networks, n_features) for _ in range(2))
-    return *statistics, images.new_empty(networks, images.shape[0], n_outputs)
+    means, variances = (images.new_empty(networks, n_features) for _ in range(2))
+    return means, variances, images.new_empty(networks, images.shape[0], n_outputs)
 
 
 def _moments_shapes(images: Tensor, kernel_height: int, kernel_width: int, *_: int) -> Tensor:

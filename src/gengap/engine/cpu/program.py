@@ -172,9 +172,7 @@ def _instructions(steps: Steps, measures: bool, gives_outputs: bool) -> tuple[in
         for number in (step.pass_number, *step.again):
             other = others[0].offset_in(number) if others else 0
             offsets = (first.offset_in(number), other, step.output.offset)
-            keyed.append(
-                ((number, False), (KINDS.index(step.kind), *offsets, int(step.relu), weights, *geometry))
-            )
+            keyed.append(((number, False), (KINDS.index(step.kind), *offsets, int(step.relu), weights, *geometry)))
         if step.output.kept_offset is not None:
             offsets = (step.output.offset, 0, step.output.kept_offset)
             geometry = _geometry(step.output, step.output, POINT)

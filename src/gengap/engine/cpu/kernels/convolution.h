@@ -2,8 +2,8 @@
 //
 // Every multiplication is of one weight, broadcast, with a vector of samples. So four channels are as fast as
 // sixty-four, borders need no masks and strides cost nothing. A convolution is a list of taps (pixel read, position in
-// the kernel) for every pixel that it writes; the gradient of its input is the same with the lists reversed. Sums of one
-// network run in one fixed order, whatever the pack and the number of threads.
+// the kernel) for every pixel that it writes; the gradient of its input is the same with the lists reversed. Sums of
+// one network run in one fixed order, whatever the pack and the number of threads.
 #pragma once
 #include <vector>
 #include "kernels.h"
@@ -37,7 +37,7 @@ static inline Taps taps_of(const Geometry& g) {
     return taps;
 }
 
-// Weights in the order in which `multiply` reads them: some rows at a time, the channels of a position one after another.
+// Weights in the order in which `multiply` reads them: some rows at a time, a position's channels one after another.
 struct PackedWeights {
     int64_t rows, channels, positions, rows_at_once;
     std::vector<float> values;
@@ -54,7 +54,7 @@ struct PackedWeights {
     }
 };
 
-// out[pixel, row, :] = bias[row] + sum over taps and channels of weights[row, channel, position] * in[read, channel, :],
+// out[pixel, row, :] = bias[row] + sum over taps and channels of weights[row, channel, position] * in[read, channel, :]
 // for the samples from `first` to `last`, M rows and N vectors at a time
 template <int M, int N>
 static void multiply(const Taps& taps, const float* in, const PackedWeights& weights, const float* bias, float* out,

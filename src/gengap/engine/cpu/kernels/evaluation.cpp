@@ -62,7 +62,8 @@ static void measure(const float* map, int64_t pixels, int64_t channels, int64_t 
 }
 
 // Mean and biased variance of all images, from the moments of one block after another, `step` apart.
-static void combine(const float* moments, int64_t step, int64_t n_images, int64_t pixels, float& mean, float& variance) {
+static void combine(const float* moments, int64_t step, int64_t n_images, int64_t pixels, float& mean,
+                    float& variance) {
     const auto average = [&](auto term) {
         double sum = 0;
         const float* block = moments;

@@ -54,8 +54,8 @@ enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, SCALE, COPY, KEEP, MEASURE };
 
 // One instruction, as `program.py` writes it: out = kind(in, other), and negative numbers become 0 if `relu`.
 // `in`, `other` and `out` are offsets, in numbers per image: 0 is the images, what is above is in the buffer of one
-// pass, and -1 - offset is in what is kept for later passes. `weights` is the offset of its weights among the network's:
-// a convolution's weight and then its bias, or a BatchNorm's scale and then its shift.
+// pass, and -1 - offset is in what is kept for later passes. `weights` is the offset of its weights among those of the
+// network: a convolution's weight and then its bias, or a BatchNorm's scale and then its shift.
 struct Instruction {
     int64_t kind, in, other, out, relu, weights;
     Geometry geometry;

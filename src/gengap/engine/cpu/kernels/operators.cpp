@@ -46,8 +46,8 @@ struct Maps {
     bool pack;
     Maps(const Tensor& maps, const char* name) {
         check(maps, name, at::kFloat);
-        TORCH_CHECK(maps.dim() == 4 || maps.dim() == 5, name, " must be [K, H, W, C, B] or [H, W, C, B], but has shape ",
-                    maps.sizes());
+        TORCH_CHECK(maps.dim() == 4 || maps.dim() == 5, name,
+                    " must be [K, H, W, C, B] or [H, W, C, B], but has shape ", maps.sizes());
         TORCH_CHECK(maps.size(-1) % SAMPLES == 0, name, " must have a multiple of ", SAMPLES, " samples, but has ",
                     maps.size(-1));
         TORCH_CHECK(maps.numel() > 0, name, " must not be empty, but has shape ", maps.sizes());
@@ -64,8 +64,8 @@ struct Maps {
 
 void check_movement(int64_t stride, int64_t padding, int64_t dilation) {
     TORCH_CHECK(stride >= 1 && padding >= 0 && dilation >= 1,
-                "stride and dilation must be at least 1 and padding at least 0, but are ", stride, ", ", dilation, " and ",
-                padding);
+                "stride and dilation must be at least 1 and padding at least 0, but are ", stride, ", ", dilation,
+                " and ", padding);
 }
 
 Geometry geometry_of(const Maps& x, const Tensor& weight, int64_t stride, int64_t padding, int64_t dilation) {
@@ -105,7 +105,8 @@ Tensor conv2d_op(const Tensor& x, const Tensor& weight, const std::optional<Tens
     const Maps maps(x, "x");
     const Geometry g = geometry_of(maps, weight, stride, padding, dilation);
     if (bias) check(*bias, "bias", at::kFloat, maps.of_each({g.out}));
-    const Tensor own_x = x.contiguous(), own_weight = weight.contiguous(), own_bias = bias ? bias->contiguous() : Tensor();
+    const Tensor own_x = x.contiguous(), own_weight = weight.contiguous();
+    const Tensor own_bias = bias ? bias->contiguous() : Tensor();
     const Tensor y = x.new_empty(maps.of_each({g.out_height(), g.out_width(), g.out, maps.samples}));
     conv2d(data(own_x), data(own_weight), bias ? data(own_bias) : nullptr, results(y), g, maps.networks, maps.samples,
            at::get_num_threads());
@@ -130,13 +131,15 @@ std::tuple<Tensor, Tensor> conv2d_backward_weight_op(const Tensor& y_gradient, c
     const Geometry g = geometry_of(maps, weight, stride, padding, dilation);
     check(y_gradient, "y_gradient", at::kFloat, maps.of_each({g.out_height(), g.out_width(), g.out, maps.samples}));
     const Tensor own_gradient = y_gradient.contiguous(), own_x = x.contiguous();
-    const Tensor weight_gradient = weight.new_empty(weight.sizes()), bias_gradient = weight.new_empty(maps.of_each({g.out}));
+    const Tensor weight_gradient = weight.new_empty(weight.sizes());
+    const Tensor bias_gradient = weight.new_empty(maps.of_each({g.out}));
     conv2d_backward_weight(data(own_gradient), data(own_x), results(weight_gradient), results(bias_gradient), g,
                            maps.networks, maps.samples, at::get_num_threads());
     return {weight_gradient, bias_gradient};
 }
 
-std::tuple<Tensor, Tensor, Tensor> batch_norm_op(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+std::tuple<Tensor, Tensor, Tensor> batch_norm_op(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                                 double eps) {
     const Maps maps(x, "x");
     const Sizes features = maps.of_each({maps.channels});
     check(weight, "weight", at::kFloat, features);
@@ -148,8 +151,9 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_op(const Tensor& x, const Tensor& 
     return {y, mean, variance};
 }
 
-std::tuple<Tensor, Tensor, Tensor> batch_norm_backward_op(const Tensor& y_gradient, const Tensor& x, const Tensor& weight,
-                                                          const Tensor& mean, const Tensor& variance, double eps) {
+std::tuple<Tensor, Tensor, Tensor> batch_norm_backward_op(const Tensor& y_gradient, const Tensor& x,
+                                                          const Tensor& weight, const Tensor& mean,
+                                                          const Tensor& variance, double eps) {
     const Maps maps(x, "x");
     const Sizes features = maps.of_each({maps.channels});
     check(y_gradient, "y_gradient", at::kFloat, x.sizes());
@@ -161,8 +165,8 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_backward_op(const Tensor& y_gradie
     const Tensor x_gradient = x.new_empty(x.sizes()), weight_gradient = x.new_empty(features);
     const Tensor bias_gradient = x.new_empty(features);
     batch_norm_backward(data(own_gradient), data(own_x), data(own_weight), data(own_mean), data(own_variance),
-                        results(x_gradient), results(weight_gradient), results(bias_gradient), float(eps), maps.networks,
-                        maps.height * maps.width, maps.channels, maps.samples, at::get_num_threads());
+                        results(x_gradient), results(weight_gradient), results(bias_gradient), float(eps),
+                        maps.networks, maps.height * maps.width, maps.channels, maps.samples, at::get_num_threads());
     return {x_gradient, weight_gradient, bias_gradient};
 }
 
@@ -192,8 +196,8 @@ void check_instruction(const Run& run, int64_t index) {
 }
 
 // Checks images, weights and program; images and weights must be contiguous.
-Run checked_run(const Tensor& images, const Tensor& weights, IntArrayRef program, int64_t buffer_size, int64_t kept_size,
-                int64_t n_outputs) {
+Run checked_run(const Tensor& images, const Tensor& weights, IntArrayRef program, int64_t buffer_size,
+                int64_t kept_size, int64_t n_outputs) {
     check(images, "images", at::kFloat);
     check(weights, "weights", at::kFloat);
     TORCH_CHECK(images.dim() == 4 && images.numel() > 0, "images must be [M, C, H, W] and not empty, but has shape ",
@@ -228,9 +232,10 @@ Tensor evaluate_op(const Tensor& images, const Tensor& weights, IntArrayRef prog
     return outputs;
 }
 
-std::tuple<Tensor, Tensor, Tensor> exact_statistics_op(const Tensor& images, const Tensor& weights, const Tensor& scratch,
-                                                       IntArrayRef program, int64_t buffer_size, int64_t kept_size,
-                                                       int64_t n_outputs, int64_t n_features, double eps) {
+std::tuple<Tensor, Tensor, Tensor> exact_statistics_op(const Tensor& images, const Tensor& weights,
+                                                       const Tensor& scratch, IntArrayRef program, int64_t buffer_size,
+                                                       int64_t kept_size, int64_t n_outputs, int64_t n_features,
+                                                       double eps) {
     const Run run = checked_run(images, weights, program, buffer_size, kept_size, n_outputs);
     int64_t measured = 0;
     for (int64_t i = 0; i < run.length; ++i)
@@ -253,7 +258,8 @@ std::tuple<Tensor, Tensor, Tensor> exact_statistics_op(const Tensor& images, con
     const int64_t networks_at_once =
         std::max<int64_t>(1, std::min(run.networks, room / std::max<int64_t>(1, network_numbers)));
     const Tensor own = weights.clone();
-    const Tensor means = images.new_empty({run.networks, n_features}), variances = images.new_empty({run.networks, n_features});
+    const Tensor means = images.new_empty({run.networks, n_features});
+    const Tensor variances = images.new_empty({run.networks, n_features});
     const Tensor outputs = images.new_empty({run.networks, run.n_images, n_outputs});
     exact_statistics(run, results(own), results(means), results(variances), results(outputs), kept, blocks, n_features,
                      networks_at_once, float(eps), at::get_num_threads());
@@ -282,19 +288,20 @@ TORCH_LIBRARY(gengap, library) {
     // Inductor then writes maps as the kernels read them, and nothing has to be copied.
     const std::vector<at::Tag> strides{at::Tag::STRIDES_TAG};
     library.def("gather(Tensor index, Tensor images) -> Tensor", strides);
-    library.def("conv2d(Tensor x, Tensor weight, Tensor? bias, int stride, int padding, int dilation) -> Tensor", strides);
-    library.def("conv2d_backward_input(Tensor y_gradient, Tensor x, Tensor weight, int stride, int padding, int dilation)"
-                " -> Tensor", strides);
-    library.def("conv2d_backward_weight(Tensor y_gradient, Tensor x, Tensor weight, int stride, int padding, int dilation)"
-                " -> (Tensor, Tensor)", strides);
+    library.def("conv2d(Tensor x, Tensor weight, Tensor? bias, int stride, int padding, int dilation) -> Tensor",
+                strides);
+    library.def("conv2d_backward_input(Tensor y_gradient, Tensor x, Tensor weight,"
+                " int stride, int padding, int dilation) -> Tensor", strides);
+    library.def("conv2d_backward_weight(Tensor y_gradient, Tensor x, Tensor weight,"
+                " int stride, int padding, int dilation) -> (Tensor, Tensor)", strides);
     library.def("batch_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)", strides);
-    library.def("batch_norm_backward(Tensor y_gradient, Tensor x, Tensor weight, Tensor mean, Tensor variance, float eps)"
-                " -> (Tensor, Tensor, Tensor)", strides);
+    library.def("batch_norm_backward(Tensor y_gradient, Tensor x, Tensor weight, Tensor mean, Tensor variance,"
+                " float eps) -> (Tensor, Tensor, Tensor)", strides);
     library.def("evaluate(Tensor images, Tensor weights, int[] program, int buffer_size, int n_outputs) -> Tensor");
     library.def("exact_statistics(Tensor images, Tensor weights, Tensor(a!) scratch, int[] program, int buffer_size,"
                 " int kept_size, int n_outputs, int n_features, float eps) -> (Tensor, Tensor, Tensor)");
-    library.def("patch_moments(Tensor images, int kernel_height, int kernel_width, int stride, int padding, int dilation)"
-                " -> Tensor");
+    library.def("patch_moments(Tensor images, int kernel_height, int kernel_width,"
+                " int stride, int padding, int dilation) -> Tensor");
 }
 
 TORCH_LIBRARY_IMPL(gengap, CPU, library) {

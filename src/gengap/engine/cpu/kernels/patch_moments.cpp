@@ -32,7 +32,9 @@ void patch_moments(const float* images, double* sums, const Geometry& g, int64_t
     constexpr int64_t AT_ONCE = 8, COLUMNS = AT_ONCE * BLOCK, TILE = 4;
     const int64_t side = (rows + TILE - 1) / TILE * TILE;  // the panel ends with rows of zeros
     std::vector<int64_t> read(out_pixels * positions, -1);
-    each_tap(g, [&](int64_t pixel, int64_t written, int64_t position) { read[written * positions + position] = pixel; });
+    each_tap(g, [&](int64_t pixel, int64_t written, int64_t position) {
+        read[written * positions + position] = pixel;
+    });
     std::vector<double> block_sums(blocks * side * side);
 #pragma omp parallel num_threads(threads)
     {
@@ -48,8 +50,8 @@ void patch_moments(const float* images, double* sums, const Geometry& g, int64_t
                     double* to = panel.data() + (pixel - first) * BLOCK;
                     for (int64_t row = 0; row + 1 < rows; ++row) {
                         const int64_t from = read[pixel * positions + row % positions];
-                        if (from >= 0)
-                            std::copy_n(block.data() + (from * channels + row / positions) * BLOCK, count, to + row * COLUMNS);
+                        const float* values = block.data() + (from * channels + row / positions) * BLOCK;
+                        if (from >= 0) std::copy_n(values, count, to + row * COLUMNS);
                     }
                     std::fill_n(to + (rows - 1) * COLUMNS, count, 1.0);
                 }
