@@ -59,8 +59,8 @@ def compiled(step: Step, device: torch.device) -> Step:
 class Traced:
     """A `Step` that is traced to a graph of operators, which is then compiled, once for every set of shapes.
 
-    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. Where the compiler fails, whatever
-    the reason, the step runs as it is, and the log says so once.
+    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. Where the compiler fails, for
+    whatever reason, the step runs as it is, and the log says so once.
     """
 
     def __init__(self, step: Step) -> None:

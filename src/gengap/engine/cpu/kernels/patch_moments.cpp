@@ -50,8 +50,9 @@ void patch_moments(const float* images, double* sums, const Geometry& g, int64_t
                     double* to = panel.data() + (pixel - first) * BLOCK;
                     for (int64_t row = 0; row + 1 < rows; ++row) {
                         const int64_t from = read[pixel * positions + row % positions];
+                        if (from < 0) continue;  // past the border
                         const float* values = block.data() + (from * channels + row / positions) * BLOCK;
-                        if (from >= 0) std::copy_n(values, count, to + row * COLUMNS);
+                        std::copy_n(values, count, to + row * COLUMNS);
                     }
                     std::fill_n(to + (rows - 1) * COLUMNS, count, 1.0);
                 }
