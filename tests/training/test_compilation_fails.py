@@ -37,12 +37,19 @@ def mounted(folder, options):
 
 def noexec(folder):
     mounted(folder, "noexec")
-    return {"TMPDIR": str(folder)}, " is mounted noexec. Set TORCHINDUCTOR_CACHE_DIR"
+    return {"TMPDIR": str(folder)}, " is mounted noexec. Set TMPDIR and TORCHINDUCTOR_CACHE_DIR"
 
 
 def full(folder):
     mounted(folder, "size=64k")
-    return {"TMPDIR": str(folder)}, f"No space left on device. Set TORCHINDUCTOR_CACHE_DIR, now {folder}/torchinductor_"
+    return {"TMPDIR": str(folder)}, "No space left on device. Set TMPDIR and TORCHINDUCTOR_CACHE_DIR"
+
+
+def full_for_the_compiler(folder):
+    (folder / "cache").mkdir()
+    (folder / "small").mkdir()
+    mounted(folder / "small", "size=64k")
+    return {"TMPDIR": f"{folder}/small", "TORCHINDUCTOR_CACHE_DIR": f"{folder}/cache"}, "No space left on device"
 
 
 def broken_compiler(folder):
@@ -59,20 +66,23 @@ def no_compiler(folder):
 
 def run(variables):
     """Lines that `PROGRAM` printed, in an environment with these variables."""
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), **variables}
+    # PyTorch sets the variable in a process that compiles, such as that of the tests.
+    env = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    env |= {"PYTHONPATH": str(REPOSITORY / "src"), **variables}
     env |= {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("break_it", [noexec, full, broken_compiler, no_compiler])
+@pytest.mark.parametrize("break_it", [noexec, full, full_for_the_compiler, broken_compiler, no_compiler])
 def test_training_goes_on_uncompiled(break_it, tmp_path):
     variables, says = break_it(tmp_path)
     try:
         lines = run(variables)
     finally:
-        subprocess.run(["umount", "--lazy", str(tmp_path)], capture_output=True)
+        for folder in (tmp_path, tmp_path / "small"):
+            subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
     assert lines[-1] == "agree True"
     (line,) = [line for line in lines if "uncompiled" in line]
     assert says in line

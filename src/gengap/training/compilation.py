@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -93,11 +94,15 @@ def _reason(error: BaseException) -> str:
     """Why compiling failed, in one line: what PyTorch's exceptions wrap, and what to do."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    said = (error.stderr or error.output) if isinstance(error, subprocess.CalledProcessError) else None
+    text = (said.decode(errors="replace") if isinstance(said, bytes) else said) or str(error)
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
     reason = next((line for line in lines if "error" in line.lower()), lines[0])
     folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or tempfile.gettempdir()
     if "failed to map segment" in reason:
         reason = f"{folder} is mounted noexec"
-    if isinstance(error, (OSError, ImportError)):
-        reason += f". Set TORCHINDUCTOR_CACHE_DIR, now {folder}, to a folder that can be written and run from."
+    if isinstance(error, (OSError, ImportError, subprocess.CalledProcessError)):
+        reason += (
+            f". Set TMPDIR and TORCHINDUCTOR_CACHE_DIR, now {folder}, to folders that can be written and run from."
+        )
     return reason
