@@ -11,7 +11,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report evidence plan repro push pull test test-clone test-versions test-slurm golden lint format docs bench lock
+.PHONY: help env run report evidence plan repro push pull test test-clone test-versions test-slurm test-sanitizers golden lint format docs bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -110,6 +110,9 @@ test-versions: $(ENV) ## The workflow with the oldest and the newest Snakemake, 
 test-slurm: $(ENV) ## Studies on real Slurm daemons on this machine, disturbed; installs Slurm if it may
 	@tests/cluster/install.sh
 	pytest -m slurm tests/cluster
+
+test-sanitizers: $(ENV) ## The C++ kernels under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tests/engine/cpu/sanitizers.sh
 
 golden: $(ENV) ## Write the golden numbers again, after a constant of versions.py was raised
 	@python tests/golden/golden_run.py

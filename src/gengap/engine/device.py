@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from gengap.engine import compiler_cache
 from gengap.errors import UserError
 from gengap.files.cell_locks import claimed
 from gengap.logs import log
@@ -18,9 +19,10 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def choose(name: str) -> torch.device:
-    """Turn ``auto``, ``cpu`` or ``cuda`` into a device; ``auto`` takes the GPU if there is one."""
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device that can be used; ``auto`` takes the GPU if there is one."""
     if name not in ("auto", "cpu", "cuda"):
         raise UserError(f"device: '{name}' is unknown. Choose from: auto, cpu, cuda.")
+    compiler_cache.ensure()
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise UserError("device: 'cuda' was asked for, and PyTorch finds no GPU. Use device: auto or cpu.")

@@ -1,7 +1,10 @@
 """Whether compiling the step pays, and compiling it."""
 
 import logging
+import os
 import shutil
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +17,7 @@ from torch.utils import _pytree as pytree
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.training.cuda_graph import Replayed
+from gengap.training.memory_budget import out_of_memory
 from gengap.training.step import Step
 
 # Eager cost of one step, fitted on two CPU cores (Song's network, widths 4 to 64, packs of 3 to 64): a fixed cost
@@ -56,18 +60,49 @@ def compiled(step: Step, device: torch.device) -> Step:
 class Traced:
     """A `Step` that is traced to a graph of operators, which is then compiled, once for every set of shapes.
 
-    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels.
+    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. Where the compiler fails, for
+    whatever reason, the step runs as it is, and the log says so once.
     """
 
     def __init__(self, step: Step) -> None:
         self._step: Callable[..., Any] = step
         self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._failed = False
 
     def __call__(self, *arguments: Any) -> tuple[Any, Tensor]:
         """See `gengap.training.step.make_step`."""
         shapes = tuple(value.shape for value in pytree.tree_leaves(arguments))
-        if shapes not in self._compiled:
-            graph = make_fx(self._step, tracing_mode="fake")(*arguments)
-            self._compiled[shapes] = torch.compile(graph, dynamic=False)
-        result: tuple[Any, Tensor] = self._compiled[shapes](*arguments)
+        result: tuple[Any, Tensor]
+        if not self._failed and shapes not in self._compiled:
+            try:
+                graph = make_fx(self._step, tracing_mode="fake")(*arguments)
+                run = torch.compile(graph, dynamic=False)
+                result = run(*arguments)  # which compiles it
+            except Exception as error:  # of the compiler's many; a fault of the step itself shows when it runs below
+                if out_of_memory(error):
+                    raise
+                self._failed = True
+                log.warning("the step could not be compiled, so training runs uncompiled, slower: %s", _reason(error))
+            else:
+                self._compiled[shapes] = run
+                return result
+        result = self._compiled.get(shapes, self._step)(*arguments)
         return result
+
+
+def _reason(error: BaseException) -> str:
+    """Why compiling failed, in one line: what PyTorch's exceptions wrap, and what to do."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    said = (error.stderr or error.output) if isinstance(error, subprocess.CalledProcessError) else None
+    text = (said.decode(errors="replace") if isinstance(said, bytes) else said) or str(error)
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    reason = next((line for line in lines if "error" in line.lower()), lines[0])
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or tempfile.gettempdir()
+    if "failed to map segment" in reason:
+        reason = f"{folder} is mounted noexec"
+    if isinstance(error, (OSError, ImportError, subprocess.CalledProcessError)):
+        reason += (
+            f". Set TMPDIR and TORCHINDUCTOR_CACHE_DIR, now {folder}, to folders that can be written and run from."
+        )
+    return reason

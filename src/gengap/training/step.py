@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
-from gengap.engine.cpu.batch_last import gathered, innermost
+from gengap.engine.cpu.batch_last import batch_last, gather_batches
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.studies.settings import Cell
 from gengap.training import random_inputs
@@ -64,7 +64,7 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
     """
     sample_losses = losses.sample_losses(cell.loss)
     optimizer = registry.load("optimizer", cell.optimizer.name)
-    network = innermost(random_inputs.network(arch, cell))
+    network = batch_last(random_inputs.network(arch, cell))
     mixed = cell.training.dtype == "bfloat16"
 
     def mean_loss(
@@ -80,7 +80,9 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
     ) -> tuple[NetworkState, Tensor]:
         samples, hyperparameters, augmentations, drawn = inputs
-        batch = augmented(images, samples, **augmentations) if augmentations else gathered(network, images, samples)
+        batch = (
+            augmented(images, samples, **augmentations) if augmentations else gather_batches(network, images, samples)
+        )
         gradients, (loss, buffers) = gradients_of(networks.parameters, networks.buffers, drawn, batch, targets[samples])
         parameters, optimizer_state = optimizer.step(
             networks.parameters, gradients, networks.optimizer_state, hyperparameters, cell.optimizer

@@ -4,33 +4,38 @@ from torch import Tensor
 
 from gengap.engine.stack import State
 from gengap.studies.settings import Optimizer
-from gengap.training.optimizers import Memory, per_cell
+from gengap.training.optimizers import OptimizerState, per_cell
 
 PART = {
     "summary": "The learning rate times the sign of the gradient.",
     "reads": ("lr",),
 }
 
-NUMBERS = ("lr",)
+HYPERPARAMETERS = ("lr",)
 
 
-def start(parameters: State) -> Memory:
+def start(parameters: State) -> OptimizerState:
     """Nothing is remembered."""
     return {}
 
 
 def step(
-    parameters: State, gradients: State, memory: Memory, numbers: dict[str, Tensor], settings: Optimizer
-) -> tuple[State, Memory]:
+    parameters: State,
+    gradients: State,
+    optimizer_state: OptimizerState,
+    hyperparameters: dict[str, Tensor],
+    settings: Optimizer,
+) -> tuple[State, OptimizerState]:
     """One step of every network.
 
     Args:
         parameters: Stacked ``[K, ...]``.
         gradients: Of the data loss, same shapes.
-        memory: From `start` or the last step.
-        numbers: What `NUMBERS` names, each ``[K]``.
+        optimizer_state: From `start` or the last step.
+        hyperparameters: What `HYPERPARAMETERS` names, each ``[K]``.
         settings: What the cells share; not read.
     """
     return {
-        name: value - per_cell(numbers["lr"], value) * gradients[name].sign() for name, value in parameters.items()
-    }, memory
+        name: value - per_cell(hyperparameters["lr"], value) * gradients[name].sign()
+        for name, value in parameters.items()
+    }, optimizer_state

@@ -1,4 +1,4 @@
-"""Networks that train with their samples innermost in memory, where our own kernels can run them."""
+"""Networks that train with the batch last in memory, where our own kernels can run them."""
 
 import copy
 
@@ -9,58 +9,58 @@ from gengap.engine.cpu import operators
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 
 
-class InnermostConv2d(nn.Conv2d):
-    """A convolution that runs on our kernels where they can take its input, else as always."""
+class BatchLastConv2d(nn.Conv2d):
+    """A convolution that runs on our kernels where they can take its input, else on PyTorch's."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C, H, W]``."""
-        if not operators.fits(x):
+        if not operators.supports_batch(x):
             return super().forward(x)
         (stride, _), padding, (dilation, _) = self.stride, self.padding, self.dilation
         assert not isinstance(padding, str)
         return operators.conv2d(x, self.weight, self.bias, stride, padding[0], dilation)
 
 
-class InnermostLinear(nn.Linear):
-    """A linear layer behind convolutions: on our kernels, a convolution of a map of one pixel."""
+class BatchLastLinear(nn.Linear):
+    """A linear layer after convolutions: on our kernels, a convolution of a map of one pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, features]``."""
-        if x.dim() != 2 or not operators.fits(x):
+        if x.dim() != 2 or not operators.supports_batch(x):
             return super().forward(x)
         y = operators.conv2d(x[:, :, None, None], self.weight[:, :, None, None], self.bias, 1, 0, 1)
         return y.flatten(1)
 
 
-class InnermostBatchNorm(FunctionalBatchNorm):
-    """BatchNorm, in training on our kernels where they can take it, else as always."""
+class BatchLastBatchNorm(FunctionalBatchNorm):
+    """BatchNorm that in training runs on our kernels where they can take its input, else as `FunctionalBatchNorm`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``[N, C, ...]`` over all dimensions but the second."""
-        if not self.training or not operators.fits(x):
+        if not self.training or not operators.supports_batch(x):
             return super().forward(x)
-        scale = self.weight if self.affine else torch.ones_like(self.running_mean)
-        shift = self.bias if self.affine else torch.zeros_like(self.running_mean)
-        y, mean, var = operators.normalise(x[:, :, None, None] if x.dim() == 2 else x, scale, shift, self.eps)
+        weight = self.weight if self.affine else torch.ones_like(self.running_mean)
+        bias = self.bias if self.affine else torch.zeros_like(self.running_mean)
+        y, mean, var = operators.batch_norm(x[:, :, None, None] if x.dim() == 2 else x, weight, bias, self.eps)
         self.keep(mean, var, x.numel() // x.shape[1])
         return y.flatten(1) if x.dim() == 2 else y
 
 
-def innermost(network: nn.Module) -> nn.Module:
+def batch_last(network: nn.Module) -> nn.Module:
     """A copy of a converted module, with the same names, whose layers run on our kernels.
 
     The module itself if it has no convolution that they know.
     """
-    if not any(_known(layer) for layer in network.modules()):
+    if not any(_supported(layer) for layer in network.modules()):
         return network
     network = copy.deepcopy(network)
     for layer in network.modules():
-        if type(layer) in _KINDS and (type(layer) is not nn.Conv2d or _known(layer)):
+        if type(layer) in _KINDS and (type(layer) is not nn.Conv2d or _supported(layer)):
             layer.__class__ = _KINDS[type(layer)]
     return network
 
 
-def gathered(network: nn.Module, images: Tensor, index: Tensor) -> Tensor:
+def gather_batches(network: nn.Module, images: Tensor, index: Tensor) -> Tensor:
     """Every network's own batch: ``images[index]``, laid out as the network reads it.
 
     Args:
@@ -69,19 +69,19 @@ def gathered(network: nn.Module, images: Tensor, index: Tensor) -> Tensor:
         index: ``[K, N]``.
     """
     first = next((layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))), None)
-    if isinstance(first, InnermostConv2d) and operators.fits(images, index.shape[1]):
+    if isinstance(first, BatchLastConv2d) and operators.supports_batch(images, index.shape[1]):
         return operators.gather(images, index)
     return images[index]
 
 
 _KINDS: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: InnermostConv2d,
-    nn.Linear: InnermostLinear,
-    FunctionalBatchNorm: InnermostBatchNorm,
+    nn.Conv2d: BatchLastConv2d,
+    nn.Linear: BatchLastLinear,
+    FunctionalBatchNorm: BatchLastBatchNorm,
 }
 
 
-def _known(layer: nn.Module) -> bool:
+def _supported(layer: nn.Module) -> bool:
     """Convolutions with one group, zeros around the map, and the same stride, padding and dilation both ways."""
     if type(layer) is not nn.Conv2d or layer.groups != 1 or layer.padding_mode != "zeros":
         return False

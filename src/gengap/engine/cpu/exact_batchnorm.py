@@ -5,7 +5,7 @@ import functools
 import torch
 from torch import Tensor
 
-from gengap.engine.cpu import execution, library
+from gengap.engine.cpu import execution, operators
 from gengap.engine.cpu.program import Program, program
 from gengap.engine.graph.network_graph import shaped
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
@@ -15,7 +15,7 @@ from gengap.engine.stack import Architecture, State
 def measured_statistics(
     arch: Architecture, state: State, images: Tensor, *, outputs: bool = False
 ) -> tuple[State, Tensor | None] | None:
-    """BatchNorm means and biased variances of every layer over all images; None where the kernels cannot find them.
+    """BatchNorm means and biased variances of every layer over all images; None where the kernels cannot compute them.
 
     Args:
         arch: The architecture.
@@ -26,24 +26,24 @@ def measured_statistics(
     Returns:
         The buffers ``[K, features]``, and the outputs ``[K, N, n_outputs]`` if they are asked for and can be given.
     """
-    if not library.runs(images):
+    if not operators.supports(images):
         return None
-    made, eps = _measuring(arch, (images.shape[1], images.shape[2], images.shape[3]))
-    if made is None or not execution.fits(made, images):
+    measuring, eps = _measuring(arch, (images.shape[1], images.shape[2], images.shape[3]))
+    if measuring is None or not execution.fits(measuring, images):
         return None
     state = dict(state)
-    norms = {*made.norms, *(known.norm for known in made.known)}
-    for name in {*made.layers, *norms}:
+    norms = {*measuring.norms, *(norm.norm for norm in measuring.patch_norms)}
+    for name in {*measuring.layers, *norms}:
         like = state[f"{name}.running_var"] if name in norms else state[f"{name}.weight"]
         state.setdefault(f"{name}.weight", torch.ones_like(like))
         state.setdefault(f"{name}.bias", like.new_zeros(like.shape[:2]))
-    found, given = execution.statistics(made, state, images, eps, outputs=outputs)
-    return {name: found.get(name, state[name]) for name in arch.buffers}, given
+    buffers, result = execution.statistics(measuring, state, images, eps, outputs=outputs)
+    return {name: buffers.get(name, state[name]) for name in arch.buffers}, result
 
 
 @functools.lru_cache(maxsize=8)
 def _measuring(arch: Architecture, image_shape: tuple[int, int, int]) -> tuple[Program | None, float]:
-    """The program that measures, and what is added to every variance."""
+    """The program that measures, and BatchNorm's epsilon; None if the kernels cannot, or epsilons differ."""
     epsilons = {layer.eps for layer in arch.evaluation.modules() if isinstance(layer, FunctionalBatchNorm)}
     if len(epsilons) != 1:
         return None, 0.0

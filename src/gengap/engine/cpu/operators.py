@@ -1,152 +1,126 @@
-"""The kernels of `pack.cpp` as torch operators, with their derivatives.
+"""The operators ``gengap::*`` of the kernels, with their shapes, their `vmap` and their derivatives.
 
-Maps lie in memory with the samples innermost, ``[K, H, W, C, N]``. The functions here take and give one network's maps
-in the usual order ``[N, C, H, W]``, as views of that, so that who calls them need not know.
+Maps lie in memory with the batch last, ``[K, H, W, C, N]``. The functions here take and return one network's maps in
+the usual order ``[N, C, H, W]``, as views, so that callers need not know.
+
+`torch.library.register_autograd` cannot be used: its operators fail inside `torch.func.grad` (torch 2.15), while a
+`torch.autograd.Function` with a rule for `vmap` works in both.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gengap.engine.cpu.library import call, runs
+from gengap.engine.cpu import library
 
 SAMPLES = 16  # batches must be multiples of this: the lanes of the widest vectors
 
 
-def fits(maps: Tensor, samples: int | None = None) -> bool:
-    """Whether the kernels can take these maps ``[N, ...]``, or batches of so many samples of them."""
-    return (maps.shape[0] if samples is None else samples) % SAMPLES == 0 and runs(maps)
+def supports(tensor: Tensor) -> bool:
+    """Whether the kernels can take this tensor: float32 on the CPU, outside autocast, where they could be compiled."""
+    return (
+        tensor.device.type == "cpu"
+        and tensor.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and available()
+    )
 
 
-_operators = torch.library.Library("gengap", "DEF")
+def supports_batch(maps: Tensor, samples: int | None = None) -> bool:
+    """Whether the kernels can take these maps ``[N, ...]`` in training, or batches of so many samples of them."""
+    return (maps.shape[0] if samples is None else samples) % SAMPLES == 0 and supports(maps)
 
 
-def _operator(schema: str, empty: Callable[..., Any]) -> Callable[[Callable[..., None]], Any]:
-    """Make a torch operator of a function that fills its first argument from the others, contiguous tensors.
-
-    The function's tensors are of a pack, ``[K, ...]``; the operator also takes those of one network, without K, and
-    `vmap` adds it. Views in between would make Inductor copy maps.
-
-    Args:
-        schema: In torch's language.
-        empty: Gives the first argument, new, of the others.
-    """
-
-    def register(fill: Callable[..., None]) -> Any:
-        name = schema.partition("(")[0]
-        # Inductor then writes maps as the kernels read them, and nothing has to be copied.
-        _operators.define(schema, tags=(torch.Tag.needs_exact_strides,))
-        operator = getattr(torch.ops.gengap, name).default
-
-        def new(*arguments: Any) -> Any:
-            return _per_pack(empty, arguments)
-
-        def run(*arguments: Any) -> Any:
-            def filled(*contiguous: Any) -> Any:
-                results = empty(*contiguous)
-                fill(results, *contiguous)
-                return results
-
-            return _per_pack(filled, tuple(one.contiguous() if isinstance(one, Tensor) else one for one in arguments))
-
-        def mapped(info: Any, in_dims: Sequence[int | None], *arguments: Any) -> tuple[Any, Any]:
-            def stacked(value: Any, dim: int | None) -> Any:
-                if not isinstance(value, Tensor):
-                    return value
-                return value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
-
-            results = operator(*map(stacked, arguments, in_dims))
-            return results, 0 if isinstance(results, Tensor) else (0,) * len(results)
-
-        _operators.impl(name, run, "CPU")
-        torch.library.register_fake(f"gengap::{name}", new, lib=_operators)
-        torch.library.register_vmap(f"gengap::{name}", mapped, lib=_operators)
-        return operator
-
-    return register
+@functools.cache
+def available() -> bool:
+    """Whether the operators are loaded, which the first call does."""
+    if not library.load():
+        return False
+    for name, shapes in _SHAPES.items():
+        torch.library.register_fake(f"gengap::{name}", shapes)
+    for name in _OF_PACKS:
+        torch.library.register_vmap(f"gengap::{name}", functools.partial(_vmap, name))
+    return True
 
 
-def _per_pack(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call a function of a pack, also on one network's map ``[H, W, C, N]`` and what belongs to it."""
-    if arguments[0].dim() != 4:
-        return function(*arguments)
-    results = function(*(one[None] if isinstance(one, Tensor) else one for one in arguments))
-    return results[0] if isinstance(results, Tensor) else tuple(one[0] for one in results)
+def _vmap(name: str, info: Any, in_dims: Sequence[int | None], *arguments: Any) -> tuple[Any, Any]:
+    """An operator of one network, mapped: the same operator with the networks in front."""
+
+    def stacked(value: Any, dim: int | None) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        return value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
+
+    results = getattr(torch.ops.gengap, name)(*map(stacked, arguments, in_dims))
+    return results, 0 if isinstance(results, Tensor) else (0,) * len(results)
 
 
-def _empty_gathered(index: Tensor, images: Tensor) -> Tensor:
+# What the operators of packs return, for tracing: contiguous whatever they are given. Sizes count from the end, since K
+# may be absent.
+
+
+def _new(like: Tensor) -> Tensor:
+    return like.new_empty(like.shape)
+
+
+def _gather_shapes(index: Tensor, images: Tensor) -> Tensor:
     _, channels, height, width = images.shape
     return images.new_empty(index.shape[0], height, width, channels, index.shape[1])
 
 
-@_operator("gather(Tensor index, Tensor images) -> Tensor", _empty_gathered)
-def _gather(gathered: Tensor, index: Tensor, images: Tensor) -> None:
-    call("gengap_gather", images, index, gathered, (*index.shape, images.shape[1], images[0, 0].numel()))
-
-
-def _sizes(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int) -> tuple[int, ...]:
-    """The struct `Shape` of `pack.cpp`."""
-    return (*x.shape, *weight.shape[1:2], *weight.shape[3:], stride, padding, dilation)
-
-
-def _empty_conv(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int) -> Tensor:
+def _conv2d_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int) -> Tensor:
     height, width = (
-        (x.shape[at] + 2 * padding - dilation * (weight.shape[at + 2] - 1) - 1) // stride + 1 for at in (1, 2)
+        (x.shape[dim] + 2 * padding - dilation * (weight.shape[kernel_dim] - 1) - 1) // stride + 1
+        for dim, kernel_dim in ((-4, -2), (-3, -1))
     )
-    return x.new_empty(x.shape[0], height, width, weight.shape[1], x.shape[-1])
+    return x.new_empty(*x.shape[:-4], height, width, weight.shape[-4], x.shape[-1])
 
 
-@_operator("conv(Tensor x, Tensor weight, Tensor? bias, int stride, int padding, int dilation) -> Tensor", _empty_conv)
-def _conv(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: int) -> None:
-    call("gengap_conv", x, weight, bias, y, _sizes(x, weight, *geometry))
+def _backward_weight_shapes(y_gradient: Tensor, x: Tensor, weight: Tensor, *_: int) -> tuple[Tensor, Tensor]:
+    return _new(weight), weight.new_empty(weight.shape[:-3])
 
 
-def _new(like: Tensor) -> Tensor:
-    return like.new_empty(like.shape)  # contiguous, whatever the other is
+def _evaluate_shapes(images: Tensor, weights: Tensor, program: Any, buffer_size: int, n_outputs: int) -> Tensor:
+    return images.new_empty(weights.shape[0], images.shape[0], n_outputs)
 
 
-@_operator(
-    "conv_input(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation) -> Tensor",
-    lambda gradient, x, weight, *geometry: _new(x),
-)
-def _conv_input(result: Tensor, gradient: Tensor, x: Tensor, weight: Tensor, *geometry: int) -> None:
-    call("gengap_conv_input", gradient, weight, result, _sizes(x, weight, *geometry))
+def _statistics_shapes(images: Tensor, weights: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    *_, n_outputs, n_features, _ = arguments
+    networks = weights.shape[0]
+    means, variances = (images.new_empty(networks, n_features) for _ in range(2))
+    return means, variances, images.new_empty(networks, images.shape[0], n_outputs)
 
 
-@_operator(
-    "conv_weight(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation) -> (Tensor, Tensor)",
-    lambda gradient, x, weight, *geometry: (_new(weight), weight.new_empty(weight.shape[:2])),
-)
-def _conv_weight(results: tuple[Tensor, Tensor], gradient: Tensor, x: Tensor, weight: Tensor, *geometry: int) -> None:
-    call("gengap_conv_weight", gradient, x, *results, _sizes(x, weight, *geometry))
+def _moments_shapes(images: Tensor, kernel_height: int, kernel_width: int, *_: int) -> Tensor:
+    side = images.shape[1] * kernel_height * kernel_width + 1
+    return images.new_empty(side, side, dtype=torch.float64)
 
 
-@_operator(
-    "normalise(Tensor x, Tensor scale, Tensor shift, float eps) -> (Tensor, Tensor, Tensor)",
-    lambda x, scale, shift, eps: (_new(x), _new(scale), _new(scale)),
-)
-def _normalise(results: tuple[Tensor, ...], x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> None:
-    call("gengap_normalise", x, scale, shift, *results, eps, tuple(x.shape))
+_OF_PACKS: dict[str, Callable[..., Any]] = {
+    "gather": _gather_shapes,
+    "conv2d": _conv2d_shapes,
+    "conv2d_backward_input": lambda y_gradient, x, weight, *_: _new(x),
+    "conv2d_backward_weight": _backward_weight_shapes,
+    "batch_norm": lambda x, weight, bias, eps: (_new(x), _new(weight), _new(weight)),
+    "batch_norm_backward": lambda y_gradient, x, weight, *_: (_new(x), _new(weight), _new(weight)),
+}
+_SHAPES: dict[str, Callable[..., Any]] = {
+    **_OF_PACKS,
+    "evaluate": _evaluate_shapes,
+    "exact_statistics": _statistics_shapes,
+    "patch_moments": _moments_shapes,
+}
 
 
-@_operator(
-    "normalise_gradient(Tensor gradient, Tensor x, Tensor scale, Tensor mean, Tensor variance, float eps)"
-    " -> (Tensor, Tensor, Tensor)",
-    lambda gradient, x, scale, *_: (_new(x), _new(scale), _new(scale)),
-)
-def _normalise_gradient(results: tuple[Tensor, ...], *arguments: Any) -> None:
-    *tensors, eps = arguments
-    call("gengap_normalise_gradient", *tensors, *results, eps, tuple(tensors[1].shape))
-
-
-class _Conv(torch.autograd.Function):
+class _Conv2d(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: int) -> Any:
-        return _conv(x, weight, bias, *geometry)
+        return torch.ops.gengap.conv2d(x, weight, bias, *geometry)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -154,60 +128,65 @@ class _Conv(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        arguments = (gradient, *ctx.saved_tensors, *ctx.geometry)
-        of_input = _conv_input(*arguments) if ctx.needs_input_grad[0] else None
-        of_weight, of_bias = _conv_weight(*arguments)
-        return of_input, of_weight, of_bias if ctx.needs_input_grad[2] else None, None, None, None
+    def backward(ctx: Any, y_gradient: Tensor) -> Any:
+        arguments = (y_gradient, *ctx.saved_tensors, *ctx.geometry)
+        x_gradient = torch.ops.gengap.conv2d_backward_input(*arguments) if ctx.needs_input_grad[0] else None
+        weight_gradient, bias_gradient = torch.ops.gengap.conv2d_backward_weight(*arguments)
+        return x_gradient, weight_gradient, bias_gradient if ctx.needs_input_grad[2] else None, None, None, None
 
 
-class _Normalise(torch.autograd.Function):
+class _BatchNorm(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Any:
-        return _normalise(x, scale, shift, eps)
+    def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Any:
+        return torch.ops.gengap.batch_norm(x, weight, bias, eps)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        x, scale, _, ctx.eps = inputs
+        x, weight, _, ctx.eps = inputs
         _, *statistics = output
         ctx.mark_non_differentiable(*statistics)
-        ctx.save_for_backward(x, scale, *statistics)
+        ctx.save_for_backward(x, weight, *statistics)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Any) -> Any:
-        return *_normalise_gradient(gradient, *ctx.saved_tensors, ctx.eps), None
+    def backward(ctx: Any, y_gradient: Tensor, *_: Any) -> Any:
+        return *torch.ops.gengap.batch_norm_backward(y_gradient, *ctx.saved_tensors, ctx.eps), None
 
 
 def gather(images: Tensor, index: Tensor) -> Tensor:
-    """``images[index]``, ``[K, N, C, H, W]``, with the samples innermost in memory.
+    """``images[index]``, ``[K, N, C, H, W]``, with the batch last in memory.
 
     Args:
         images: ``[M, C, H, W]``, float32.
         index: Integers ``[K, N]``, N a multiple of `SAMPLES`.
     """
-    gathered: Tensor = _gather(index, images)
-    return gathered.permute(0, 4, 3, 1, 2)
+    batches: Tensor = torch.ops.gengap.gather(index, images)
+    return batches.permute(0, 4, 3, 1, 2)
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, dilation: int) -> Tensor:
-    """`torch.nn.functional.conv2d` of one network, where `fits`; differentiable once, and mapped over packs."""
-    y: Tensor = _Conv.apply(x.permute(2, 3, 1, 0), weight, bias, stride, padding, dilation)
+    """`torch.nn.functional.conv2d` of one network, where `supports_batch`.
+
+    Differentiable once; `vmap` maps it over the networks of a pack.
+    """
+    y: Tensor = _Conv2d.apply(x.permute(2, 3, 1, 0), weight, bias, stride, padding, dilation)
     return y.permute(3, 2, 0, 1)
 
 
-def normalise(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """BatchNorm of one network by the batch's own statistics, where `fits`; differentiable once, and mapped over packs.
+def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """BatchNorm of one network by the batch's own statistics, where `supports_batch`.
+
+    Differentiable once; `vmap` maps it over the networks of a pack.
 
     Args:
         x: ``[N, C, H, W]``.
-        scale: ``[C]``.
-        shift: ``[C]``.
+        weight: ``[C]``.
+        bias: ``[C]``.
         eps: Added to the variance.
 
     Returns:
         The normalised maps, and mean and biased variance ``[C]``, through which no gradient flows.
     """
-    y, mean, variance = _Normalise.apply(x.permute(2, 3, 1, 0), scale, shift, eps)
+    y, mean, variance = _BatchNorm.apply(x.permute(2, 3, 1, 0), weight, bias, eps)
     return y.permute(3, 2, 0, 1), mean, variance

@@ -1,25 +1,24 @@
-"""A network for evaluation as instructions for `kernels/forward.cpp`, which keeps its maps in the processor's cache."""
+"""A network for evaluation as instructions for `kernels/evaluation.cpp`, which keeps its maps in the processor's cache.
 
-import operator
+With measurements, the instructions come in *passes* over all images. A pass ends with the moments of every map that a
+BatchNorm reads and whose own statistics are then known; the next pass starts from there.
+"""
+
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
 
-import torch
-from torch import fx, nn
-from torch.fx.passes.shape_prop import TensorMetadata
+from torch import fx
 
-from gengap.engine.cpu.patch_moments import Known
-from gengap.engine.layers.batchnorm import FunctionalBatchNorm
+from gengap.engine.cpu.patch_moments import PatchNorm
+from gengap.engine.cpu.steps import POINT, Map, Step, Steps, step_of
 
 # Numbers per image of all maps, and of one network, beyond which they do not fit the cache of a processor's core.
-_ROOM = 2**14
-_NUMBERS = 2**18
-# Products per element of a map of the images up to which it is made anew for a later pass: that is faster than memory.
+_MOST_MAPS = 2**14
+_MOST_WEIGHTS = 2**18
+# Products per element of a map of the images up to which it is recomputed in a later pass: faster than memory.
 _CHEAP = 64
-_KINDS = ("convolve", "add", "maximum", "scale", "copy", "keep", "measure")
+KINDS = ("convolve", "add", "max_pool", "scale", "copy", "keep", "measure")  # as the enum `Kind` of `kernels.h`
 _IN_PLACE = ("add", "scale", "copy")  # may write where they read
-_POINT = (1, 1, 1, 0, 1)  # kernel height and width, stride, padding, dilation
 
 
 @dataclass(frozen=True)
@@ -27,293 +26,166 @@ class Program:
     """Instructions in the order in which they run.
 
     Attributes:
-        instructions: Each as the struct `Instruction` of `forward.cpp`, one after another.
-        length: How many.
-        layers: Names of the layers whose numbers follow one another in those of a network.
+        instructions: Each as the struct `Instruction` of `kernels.h`, one after another.
+        layers: Names of the layers whose weights follow one another in those of a network.
         norms: Names of the BatchNorms among them, in the order in which they measure.
-        known: Other BatchNorms, whose statistics need no pass.
-        room: Numbers per image of the maps of one pass.
-        kept: Numbers per image of the maps that a later pass reads.
-        n_outputs: Numbers per image that the last instruction makes; 0 if it only measures.
+        patch_norms: Other BatchNorms, whose statistics need no pass.
+        buffer_size: Numbers per image of the maps of one pass.
+        kept_size: Numbers per image of the maps that a later pass reads.
+        n_outputs: Numbers per image that the last instruction computes; 0 if it only measures.
     """
 
     instructions: tuple[int, ...]
-    length: int
     layers: tuple[str, ...]
     norms: tuple[str, ...]
-    known: tuple[Known, ...]
-    room: int
-    kept: int
+    patch_norms: tuple[PatchNorm, ...]
+    buffer_size: int
+    kept_size: int
     n_outputs: int
 
 
 def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None:
-    """The instructions of a traced network; None if it has a step that the kernels do not know, or large maps.
+    """The instructions of a traced network; None if the kernels lack one of its steps, or its maps are large.
 
     Args:
         traced: In evaluation mode; its nodes carry the shapes of their values (`ShapeProp`).
         measures: Whether every BatchNorm measures what it reads, in passes over all images, before it normalises. Such
-            a program ends with a pass that makes outputs, or has none if that pass would not end with them.
+            a program ends with a pass that computes outputs, or has none if that pass would not end with them.
     """
     modules = dict(traced.named_modules())
-    steps: dict[fx.Node, _Step] = {}
+    steps: Steps = {}
     for node in traced.graph.nodes:
-        step = _step(node, modules.get(str(node.target)) if node.op == "call_module" else None, steps)
+        step = step_of(node, modules.get(str(node.target)) if node.op == "call_module" else None, steps)
         if step is None:
             return None
-        if step.sources:
-            step.turn = max(steps[source].turn for source in step.sources)
-            step.known = measures and step.kind == "scale" and _is_cheap(steps[step.sources[0]], steps)
-            step.turn += measures and step.kind == "scale" and not step.known
+        if step.inputs:
+            step.pass_number = max(steps[read].pass_number for read in step.inputs)
+            step.known = measures and step.kind == "scale" and _is_cheap(steps[step.inputs[0]], steps)
+            if measures and step.kind == "scale" and not step.known:
+                step.measured_in = step.pass_number
+                step.pass_number += 1
         steps[node] = step
-    known = _known(steps) if measures else []
+    patch_norms = _take_patch_norms(steps) if measures else []
     if measures:
-        _delay(steps)
+        _recompute_cheap_maps(steps)
     *_, last = (step for step in steps.values() if step.kind != "same")
-    output = next(reversed(steps.values())).map
-    # The last instruction must make the outputs, in their order, and behind every measurement.
-    gives = last.map is output and last.kind != "image" and output.shape[1:] == (1, 1)
-    gives &= all(step.measured < last.turn for step in steps.values() if step.kind == "scale")
-    if not measures and not gives:
+    output = next(reversed(steps.values())).output
+    # The last instruction must compute the outputs, in their order, and after every measurement.
+    gives_outputs = last.output is output and last.kind != "image" and output.shape[1:] == (1, 1)
+    gives_outputs &= all(step.measured_in < last.pass_number for step in steps.values() if step.kind == "scale")
+    if not measures and not gives_outputs:
         return None
-    room, kept = _place(steps)
-    if room > _ROOM or sum(step.numbers for step in steps.values()) > _NUMBERS:
+    buffer_size, kept_size = _assign_offsets(steps)
+    if buffer_size > _MOST_MAPS or sum(step.n_weights for step in steps.values()) > _MOST_WEIGHTS:
         return None
-    instructions = _instructions(steps, measures, gives)
-    layers = tuple(str(node.target) for node, step in steps.items() if step.numbers)
+    instructions = _instructions(steps, measures, gives_outputs)
+    layers = tuple(str(node.target) for node, step in steps.items() if step.n_weights)
     scales = {node: step for node, step in steps.items() if step.kind == "scale"}
     measured = sorted(
-        ((step.measured, str(node.target)) for node, step in scales.items() if not step.known), key=itemgetter(0)
+        ((step.measured_in, str(node.target)) for node, step in scales.items() if not step.known), key=itemgetter(0)
     )
     norms = tuple(name for _, name in measured)
-    flat = tuple(number for instruction in instructions for number in instruction)
-    n_outputs = output.shape[0] if gives else 0
-    return Program(flat, len(instructions), layers, norms, tuple(known), room, kept, n_outputs)
+    n_outputs = output.shape[0] if gives_outputs else 0
+    return Program(instructions, layers, norms, tuple(patch_norms), buffer_size, kept_size, n_outputs)
 
 
-@dataclass
-class _Map:
-    """Channels, height and width of a value, and where it lies.
-
-    Attributes:
-        shape: Channels, height and width.
-        place: In the room of the passes that make it.
-        kept: In what is kept for the passes behind `turn`, if they read it.
-        turn: The last pass that makes it.
-    """
-
-    shape: tuple[int, int, int]
-    place: int = 0
-    kept: int | None = None
-    turn: int = 0
-
-    def at(self, turn: int) -> int:
-        """Where a pass finds it."""
-        return self.place if self.kept is None or turn <= self.turn else self.kept
-
-
-@dataclass
-class _Step:
-    """What one node does; of kind ``image`` or ``same``, nothing.
-
-    Attributes:
-        kind: An instruction's, or ``image``, or ``same`` for what only passes a map on.
-        sources: The nodes that it reads.
-        map: What it makes.
-        geometry: As `_POINT`.
-        numbers: How many of a network's are its own.
-        rectify: Whether what is negative becomes 0.
-        turn: The pass it runs in.
-        measured: The pass that measures what it reads, if it is a normalisation.
-        known: Whether what it reads need not be measured.
-        again: Later passes in which it runs once more.
-    """
-
-    kind: str
-    sources: list[fx.Node]
-    map: _Map
-    geometry: tuple[int, ...] = _POINT
-    numbers: int = 0
-    rectify: bool = False
-    turn: int = 0
-    measured: int = -1
-    known: bool = False
-    again: tuple[int, ...] = ()
-
-
-def _step(node: fx.Node, module: nn.Module | None, steps: dict[fx.Node, _Step]) -> _Step | None:
-    """The step of a node, whose sources have theirs; None if the kernels do not know it."""
-    if not isinstance(node.meta.get("tensor_meta"), TensorMetadata):
-        return None
-    if node.op == "placeholder":
-        return _Step("image", [], _Map(_map_shape(node)))
-    sources = [source for source in node.args if isinstance(source, fx.Node)]
-    if not sources or node.kwargs:
-        return None
-    given = steps[sources[0]].map
-    if _passes_on(node, module):
-        return _Step("same", sources, given)
-    if isinstance(module, nn.ReLU):
-        return _relu(sources, steps)
-    made = _Map(_map_shape(node))
-    if isinstance(module, FunctionalBatchNorm) and made.shape == given.shape:
-        return _Step("scale", sources, made, numbers=2 * made.shape[0])
-    if isinstance(module, nn.Linear) and len(sources[0].meta["tensor_meta"].shape) == 2:
-        # A kernel as large as the map: its weights are in the order in which maps are flattened, channel by channel.
-        return _Step("convolve", sources, made, (*given.shape[1:], 1, 0, 1), (module.in_features + 1) * made.shape[0])
-    if isinstance(module, nn.Conv2d) and module.groups == 1 and module.padding_mode == "zeros" and _square(module):
-        numbers = module.weight.numel() + made.shape[0]
-        return _Step("convolve", sources, made, _geometry(module), numbers)
-    if isinstance(module, nn.MaxPool2d) and not module.ceil_mode and not module.padding and _square(module):
-        return _Step("maximum", sources, made, _geometry(module))
-    adds = node.op == "call_function" and node.target in (operator.add, torch.add)
-    if adds and len(sources) == len(node.args) == 2 and given.shape == steps[sources[1]].map.shape == made.shape:
-        return _Step("add", sources, made)
-    return None
-
-
-def _relu(sources: list[fx.Node], steps: dict[fx.Node, _Step]) -> _Step:
-    """Part of the step before, if nothing else reads what that makes."""
-    (given,) = sources
-    if len(given.users) == 1 and steps[given].kind in _KINDS:
-        steps[given].rectify = True
-        return _Step("same", sources, steps[given].map)
-    return _Step("copy", sources, _Map(steps[given].map.shape), rectify=True)
-
-
-def _passes_on(node: fx.Node, module: nn.Module | None) -> bool:
-    if isinstance(module, nn.Flatten):
-        return module.start_dim == 1 and module.end_dim == -1
-    flattens = node.op == "call_method" and node.target == "flatten" and node.args[1:] == (1,)
-    return flattens or node.op == "output" or isinstance(module, (nn.Identity, nn.Dropout))
-
-
-def _map_shape(node: fx.Node) -> tuple[int, int, int]:
-    channels, height, width = (*node.meta["tensor_meta"].shape[1:], 1, 1)[:3]
-    return channels, height, width
-
-
-def _pairs(layer: nn.Conv2d | nn.MaxPool2d) -> list[Any]:
-    """Kernel size, stride, padding and dilation, each down and across."""
-    values = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    return [(value, value) if isinstance(value, int) else value for value in values]
-
-
-def _square(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
-    """Whether stride, padding and dilation are the same both ways."""
-    return all(isinstance(pair, tuple) and len(set(pair)) == 1 for pair in _pairs(layer)[1:])
-
-
-def _geometry(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, ...]:
-    kernel, *others = _pairs(layer)
-    return (*kernel, *(pair[0] for pair in others))
-
-
-def _known(steps: dict[fx.Node, _Step]) -> list[Known]:
+def _take_patch_norms(steps: Steps) -> list[PatchNorm]:
     """The normalisations whose statistics need no pass; where nothing else reads a map, its layer normalises it."""
-    found = []
+    norms = []
     for node, step in steps.items():
         if step.known:
-            layer = step.sources[0]
+            layer = step.inputs[0]
             folded = len(layer.users) == 1
-            found.append(Known(str(node.target), str(layer.target), _shape(steps[layer], steps), folded))
+            norms.append(PatchNorm(str(node.target), str(layer.target), steps[layer].geometry, folded))
             if folded:
-                steps[layer].map, steps[layer].rectify = step.map, step.rectify
-                step.kind, step.known, step.numbers = "same", False, 0
-    return found
+                steps[layer].output, steps[layer].relu = step.output, step.relu
+                step.kind, step.known, step.n_weights = "same", False, 0
+    return norms
 
 
-def _delay(steps: dict[fx.Node, _Step]) -> None:
-    """Normalise as late as possible, and make cheap maps anew where they are read: less is kept between passes."""
-    for step in reversed(steps.values()):
-        if step.kind == "scale":
-            step.measured = step.turn - 1
-            needed = [one.measured if one.kind == "scale" else one.turn for one in _readers(steps, step.map)]
-            step.turn = min(needed, default=step.turn)
+def _recompute_cheap_maps(steps: Steps) -> None:
+    """Run cheap convolutions of the images in every pass that reads them, so that their maps need not be kept."""
     for step in steps.values():
         if _is_cheap(step, steps):
-            readers = _readers(steps, step.map)
-            measured = {one.measured for one in readers if one.kind == "scale" and not one.known}
-            first, *later = sorted({one.turn for one in readers} | measured) or [step.turn]
-            step.turn, step.again = first, tuple(later)
+            readers = _readers(steps, step.output)
+            measured = {reader.measured_in for reader in readers if reader.kind == "scale" and not reader.known}
+            passes = sorted({reader.pass_number for reader in readers} | measured) or [step.pass_number]
+            step.pass_number, step.again = passes[0], tuple(passes[1:])
 
 
-def _is_cheap(step: _Step, steps: dict[fx.Node, _Step]) -> bool:
-    """Whether a step makes a map of the images, of so few products that it may be made anew; its moments are known."""
-    if step.kind != "convolve" or steps[step.sources[0]].kind != "image":
+def _is_cheap(step: Step, steps: Steps) -> bool:
+    """Whether a step convolves the images with so few products that it may be recomputed; its moments are known."""
+    if step.kind != "convolve" or steps[step.inputs[0]].kind != "image":
         return False
-    return steps[step.sources[0]].map.shape[0] * step.geometry[0] * step.geometry[1] <= _CHEAP
+    return steps[step.inputs[0]].output.shape[0] * step.geometry[0] * step.geometry[1] <= _CHEAP
 
 
-def _readers(steps: dict[fx.Node, _Step], made: _Map) -> list[_Step]:
+def _readers(steps: Steps, map_: Map) -> list[Step]:
     """The steps that read a map."""
     working = (step for step in steps.values() if step.kind not in ("image", "same"))
-    return [step for step in working if any(steps[source].map is made for source in step.sources)]
+    return [step for step in working if any(steps[read].output is map_ for read in step.inputs)]
 
 
-def _turns(steps: dict[fx.Node, _Step], made: _Map) -> list[int]:
+def _read_in(steps: Steps, map_: Map) -> list[int]:
     """The passes in which a map is read, once per reader."""
-    return [step.turn for step in _readers(steps, made)]
+    return [step.pass_number for step in _readers(steps, map_)]
 
 
-def _place(steps: dict[fx.Node, _Step]) -> tuple[int, int]:
-    """Give every map its place: in its pass's room, and in what is kept for later ones. Returns the size of both."""
-    room: dict[int, int] = {}  # that every pass has used, with the image
-    image = kept = 0
+def _assign_offsets(steps: Steps) -> tuple[int, int]:
+    """Give every map its offset: in its passes' buffer, and in what is kept for later ones. Returns both sizes."""
+    used: dict[int, int] = {}  # of the buffer by every pass, with the image
+    image_size = kept_size = 0
     for step in steps.values():
-        size = step.map.shape[0] * step.map.shape[1] * step.map.shape[2]
+        output = step.output
         if step.kind == "same":
             continue
         if step.kind == "image":
-            image = size
+            image_size = output.size
             continue
-        turns = (step.turn, *step.again)
-        step.map.turn = max(turns)
-        if max(_turns(steps, step.map), default=0) > step.map.turn:
-            step.map.kept = -1 - kept
-            kept += size
-        given = steps[step.sources[0]].map
-        alone = given.place > 0 and given.kept is None and _turns(steps, given) == [step.turn]
+        passes = (step.pass_number, *step.again)
+        output.last_pass = max(passes)
+        if max(_read_in(steps, output), default=0) > output.last_pass:
+            output.kept_offset = -1 - kept_size
+            kept_size += output.size
+        first = steps[step.inputs[0]].output
+        alone = first.offset > 0 and first.kept_offset is None and _read_in(steps, first) == [step.pass_number]
         if step.kind in _IN_PLACE and alone:
-            step.map.place = given.place
+            output.offset = first.offset
         else:
-            step.map.place = max(room.get(turn, image) for turn in turns)
-            room |= dict.fromkeys(turns, step.map.place + size)
-    return max(room.values(), default=image), kept
+            output.offset = max(used.get(number, image_size) for number in passes)
+            used |= dict.fromkeys(passes, output.offset + output.size)
+    return max(used.values(), default=image_size), kept_size
 
 
-def _shape(step: _Step, steps: dict[fx.Node, _Step]) -> tuple[int, ...]:
-    """As the struct `Shape` of `maps.h`."""
-    return _struct(steps[step.sources[0]].map.shape, step.map.shape[0], step.geometry)
-
-
-def _struct(given: tuple[int, int, int], channels: int, geometry: tuple[int, ...]) -> tuple[int, ...]:
-    """The struct `Shape` of `maps.h`, of a step from a map of a shape to one of so many channels."""
-    return (1, *given[1:], given[0], 0, channels, *geometry)
-
-
-def _instructions(steps: dict[fx.Node, _Step], measures: bool, gives: bool) -> list[tuple[int, ...]]:
+def _instructions(steps: Steps, measures: bool, gives_outputs: bool) -> tuple[int, ...]:
     """All instructions, pass by pass, with the measurements of a pass at its end."""
-    found: list[tuple[tuple[int, bool], tuple[int, ...]]] = []
-    numbers = 0
+    keyed: list[tuple[tuple[int, bool], tuple[int, ...]]] = []
+    weights = 0  # offset of the step's own
     for step in steps.values():
-        if step.kind not in _KINDS:
+        if step.kind not in KINDS:
             continue
-        given, *others = (steps[source].map for source in step.sources)
-        shape = _shape(step, steps)
+        first, *others = (steps[read].output for read in step.inputs)
+        geometry = _geometry(first, step.output, step.geometry)
         if measures and step.kind == "scale" and not step.known:
-            places = (given.at(step.measured), 0, 0, 0, numbers)
-            found.append(((step.measured, True), (_KINDS.index("measure"), *places, *shape)))
-        for turn in (step.turn, *step.again):
-            other = others[0].at(turn) if others else 0
-            places = (given.at(turn), other, step.map.place, int(step.rectify), numbers)
-            found.append(((turn, False), (_KINDS.index(step.kind), *places, *shape)))
-        if step.map.kept is not None:
-            places, shape = (step.map.place, 0, step.map.kept, 0, 0), _struct(step.map.shape, step.map.shape[0], _POINT)
-            found.append(((step.turn, False), (_KINDS.index("keep"), *places, *shape)))
-        numbers += step.numbers
-    found.sort(key=lambda one: one[0])
-    if not gives:  # what follows the last measurement would be computed for nothing
-        while found and not found[-1][0][1]:
-            found.pop()
-    return [instruction for _, instruction in found]
+            offsets = (first.offset_in(step.measured_in), 0, 0)
+            keyed.append(((step.measured_in, True), (KINDS.index("measure"), *offsets, 0, weights, *geometry)))
+        for number in (step.pass_number, *step.again):
+            other = others[0].offset_in(number) if others else 0
+            offsets = (first.offset_in(number), other, step.output.offset)
+            keyed.append(((number, False), (KINDS.index(step.kind), *offsets, int(step.relu), weights, *geometry)))
+        if step.output.kept_offset is not None:
+            offsets = (step.output.offset, 0, step.output.kept_offset)
+            geometry = _geometry(step.output, step.output, POINT)
+            keyed.append(((step.pass_number, False), (KINDS.index("keep"), *offsets, 0, 0, *geometry)))
+        weights += step.n_weights
+    keyed.sort(key=itemgetter(0))
+    if not gives_outputs:  # what follows the last measurement would be computed for nothing
+        while keyed and not keyed[-1][0][1]:
+            keyed.pop()
+    return tuple(number for _, instruction in keyed for number in instruction)
+
+
+def _geometry(read: Map, written: Map, movement: tuple[int, ...]) -> tuple[int, ...]:
+    """The struct `Geometry` of `kernels.h`."""
+    channels, height, width = read.shape
+    return (height, width, channels, written.shape[0], *movement)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from gengap import losses
-from gengap.engine.cpu import execution, library
+from gengap.engine.cpu import execution, operators
 from gengap.engine.cpu.exact_batchnorm import measured_statistics
 from gengap.engine.evaluation.exact_batchnorm_streaming import streamed_statistics, too_large
 from gengap.engine.evaluation.inference import inference
@@ -93,7 +93,7 @@ def all_outputs(
     if mode == "batch":
         return _normalised_outputs(arch, state, images, batch_size)
     network = inference(arch, (images.shape[1], images.shape[2], images.shape[3]))
-    if network.program is not None and library.runs(images):
+    if network.program is not None and operators.supports(images):
         return execution.outputs(network.program, network.fold_for_program(state), images)
     folded = network.fold(state)
     alone = images.device.type == "cpu" and not together

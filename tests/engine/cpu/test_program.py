@@ -6,11 +6,11 @@ from torch import nn
 
 from gengap import models
 from gengap.engine import evaluation, stack
-from gengap.engine.cpu import exact_batchnorm, library
+from gengap.engine.cpu import exact_batchnorm, operators
 from gengap.engine.evaluation.inference import inference
 from gengap.studies.settings import Model
 
-pytestmark = pytest.mark.skipif(not library.runs(torch.zeros(1)), reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(not operators.supports(torch.zeros(1)), reason="no C++ compiler")
 
 
 class Crossing(nn.Module):
@@ -155,7 +155,7 @@ def test_networks_are_measured_in_groups_of_any_size(held, monkeypatch):
     arch, state, images = random(network, shape, 150, count=5)
     state, images = single(state), images.float()
     together = evaluation.exact_statistics(arch, state, images)
-    monkeypatch.setattr("gengap.engine.cpu.execution._KEPT", held)
+    monkeypatch.setattr("gengap.engine.cpu.execution._SCRATCH", held)
     for key, value in evaluation.exact_statistics(arch, state, images).items():
         assert torch.equal(value, together[key])
 

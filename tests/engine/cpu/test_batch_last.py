@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.cpu import library, operators
-from gengap.engine.cpu.batch_last import InnermostConv2d, gathered, innermost
+from gengap.engine.cpu import operators
+from gengap.engine.cpu.batch_last import BatchLastConv2d, batch_last, gather_batches
 from gengap.engine.layers.batchnorm import convert
 from gengap.studies.settings import Cell
 from gengap.training import compilation, pack_state
@@ -17,7 +17,7 @@ from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
 from gengap.training.step import StepInputs, make_step
 
-pytestmark = pytest.mark.skipif(not operators.fits(torch.zeros(16, 1)), reason="no C++ compiler")
+pytestmark = pytest.mark.skipif(not operators.supports_batch(torch.zeros(16, 1)), reason="no C++ compiler")
 
 # in, out, side, kernel, stride, padding, dilation, samples
 CONVOLUTIONS = [
@@ -94,33 +94,33 @@ def test_batchnorm_and_its_gradients(shape):
 
     expected, found = (
         loss(reference)(x, scale, shift),
-        loss(operators.normalise)(x.float(), scale.float(), shift.float()),
+        loss(operators.batch_norm)(x.float(), scale.float(), shift.float()),
     )
     for ours, theirs in zip((*found[0], *found[1]), (*expected[0], *expected[1]), strict=True):
         assert_near(ours, theirs)
 
 
 def test_gathered_is_indexing():
-    network = innermost(nn.Sequential(nn.Conv2d(3, 4, 3)))
+    network = batch_last(nn.Sequential(nn.Conv2d(3, 4, 3)))
     images, index = torch.randn(40, 3, 5, 6), torch.randint(40, (3, 32))
-    assert torch.equal(gathered(network, images, index), images[index])
-    assert torch.equal(gathered(network, images, index[:, :7]), images[index[:, :7]])
+    assert torch.equal(gather_batches(network, images, index), images[index])
+    assert torch.equal(gather_batches(network, images, index[:, :7]), images[index[:, :7]])
 
 
 def test_only_known_layers_are_converted():
     network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3, stride=(1, 2)))
-    found = [isinstance(layer, InnermostConv2d) for layer in innermost(network)]
+    found = [isinstance(layer, BatchLastConv2d) for layer in batch_last(network)]
     assert found == [True, False, False]
-    assert not any(isinstance(layer, InnermostConv2d) for layer in network)  # a copy is converted
+    assert not any(isinstance(layer, BatchLastConv2d) for layer in network)  # a copy is converted
     without = nn.Sequential(nn.Linear(3, 2))
-    assert innermost(without) is without
+    assert batch_last(without) is without
 
 
 @pytest.mark.parametrize(("dtype", "samples"), [(torch.float64, 32), (torch.float32, 30)], ids=str)
 def test_other_batches_and_types_run_as_always(dtype, samples):
     plain = convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))).to(dtype)
     x = torch.randn(samples, 3, 4, 4, dtype=dtype)
-    assert torch.equal(innermost(plain)(x), plain(x))
+    assert torch.equal(batch_last(plain)(x), plain(x))
 
 
 def two_steps(model, image_shape, dtype, *, of=slice(None), threads=1, compiled=False):
@@ -151,7 +151,7 @@ MODELS = [({"width": 5}, (3, 8, 8)), ({"name": "lenet"}, (1, 28, 28))]
 def test_steps_match_float64(model, image_shape, monkeypatch):
     expected = two_steps(model, image_shape, torch.float64)
     found = two_steps(model, image_shape, torch.float32)
-    monkeypatch.setattr(library, "_library", lambda: None)
+    monkeypatch.setattr(operators, "available", lambda: False)
     plain = two_steps(model, image_shape, torch.float32)
     for name, value in expected.items():
         ours, theirs = (found[name] - value).abs().max(), (plain[name] - value).abs().max()
@@ -174,24 +174,3 @@ def test_compiled_step():
     expected, found = (two_steps(model, image_shape, torch.float32, compiled=on) for on in (False, True))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
-
-
-def test_without_a_compiler_pytorch_runs(monkeypatch):
-    library._library.cache_clear()
-    monkeypatch.setenv("PATH", "")
-    assert not operators.fits(torch.zeros(16, 1))
-    library._library.cache_clear()
-
-
-def test_a_compiler_that_fails_is_named_once(monkeypatch, tmp_path, caplog):
-    wrong = tmp_path / "bin" / "g++"
-    wrong.parent.mkdir()
-    wrong.write_text("#!/bin/sh\necho no such luck >&2\nexit 1\n")
-    wrong.chmod(0o755)
-    library._library.cache_clear()
-    with monkeypatch.context() as patch:
-        patch.setenv("PATH", f"{wrong.parent}:/bin")
-        assert not operators.fits(torch.zeros(16, 1))
-        assert not operators.fits(torch.zeros(16, 1))
-    library._library.cache_clear()
-    assert caplog.text.count("no such luck") == 1

@@ -1,0 +1,91 @@
+// The arithmetic that `operators.cpp` offers to PyTorch: functions of pointers and sizes, without a header of PyTorch,
+// which would take seconds to compile.
+//
+// K networks, M images, B samples of a batch, C channels read, D channels written, [H, W] read, [H', W'] written.
+#pragma once
+#include <cstdint>
+
+namespace gengap {
+
+// A convolution or pool: sizes of the map that it reads, its channels, and how the kernel moves.
+struct Geometry {
+    int64_t height, width, in, out, kernel_height, kernel_width, stride, padding, dilation;
+    int64_t out_height() const { return out_size(height, kernel_height); }
+    int64_t out_width() const { return out_size(width, kernel_width); }
+    int64_t in_pixels() const { return height * width; }
+    int64_t out_pixels() const { return out_height() * out_width(); }
+    int64_t taps() const { return kernel_height * kernel_width; }
+    int64_t out_size(int64_t size, int64_t kernel) const {
+        return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+    }
+};
+
+// Training. Maps are [K, H, W, C, B]; B is a multiple of 16, the lanes of the widest vectors.
+
+// images [M, C, pixels], index [K, B] -> batches [K, pixels, C, B]
+void gather(const float* images, const int64_t* index, float* batches, int64_t networks, int64_t samples,
+            int64_t channels, int64_t pixels, int threads);
+
+// x [K, H, W, C, B], weight [K, D, C, h, w], bias [K, D] or null -> y [K, H', W', D, B]
+void conv2d(const float* x, const float* weight, const float* bias, float* y, const Geometry& geometry,
+            int64_t networks, int64_t samples, int threads);
+
+// Gradient of y, weight -> gradient of x
+void conv2d_backward_input(const float* y_gradient, const float* weight, float* x_gradient, const Geometry& geometry,
+                           int64_t networks, int64_t samples, int threads);
+
+// Gradient of y, x -> gradients of weight and bias
+void conv2d_backward_weight(const float* y_gradient, const float* x, float* weight_gradient, float* bias_gradient,
+                            const Geometry& geometry, int64_t networks, int64_t samples, int threads);
+
+// x [K, pixels, C, B], weight and bias [K, C] -> y, and mean and biased variance [K, C]
+void batch_norm(const float* x, const float* weight, const float* bias, float* y, float* mean, float* variance,
+                float eps, int64_t networks, int64_t pixels, int64_t channels, int64_t samples, int threads);
+
+// Gradient of y, and what the forward pass read and computed -> gradients of x, weight and bias
+void batch_norm_backward(const float* y_gradient, const float* x, const float* weight, const float* mean,
+                         const float* variance, float* x_gradient, float* weight_gradient, float* bias_gradient,
+                         float eps, int64_t networks, int64_t pixels, int64_t channels, int64_t samples, int threads);
+
+// Evaluation. Images go through a network in blocks of so many, innermost in memory.
+int64_t block_size();
+
+enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, SCALE, COPY, KEEP, MEASURE };
+
+// One instruction, as `program.py` writes it: out = kind(in, other), and negative numbers become 0 if `relu`.
+// `in`, `other` and `out` are offsets, in numbers per image: 0 is the images, what is above is in the buffer of one
+// pass, and -1 - offset is in what is kept for later passes. `weights` is the offset of its weights among those of the
+// network: a convolution's weight and then its bias, or a BatchNorm's scale and then its shift.
+struct Instruction {
+    int64_t kind, in, other, out, relu, weights;
+    Geometry geometry;
+};
+
+// A program, the images [M, C, pixels] and the weights [K, n_weights] that it runs on.
+struct Run {
+    const Instruction* program;
+    int64_t length, buffer_size, kept_size, n_outputs;
+    const float* images;
+    int64_t n_images, channels, pixels, networks, n_weights;
+};
+
+// -> outputs [K, M, n_outputs] of the last instruction
+void evaluate(const Run& run, const float* weights, float* outputs, int threads);
+
+// A program in passes over all images, each of which ends with measurements: mean and biased variance of every map that
+// a BatchNorm reads, [K, n_features] in the order of instructions. The BatchNorm's scale and shift in `weights` become
+// those that normalise by them. What follows the last measurement is a pass that makes the outputs [K, M, n_outputs];
+// where n_outputs is 0, it is left out.
+//
+// `kept` has room for what is kept of all images of `networks_at_once` networks, [networks_at_once, M rounded up to
+// blocks, kept_size]; `blocks` for the images as instructions read them, [M rounded up to blocks, C, pixels], or it is
+// null: the images are then read again for every pass.
+void exact_statistics(const Run& run, float* weights, float* means, float* variances, float* outputs, float* kept,
+                      float* blocks, int64_t n_features, int64_t networks_at_once, float eps, int threads);
+
+// images [M, C, pixels] -> sums over all images and positions of a kernel of T numbers, [T + 1, T + 1], of the products
+// of any two numbers that it reads there, channel by channel; in the last row and column of each number alone, and in
+// the corner the count.
+void patch_moments(const float* images, double* sums, const Geometry& geometry, int64_t n_images, int threads);
+
+}  // namespace gengap

@@ -1,0 +1,44 @@
+"""Writes what the kernels compute to a file, in the build that `GENGAP_KERNELS` names; run by `test_library`."""
+
+import sys
+
+import torch
+from torch.func import grad, vmap
+
+from gengap import models
+from gengap.engine import evaluation, stack
+from gengap.engine.cpu import operators
+from gengap.studies.settings import Model
+
+
+def training():
+    """A convolution of 9 channels and a BatchNorm, and their gradients."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(2, 48, 3, 7, 7, generator=generator), torch.randn(2, 9, 3, 3, 3, generator=generator)
+    scale, shift = (torch.randn(2, 9, generator=generator) for _ in range(2))
+
+    def loss(x, weight, scale, shift):
+        y, mean, variance = operators.batch_norm(operators.conv2d(x, weight, None, 2, 1, 1), scale, shift, 1e-5)
+        return (y * torch.linspace(-1, 1, y.numel()).view(y.shape)).sin().mean(), (y, mean, variance)
+
+    gradients, outputs = vmap(grad(loss, argnums=(0, 1, 2, 3), has_aux=True))(x, weight, scale, shift)
+    yield from (value.contiguous() for value in (*gradients, *outputs))
+
+
+def evaluated():
+    """Outputs and exact statistics of two networks."""
+    generator = torch.Generator().manual_seed(0)
+    arch = stack.architecture(models.build(Model(width=5), (3, 8, 8), 2))
+    state = {
+        name: torch.rand(2, *value.shape, generator=generator) - (0 if name.endswith("running_var") else 0.5)
+        for name, value in arch.evaluation.state_dict().items()
+    }
+    images = torch.randn(150, 3, 8, 8, generator=generator)
+    yield evaluation.all_outputs(arch, state, images, "running")
+    exact, outputs = evaluation.training_outputs(arch, state, images, "exact")
+    yield from (outputs, *(exact[name] for name in arch.buffers))
+
+
+assert operators.available()
+results = {str(number): value for number, value in enumerate([*training(), *evaluated()])}
+torch.save(results, sys.argv[1])

@@ -1,0 +1,202 @@
+"""How the kernels are compiled, kept and loaded, and what happens where that cannot be done."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gengap.engine.cpu import library, operators
+from gengap.errors import UserError
+from gengap.files import user_cache
+
+needs_kernels = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
+REPOSITORY = Path(__file__).resolve().parents[3]
+# Loads the kernels, and says on stdout whether they run, and what was logged.
+PROGRAM = """
+import logging, sys
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+import torch
+from gengap.engine.cpu import operators
+print("available", operators.available())
+if operators.available():
+    y = operators.conv2d(torch.ones(16, 2, 3, 3), torch.ones(4, 2, 3, 3), None, 1, 1, 1)
+    print("center", y[0, 0, 1, 1].item())
+"""
+
+
+def start(*before, **options):
+    """A new process that runs `PROGRAM`, after other words of the command; `env` is added to a bare environment."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY / "src"), "OMP_NUM_THREADS": "1"}
+    # Unoptimised: these libraries are thrown away.
+    env |= {"GENGAP_KERNELS_FLAGS": "-O0", **options.pop("env")}
+    return subprocess.Popen(
+        [*before, sys.executable, "-c", PROGRAM],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def output(process):
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return said
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_cache_folder_is_private(home, monkeypatch):
+    assert user_cache.folder() == home / ".cache/gengap"
+    assert stat.S_IMODE((home / ".cache/gengap").stat().st_mode) == 0o700
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "elsewhere"))
+    assert user_cache.folder() == home / "elsewhere/gengap"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # which the specification leaves out
+    assert user_cache.folder() == home / ".cache/gengap"
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
+def test_a_cache_folder_that_others_can_write_is_refused(home, mode):
+    user_cache.folder().chmod(mode)
+    with pytest.raises(UserError, match=r"others can write it. Run `chmod 700"):
+        user_cache.folder()
+
+
+def test_a_cache_folder_of_another_user_is_refused(home):
+    if os.geteuid() != 0:
+        pytest.skip("giving a folder to another user needs root")
+    os.chown(user_cache.folder(), 12345, 12345)
+    with pytest.raises(UserError, match="belongs to another user"):
+        user_cache.folder()
+
+
+def test_a_file_in_the_place_of_the_cache_folder(home):
+    (home / ".cache").mkdir()
+    (home / ".cache/gengap").touch()
+    with pytest.raises(UserError, match=r"gengap: cannot be made .File exists."):
+        user_cache.folder()
+    (home / ".cache/gengap").unlink()
+    (home / ".cache").rmdir()
+    (home / ".cache").touch()
+    with pytest.raises(UserError, match=r"gengap: cannot be made .Not a directory."):
+        user_cache.folder()
+
+
+def test_no_home(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(UserError, match=r"no home folder. Set HOME or XDG_CACHE_HOME"):
+        user_cache.folder()
+
+
+def test_without_a_compiler_pytorch_runs(monkeypatch, caplog):
+    monkeypatch.setenv("PATH", "")
+    assert not library.load.__wrapped__()
+    (record,) = caplog.records
+    assert "no C++ compiler was found, so small networks run on PyTorch's operators" in record.message
+
+
+def test_a_compiler_that_fails_is_named(monkeypatch, tmp_path, caplog):
+    wrong = tmp_path / "g++"
+    wrong.write_text("#!/bin/sh\necho no such luck >&2\nexit 1\n")
+    wrong.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert not library.load.__wrapped__()
+    (record,) = caplog.records
+    assert "no such luck" in record.message
+
+
+@needs_kernels
+def test_an_unknown_build_is_refused(monkeypatch):
+    monkeypatch.setenv("GENGAP_KERNELS", "avx3")
+    with pytest.raises(UserError, match=r"GENGAP_KERNELS: unknown build of the kernels 'avx3'. Did you mean 'avx2'"):
+        library.load.__wrapped__()
+
+
+@needs_kernels
+def test_a_build_that_the_processor_cannot_run_is_refused(monkeypatch):
+    monkeypatch.setenv("GENGAP_KERNELS", "avx512")
+    monkeypatch.setattr(library, "builds", lambda: ["native", "avx2", "generic"])
+    with pytest.raises(UserError, match=r"this processor cannot run 'avx512'. Choose from: native, avx2, generic"):
+        library.load.__wrapped__()
+
+
+@needs_kernels
+def test_two_processes_build_at_once_and_a_damaged_library_is_replaced(tmp_path):
+    env = {"XDG_CACHE_HOME": str(tmp_path)}
+    first = [start(env=env) for _ in range(2)]
+    for process in first:
+        assert "center 18.0" in output(process)
+    (kept,) = (tmp_path / "gengap").iterdir()  # and no folder of a build
+    assert "compiling" not in output(start(env=env))
+    kept.write_bytes(b"damaged")
+    said = output(start(env=env))
+    assert "is damaged and is compiled again" in said
+    assert "center 18.0" in said
+
+
+@needs_kernels
+def test_a_user_without_name_and_home(tmp_path):
+    """As in a container that runs under a number."""
+    tmp_path.chmod(0o777)
+    env = {"TMPDIR": str(tmp_path), "HOME": "/nonexistent"}
+    before: list[str] = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("changing the user needs setpriv")
+        # Reads everything, since Python may lie in a folder of root's.
+        caps = ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
+        before = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", *caps]
+        del env["HOME"]
+    said = output(start(*before, env=env, cwd="/"))
+    assert "center 18.0" in said
+    assert said.count("every process compiles the kernels for itself") == 1
+    assert list(tmp_path.iterdir()) == []  # nothing is left over
+
+
+@needs_kernels
+def test_a_cache_folder_mounted_noexec(tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "noexec,mode=700", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a file system needs root")
+    try:
+        # The library that this very test uses, so that nothing is compiled.
+        shutil.copytree(user_cache.folder(), tmp_path / "gengap")
+        (tmp_path / "gengap").chmod(0o700)
+        said = output(start(env={"XDG_CACHE_HOME": str(tmp_path), "GENGAP_KERNELS_FLAGS": ""}))
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+    assert "available False" in said
+    (line,) = [line for line in said.splitlines() if "PyTorch's operators" in line]
+    assert line.endswith(f"{tmp_path}/gengap is mounted noexec; set XDG_CACHE_HOME to another folder")
+
+
+@needs_kernels
+@pytest.mark.parametrize("build", ["avx512", "avx2", "generic"])
+def test_builds_agree(build, tmp_path):
+    """The same results as the build for this processor, up to rounding, in training, evaluation and statistics."""
+    if build not in library.builds():
+        pytest.skip(f"this processor has no {build}")
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "GENGAP_KERNELS": build}
+    script = Path(__file__).with_name("build_results.py")
+    results = []
+    for number, variables in enumerate((env, {**env, "GENGAP_KERNELS": "native"})):
+        path = tmp_path / f"{number}.pt"
+        subprocess.run([sys.executable, str(script), str(path)], env=variables, check=True)
+        results.append(torch.load(path, weights_only=True))
+    found, expected = results
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=2e-5, atol=2e-5 * value.abs().max().item(), msg=name)
+    if build != "avx512":  # sums in another order: another build did run
+        assert any(not torch.equal(found[name], value) for name, value in expected.items())

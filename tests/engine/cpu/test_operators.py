@@ -1,0 +1,141 @@
+"""The operators as PyTorch sees them: schemas, shapes for tracing, and a check of every argument."""
+
+import pytest
+import torch
+from gengap.engine.evaluation.inference import inference
+from torch.library import opcheck
+
+from gengap import models
+from gengap.engine import stack
+from gengap.engine.cpu import exact_batchnorm, operators
+from gengap.studies.settings import Model
+
+pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
+
+
+def conv_arguments(*pack):
+    x, weight, bias = torch.randn(*pack, 5, 4, 3, 16), torch.randn(*pack, 6, 3, 3, 2), torch.randn(*pack, 6)
+    return x, weight, bias, 2, 1, 1
+
+
+def programs():
+    """A program that evaluates, and one that measures, of the same network; with images and random weights."""
+    arch = stack.architecture(models.build(Model(width=4), (3, 8, 8), 2))
+    evaluating = inference(arch, (3, 8, 8)).program
+    measuring, _ = exact_batchnorm._measuring(arch, (3, 8, 8))
+    return evaluating, measuring, torch.randn(70, 3, 8, 8)
+
+
+def n_weights(program):
+    """Weights of one network that a program reads: where the last of them ends."""
+    steps = [program.instructions[at : at + 15] for at in range(0, len(program.instructions), 15)]
+    return max(
+        step[5] + (step[9] * (step[8] * step[10] * step[11] + 1) if step[0] == 0 else 2 * step[8])
+        for step in steps
+        if step[0] in (0, 3, 6)
+    )
+
+
+def evaluate_arguments():
+    program, _, images = programs()
+    weights = torch.randn(2, n_weights(program))
+    return images, weights, list(program.instructions), program.buffer_size, program.n_outputs
+
+
+def statistics_arguments():
+    _, program, images = programs()
+    weights = torch.rand(2, n_weights(program)) + 0.5
+    n_features = sum(step[8] for step in zip(*[iter(program.instructions)] * 15, strict=True) if step[0] == 6)
+    scratch = torch.zeros(program.kept_size * 128 * 2)
+    sizes = program.buffer_size, program.kept_size, program.n_outputs, n_features
+    return images, weights, scratch, list(program.instructions), *sizes, 1e-5
+
+
+def arguments_of(name, *pack):
+    torch.manual_seed(0)
+    x, weight, bias, *geometry = conv_arguments(*pack)
+    y_gradient, features = torch.randn(*pack, 3, 3, 6, 16), [torch.rand(*pack, 3) for _ in range(3)]
+    return {
+        "gather": lambda: (torch.randint(9, (2, 32)), torch.randn(9, 3, 4, 5)),
+        "conv2d": lambda: (x, weight, bias, *geometry),
+        "conv2d_backward_input": lambda: (y_gradient, x, weight, *geometry),
+        "conv2d_backward_weight": lambda: (y_gradient, x, weight, *geometry),
+        "batch_norm": lambda: (x, *features[:2], 1e-5),
+        "batch_norm_backward": lambda: (torch.randn_like(x), x, *features, 1e-5),
+        "evaluate": evaluate_arguments,
+        "exact_statistics": statistics_arguments,
+        "patch_moments": lambda: (torch.randn(70, 2, 5, 6), 3, 2, 1, 1, 1),
+    }[name]()
+
+
+@pytest.mark.parametrize("pack", [(), (2,)], ids=["one network", "pack"])
+@pytest.mark.parametrize("name", operators._SHAPES)
+def test_opcheck(name, pack):
+    opcheck(getattr(torch.ops.gengap, name).default, arguments_of(name, *pack))
+
+
+@pytest.mark.parametrize("name", ["conv2d", "batch_norm"])
+def test_the_absent_bias_and_strided_maps(name):
+    arguments = list(arguments_of(name, 2))
+    expected = getattr(torch.ops.gengap, name)(*arguments)
+    arguments[0] = arguments[0].transpose(1, 2).contiguous().transpose(1, 2)
+    found = getattr(torch.ops.gengap, name)(*arguments)
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+    if name == "conv2d":
+        arguments[2] = None
+        opcheck(torch.ops.gengap.conv2d.default, tuple(arguments))
+
+
+def replaced(name, place, value, *pack):
+    arguments = list(arguments_of(name, *pack))
+    arguments[place] = value(arguments[place]) if callable(value) else value
+    return arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "says"),
+    [
+        ("gather", 0, lambda index: index.int(), "index must be Long"),
+        ("gather", 0, lambda index: index + 8, "out of range for 9 images"),
+        ("gather", 0, lambda index: -1 - index, "out of range for 9 images"),
+        ("gather", 0, lambda index: index[:, :7], "multiple of 16"),
+        ("gather", 1, lambda images: images[0], "images must be .M, C, H, W."),
+        ("conv2d", 0, lambda x: x.double(), "x must be Float, but is Double"),
+        ("conv2d", 0, lambda x: x[..., :10], "x must have a multiple of 16 samples, but has 10"),
+        ("conv2d", 0, lambda x: x[..., :0], "x must not be empty"),
+        ("conv2d", 0, lambda x: x[0, 0], "x must be .K, H, W, C, B."),
+        ("conv2d", 1, lambda weight: weight[0], "weight must be .K, D, C, h, w."),
+        ("conv2d", 1, lambda weight: weight[:, :, :2], "weight must have shape .2, 6, 3, 3, 2."),
+        ("conv2d", 1, lambda weight: weight[:1], "weight must have shape .2, 6, 3, 3, 2."),
+        ("conv2d", 1, lambda weight: torch.ones(2, 6, 3, 9, 9), "does not fit on the padded map"),
+        ("conv2d", 2, lambda bias: bias[:, :5], "bias must have shape .2, 6."),
+        ("conv2d", 3, 0, "stride and dilation must be at least 1"),
+        ("conv2d", 4, -1, "padding at least 0"),
+        ("conv2d_backward_input", 0, lambda y: y[:, :2], "y_gradient must have shape"),
+        ("conv2d_backward_weight", 0, lambda y: y[..., :0], "y_gradient must have shape"),
+        ("batch_norm", 1, lambda weight: weight[:, :2], "weight must have shape .2, 3."),
+        ("batch_norm", 2, lambda bias: bias.half(), "bias must be Float, but is Half"),
+        ("batch_norm_backward", 0, lambda y: y[..., :-16], "y_gradient must have shape"),
+        ("batch_norm_backward", 3, lambda mean: mean[:1], "mean must have shape"),
+        ("batch_norm_backward", 4, lambda variance: variance[:1], "variance must have shape"),
+        ("evaluate", 0, lambda images: images.transpose(2, 3), "must be contiguous"),
+        ("evaluate", 1, lambda weights: weights[:, :-1].contiguous(), "reads past the end of its weights"),
+        ("evaluate", 2, lambda program: program[:-1], "instructions of 15 numbers"),
+        ("evaluate", 2, lambda program: [99, *program[1:]], "unknown kind 99"),
+        ("evaluate", 2, lambda program: [*program[:3], 10**6, *program[4:]], "writes past the end of its maps"),
+        ("evaluate", 2, lambda program: [*program[:1], -1, *program[2:]], "reads past the end of its maps"),
+        ("evaluate", 2, lambda program: [*program[:1], 10**6, *program[2:]], "reads past the end of its maps"),
+        ("evaluate", 2, lambda program: [*program[:6], 0, *program[7:]], "an empty map or kernel"),
+        ("evaluate", 3, lambda size: 8, "the buffer must hold an image"),
+        ("evaluate", 4, lambda count: count + 1, "the last instruction must compute 3 outputs"),
+        ("evaluate", 4, 0, "must have outputs"),
+        ("evaluate", 2, [], "a program without instructions"),
+        ("exact_statistics", 2, lambda scratch: scratch[:10], "scratch must hold"),
+        ("exact_statistics", 7, lambda count: count + 1, "features, not"),
+        ("patch_moments", 1, 8, "does not fit on the padded images"),
+        ("patch_moments", 0, lambda images: images[:0], "not empty"),
+    ],
+)
+def test_every_argument_is_checked(name, place, value, says):
+    with pytest.raises((RuntimeError, IndexError), match=says):
+        getattr(torch.ops.gengap, name)(*replaced(name, place, value, 2))
