@@ -43,7 +43,7 @@ def test_a_figure_is_followed_to_the_raw_data(workspace):
     said = attributes(labelled)
     assert f"2 classes, digest {said['digest'][:12]}" in text
     assert "teacher_seed 0" in text
-    assert "2 cells: 2 finished" in text
+    assert "2 cells: 1 finished, 1 stuck" in text
     assert text.count("1 cell, settings ") == 4
     assert json.loads(said["provenance"])["commit"][:12] in text
     assert "versions of the numbers: data " in text

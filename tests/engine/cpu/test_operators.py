@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from gengap.engine.evaluation.inference import inference
 from torch.library import opcheck
 
 from gengap import models
 from gengap.engine import stack
 from gengap.engine.cpu import exact_batchnorm, operators
+from gengap.engine.evaluation.inference import inference
 from gengap.studies.settings import Model
 
 pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
