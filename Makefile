@@ -112,7 +112,7 @@ test-slurm: $(ENV) ## Studies on real Slurm daemons on this machine, disturbed; 
 	pytest -m slurm tests/cluster
 
 golden: $(ENV) ## Write the golden numbers again, after a constant of versions.py was raised
-	@python tests/golden/golden_run.py
+	@python tests/golden/write_golden.py
 
 lint: $(ENV) ## Style, types and the workflow's rules
 	@ruff check .
