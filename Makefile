@@ -115,7 +115,7 @@ test-sanitizers: $(ENV) ## The C++ kernels under AddressSanitizer and UndefinedB
 	@tests/engine/cpu/sanitizers.sh
 
 golden: $(ENV) ## Write the golden numbers again, after a constant of versions.py was raised
-	@python tests/golden/golden_run.py
+	@python tests/golden/write_golden.py
 
 lint: $(ENV) ## Style, types and the workflow's rules
 	@ruff check .
