@@ -93,7 +93,7 @@ config["described"] = {
 include: "rules/common.smk"
 
 
-BUILT_DATA = sorted({path for name in BUILT for path in data_behind(name)})
+BUILT_DATA = sorted({path for name in BUILT for path in data_read_by(name)})
 
 
 wildcard_constraints:

@@ -47,7 +47,7 @@ def simulated_data(wildcards):
     return [f"data/prepared/{dataset_key(cell)}.h5"] if cell else []
 
 
-def data_behind(name):
+def data_read_by(name):
     """The data that a study or a simulation reads."""
     if name in STUDIES:
         return labelled_data(name)

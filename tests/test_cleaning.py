@@ -96,7 +96,7 @@ def test_without_labelled_data_a_studys_cells_are_kept(project, capsys):
     labelled.unlink()
     before = files(project)
     assert main.main(["clean", "--yes"]) == 0
-    assert "Of 2 cells of studies the labelled data are not there: what is theirs is kept." in capsys.readouterr().out
+    assert "Labelled data are missing for 2 cells; their stored results are kept." in capsys.readouterr().out
     assert files(project) == before
     edit(project, "epochs: 1", "epochs: 2")
     assert main.main(["clean", "--yes"]) == 0

@@ -147,5 +147,5 @@ def test_a_study_refuses_the_figures_of_simulations(tmp_path):
 
     path = tmp_path / "study.yaml"
     path.write_text("title: t\nfigures: [smallest_singular_value]\n")
-    with pytest.raises(UserError, match=r"'smallest_singular_value' shows the simulation 'random_matrix'"):
+    with pytest.raises(UserError, match=r"'smallest_singular_value' only plots simulation 'random_matrix'"):
         load_study(path)

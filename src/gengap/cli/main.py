@@ -129,7 +129,7 @@ def clean(options: argparse.Namespace) -> None:
     wanted = prune.wanted(load_studies(STUDIES), Path("data"))
     found = list(prune.stale(Path(), STORE, wanted, options.days))
     if wanted.settings:
-        print(f"Of {len(wanted.settings)} cells of studies the labelled data are not there: what is theirs is kept.")
+        print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
     if not found:
         print("Nothing can be removed.")
         return

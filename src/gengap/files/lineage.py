@@ -100,7 +100,7 @@ def _digest(path: Path) -> str:
         return ""
 
 
-@functools.cache  # a file of data is behind many packs
+@functools.cache  # many packs are made from one file of data
 def _content_digest(path: Path, time: int, size: int) -> str:
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

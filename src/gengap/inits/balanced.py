@@ -1,12 +1,12 @@
 """He's rule, then layers of equal gradient: Song (2019), figure 4.1 and appendix B.
 
-With BatchNorm behind a layer, c W_l in place of W_l leaves the network the same function (up to BatchNorm's eps),
+With BatchNorm after a layer, c W_l in place of W_l leaves the network the same function (up to BatchNorm's eps),
 divides the gradient norm g_l of that layer by c and leaves every other layer's as it is. So ``W_l <- W_l g_l / t``
 gives every such layer the gradient norm t at once; what changes is the effective step, about lr / ||W_l||^2. The thesis
 names neither t nor the data; the rules are the choices of t, from the hidden layers' own norms or the output layer's:
 
 * ``geo``, ``max``, ``min``: their geometric mean, their largest, their smallest;
-* ``out``: the norm of the output layer, which has no BatchNorm behind it and stays as it is;
+* ``out``: the norm of the output layer, which has no BatchNorm after it and stays as it is;
 * ``geo+gamma``: as ``geo``, and the BatchNorm scales that the output layer reads are changed until its norm is t too.
   This does change the function.
 """
@@ -24,7 +24,7 @@ PARTS = {
     "balanced:geo": {
         "summary": (
             "As `he`, then hidden layers rescaled to equal gradients, their geometric mean: with "
-            "BatchNorm behind each, the same function (Song 2019)."
+            "BatchNorm after each, the same function (Song 2019)."
         ),
     },
     "balanced:out": {
@@ -72,7 +72,7 @@ def adjust(drawn: Drawn) -> State:
         Its new state.
 
     Raises:
-        UserError: If a hidden layer has no BatchNorm behind it, whose rescaling would change the function.
+        UserError: If a hidden layer has no BatchNorm after it, whose rescaling would change the function.
     """
     rule, _, with_gamma = drawn.init.partition(":")[2].partition("+")
     output = drawn.layers[-1]
@@ -125,6 +125,6 @@ def _rescaled(state: State, name: str, factor: Tensor, norms: tuple[str, ...] = 
 
 def _impossible(drawn: Drawn, why: str) -> UserError:
     return UserError(
-        f"init.name: '{drawn.init}' needs BatchNorm behind every hidden layer of model '{drawn.model}', but the output "
+        f"init.name: '{drawn.init}' needs BatchNorm after every hidden layer of model '{drawn.model}', but the output "
         f"{why}. Set model.batchnorm to before or after where the model has it, or choose another init or model."
     )

@@ -1,6 +1,6 @@
 """The shallow convolutional network of Keskar et al. (2017), table 1, as in their code; of width 64 it is C1 and C3.
 
-Two 5x5 convolutions, dense layers of 6 and 3 times `width` units, dropout of a half behind both.
+Two 5x5 convolutions, dense layers of 6 and 3 times `width` units, dropout of a half after both.
 """
 
 from collections import OrderedDict

@@ -1,7 +1,7 @@
 """Song's network: two residual blocks of one width, each with a projected shortcut.
 
 The printed parameter counts (721, 134,401, 589, 69,889) leave one layout: a bias in every convolution, BatchNorm
-behind every convolution, the shortcuts included, and no stem (Song 2019, appendices A and B).
+after every convolution, the shortcuts included, and no stem (Song 2019, appendices A and B).
 """
 
 import math

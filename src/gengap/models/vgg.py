@@ -1,6 +1,6 @@
 """VGG with BatchNorm (Simonyan and Zisserman 2015) for small images: a global mean and one linear layer at its end.
 
-Five stages of 3x3 convolutions with 1, 2, 4, 8 and 8 times `width` channels, a 2x2 max-pool behind each. Of width 64
+Five stages of 3x3 convolutions with 1, 2, 4, 8 and 8 times `width` channels, a 2x2 max-pool after each. Of width 64
 the convolutions are those of torchvision's ``vgg*_bn``. The depth counts three linear layers, as in the paper, of which
 the last alone is here.
 """
@@ -51,7 +51,7 @@ def stages(
         in_channels: Of the images.
         width: Channels of the first stage.
         convolutions: How many each stage has.
-        dropout: Each stage's share of dropped values, behind each convolution but the stage's last; empty for none.
+        dropout: Each stage's share of dropped values, after each convolution but the stage's last; empty for none.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     settings = Model(batchnorm="before")

@@ -16,7 +16,7 @@ _SUFFIXES = (".csv", ".mplstyle")  # what modules of these packages read
 
 @functools.cache
 def sources(*modules: str) -> tuple[str, ...]:
-    """The files behind modules of evidence: their own, and those that they import, directly or not.
+    """The files of modules of evidence: their own, and those that they import, directly or not.
 
     Args:
         modules: Their full names, e.g. ``"gengap.evidence.figures.path"``.

@@ -39,7 +39,7 @@ def find(name: str) -> Path | None:
 
 
 def files(module: str, path: Path) -> dict[str, Path]:
-    """The files behind a part: its own, and those of its top package that it imports, directly or not, by module."""
+    """The files of a part: its own, and those of its top package that it imports, directly or not, by module."""
     found: dict[str, Path] = {}
     waiting: list[tuple[str, Path | None]] = [(module, path)]
     while waiting:

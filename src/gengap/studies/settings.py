@@ -175,7 +175,7 @@ class Training(Settings):
     noise_mode: Literal["shared", "unit"] = Field(
         "shared",
         description="shared: one H x W field per layer and step, the same for all samples and channels (one number "
-        "behind a linear layer); unit: each sample's every unit has its own.",
+        "after a linear layer); unit: each sample's every unit has its own.",
     )
     noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
     noise_milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(

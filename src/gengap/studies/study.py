@@ -127,7 +127,9 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         check_names(kind, names, f"{path}: {kind}s")
     for name in file.figures:
         if simulation := registry.check("figure", name).simulation:
-            raise UserError(f"{path}: figures: '{name}' shows the simulation '{simulation}', no networks. Remove it.")
+            raise UserError(f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from the study.")
+                f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
+            )
     _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))

@@ -21,7 +21,7 @@ PART = {
     "caption": """\
 **Test error after one layer's reset** (study ``{{ snakemake.wildcards.study }}``; after Zhang, Bengio and Singer 2019,
 arXiv:1902.01996). One panel per group of cells, at most four. Each row is one layer, from the input (top) to the
-output; each column is the epoch to which that layer alone is reset, with the BatchNorm behind it, while all others
+output; each column is the epoch to which that layer alone is reset, with the BatchNorm after it, while all others
 keep their trained weights; in the last column it is drawn afresh by the cell's own initialisation. Nothing is trained.
 Colour is the test error in percent, as mean over the finished seeds: the darker, the worse. All panels share the
 scale; the number above a panel is the test error of the networks as they were trained. BatchNorm uses the mode of the

@@ -1,4 +1,4 @@
-// Convolutions of maps with the samples innermost: the maps of one network are [H, W, C, B].
+// Convolutions of maps with the samples last: the maps of one network are [H, W, C, B].
 //
 // Every multiplication is of one weight, broadcast, with a vector of samples. So four channels are as fast as
 // sixty-four, borders need no masks and strides cost nothing. A convolution is a list of taps (pixel read, position in
