@@ -127,7 +127,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         check_names(kind, names, f"{path}: {kind}s")
     for name in file.figures:
         if simulation := registry.check("figure", name).simulation:
-            raise UserError(f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from the study.")
+            raise UserError(
                 f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
             )
     _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
