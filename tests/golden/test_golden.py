@@ -57,7 +57,7 @@ def test_nobody_edited_the_golden_numbers():
 def test_an_edited_number_or_version_breaks_the_seal(kind):
     edited = json.loads(FILE.read_text())
     name = next(iter(edited[kind]))
-    edited[kind][name] *= 2
+    edited[kind][name] += 1
     assert {broken for broken, seal in seals(edited).items() if seal != STORED["seals"][broken]} == {kind}
     edited = json.loads(FILE.read_text())
     edited["versions"][CONSTANTS[kind]] += 1
