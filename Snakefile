@@ -17,7 +17,7 @@ from gengap import logs, quantities, snakemake_support, versions
 from gengap.files import legacy_names
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY, code
-from gengap.registry.code_dependencies import sources
+from gengap.registry.code_dependencies import probe_sources, sources
 from gengap.snakemake_support import captions, run_lock
 from gengap.studies.packing import (
     collected_settings,

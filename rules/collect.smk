@@ -13,7 +13,7 @@ rule collect:
             pack=PACKS[wildcards.study],
             probe=[probe.name for probe in STUDIES[wildcards.study].probes],
         ),
-        modules=[f"src/gengap/evidence/{name}.py" for name in ("collect", "derived")],
+        modules=sources("gengap.evidence.collect"),
         script="workflow/scripts/collect.py",
     output:
         measurements=update("results/{study}/measurements.h5"),

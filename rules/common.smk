@@ -96,6 +96,12 @@ def source(kind, name):
     return [] if entry.external else [f"src/{entry.module.replace('.', '/')}.py"]
 
 
+def probe_code(name):
+    """The files of the package that decide what a probe measures."""
+    entry = REGISTRY["probe"][name]
+    return [] if entry.external else probe_sources(entry.module)
+
+
 def evidence_code(kind, name):
     """The files of the package that decide what a figure or a table shows."""
     entry = REGISTRY[kind][name]

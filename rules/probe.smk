@@ -4,7 +4,7 @@ rule probe:
         prepared=prepared,
         labelled=labelled,
         weights="results/{study}/packs/{pack}/weights.h5",
-        module=lambda wildcards: source("probe", wildcards.probe),
+        modules=lambda wildcards: probe_code(wildcards.probe),
         script="workflow/scripts/probe.py",
     output:
         update("results/{study}/packs/{pack}/probes/{probe}.h5"),

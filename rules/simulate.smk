@@ -30,7 +30,7 @@ rule collect_simulation:
         points=lambda wildcards: expand(
             "results/{study}/points/{point}.h5", study=wildcards.study, point=POINTS[wildcards.study]
         ),
-        modules=["src/gengap/evidence/collect.py", "src/gengap/evidence/collect_simulation.py"],
+        modules=sources("gengap.evidence.collect_simulation"),
         script="workflow/scripts/collect_simulation.py",
     output:
         measurements=update("results/{study}/measurements.h5"),

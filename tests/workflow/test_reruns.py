@@ -83,6 +83,14 @@ def test_edited_probe_measures_again_and_trains_nothing(workspace):
     }
 
 
+def test_an_edited_method_measures_what_uses_it_again(workspace):
+    """The tiny study's one probe uses no numerical method; training does, and never runs again for an edit."""
+    for name in ("engine/hessian/lanczos.py", "engine/stack.py", "training/loop.py", "probes/results.py"):
+        with (workspace / "src/gengap" / name).open("a") as module:
+            module.write("# edited\n")
+    assert workspace.planned() == set()
+
+
 def test_another_title_trains_and_measures_nothing(workspace):
     workspace.edit(STUDY, "title: Tiny", "title: Small")
     assert workspace.planned() == EVIDENCE

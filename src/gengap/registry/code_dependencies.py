@@ -1,7 +1,9 @@
-"""Which files of the package decide what a figure, a table or a verdict shows: read from the imports.
+"""Which files of the package decide what a job's result says: read from the imports, inside the layer of the job.
 
-Evidence is cheap to make again, so its rules list every such file as an input, and an edit remakes what depends on it
-and nothing else. What is costly depends on `gengap.versions` instead.
+What is cheap to make again lists these files as inputs, and an edit remakes what depends on it and nothing else:
+figures, tables and verdicts those of evidence; a probe its own module and the numerical methods that it imports. What
+all probes share (how they are run, how a network is evaluated) and all of training depend on `gengap.versions` instead:
+an edit there must not measure everything again, and never trains anything again.
 """
 
 import ast
@@ -11,6 +13,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 EVIDENCE = ("evidence", "quantities")  # below them are files and settings, which have versions
+MEASURING = ("probes", "engine.hessian", "engine.numerics")
+# Of the rooms of MEASURING, what runs every probe.
+_RUNNER = {"gengap.probes", *(f"gengap.probes.{name}" for name in ("checkpoints", "context", "results"))}
 _SUFFIXES = (".csv", ".mplstyle")  # what modules of these packages read
 
 
@@ -27,7 +32,7 @@ def sources(*modules: str) -> tuple[str, ...]:
     found: set[Path] = set()
     waiting = list(modules)
     while waiting:
-        path = _file(waiting.pop())
+        path = _file(waiting.pop(), EVIDENCE)
         if path is None or path in found:
             continue
         found.add(path)
@@ -41,12 +46,33 @@ def sources(*modules: str) -> tuple[str, ...]:
     return tuple(sorted(str(path.relative_to(PACKAGE.parents[1])) for path in found))
 
 
-def _file(module: str) -> Path | None:
-    """The file of a module of evidence; None for every other name, such as a function's."""
-    parts = module.split(".")
-    if parts[0] != "gengap" or len(parts) < 2 or parts[1] not in EVIDENCE:
+@functools.cache
+def probe_sources(module: str) -> tuple[str, ...]:
+    """The files of a probe: its own, and those of helpers and numerical methods that it imports, directly or not.
+
+    Args:
+        module: Its full name, e.g. ``"gengap.probes.hessian_extremes"``.
+
+    Returns:
+        Paths from the project's top, sorted.
+    """
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = None if name in _RUNNER else _file(name, MEASURING)
+        if path is not None and path not in found:
+            found.add(path)
+            waiting += _imports(path)
+    return tuple(sorted(str(path.relative_to(PACKAGE.parents[1])) for path in found))
+
+
+def _file(module: str, rooms: tuple[str, ...]) -> Path | None:
+    """The file of a module in one of these rooms; None for every other name, such as a function's."""
+    inside = module.removeprefix("gengap.")
+    if inside == module or not any(f"{inside}.".startswith(f"{room}.") for room in rooms):
         return None
-    path = PACKAGE.joinpath(*parts[1:])
+    path = PACKAGE.joinpath(*inside.split("."))
     return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
