@@ -148,7 +148,7 @@ def load(folder, labels, loss, probes):
 
 
 def test_a_loss_without_its_teacher_is_refused_when_the_study_is_read(tmp_path):
-    with pytest.raises(UserError, match=r"s\.yaml: cell base: loss: 'distillation' needs.*teacher or distinct_teacher"):
+    with pytest.raises(UserError, match=r"s\.yaml: cell base: loss: 'distillation' needs.*distinct_teacher or teacher"):
         load(tmp_path, "original", "distillation", "[]")
     for labels in ("teacher", "distinct_teacher"):
         assert load(tmp_path, labels, "distillation", "[node_correlation]").cells["base"].labels.name == labels
