@@ -7,6 +7,7 @@ After a change that is meant to alter numbers, raise the named constant in ``src
 import json
 
 import pytest
+import torch
 from golden_run import CONSTANTS, FILE, compute, compute_raw, differences, probes_with, versions_now
 from write_golden import seals
 
@@ -36,6 +37,16 @@ def raw_problems(stored, found):
     return told
 
 
+@pytest.fixture
+def one_thread():
+    """Tiny tensors are computed fastest so, above all beside other tests."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_results_are_the_stored_ones(tmp_path):
     found = compute(tmp_path, probes_with(STORED["probes"]))
     assert problems(STORED, found, versions_now()) == []
