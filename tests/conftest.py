@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -28,6 +29,15 @@ probes: [performance]
 figures: [accuracy_by_width]
 tables: [final_performance]
 """
+
+
+@pytest.fixture(autouse=True)
+def torch_as_at_its_start() -> Iterator[None]:
+    """What a test draws from PyTorch's own generator, and its threads, do not depend on the tests before it."""
+    torch.manual_seed(0)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

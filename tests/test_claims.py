@@ -1,7 +1,8 @@
 """Claims between real processes: exclusive, waited for, and ended by a kill."""
 
+import logging
 import multiprocessing
-import time
+from logging.handlers import QueueHandler
 
 import pytest
 
@@ -10,7 +11,10 @@ from gengap.files.cell_locks import claimed
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def hold(path, names, at_most, got, leave):
+def hold(path, names, at_most, got, leave, said):
+    log = logging.getLogger("gengap")
+    log.setLevel(logging.INFO)
+    log.addHandler(QueueHandler(said))
     with claimed(path, names, at_most=at_most) as mine:
         got.put(mine)
         leave.wait()
@@ -21,11 +25,11 @@ def start(tmp_path):
     processes = []
 
     def starting(names, at_most=None):
-        got, leave = CONTEXT.Queue(), CONTEXT.Event()
-        process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/claims", names, at_most, got, leave))
+        got, leave, said = CONTEXT.Queue(), CONTEXT.Event(), CONTEXT.Queue()
+        process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/claims", names, at_most, got, leave, said))
         process.start()
         processes.append(process)
-        return process, got, leave
+        return process, got, leave, said
 
     yield starting
     for process in processes:
@@ -34,7 +38,7 @@ def start(tmp_path):
 
 
 def test_what_one_has_another_does_not_get(tmp_path, start):
-    _, got, leave = start(["a", "b"])
+    _, got, leave, _ = start(["a", "b"])
     assert got.get() == ["a", "b"]
     with claimed(tmp_path / "folder/claims", ["b", "c", "a", "d"]) as mine:
         assert mine == ["c", "d"]
@@ -42,17 +46,17 @@ def test_what_one_has_another_does_not_get(tmp_path, start):
 
 
 def test_waits_until_something_is_free(start):
-    _, first, leave = start(["a"])
+    _, first, leave, _ = start(["a"])
     assert first.get() == ["a"]
-    _, second, _ = start(["a"])
-    time.sleep(0.5)
+    _, second, _, said = start(["a"])
+    assert said.get().getMessage() == "another job is at work on it: waiting for it"
     assert second.empty()
     leave.set()
-    assert second.get(timeout=30) == ["a"]
+    assert second.get() == ["a"]
 
 
 def test_a_killed_process_claims_nothing(tmp_path, start):
-    process, got, _ = start(["a"])
+    process, got, _, _ = start(["a"])
     got.get()
     process.kill()
     process.join()
@@ -63,7 +67,7 @@ def test_a_killed_process_claims_nothing(tmp_path, start):
 def test_at_most_one_each_as_gpus_are_leased(tmp_path, start):
     gpus = ["0", "1", "2"]
     held = [start(gpus, at_most=1) for _ in range(2)]
-    assert sorted(got.get() for _, got, _ in held) == [["0"], ["1"]]
+    assert sorted(got.get() for _, got, _, _ in held) == [["0"], ["1"]]
     with claimed(tmp_path / "folder/claims", gpus, at_most=1) as mine:
         assert mine == ["2"]
 

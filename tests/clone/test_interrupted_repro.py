@@ -4,8 +4,8 @@ import os
 import signal
 
 import pytest
-from clones import STUDY, call, changed, edit, jobs, planned, variables
-from interrupted import DEADLINE_SECONDS, begin
+from clones import STUDY, call, changed, jobs, planned, variables
+from interrupted import ended, prepare, training
 
 pytestmark = pytest.mark.clone
 
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.clone
     [(signal.SIGINT, "going on from epoch "), (signal.SIGKILL, "Removed the lock of a run that was killed")],
 )
 def test_the_next_repro_goes_on(cloned, number, says):
-    edit(cloned, STUDY, "epochs: 1,", "epochs: 200,")
+    prepare(cloned, STUDY)
     before = (cloned / "dvc.lock").read_text()
-    process = begin(cloned, ["dvc", "repro"], variables(cloned))
-    os.killpg(process.pid, number)
-    process.wait(DEADLINE_SECONDS)
+    with training(cloned, ["dvc", "repro"], variables(cloned)) as process:
+        os.killpg(process.pid, number)
+    ended(cloned, process)
     now = (cloned / "dvc.lock").read_text()
     assert now.split("checkpoints@tiny")[1] == before.split("checkpoints@tiny")[1], "an unfinished stage was kept"
     assert {"checkpoints@tiny", "evidence@tiny"} <= changed(cloned)

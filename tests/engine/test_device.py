@@ -1,7 +1,9 @@
 """Pretend GPUs, leased by real processes."""
 
+import logging
 import multiprocessing
 import os
+from logging.handlers import QueueHandler
 
 import pytest
 
@@ -10,7 +12,10 @@ from gengap.engine import device
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def work(leases, visible, got, leave):
+def work(leases, visible, got, leave, said):
+    log = logging.getLogger("gengap")
+    log.setLevel(logging.INFO)
+    log.addHandler(QueueHandler(said))
     device.LEASES = leases
     os.environ["CUDA_VISIBLE_DEVICES"] = visible
     with device.leased(True):
@@ -19,14 +24,16 @@ def work(leases, visible, got, leave):
 
 
 def test_every_job_has_a_gpu_of_its_own_and_the_third_waits(tmp_path):
-    got, leave = CONTEXT.Queue(), CONTEXT.Event()
-    jobs = [CONTEXT.Process(target=work, args=(tmp_path / "leases", "4, 7", got, leave)) for _ in range(3)]
+    got, leave, said = CONTEXT.Queue(), CONTEXT.Event(), CONTEXT.Queue()
+    jobs = [CONTEXT.Process(target=work, args=(tmp_path / "leases", "4, 7", got, leave, said)) for _ in range(3)]
     for job in jobs:
         job.start()
     assert sorted([got.get(), got.get()]) == ["4", "7"]
+    while "waiting for it" not in said.get().getMessage():
+        pass
     assert got.empty()
     leave.set()
-    assert got.get(timeout=60) in ("4", "7")
+    assert got.get() in ("4", "7")
     for job in jobs:
         job.join()
         assert job.exitcode == 0

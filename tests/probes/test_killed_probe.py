@@ -1,12 +1,10 @@
 """A probe that is killed at any moment leaves no half file under its name, and measures the same bits later."""
 
-import multiprocessing
-import os
 import random
-import signal
-import time
 
+import h5py
 import pytest
+import standstill
 import torch
 
 from gengap import probes
@@ -17,8 +15,6 @@ from gengap.models import build
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["gengap.probes", "gengap.probes.distance", "gengap.labels"])
 CELLS = {f"seed={seed}": Cell.model_validate({"model": {"width": 2}, "seed": seed}) for seed in range(3)}
 EPOCHS = tuple(float(epoch) for epoch in range(30))
 
@@ -53,6 +49,12 @@ def measure(weights_file, data, output):
     probes.measure_pack(Probe(name="distance"), CELLS, weights_file, data, output, device="cpu")
 
 
+def measure_array_by_array(points, *arguments):
+    """Each array that is about to be written to a file is a point."""
+    points.before(h5py.Group, "create_dataset")
+    measure(*arguments)
+
+
 def bits(path):
     """All that a probe's file holds, its provenance apart."""
     with storage.reading(path, "probe") as file:
@@ -60,39 +62,24 @@ def bits(path):
 
 
 def half_written(output):
-    return [name for name in os.listdir(output.parent) if name.endswith(".part")]  # noqa: PTH208
+    return list(output.parent.glob(".*.part"))
 
 
 def test_killed_twenty_times_it_leaves_whole_files_only(tmp_path, weights_file, data):
+    """Ten times while there is no older file, and ten times while there is one."""
     quiet, hurt = tmp_path / "quiet/distance.h5", tmp_path / "hurt/distance.h5"
-    for _ in range(2):  # the first has to load the code
-        began = time.monotonic()
-        process = CONTEXT.Process(target=measure, args=(weights_file, data, quiet))
-        process.start()
-        process.join()
-        duration = time.monotonic() - began
-        assert process.exitcode == 0
+    measure(weights_file, data, quiet)
     expected = bits(quiet)
     assert len(expected["measurements/value"]) >= len(CELLS) * len(EPOCHS)
-    hurt.parent.mkdir()
     chance = random.Random(0)
-    kills, cut = 0, 0
-    while kills < 20:
-        before = len(half_written(hurt))
-        process = CONTEXT.Process(target=measure, args=(weights_file, data, hurt))
-        process.start()
-        if kills % 2:  # at any moment
-            process.join(chance.uniform(0, duration))
-        else:  # while it writes
-            while process.is_alive() and len(half_written(hurt)) == before:
-                pass
-            time.sleep(chance.uniform(0, 0.005))
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        kills += process.exitcode == -signal.SIGKILL
-        cut += len(half_written(hurt)) > before
-        assert not hurt.exists() or bits(hurt) == expected
-    assert cut > 0
+    for number in range(20):
+        if number == 10:
+            measure(weights_file, data, hurt)
+            assert bits(hurt) == expected
+        first = chance.randint(1, len(expected))
+        last, seconds = (first, 0.0) if number % 2 else (len(expected), chance.uniform(0, 0.005))
+        standstill.kill(measure_array_by_array, weights_file, data, hurt, at=first, held=last, seconds=seconds)
+        assert len(half_written(hurt)) == number + 1
+        assert bits(hurt) == expected if number >= 10 else not hurt.exists()
     measure(weights_file, data, hurt)
     assert bits(hurt) == expected

@@ -10,11 +10,9 @@ import pytest
 from gengap.snakemake_support import run_lock
 from gengap.snakemake_support.job import job
 
-LIVING = (
-    "import sys, time; from gengap.snakemake_support import run_lock; from gengap.snakemake_support.job import job\n"
-)
-RUN = LIVING + "run_lock.start(); print('up', flush=True); time.sleep(60)"
-JOB = LIVING + "with job('job.log'): print('up', flush=True); time.sleep(60)"
+LIVING = "import sys; from gengap.snakemake_support import run_lock; from gengap.snakemake_support.job import job\n"
+RUN = LIVING + "run_lock.start(); print('up', flush=True); sys.stdin.read()"  # until it is killed
+JOB = LIVING + "with job('job.log'): print('up', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -31,7 +29,8 @@ def locks(project):
 
 
 def begin(code):
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
     assert process.stdout.readline() == "up\n"
     return process
 

@@ -1,20 +1,17 @@
 """A pack that is killed at any moment goes on where it was, and ends with the bits of an undisturbed run."""
 
-import multiprocessing
 import os
 import random
 import signal
-import time
+from pathlib import Path
 
 import pytest
+import standstill
 import torch
 
 from gengap.errors import UserError
 from gengap.files.storage import beside
 from gengap.training import RunOptions, cell_result, cell_store, resume, train_pack
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
 
 
 def work(folder, cells, data, save_seconds):
@@ -23,10 +20,16 @@ def work(folder, cells, data, save_seconds):
     train_pack(cells, data, *paths, RunOptions(store_folder=folder / "store", device="cpu", save_seconds=save_seconds))
 
 
-def start(folder, cells, data, save_seconds=0.01):
-    process = CONTEXT.Process(target=work, args=(folder, cells, data, save_seconds))
-    process.start()
-    return process
+def work_step_by_step(points, *arguments):
+    """Each training step is a point; with a save interval of 0 it begins with a save."""
+    points.before(resume.Saver, "step")
+    work(*arguments)
+
+
+def work_file_by_file(points, *arguments):
+    """Each file that was written, and has not taken its name yet, is a point."""
+    points.before(Path, "replace")
+    work(*arguments)
 
 
 def bits(folder, cells):
@@ -60,49 +63,43 @@ def cells(make_cell):
 
 
 def test_killed_twenty_times_ends_with_the_same_bits(tmp_path, cells, data):
+    """At any moment of training: between two steps, within one, or while the pack is saved."""
     quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
-    first = CONTEXT.Process(target=int)  # the first process waits for the server that all are forked from
-    first.start()
-    first.join()
-    began = time.monotonic()
-    process = start(quiet, cells, data)
-    process.join()
-    duration = time.monotonic() - began
-    assert process.exitcode == 0
+    work(quiet, cells, data, 3600)
     chance = random.Random(0)
-    kills = 0
-    for _ in range(200):
-        process = start(hurt, cells, data)
-        process.join(chance.uniform(0.05, 0.6) * duration if kills < 20 else None)
-        if process.exitcode is None:
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            kills += 1
-            continue
-        assert process.exitcode == 0
-        if kills >= 20:
-            break
-        # It finished between two kills: begin again, so that all twenty hit a run at work.
-        for path in sorted(hurt.rglob("*.h5")):
-            path.unlink()
-    assert kills == 20
+    for _ in range(20):  # of at most 7 steps each, of 160
+        step = chance.randint(1, 4)
+        standstill.kill(
+            work_step_by_step, hurt, cells, data, 0, at=step, held=step + 3, seconds=chance.uniform(0, 0.05)
+        )
+    assert not (hurt / "weights.h5").exists()
+    work(hurt, cells, data, 3600)
     assert bits(hurt, cells) == bits(quiet, cells)
     assert not list((hurt / "store" / "unfinished").glob("*.h5"))
 
 
+def test_killed_before_any_of_its_files_has_its_name_it_ends_with_the_same_bits(tmp_path, cells, data):
+    quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
+    work(quiet, cells, data, 3600)
+    standstill.kill(work_step_by_step, hurt, cells, data, 0, at=150)  # what follows goes on from here
+    for number in (1, 2, 2, 2, 2, 2):  # one file more than the last run
+        standstill.kill(work_file_by_file, hurt, cells, data, 3600, at=number)
+    left = [path.name.split(".h5.")[0] for path in hurt.rglob(".*.part")]
+    stored = [f".{path.stem}" for path in cell_store.entries(hurt / "store")]
+    assert sorted(left) == sorted([*stored, ".weights", ".history"])
+    work(hurt, cells, data, 3600)
+    assert bits(hurt, cells) == bits(quiet, cells)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_it_saves_and_goes_on_later(tmp_path, cells, data, number, capfd):
+def test_asked_to_end_it_saves_and_goes_on_later(tmp_path, cells, data, number):
     """With a save interval of an hour: only the signal can have saved."""
     quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
     work(quiet, cells, data, 3600)
-    process = start(hurt, cells, data, 3600)
-    unfinished = hurt / "store" / "unfinished"
-    time.sleep(1.0)
-    while process.exitcode is None and not list(unfinished.glob("*.h5")):
+    with standstill.told(work_step_by_step, hurt, cells, data, 3600, at=10) as process:
         os.kill(process.pid, number)
-        time.sleep(0.05)
-    process.join()
-    assert list(unfinished.glob("*.h5")), "it finished before the signal came"
+    assert process.exitcode == 1
+    assert list((hurt / "store/unfinished").glob("*.h5"))
     assert not (hurt / "weights.h5").exists()
     work(hurt, cells, data, 3600)
     assert bits(hurt, cells) == bits(quiet, cells)

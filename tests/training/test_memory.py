@@ -11,9 +11,9 @@ from gengap.engine import stack
 from gengap.studies.settings import Cell
 from gengap.training import RunOptions, cell_result, memory_budget, train_pack
 
-PEAK = """
-import pathlib, sys, tempfile, threading, time
-import psutil, torch
+PEAK = r"""
+import pathlib, re, tempfile
+import torch
 from gengap.labels import LabelledData
 from gengap.studies.settings import Cell
 from gengap.training import RunOptions, train_pack
@@ -23,21 +23,14 @@ images, labels = torch.randn(600, 3, 8, 8), torch.randn(600).sign().long()
 data = LabelledData(images[:512], labels[:512], images[512:], labels[512:], 2, "digest")
 training = {"batch_size": 512, "epochs": 1, "snapshots": [0]}
 cells = {str(s): Cell.model_validate({"model": {"width": 32}, "training": training, "seed": s}) for s in range(24)}
-process, peak, done = psutil.Process(), [0], []
-before = process.memory_info().rss
 
-def watch():
-    while not done:
-        peak[0] = max(peak[0], process.memory_info().rss)
-        time.sleep(0.002)
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 
-watcher = threading.Thread(target=watch)
-watcher.start()
+before = peak()
 folder = pathlib.Path(tempfile.mkdtemp())
 train_pack(cells, data, folder / "weights.h5", folder / "history.h5", RunOptions(compile_step="off", device="cpu"))
-done.append(True)
-watcher.join()
-print(peak[0] - before)
+print(peak() - before)
 """
 
 

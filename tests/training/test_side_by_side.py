@@ -26,10 +26,10 @@ def train(folders, store, packs, data):
     ]
     for job in jobs:
         job.start()
-    samples = [passed.get(timeout=120) for _ in jobs]
     for job in jobs:
         job.join()
-    return samples
+        assert job.exitcode == 0
+    return [passed.get() for _ in jobs]
 
 
 def final(folder, cells):

@@ -1,12 +1,13 @@
 """A run that is interrupted while it trains: the next call goes on, without a lock to remove by hand."""
 
+import contextlib
 import os
 import signal
 import sys
 
 import psutil
 import pytest
-from interrupted import DEADLINE_SECONDS, begin
+from interrupted import ended, prepare, training
 
 STUDY = "config/studies/tiny.yaml"
 CELLS = "results/tiny/cells.csv"
@@ -14,15 +15,16 @@ CELLS = "results/tiny/cells.csv"
 
 @pytest.fixture
 def long(workspace):
-    """A copy whose networks are to be trained again, which takes some seconds."""
-    workspace.edit(STUDY, "epochs: 1,", "epochs: 800,")
+    """A copy with one network, which is to be trained again and can be held while it trains."""
+    prepare(workspace.folder, STUDY)
+    workspace.edit(STUDY, "  - {model.width: [2], optimizer.lr: [0.1], seed: [0]}\n", "")
     return workspace
 
 
 def start(workspace):
-    """Start Snakemake, and return it as soon as it trains."""
+    """Start Snakemake; inside the block it trains and is held."""
     environment = os.environ | {"PYTHONPATH": str(workspace / "src")}
-    return begin(workspace.folder, [sys.executable, "-m", "snakemake", CELLS], environment)
+    return training(workspace.folder, [sys.executable, "-m", "snakemake", CELLS], environment)
 
 
 def locks(workspace):
@@ -45,31 +47,41 @@ def finished(workspace):
 def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long, tmp_path):
     quiet = long.copy(tmp_path / "quiet")
     finished(quiet)
-    process = start(long)
-    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    process.wait(DEADLINE_SECONDS)
+    with start(long) as process:
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    ended(long.folder, process)
     assert list((long / ".gengap/store/unfinished").glob("*.h5"))
     assert locks(long) == halves(long) == []
     output = finished(long)
-    assert "going on from epoch " in output, output
+    assert "going on from epoch 1, step 0" in output, output
     assert (long / CELLS).read_text() == (quiet / CELLS).read_text()
 
 
 def test_a_job_that_fails_over_older_networks_is_run_again(long):
-    process = start(long)
-    for job in psutil.Process(process.pid).children(recursive=True):
-        if any(".snakemake/scripts" in word for word in job.cmdline()):
+    with start(long) as process:
+        assert jobs(process)
+        for job in jobs(process):
             job.terminate()  # Snakemake itself learns of a failure, and of no interrupt
-    assert process.wait(DEADLINE_SECONDS) != 0
+    assert ended(long.folder, process) != 0
     output = finished(long)
-    assert "going on from epoch " in output, output
+    assert "going on from epoch 1, step 0" in output, output
+
+
+def jobs(process):
+    """The processes that run a rule's script."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(".snakemake/scripts" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
     before = (long / "results/tiny/packs/width=3_pack=0/weights.h5").read_bytes()
-    process = start(long)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with start(long) as process:
+        os.killpg(process.pid, signal.SIGKILL)
+        ended(long.folder, process)
     assert locks(long)
     assert (long / "results/tiny/packs/width=3_pack=0/weights.h5").read_bytes() == before
     output = finished(long)
@@ -79,14 +91,15 @@ def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
 
 
 def test_a_living_run_keeps_its_lock_and_so_does_the_job_of_a_killed_one(long):
-    process = start(long)
-    status, output = long.run(CELLS)
-    assert status != 0
-    assert "Directory cannot be locked" in output
-    os.kill(process.pid, signal.SIGKILL)  # Snakemake alone: its job trains on
-    process.wait()
-    status, output = long.run(CELLS)
-    assert status != 0
-    assert "Directory cannot be locked" in output
-    os.killpg(process.pid, signal.SIGKILL)
+    with start(long) as process:
+        status, output = long.run(CELLS)
+        assert status != 0
+        assert "Directory cannot be locked" in output
+        os.kill(process.pid, signal.SIGKILL)  # Snakemake alone: its job is held, and lives
+        process.wait()
+        status, output = long.run(CELLS)
+        assert status != 0
+        assert "Directory cannot be locked" in output
+        os.killpg(process.pid, signal.SIGKILL)
+        ended(long.folder, process)
     assert "Removed the lock" in finished(long)
