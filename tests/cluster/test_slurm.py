@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import daemons
+import interrupted
 import psutil
 import pytest
 from stored import arrays
@@ -27,18 +28,16 @@ title: Disturbed
 base:
   dataset: {name: gaussian, image_size: 8, n_train: 2000, n_test: 500}
   labels: {name: teacher, train_size: 1000, test_size: 200, minority_share: 0.2}
-  training: {batch_size: 10, snapshots: [0, 1]}
-grid:
-  - {model.width: [2], training.epochs: [8], seed: [0]}
-  - {model.width: [3], training.epochs: [8], seed: [0]}
-  - {model.width: [4], training.epochs: [8], seed: [0]}
-  - {model.width: [5], training.epochs: [70], seed: [0]}
+  schedule: own.held
+  training: {batch_size: 10, epochs: 8, snapshots: [0, 1]}
+grid: {model.width: [2, 3, 4, 5], seed: [0]}
 """
 MANY = """\
 title: Many
 base:
   dataset: {name: gaussian, image_size: 8, n_train: 2000, n_test: 500}
   labels: {name: teacher, train_size: 1000, test_size: 200, minority_share: 0.2}
+  schedule: own.held
   training: {batch_size: 10, epochs: 1, snapshots: [0, 1]}
 grid: {model.width: [2], seed: 0..5}
 probes: [performance]
@@ -60,6 +59,7 @@ def slurm():
 def undisturbed(tmp_path_factory, make_workspace):
     """The study with its data; a test runs the networks that it compares with, by Snakemake alone."""
     workspace = make_workspace(tmp_path_factory.mktemp("local"), "disturbed", STUDY)
+    interrupted.add_schedule(workspace.folder)
     status, output = workspace.run("data", "--cores", "1")
     assert status == 0, output
     return workspace
@@ -74,6 +74,7 @@ def workspace(undisturbed, tmp_path):
 def together(tmp_path_factory, make_workspace):
     """A study of three tiny packs, run by Snakemake alone."""
     workspace = make_workspace(tmp_path_factory.mktemp("together"), "many", MANY)
+    interrupted.add_schedule(workspace.folder)
     status, output = workspace.run(*MEASURED, "--cores", "2")
     assert status == 0, output
     return workspace
@@ -153,12 +154,6 @@ def states(slurm, width):
     return [state for _, state in jobs(slurm, width)]
 
 
-def training(workspace, width):
-    """Whether the pack has begun to train: its log shows progress."""
-    log = workspace / f"results/disturbed/logs/train/width={width}_pack=0.log"
-    return log.exists() and "epoch" in log.read_text()
-
-
 def processes(workspace):
     """Those that run in this workspace."""
     yield from (process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(workspace.folder))
@@ -224,8 +219,8 @@ def test_quickstart_gives_the_bits_of_a_local_run_and_never_more_gpu_jobs_than_g
 
 
 def test_a_killed_job_is_run_again(slurm, workspace, undisturbed):
-    with submitted(workspace, slurm, weights(2)):
-        until(lambda: training(workspace, 2), "training")
+    os.mkfifo(workspace / "hold")
+    with submitted(workspace, slurm, weights(2)) as snakemake, interrupted.held(workspace.folder, snakemake):
         for process in list(trainers(workspace)):
             process.kill()
     assert states(slurm, 2) == ["FAILED", "COMPLETED"]
@@ -243,10 +238,11 @@ def test_a_node_goes_down_and_returns(slurm, workspace, undisturbed):
     def node(*update):
         ask(slurm, "scontrol", "update", f"nodename={daemons.node()}", *update)
 
-    with submitted(workspace, slurm, weights(4)):
-        until(lambda: training(workspace, 4), "training")
-        node("state=down", "reason=test")
-        until(lambda: states(slurm, 4)[-1] != "RUNNING", "the end of the job")
+    os.mkfifo(workspace / "hold")
+    with submitted(workspace, slurm, weights(4)) as snakemake:
+        with interrupted.held(workspace.folder, snakemake):
+            node("state=down", "reason=test")
+            until(lambda: states(slurm, 4)[-1] != "RUNNING", "the end of the job")
         node("state=resume")
     assert states(slurm, 4)[-1] == "COMPLETED"
     assert same_as_local(workspace, undisturbed, 4)
@@ -254,13 +250,14 @@ def test_a_node_goes_down_and_returns(slurm, workspace, undisturbed):
 
 def test_a_job_whose_time_is_up_goes_on_where_it_was(slurm, workspace, undisturbed):
     log = workspace / "results/disturbed/logs/train/width=5_pack=0.log"
-    with submitted(workspace, slurm, weights(5)):
-        until(lambda: training(workspace, 5), "training")
-        # Now the profile's signal, which comes minutes before the end, is due.
-        ((number, _),) = jobs(slurm, 5)
-        with held(trainers(workspace)) as trainer:  # Slurm takes its time, in which a fast machine would be done
-            ask(slurm, "scontrol", "update", f"jobid={number}", "timelimit=3")
-            until(lambda: told(trainer, signal.SIGTERM), "the signal")
+    os.mkfifo(workspace / "hold")
+    with submitted(workspace, slurm, weights(5)) as snakemake:
+        with interrupted.held(workspace.folder, snakemake):
+            # Now the profile's signal, which comes minutes before the end, is due.
+            ((number, _),) = jobs(slurm, 5)
+            with held(trainers(workspace)) as trainer:  # stopped, so that a signal can be seen to wait for it
+                ask(slurm, "scontrol", "update", f"jobid={number}", "timelimit=3")
+                until(lambda: told(trainer, signal.SIGTERM), "the signal")
         until(lambda: len(states(slurm, 5)) == 2, "a second job")
         assert "stopped by SIGTERM" in log.read_text()
     assert "going on from epoch" in log.read_text()
@@ -271,16 +268,18 @@ def test_a_job_whose_time_is_up_goes_on_where_it_was(slurm, workspace, undisturb
 def test_packs_of_one_job_take_turns_and_are_run_again_together(slurm, together, tmp_path):
     workspace, before = without_networks(together, tmp_path / "copy"), len(gpu_jobs(slurm))
     workspace.edit("profiles/slurm/config.yaml", "packs_per_job: 1", "packs_per_job: 2")
-    most = 0
-    with submitted(workspace, slurm, *MEASURED):
-        (first, *_) = until(lambda: list(trainers(workspace)), "training")
-        first.kill()
+    os.mkfifo(workspace / "hold")
+    with submitted(workspace, slurm, *MEASURED) as snakemake:
+        with interrupted.held(workspace.folder, snakemake):
+            (first, *_) = trainers(workspace)
+            first.kill()
+        most = 1
         while len(list((workspace / "results").rglob("performance.h5"))) < len(MEASURED):
             most = max(most, len(list(trainers(workspace))))
             time.sleep(0.2)
     states = [state for _, state, _, _ in gpu_jobs(slurm)[before:]]
     assert sorted(states) == ["COMPLETED", "COMPLETED", "FAILED"]
-    assert 0 < most <= GPUS  # one per job, and the first job has two packs
+    assert most <= GPUS  # one per job, and the first job has two packs
     assert same_measurements(workspace, together)
 
 
