@@ -22,17 +22,18 @@ def hold(path, names, at_most, got, leave, said):
 
 @pytest.fixture
 def start(tmp_path):
-    processes = []
+    """Starts a process that claims; gives it, what it got, the event by which it leaves, and what it says."""
+    started = []  # also keeps what a process has yet to open
 
     def starting(names, at_most=None):
         got, leave, said = CONTEXT.Queue(), CONTEXT.Event(), CONTEXT.Queue()
         process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/claims", names, at_most, got, leave, said))
         process.start()
-        processes.append(process)
-        return process, got, leave, said
+        started.append((process, got, leave, said))
+        return started[-1]
 
     yield starting
-    for process in processes:
+    for process, *_ in started:
         process.kill()
         process.join()
 
