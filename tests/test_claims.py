@@ -11,10 +11,10 @@ from gengap.files.cell_locks import claimed
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def hold(path, names, at_most, got, leave, said):
+def hold(path, names, at_most, got, leave):
     log = logging.getLogger("gengap")
     log.setLevel(logging.INFO)
-    log.addHandler(QueueHandler(said))
+    log.addHandler(QueueHandler(got))  # says when it waits
     with claimed(path, names, at_most=at_most) as mine:
         got.put(mine)
         leave.wait()
@@ -22,14 +22,14 @@ def hold(path, names, at_most, got, leave, said):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a process that claims; gives it, what it got, the event by which it leaves, and what it says."""
+    """Starts a process that claims; gives it, what it logs and gets, and the event by which it leaves."""
     started = []  # also keeps what a process has yet to open
 
     def starting(names, at_most=None):
-        got, leave, said = CONTEXT.Queue(), CONTEXT.Event(), CONTEXT.Queue()
-        process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/claims", names, at_most, got, leave, said))
+        got, leave = CONTEXT.Queue(), CONTEXT.Event()
+        process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/claims", names, at_most, got, leave))
         process.start()
-        started.append((process, got, leave, said))
+        started.append((process, got, leave))
         return started[-1]
 
     yield starting
@@ -39,7 +39,7 @@ def start(tmp_path):
 
 
 def test_what_one_has_another_does_not_get(tmp_path, start):
-    _, got, leave, _ = start(["a", "b"])
+    _, got, leave = start(["a", "b"])
     assert got.get() == ["a", "b"]
     with claimed(tmp_path / "folder/claims", ["b", "c", "a", "d"]) as mine:
         assert mine == ["c", "d"]
@@ -47,17 +47,16 @@ def test_what_one_has_another_does_not_get(tmp_path, start):
 
 
 def test_waits_until_something_is_free(start):
-    _, first, leave, _ = start(["a"])
+    _, first, leave = start(["a"])
     assert first.get() == ["a"]
-    _, second, _, said = start(["a"])
-    assert said.get().getMessage() == "another job is at work on it: waiting for it"
-    assert second.empty()
+    _, second, _ = start(["a"])
+    assert second.get().getMessage() == "another job is at work on it: waiting for it"
     leave.set()
     assert second.get() == ["a"]
 
 
 def test_a_killed_process_claims_nothing(tmp_path, start):
-    process, got, _, _ = start(["a"])
+    process, got, _ = start(["a"])
     got.get()
     process.kill()
     process.join()
@@ -68,7 +67,7 @@ def test_a_killed_process_claims_nothing(tmp_path, start):
 def test_at_most_one_each_as_gpus_are_leased(tmp_path, start):
     gpus = ["0", "1", "2"]
     held = [start(gpus, at_most=1) for _ in range(2)]
-    assert sorted(got.get() for _, got, _, _ in held) == [["0"], ["1"]]
+    assert sorted(got.get() for _, got, _ in held) == [["0"], ["1"]]
     with claimed(tmp_path / "folder/claims", gpus, at_most=1) as mine:
         assert mine == ["2"]
 
