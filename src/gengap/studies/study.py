@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from gengap import registry
+from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
@@ -201,7 +201,7 @@ def check_references(studies: Mapping[str, Study], folder: Path) -> None:
     """
     known = [path.stem for path in folder.glob("*.csv")]
     for study in studies.values():
-        where = f"config/studies/{study.name.removesuffix(REDUCED)}.yaml"
+        where = str(layout.study_file(study.name.removesuffix(REDUCED)))
         for name in study.reference:
             if name not in known:
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
