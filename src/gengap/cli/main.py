@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import layout, logs
-from gengap.cli import scoreboard
+from gengap.cli import files, scoreboard
 from gengap.errors import UserError
 from gengap.files import legacy_names, timings
 from gengap.studies.packing import packs
@@ -281,5 +281,6 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
+    files.add_parsers(commands)
     scoreboard.add_parser(commands)
     return parser

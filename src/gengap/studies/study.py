@@ -95,7 +95,7 @@ class Config(Settings):
     simulations: Names = ()
     describe: Names = ()  # in the report's text; none: all that are built
     data_root: str
-    store: str = ".gengap/store"  # of finished networks
+    store: str = str(layout.STORE)  # of finished networks
     device: Literal["auto", "cpu", "cuda"]
     container: str
 
