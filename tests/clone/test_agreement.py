@@ -17,7 +17,8 @@ CHECKPOINTS, EVIDENCE, SIMULATION = {"checkpoints@tiny"}, {"evidence@tiny"}, {"s
 EDITS = {
     "src/gengap/engine/hessian/lanczos.py": CHECKPOINTS,
     "src/gengap/engine/hessian/layer_jacobians.py": set(),  # of a probe that no study here has
-    "src/gengap/engine/cpu/kernels/evaluation.cpp": CHECKPOINTS,
+    "src/gengap/engine/cpu/kernels/evaluation.cpp": set(),  # what all probes share has its version
+    "src/gengap/probes/results.py": set(),
     "src/gengap/probes/averages.py": CHECKPOINTS,
     "src/gengap/probes/performance.py": CHECKPOINTS,
     "src/gengap/probes/margin.py": set(),

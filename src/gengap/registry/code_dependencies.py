@@ -1,9 +1,10 @@
 """Which files of the package decide what a job makes: read from the imports, inside the layer of the job.
 
-The layer is drawn where numbers are decided. What a probe measures is decided in `probes` and `engine`, so an edit
-there repeats the measurements of the probes that import the edited file. Outside of a layer are the modules that all
-jobs share and that change no number: settings, storage, logs. Training has no layer: networks are costly, so an edit of
-its code, of models, losses and inits counts when `gengap.versions` says so.
+One rule for all: a job depends on the module of its part and on what this imports inside its layer. An edit of one
+numerical method repeats the measurements of the probes that use it, and nothing else. What all parts of a kind share,
+their runner and what that imports, is left out, and so is everything below the layer, such as storage and settings, and
+all of training: an edit there must not make everything again, so it counts when `gengap.versions` says so, and the
+golden run tells when it must. Evidence is cheap to make again, so there the shared modules count as well.
 """
 
 import functools
@@ -13,20 +14,20 @@ from pathlib import Path
 from gengap.registry import PACKAGE, ROOMS, check, plugins
 
 _EVIDENCE = ("evidence", "scoreboard", "quantities")
-# Top-level packages and modules in which numbers are decided, by kind of part; a kind without any has versions alone.
+# The packages and modules whose imports are followed, by kind of part; a kind without any has versions alone.
 LAYERS: dict[str, tuple[str, ...]] = {
     "dataset": ("datasets",),
     "labels": ("labels",),
-    "probe": ("probes", "engine"),
-    "simulation": ("simulations", "engine"),
+    "probe": ("probes", "engine.hessian", "engine.numerics"),
+    "simulation": ("simulations", "engine.hessian", "engine.numerics"),
     "figure": _EVIDENCE,
     "table": _EVIDENCE,
 }
-_READ = frozenset({".csv", ".mplstyle", ".cpp", ".h"})  # files that modules read
+_READ = frozenset({".csv", ".mplstyle"})  # files that modules read
 
 
 def code_of_part(kind: str, name: str) -> tuple[str, ...]:
-    """The files of the package behind a part: its own, what calls it, and what these import inside its layer.
+    """The files of the package behind a part: its own and those that it imports inside its layer.
 
     A user's own part has a digest of its own, `gengap.registry.code`: its files may lie anywhere. Here are the files of
     the package that it imports.
@@ -40,12 +41,15 @@ def code_of_part(kind: str, name: str) -> tuple[str, ...]:
     """
     if kind not in LAYERS:
         return ()
-    entry = check(kind, name)
-    modules = [entry.module]
+    entry, layer = check(kind, name), LAYERS[kind]
+    modules = (entry.module,)
     if entry.external:
         own = plugins.files(entry.module, entry.path)
-        modules = sorted({one for module, path in own.items() for one in plugins.imports(module, path)})
-    return imported(LAYERS[kind], f"gengap.{ROOMS[kind].replace('/', '.')}", *modules)
+        modules = tuple(sorted({one for module, path in own.items() for one in plugins.imports(module, path)}))
+    runner = f"gengap.{ROOMS[kind].replace('/', '.')}"
+    if layer is _EVIDENCE:
+        return imported(layer, runner, *modules)
+    return tuple(path for path in imported(layer, *modules) if path not in imported(layer, runner))
 
 
 def code_of_evidence(*modules: str) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ def imported(layer: tuple[str, ...], *modules: str) -> tuple[str, ...]:
     """The files of modules and of those that they import, directly or not, inside a layer.
 
     Args:
-        layer: Top-level packages and modules; imports of others are not followed.
+        layer: Packages and modules below ``gengap``; imports of others are not followed.
         modules: Full names, e.g. ``gengap.evidence.figures.path``.
 
     Returns:
@@ -78,20 +82,14 @@ def imported(layer: tuple[str, ...], *modules: str) -> tuple[str, ...]:
 
 def _file(module: str, layer: tuple[str, ...]) -> Path | None:
     """The file of a module inside a layer; None for every other name, such as a function's."""
-    top, *parts = module.split(".")
-    if top != "gengap" or not parts or parts[0] not in layer:
+    inside = module.removeprefix("gengap.")
+    if inside == module or not any(f"{inside}.".startswith(f"{room}.") for room in layer):
         return None
-    path = PACKAGE.joinpath(*parts)
+    path = PACKAGE.joinpath(*inside.split("."))
     return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
 def _read_by(path: Path) -> Iterator[Path]:
-    """Files that are no modules, of which we take that a module reads those beside it and in folders beside it."""
-    folder = path.parent
-    if folder == PACKAGE:
-        yield from (one for one in (path.with_suffix(suffix) for suffix in _READ) if one.is_file())
-        return
-    packages = {one.parent for one in folder.glob("*/__init__.py")}
-    for one in (*folder.iterdir(), *folder.glob("*/*")):
-        if one.suffix in _READ and one.parent not in packages:
-            yield one
+    """Files that are no modules: of a package all, since any of its modules may read them; else of the same name."""
+    beside = path.parent.iterdir() if path.parent != PACKAGE else (path.with_suffix(suffix) for suffix in _READ)
+    return (one for one in beside if one.suffix in _READ and one.is_file())
