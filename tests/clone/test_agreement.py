@@ -49,8 +49,8 @@ def project(original, tmp_path_factory):
 
 def stage(message):
     """The stage of the job with this message."""
-    study = re.search(r"(?:.* of |\w+ )(\w+)$", message)[1]
-    pattern = STAGES.get(message.split(" ")[0], "simulations@{}" if study == "small" else "evidence@{}")
+    verb, *_, study = message.split(" ")
+    pattern = STAGES.get(verb, "simulations@{}" if study == "small" else "evidence@{}")
     return pattern.format(study)
 
 
