@@ -62,7 +62,8 @@ def jobs(options: argparse.Namespace) -> None:
     studies = load_studies(layout.STUDIES)
     simulations = load_simulations(layout.SIMULATIONS, studies)
     check_config(content, studies, simulations, layout.CONFIG)
-    check_references({**studies, **simulations}, layout.PUBLISHED)
+    for targets in (studies, simulations):
+        check_references(targets, layout.PUBLISHED)
     config = Config.model_validate(content)
     names = (*config.studies, *(name + REDUCED for name in config.reduced))
     built = Plan({name: studies[name] for name in names}, {name: simulations[name] for name in config.simulations})

@@ -42,10 +42,10 @@ def code_of_part(kind: str, name: str) -> tuple[str, ...]:
     if kind not in LAYERS:
         return ()
     entry, layer = check(kind, name), LAYERS[kind]
-    modules = (entry.module,)
+    modules = [entry.module]
     if entry.external:
         own = plugins.files(entry.module, entry.path)
-        modules = tuple(sorted({one for module, path in own.items() for one in plugins.imports(module, path)}))
+        modules = sorted({one for module, path in own.items() for one in plugins.imports(module, path)})
     runner = f"gengap.{ROOMS[kind].replace('/', '.')}"
     if layer is _EVIDENCE:
         return imported(layer, runner, *modules)

@@ -51,7 +51,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The jobs of some studies and simulations. Every method but `all` gives the job of the rule of its name.
+    """The jobs of some studies and simulations. The method with a rule's name gives a job of that rule.
 
     Attributes:
         studies: Studies by name.
