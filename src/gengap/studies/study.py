@@ -193,8 +193,8 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
 
 
-def check_references(studies: Mapping[str, Study], folder: Path) -> None:
-    """Check that the published numbers that studies compare with are there.
+def check_references(studies: Mapping[str, Any], folder: Path) -> None:
+    """Check that the published numbers that studies and simulations compare with are there.
 
     Raises:
         UserError: If a study names a file that `folder` lacks, or a table that needs one without naming any.
