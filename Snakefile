@@ -12,7 +12,7 @@ import sys
 
 from snakemake.utils import min_version
 
-from gengap import layout, logs, snakemake_support
+from gengap import layout, logs, quantities, snakemake_support
 from gengap.files import legacy_names
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY, code
@@ -50,6 +50,7 @@ with logs.job():
     TARGETS = {**STUDIES, **SIMULATIONS}
     check_config(config, STUDIES, SIMULATIONS, layout.CONFIG)
     check_references(TARGETS, layout.PUBLISHED)
+    quantities.check_all()
     PAPERS = load_papers(layout.PAPERS, TARGETS)
     made = (layout.packs, layout.points, layout.figures, layout.tables, layout.logs)
     for folder in (layout.PREPARED, layout.LABELLED, *(one(name) for name in TARGETS for one in made)):

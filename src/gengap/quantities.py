@@ -103,6 +103,15 @@ def _check_used(entry: Entry, found: Mapping[str, Quantity]) -> None:
 QUANTITIES: Mapping[str, Quantity] = _Quantities()
 
 
+def check_all() -> None:
+    """Read every declaration.
+
+    Raises:
+        UserError: If a quantity is declared twice, or a part uses one that nobody declares.
+    """
+    len(QUANTITIES)
+
+
 def declared_in(kind: str, name: str) -> tuple[Path, ...]:
     """The files of this package in which the quantities are declared that a probe or a simulation measures.
 
