@@ -40,8 +40,7 @@ $(ENV): requirements.lock pyproject.toml
 # The studies of STUDY on this machine, and the page that reports on them: one study's lies beside its results.
 define studies
 studies=$$(gengap scale "$(STUDY)" "$(SCALE)")
-report=results/$$studies/report.html
-[[ $$studies != *' '* ]] || report=results/$(STUDY)/report.html
+[[ $$studies == *' '* ]] && report=$$(gengap path report "$(STUDY)") || report=$$(gengap path report "$$studies")
 make_report() { mkdir -p "$${report%/*}" && snakemake --cores $(CORES) $$studies --config "describe=[$${studies// /,}]" --report "$$report"; }
 endef
 
@@ -49,7 +48,8 @@ run: $(ENV) ## Everything of a study, or of all studies of a paper, up to its re
 	@$(studies)
 	gengap plan $$studies
 	snakemake --cores $(CORES) $$studies
-	newer() { find $$(printf "results/%s " $$studies) workflow/report .gengap/captions -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
+	folders=$$(for study in $$studies; do gengap path results "$$study"; done)
+	newer() { find $$folders workflow/report .gengap/captions -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
 	if [ ! -e "$$report" ] || [ -n "$$(newer)" ]; then make_report; fi
 	echo
 	gengap summary $$studies
@@ -63,15 +63,16 @@ evidence: $(ENV) ## Keep the tables and figures of a study, or of all studies of
 	folder=docs/findings
 	[[ $$studies != *' '* ]] || folder+=/$(STUDY)
 	for study in $$studies; do
-		if [ ! -e "results/$$study/verdicts.csv" ]; then
-			echo "error: results/$$study is not finished: make run STUDY=$(STUDY) SCALE=$(SCALE) makes it." >&2
+		if [ ! -e "$$(gengap path verdicts "$$study")" ]; then
+			echo "error: $$(gengap path results "$$study") is not finished: make run STUDY=$(STUDY) SCALE=$(SCALE) makes it." >&2
 			exit 1
 		fi
 	done
 	shopt -s nullglob
 	for study in $$studies; do
 		rm -rf "$$folder/$$study" && mkdir -p "$$folder/$$study"
-		cp results/$$study/{verdicts.csv,tables/*.csv,figures/*.csv,figures/*.png} "$$folder/$$study"
+		figures=$$(gengap path figures "$$study") tables=$$(gengap path tables "$$study")
+		cp "$$(gengap path verdicts "$$study")" "$$tables"/*.csv "$$figures"/*.{csv,png} "$$folder/$$study"
 		[ "$$(wc -l < "$$folder/$$study/verdicts.csv")" -gt 1 ] || rm "$$folder/$$study/verdicts.csv" # nothing was published
 	done
 	echo "kept: $$folder"

@@ -9,28 +9,17 @@ snakemake data                prepared and labelled data only
 import functools
 import re
 import sys
-from pathlib import Path
 
 from snakemake.utils import min_version
 
-from gengap import logs, quantities, snakemake_support, versions
+from gengap import layout, logs, quantities, snakemake_support
 from gengap.files import legacy_names
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY, code
-from gengap.registry.code_dependencies import probe_sources, sources
 from gengap.snakemake_support import captions, run_lock
-from gengap.studies.packing import (
-    collected_settings,
-    dataset_key,
-    labels_key,
-    pack_settings,
-    packs,
-    probe_settings,
-    section_settings,
-)
+from gengap.studies.jobs import Plan
 from gengap.studies.paper import load_papers, reduced
-from gengap.studies.schema import path_name
-from gengap.studies.simulation import data_of, load_simulations, point_settings, simulation_settings
+from gengap.studies.simulation import load_simulations
 from gengap.studies.study import REDUCED, check_config, check_references, load_studies
 
 min_version("9.14.0")
@@ -56,22 +45,16 @@ if workflow.is_main_process and run_lock.start():
 
 # A mistake in a study or in the configuration ends the run with one message.
 with logs.job():
-    STUDIES = load_studies(Path("config/studies"))
-    SIMULATIONS = load_simulations(Path("config/simulations"), STUDIES)
+    STUDIES = load_studies(layout.STUDIES)
+    SIMULATIONS = load_simulations(layout.SIMULATIONS, STUDIES)
     TARGETS = {**STUDIES, **SIMULATIONS}
-    check_config(config, STUDIES, SIMULATIONS, Path("config/config.yaml"))
-    check_references(TARGETS, Path("config/reference"))
-    PAPERS = load_papers(Path("config/papers.yaml"), TARGETS)
-    results = [
-        f"results/{name}/{part}" for name in TARGETS for part in ("packs", "points", "figures", "tables", "logs")
-    ]
-    for folder in ("data/prepared", "data/labelled", *results):
-        check_writable(Path(folder))
-    PACKS = {name: packs(study) for name, study in STUDIES.items()}
-    # Names of points by the wildcard that stands for them.
-    POINTS = {
-        name: {path_name(point): point for point in simulation.points} for name, simulation in SIMULATIONS.items()
-    }
+    check_config(config, STUDIES, SIMULATIONS, layout.CONFIG)
+    check_references(TARGETS, layout.PUBLISHED)
+    quantities.check_all()
+    PAPERS = load_papers(layout.PAPERS, TARGETS)
+    made = (layout.packs, layout.points, layout.figures, layout.tables, layout.logs)
+    for folder in (layout.PREPARED, layout.LABELLED, *(one(name) for name in TARGETS for one in made)):
+        check_writable(folder)
     BUILT_STUDIES = [*config["studies"], *(name + REDUCED for name in config.get("reduced", []))]
     BUILT = [*BUILT_STUDIES, *config.get("simulations", [])]
 
@@ -83,7 +66,7 @@ config["described"] = {
         "question": TARGETS[name].question,
         "source": TARGETS[name].source,
         "reduced": TARGETS[name].reduced,
-        "file": f"config/{'studies' if name in STUDIES else 'simulations'}/{name.removesuffix('-reduced')}.yaml",
+        "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
         "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws:,} draws",
     }
     for name in config.get("describe") or BUILT
@@ -93,16 +76,13 @@ config["described"] = {
 include: "rules/common.smk"
 
 
-BUILT_DATA = sorted({path for name in BUILT for path in data_read_by(name)})
-
-
 wildcard_constraints:
     study=any_of(TARGETS),
-    pack=any_of(pack for packs in PACKS.values() for pack in packs),
-    dataset=any_of(DATASETS),
-    labels=any_of(labels for _, labels in LABELS),
+    pack=any_of(pack for packs in PLAN.packs.values() for pack in packs),
+    dataset=any_of(PLAN.datasets),
+    labels=any_of(labels for _, labels in PLAN.labels),
     probe=any_of(REGISTRY["probe"]),
-    point=any_of(point for points in POINTS.values() for point in points),
+    point=any_of(point for points in PLAN.points.values() for point in points),
 
 
 rule all:
@@ -114,7 +94,7 @@ rule all:
 
 rule data:
     input:
-        BUILT_DATA,
+        sorted({path for name in BUILT for path in PLAN.data(name)}),
     localrule: True
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from gengap import layout
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/reference")
 # A process begins with the peak memory of the one that starts it, and PyTorch is large: this one is small.
@@ -25,9 +27,9 @@ def make(folder: Path, study: str) -> Path:
         source, target = REPOSITORY / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
-    (folder / "config/studies").mkdir()
-    (folder / "config/studies/large.yaml").write_text(study)
-    config = folder / "config/config.yaml"
+    (folder / layout.STUDIES).mkdir()
+    (folder / layout.study_file("large")).write_text(study)
+    config = folder / layout.CONFIG
     text = re.sub(r"^studies: .*$", "studies: [large]", config.read_text(), flags=re.MULTILINE)
     config.write_text(re.sub(r"^device: \w+", "device: cpu", text, flags=re.MULTILINE))
     return folder
@@ -50,7 +52,7 @@ def run(arguments: list[str], folder: Path, environment: Mapping[str, str] = os.
 
 def in_loops(folder: Path) -> float:
     """Seconds that all packs together spent in their training loops, in whole seconds each: from their logs."""
-    return float(sum(_took(path.read_text()) for path in (folder / "results/large/logs/train").glob("*.log")))
+    return float(sum(_took(path.read_text()) for path in folder.glob(str(layout.log("large", "train", "*")))))
 
 
 def _took(log: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import projects, rows, slurm
+from gengap import layout
 
 CORES = 2
 RATES = [0.01, 0.0125, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.125, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5]
@@ -97,7 +98,7 @@ def running(scratch: Path, images: int, epochs: int, pack_size: int) -> rows.Row
     )
     folder = projects.make(scratch / f"{images}", study)
     seconds, _ = projects.run(["--cores", str(CORES)], folder)
-    packs = len(list((folder / "results/large/logs/train").glob("*.log")))
+    packs = len(list((folder / layout.packs("large")).iterdir()))
     training = projects.in_loops(folder) * max(1, CORES // packs)
     case = f"1,000 cells of width 4, {images:,} images, {epochs} epochs, packs of {pack_size}, {CORES} cores"
     return rows.row(case, "its training loops alone", [(seconds * CORES, training)], unit="core s", less_is_better=True)

@@ -1,32 +1,17 @@
-rule wanted:
-    """List the data that config/config.yaml's studies read: all that DVC's stages of data depend on."""
-    output:
-        update("data/wanted.txt"),
-    log:
-        "data/logs/wanted.log",
-    localrule: True
-    params:
-        files=BUILT_DATA,
-    message:
-        "Listing the data that studies read"
-    shell:
-        "printf '%s\\n' {params.files:q} > {output} 2> {log}"
-
-
 rule prepare:
     """Rescale and standardise the images of one dataset."""
     input:
-        script="workflow/scripts/prepare.py",
+        unpack(inputs("prepare")),
     output:
-        update("data/prepared/{dataset}.h5"),
+        update(layout.prepared("{dataset}")),
     log:
-        "data/logs/prepare/{dataset}.log",
+        layout.data_log("prepare", "{dataset}"),
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,  # minutes; the first time, the raw files are downloaded
     params:
-        settings=lambda wildcards: DATASETS[wildcards.dataset],
-        results_version=versions.DATA,
+        settings=param("prepare", "settings"),
+        results_version=param("prepare", "results_version"),
     message:
         "Preparing {wildcards.dataset}"
     script:

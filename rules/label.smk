@@ -1,18 +1,17 @@
 rule label:
     """Choose and label the images that studies use."""
     input:
-        prepared="data/prepared/{dataset}.h5",
-        script="workflow/scripts/label.py",
+        unpack(inputs("label")),
     output:
-        update("data/labelled/{dataset}/{labels}.h5"),
+        update(layout.labelled("{dataset}", "{labels}")),
     log:
-        "data/logs/label/{dataset}/{labels}.log",
+        layout.data_log("label", "{dataset}", "{labels}"),
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,  # minutes
     params:
-        settings=lambda wildcards: LABELS[wildcards.dataset, wildcards.labels],
-        results_version=versions.DATA,
+        settings=param("label", "settings"),
+        results_version=param("label", "results_version"),
     message:
         "Labelling {wildcards.dataset}: {wildcards.labels}"
     script:

@@ -5,26 +5,23 @@ for name in REGISTRY["figure"]:
         name:
             f"figure_{name.replace('.', '_')}"
         input:
-            measurements="results/{study}/measurements.h5",
-            modules=evidence_code("figure", name),
-            script="workflow/scripts/figure.py",
+            unpack(inputs("figure", name=name)),
         output:
-            pdf=update(f"results/{{study}}/figures/{name}.pdf"),
+            pdf=update(layout.figure("{study}", name, "pdf")),
             png=report(
-                update(f"results/{{study}}/figures/{name}.png"),
+                update(layout.figure("{study}", name, "png")),
                 caption=caption("figure", name),
                 category="Figures",
                 subcategory="{study}",
                 labels={"figure": name.replace("_", " ")},
             ),
-            csv=update(f"results/{{study}}/figures/{name}.csv"),
+            csv=update(layout.figure("{study}", name, "csv")),
         log:
-            f"results/{{study}}/logs/figure/{name}.log",
+            layout.log("{study}", "figure", name),
         localrule: True
         params:
             figure=name,
             code=code("figure", name),
-            quantities=quantities.digest(),
         message:
             f"Drawing {name} of {{wildcards.study}}"
         script:
@@ -37,28 +34,24 @@ for name in REGISTRY["table"]:
         name:
             f"table_{name.replace('.', '_')}"
         input:
-            measurements="results/{study}/measurements.h5",
-            references=published if REGISTRY["table"][name].references else [],
-            modules=evidence_code("table", name),
-            script="workflow/scripts/table.py",
+            unpack(inputs("table", name=name)),
         output:
-            csv=update(f"results/{{study}}/tables/{name}.csv"),
-            md=update(f"results/{{study}}/tables/{name}.md"),
-            tex=update(f"results/{{study}}/tables/{name}.tex"),
+            csv=update(layout.table("{study}", name, "csv")),
+            md=update(layout.table("{study}", name, "md")),
+            tex=update(layout.table("{study}", name, "tex")),
             html=report(
-                update(f"results/{{study}}/tables/{name}.html"),
+                update(layout.table("{study}", name, "html")),
                 caption=caption("table", name),
                 category="Tables",
                 subcategory="{study}",
                 labels={"table": name.replace("_", " ")},
             ),
         log:
-            f"results/{{study}}/logs/table/{name}.log",
+            layout.log("{study}", "table", name),
         localrule: True
         params:
             table=name,
             code=code("table", name),
-            quantities=quantities.digest(),
         message:
             f"Writing table {name} of {{wildcards.study}}"
         script:
@@ -68,24 +61,19 @@ for name in REGISTRY["table"]:
 rule verdicts:
     """Compare every published number with the measured interval."""
     input:
-        measurements="results/{study}/measurements.h5",
-        references=published,
-        modules=sources("gengap.evidence.verdicts", "gengap.evidence.tables"),
-        script="workflow/scripts/verdicts.py",
+        unpack(inputs("verdicts")),
     output:
-        csv=update("results/{study}/verdicts.csv"),
+        csv=update(layout.verdicts("{study}")),
         html=report(
-            update("results/{study}/tables/verdicts.html"),
+            update(layout.table("{study}", "verdicts", "html")),
             caption="../workflow/report/verdicts.rst",
             category="Tables",
             subcategory="{study}",
             labels={"table": "verdicts"},
         ),
     log:
-        "results/{study}/logs/verdicts.log",
+        layout.log("{study}", "verdicts"),
     localrule: True
-    params:
-        quantities=quantities.digest(),
     message:
         "Judging {wildcards.study}"
     script:
@@ -95,19 +83,14 @@ rule verdicts:
 rule metrics:
     """Sum up a study for `dvc metrics` and `dvc plots`."""
     input:
-        measurements="results/{study}/measurements.h5",
-        verdicts="results/{study}/verdicts.csv",
-        modules=sources("gengap.evidence.metrics"),
-        script="workflow/scripts/metrics.py",
+        unpack(inputs("metrics")),
     output:
-        metrics=update("results/{study}/metrics.json"),
-        curves=update("results/{study}/plots/curves.csv"),
-        final=update("results/{study}/plots/final.csv"),
+        metrics=update(layout.metrics("{study}")),
+        curves=update(layout.plot("{study}", "curves")),
+        final=update(layout.plot("{study}", "final")),
     log:
-        "results/{study}/logs/metrics.log",
+        layout.log("{study}", "metrics"),
     localrule: True
-    params:
-        quantities=quantities.digest(),
     message:
         "Summing up {wildcards.study}"
     script:

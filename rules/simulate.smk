@@ -1,23 +1,21 @@
 rule simulate:
     """Simulate the draws of one point of a simulation's grid."""
     input:
-        prepared=simulated_data,
-        module=lambda wildcards: source("simulation", SIMULATIONS[wildcards.study].simulated),
-        script="workflow/scripts/simulate.py",
+        unpack(inputs("simulate")),
     output:
-        update("results/{study}/points/{point}.h5"),
+        update(layout.point("{study}", "{point}")),
     log:
-        "results/{study}/logs/simulate/{point}.log",
+        layout.log("{study}", "simulate", "{point}"),
     threads: 1  # points run side by side, and the last bits depend on nothing
     resources:
         mem_mb=lambda wildcards, attempt: attempt
         * REGISTRY["simulation"][SIMULATIONS[wildcards.study].simulated].mem_mb,
         runtime=lambda wildcards, attempt: 60 * attempt,  # minutes
     params:
-        point=lambda wildcards: point_settings(point_of(wildcards)),
+        point=param("simulate", "point"),
         # Snakemake takes what is asked of `output` for derived from it, so that a name's spelling makes nothing again.
-        name=lambda wildcards, output: POINTS[wildcards.study][wildcards.point],
-        results_version=versions.SIMULATIONS,
+        name=lambda wildcards, output: PLAN.points[wildcards.study][wildcards.point],
+        results_version=param("simulate", "results_version"),
     message:
         "Simulating {wildcards.point} of {wildcards.study}"
     script:
@@ -27,22 +25,17 @@ rule simulate:
 rule collect_simulation:
     """Join the points of a simulation to the measurements that evidence is made from."""
     input:
-        points=lambda wildcards: expand(
-            "results/{study}/points/{point}.h5", study=wildcards.study, point=POINTS[wildcards.study]
-        ),
-        modules=sources("gengap.evidence.collect_simulation"),
-        script="workflow/scripts/collect_simulation.py",
+        unpack(inputs("collect_simulation")),
     output:
-        measurements=update("results/{study}/measurements.h5"),
-        cells=update("results/{study}/cells.csv"),
+        measurements=update(layout.measurements("{study}")),
+        cells=update(layout.cells("{study}")),
     log:
-        "results/{study}/logs/collect.log",
+        layout.log("{study}", "collect"),
     wildcard_constraints:
         study=any_of(SIMULATIONS),
     localrule: True
     params:
-        simulation=lambda wildcards: simulation_settings(SIMULATIONS[wildcards.study]),
-        quantities=quantities.digest(),
+        simulation=param("collect_simulation", "simulation"),
     message:
         "Collecting {wildcards.study}"
     script:

@@ -1,21 +1,19 @@
 rule train:
     """Train the cells of one pack together; those that the files hold already are kept."""
     input:
-        prepared=prepared,
-        labelled=labelled,
-        script="workflow/scripts/train.py",
+        unpack(inputs("train")),
     output:
-        weights=update("results/{study}/packs/{pack}/weights.h5"),
-        history=update("results/{study}/packs/{pack}/history.h5"),
+        weights=update(layout.weights("{study}", "{pack}")),
+        history=update(layout.history("{study}", "{pack}")),
     log:
-        "results/{study}/logs/train/{pack}.log",
+        layout.log("{study}", "train", "{pack}"),
     threads: threads_of_pack
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,  # minutes
     params:
-        cells=cells_of,
-        results_version=versions.TRAINING,
+        cells=param("train", "cells"),
+        results_version=param("train", "results_version"),
     message:
         "Training {wildcards.pack} of {wildcards.study}"
     script:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gengap import datasets, labels
+from gengap import datasets, labels, layout
 from gengap.cli import main
 from gengap.errors import UserError
 from gengap.studies.packing import dataset_key, labels_key
@@ -41,7 +41,7 @@ def project(tmp_path, monkeypatch):
     labels.label(cell.labels, prepared, labelled)
     weights, history = tmp_path / "results/tiny/weights.h5", tmp_path / "results/tiny/history.h5"
     train_pack(
-        cells, labels.read(prepared, labelled), weights, history, RunOptions(store_folder=main.STORE, device="cpu")
+        cells, labels.read(prepared, labelled), weights, history, RunOptions(store_folder=layout.STORE, device="cpu")
     )
     return tmp_path
 
@@ -63,7 +63,7 @@ def test_what_studies_refer_to_is_kept(project, capsys):
 
 
 def test_a_cell_that_left_its_study_is_listed_and_removed_when_told(project, capsys):
-    entries = cell_store.entries(main.STORE)
+    entries = cell_store.entries(layout.STORE)
     edit(project, "seed: [0, 1]", "seed: [1]")
     before = files(project)
     assert main.main(["clean"]) == 0  # nobody is there to be asked
@@ -100,7 +100,7 @@ def test_without_labelled_data_a_studys_cells_are_kept(project, capsys):
     assert files(project) == before
     edit(project, "epochs: 1", "epochs: 2")
     assert main.main(["clean", "--yes"]) == 0
-    assert cell_store.entries(main.STORE) == []
+    assert cell_store.entries(layout.STORE) == []
 
 
 def test_a_broken_study_stops_it(project, capsys):
@@ -113,7 +113,7 @@ def test_a_broken_study_stops_it(project, capsys):
 
 def test_leftovers_of_killed_jobs_go_when_they_are_old(project, capsys):
     left = [
-        project / main.STORE / "unfinished/0123.h5",
+        project / layout.STORE / "unfinished/0123.h5",
         project / "results/tiny/.weights.h5.abc.part",
         project / "data/prepared/.digits.h5.abc.part",
     ]
@@ -135,8 +135,8 @@ def test_leftovers_of_killed_jobs_go_when_they_are_old(project, capsys):
 
 
 def test_damaged_and_outdated_entries_go(project):
-    entry = project / cell_store.entries(main.STORE)[0]
-    bad = [entry.with_name("00.h5"), entry.with_suffix(".damaged"), project / main.STORE / "ab/00.h5"]
+    entry = project / cell_store.entries(layout.STORE)[0]
+    bad = [entry.with_name("00.h5"), entry.with_suffix(".damaged"), project / layout.STORE / "ab/00.h5"]
     for path in bad:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(entry.read_bytes()[:500])
@@ -162,9 +162,9 @@ def test_it_finds_unfinished_packs_where_they_are_saved(project, monkeypatch):
             labels.read(prepared, labelled),
             project / "weights.h5",
             project / "history.h5",
-            RunOptions(store_folder=main.STORE, device="cpu"),
+            RunOptions(store_folder=layout.STORE, device="cpu"),
         )
-    (saved,) = (project / main.STORE / "unfinished").iterdir()
+    (saved,) = (project / layout.STORE / "unfinished").iterdir()
     os.utime(saved, (OLD, OLD))
     assert main.main(["clean", "--yes"]) == 0
     assert not saved.exists()

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [
     # facts
-    {"errors", "versions"},
+    {"errors", "versions", "layout"},
     {"registry", "seeding"},
     {"quantities", "provenance", "logs"},
     {"snakemake_support"},
@@ -79,7 +79,7 @@ def test_imports_point_downwards(path):
 def test_snakemake_is_imported_behind_one_wall_only(path):
     if part_of(path) == "snakemake_support":
         parts = {name.split(".")[1] for name in imports(path) if name.startswith("gengap.")}
-        assert parts <= {"snakemake_support", "logs", "errors"}
+        assert parts <= {"snakemake_support", "logs", "errors", "layout"}
     else:
         assert not any(name.split(".")[0].startswith("snakemake") for name in imports(path))
 

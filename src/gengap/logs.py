@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gengap import layout
 from gengap.errors import UserError
 
 log = logging.getLogger("gengap")
@@ -44,6 +45,6 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
 def _label(log_file: Path) -> str:
     """A job's short name from its log file: ``logs/train/width=4_pack=0.log`` gives ``[train width=4_pack=0] ``."""
     parts = log_file.with_suffix("").parts
-    inside = parts[parts.index("logs") + 1 :] if "logs" in parts else parts[-1:]
+    inside = parts[parts.index(layout.LOGS) + 1 :] if layout.LOGS in parts else parts[-1:]
     # A percent sign would be read as a place holder.
     return f"[{' '.join(inside)}] ".replace("%", "%%")

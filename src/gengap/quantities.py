@@ -6,7 +6,6 @@ simulation measures stands in its header. Axis labels, tables and docs read all 
 
 import csv
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,9 +103,25 @@ def _check_used(entry: Entry, found: Mapping[str, Quantity]) -> None:
 QUANTITIES: Mapping[str, Quantity] = _Quantities()
 
 
-def digest() -> str:
-    """Of all quantities: what evidence depends on that shows them."""
-    return hashlib.sha256(repr(list(QUANTITIES.values())).encode()).hexdigest()[:16]
+def check_all() -> None:
+    """Read every declaration.
+
+    Raises:
+        UserError: If a quantity is declared twice, or a part uses one that nobody declares.
+    """
+    len(QUANTITIES)
+
+
+def declared_in(kind: str, name: str) -> tuple[Path, ...]:
+    """The files of this package in which the quantities are declared that a probe or a simulation measures.
+
+    Args:
+        kind: ``probe`` or ``simulation``.
+        name: Its registered name.
+    """
+    measured = set(check(kind, name).measured)
+    entries = (entry for kind in ("probe", "simulation") for entry in REGISTRY[kind].values())
+    return tuple(sorted({one.path for one in entries if not one.external and measured & set(one.quantities)}))
 
 
 def check_declared(kind: str, name: str, quantity: str) -> None:

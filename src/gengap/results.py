@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gengap import layout
 from gengap.errors import UserError, unknown_name
 from gengap.evidence import measurements
 from gengap.files import legacy_names
@@ -51,7 +52,7 @@ class Results:
         pack = self.cells.set_index("cell")["pack"].get(cell)
         if pack is None:
             raise self._unknown_cell(cell)
-        path = legacy_names.pack_folder(self.folder, pack) / "weights.h5"
+        path = layout.weights_in(legacy_names.pack_folder(self.folder, pack))
         settings, image_shape, n_outputs, state = weights.read_cell(path, cell, epoch)
         network = models.build(Cell.model_validate(settings).model, image_shape, n_outputs)
         network.load_state_dict(state)
@@ -79,9 +80,9 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        siblings = [path.parent.name for path in folder.parent.glob("*/measurements.h5")]
+        siblings = [one.name for one in folder.parent.iterdir() if layout.measurements_in(one).exists()]
         if siblings:
             raise unknown_name("study", folder.name, siblings, where=str(folder.parent))
         raise UserError(f"{folder}: does not exist. Run the study that makes it, or name its folder from here.")
-    found = measurements.read(folder / "measurements.h5")
+    found = measurements.read(layout.measurements_in(folder))
     return Results(folder, found.study, found.cells, found.history, found.measurements)

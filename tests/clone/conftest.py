@@ -14,6 +14,7 @@ MADE_OF = (
     "pyproject.toml",
     "plugins/README.md",
 )  # what a workspace of tests/conftest.py does not have
+PROBES = "probes: [performance, layer_reset, {name: hessian_extremes, epochs: last, samples: 20, draws: 1, points: 10}]"
 SIMULATION = """\
 title: Small matrices
 base: {simulation: random_matrix, columns: 3}
@@ -35,6 +36,7 @@ def original(finished_workspace, tmp_path_factory: pytest.TempPathFactory) -> Pa
     (folder / "config/simulations/small.yaml").write_text(SIMULATION)
     edit(folder, "config/config.yaml", "simulations: []", "simulations: [small]")
     edit(folder, STUDY, "figures: [accuracy_by_width]", "figures: [accuracy_by_width, learning_curves]")
+    edit(folder, STUDY, "probes: [performance]", PROBES)
     call(folder, "git", "init", "--quiet", "--initial-branch=main")
     commit(folder, "A study")
     call(folder, "make", "repro")

@@ -22,6 +22,7 @@ EVIDENCE = {
     "Judging tiny",
     "Summing up tiny",
 }
+PROBES = ("performance", "layer_reset", "hessian_extremes")
 LR = ("{model.width: [3], optimizer.lr: [0.1]", "{model.width: [3], optimizer.lr: [0.2]")
 pytestmark = pytest.mark.clone
 
@@ -54,10 +55,10 @@ def test_an_edited_lr_concerns_its_own_pack_and_no_data(cloned):
     edit(cloned, STUDY, *LR)
     assert planned(cloned) == EVIDENCE | {
         "Training width=3_pack=0 of tiny",
-        "Measuring performance on width=3_pack=0 of tiny",
+        *(f"Measuring {probe} on width=3_pack=0 of tiny" for probe in PROBES),
     }
-    # `wanted` looks through the studies for their data, finds the same, and the stages of data are not run.
-    assert changed(cloned) == {"wanted", "checkpoints@tiny", "evidence@tiny"}
+    # `jobs` looks through the studies for what their jobs are made of, and the stages of data are not run.
+    assert changed(cloned) == {"jobs", "checkpoints@tiny", "evidence@tiny"}
     ran = call(cloned, "dvc", "repro")
     for stage in ("datasets", "labelled"):
         assert f"Stage '{stage}' didn't change, skipping" in ran
@@ -80,8 +81,10 @@ def test_an_edited_figure_is_redrawn_alone(cloned):
     with (cloned / "src/gengap/evidence/figures/learning_curves.py").open("a") as module:
         module.write("# edited\n")
     assert planned(cloned) == {"Drawing learning_curves of tiny"}
-    # DVC knows the folder of figures, so whoever has any is looked at; Snakemake knows which one it is.
-    assert changed(cloned) == {"evidence@tiny", "simulations@small"}
+    # An edit of any code has DVC look at what the jobs are made of, which takes a second.
+    assert changed(cloned) == {"jobs"}
+    call(cloned, "dvc", "repro", "jobs")
+    assert changed(cloned) == {"evidence@tiny"}
     assert jobs(call(cloned, "dvc", "repro")) == {"Drawing learning_curves of tiny"}
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gengap import layout
 from gengap.errors import UserError
 from gengap.files.lineage import MADE, Made, changed, follow
 from gengap.studies.packing import Fingerprinted
 
-SOURCES = Path("data/sources.csv")
 STEPS = {  # in the order of the chain: a step, and the kinds of HDF5 files that it is of
     "measurements": ("measurements",),
     "what the probes measured": ("probe",),
@@ -51,11 +51,11 @@ def explain(path: Path, project: Path = Path()) -> list[str]:
     found = follow(top, project)
     lines = [str(top), *_indented(_story(found[top], project))]
     if not found[top].inputs and not found[top].kind:
-        lines.append("  Nothing is recorded of it: .snakemake/metadata has no entry. `make pull` brings the records.")
+        lines.append(f"  Nothing is recorded of it: {layout.RECORDS} has no entry. `make pull` brings the records.")
     for title, kinds in STEPS.items():
         # A pack's weights and its history are made together, and say the same of themselves.
         once = {
-            made.path.with_name("weights.h5") if made.kind == "history" else made.path: made
+            layout.weights_in(made.path.parent) if made.kind == "history" else made.path: made
             for made in found.values()
             if made.kind in kinds and made.path != top
         }
@@ -71,7 +71,7 @@ def explain(path: Path, project: Path = Path()) -> list[str]:
 
 def _list(files: list[Made], project: Path) -> Iterator[str]:
     """One line for each of several files of one step, of hundreds for the first; then what they share."""
-    names = [str(Path(*made.path.parts[3 if made.path.parts[0] == "results" else 2 :])) for made in files]
+    names = [str(Path(*made.path.parts[3 if made.path.is_relative_to(layout.RESULTS) else 2 :])) for made in files]
     for made, name in [*zip(files, names, strict=True)][:_SHOWN]:
         facts = [*_content(made), *([f"{_when(made.started)}, {_spell(made.seconds)}"] if made.started else [])]
         yield f"{name:{max(map(len, names[:_SHOWN]))}}  {', '.join(facts)}"
@@ -135,8 +135,8 @@ def _raw(made: Made, project: Path) -> Iterator[str]:
     """The archives of a prepared dataset, as data/sources.csv has them: who reads them checks their digests."""
     name = made.provenance["settings"]["dataset"]["name"]
     variant = str(made.attributes["variant"])
-    if (project / SOURCES).exists():
-        with (project / SOURCES).open(encoding="utf-8", newline="") as file:
+    if (project / layout.DATASET_ARCHIVES).exists():
+        with (project / layout.DATASET_ARCHIVES).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 if row["name"] == name and row["variant"] == variant:
                     yield " ".join(filter(None, (f"{name}, {variant}:", row["file"], row["digest"], row["where"])))

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gengap import logs
-from gengap.cli import scoreboard
+from gengap import layout, logs
+from gengap.cli import files, scoreboard
 from gengap.errors import UserError
 from gengap.files import legacy_names, timings
 from gengap.studies.packing import packs
@@ -22,10 +22,6 @@ from gengap.studies.study import REDUCED, Study, StudyFile, find_study, load_stu
 if TYPE_CHECKING:
     from gengap.cli.prune import Stale
 
-STUDIES = Path("config/studies")
-SIMULATIONS = Path("config/simulations")
-PAPERS = Path("config/papers.yaml")
-STORE = Path(".gengap/store")
 _SHOWN = 10  # files listed per reason
 
 
@@ -45,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 def check(options: argparse.Namespace) -> None:
     """Check every study and simulation; print the packs of one, or the size of all."""
     known = _known()
-    papers = load_papers(PAPERS, known)
+    papers = load_papers(layout.PAPERS, known)
     if options.study is None:
         for name, one in known.items():
             cells, cell, parts, part = _counted(one)
@@ -62,7 +58,7 @@ def check(options: argparse.Namespace) -> None:
 def scale(options: argparse.Namespace) -> None:
     """Print what `make run` builds of a study or of each study of a paper: the full or the reduced settings."""
     known, gpu = _known(), has_nvidia_gpu()
-    papers = load_papers(PAPERS, known)
+    papers = load_papers(layout.PAPERS, known)
     if options.study not in papers:
         print(_scaled(known, options.study, options.scale, gpu=gpu))
         return
@@ -79,19 +75,19 @@ def summary(options: argparse.Namespace) -> None:
 
 
 def _summarise(study: Study | Simulation) -> None:
-    folder = Path("results") / study.name
+    folder = layout.results(study.name)
     try:
-        metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        metrics: dict[str, Any] = json.loads(layout.metrics(study.name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: there are no finished results. Run `make run STUDY={study.name}`.") from error
     lines = {
         "cells": _counts(metrics["cells"]),
         "verdicts": _verdicts(metrics) if study.reference else "no published numbers to compare with",
-        "report": folder / "report.html",
-        "figures": folder / "figures",
-        "tables": folder / "tables",
-        "verdict table": folder / "verdicts.csv" if study.reference else "",
-        "measurements": f'{folder / "measurements.h5"}, in Python: gengap.load("{folder}")',
+        "report": layout.report(study.name),
+        "figures": layout.figures(study.name),
+        "tables": layout.tables(study.name),
+        "verdict table": layout.verdicts(study.name) if study.reference else "",
+        "measurements": f'{layout.measurements(study.name)}, in Python: gengap.load("{folder}")',
     }
     print(f"{study.name}: {study.title}")
     for key, value in lines.items():
@@ -114,20 +110,20 @@ def plan(options: argparse.Namespace) -> None:
             continue
         from gengap.cost import estimate
 
-        measured = timings.read(timings.TIMINGS)
+        measured = timings.read(layout.TIMINGS)
         planned = estimate.jobs(study, lambda *job: job in missing, timings.rates(measured), cores)  # noqa: B023
         print(*estimate.describe(planned, cores), sep="\n")
-        if found := timings.error(timings.read(timings.PREDICTIONS), measured, name):
+        if found := timings.error(timings.read(layout.PREDICTIONS), measured, name):
             print(estimate.compared(*found))
-        timings.append(timings.PREDICTIONS, estimate.predictions(name, planned))
+        timings.append(layout.PREDICTIONS, estimate.predictions(name, planned))
 
 
 def clean(options: argparse.Namespace) -> None:
     """List what the store keeps that no study refers to, and remove it if you say so."""
     from gengap.cli import prune
 
-    wanted = prune.wanted(load_studies(STUDIES), Path("data"))
-    found = list(prune.stale(Path(), STORE, wanted, options.days))
+    wanted = prune.wanted(load_studies(layout.STUDIES), Path())
+    found = list(prune.stale(Path(), layout.STORE, wanted, options.days))
     if wanted.settings:
         print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
     if not found:
@@ -180,8 +176,8 @@ def has_nvidia_gpu() -> bool:
 
 
 def _known() -> dict[str, Study | Simulation]:
-    studies = load_studies(STUDIES)
-    return {**studies, **load_simulations(SIMULATIONS, studies)}
+    studies = load_studies(layout.STUDIES)
+    return {**studies, **load_simulations(layout.SIMULATIONS, studies)}
 
 
 def _parts(one: Study | Simulation) -> Mapping[str, Sequence[str]]:
@@ -198,10 +194,9 @@ def _jobs(one: Study | Simulation) -> tuple[str, ...]:
 
 def _result(one: Study | Simulation, part: str, job: str) -> Path:
     """The file that a job makes."""
-    folder = Path("results") / one.name
     if job == timings.SIMULATE:
-        return folder / "points" / f"{part}.h5"
-    return folder / "packs" / part / ("history.h5" if job == timings.TRAIN else f"probes/{job}.h5")
+        return layout.point(one.name, part)
+    return layout.history(one.name, part) if job == timings.TRAIN else layout.probe(one.name, part, job)
 
 
 def _counted(one: Study | Simulation) -> tuple[int, str, int, str]:
@@ -286,5 +281,6 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
+    files.add_parsers(commands)
     scoreboard.add_parser(commands)
     return parser

@@ -4,7 +4,7 @@ import keyword
 import re
 from pathlib import Path
 
-from gengap import registry
+from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.registry import ROOMS, plugins
@@ -13,7 +13,6 @@ STUDY = "study"
 KINDS = (*ROOMS, STUDY)
 _TEMPLATES = Path(__file__).parent / "templates"
 _PACKAGE = Path("src/gengap")
-_STUDIES = Path("config/studies")
 _TEMPLATE_MODULE = "gengap.cli.templates"
 
 
@@ -35,7 +34,7 @@ def new(kind: str, name: str, *, plugin: bool = False) -> list[Path]:
         raise UserError(f"'{name}' cannot be the name of a {kind}. Use small letters, digits and _, a letter first.")
     own = not plugin and _PACKAGE.is_dir()
     if kind == STUDY:
-        part, module, template = _STUDIES / f"{name}.yaml", "", _TEMPLATES / "study.yaml"
+        part, module, template = layout.study_file(name), "", _TEMPLATES / "study.yaml"
         test = Path("tests") if own else Path(plugins.PACKAGE, "tests")
     else:
         if name in registry.REGISTRY[kind]:

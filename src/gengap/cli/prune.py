@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gengap import labels
+from gengap import labels, layout
 from gengap.errors import UserError
 from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.study import Study
@@ -45,18 +45,18 @@ class Wanted:
     settings: frozenset[str]
 
 
-def wanted(studies: Mapping[str, Study], data: Path) -> Wanted:
+def wanted(studies: Mapping[str, Study], project: Path) -> Wanted:
     """What the studies refer to.
 
     Args:
         studies: All studies, the reduced ones too.
-        data: The folder of prepared and labelled data.
+        project: The project's folder.
     """
     identities, settings = set(), set()
 
     @functools.cache
     def read(dataset: str, rule: str) -> labels.LabelledData:
-        return labels.read(data / "prepared" / f"{dataset}.h5", data / "labelled" / dataset / f"{rule}.h5")
+        return labels.read(project / layout.prepared(dataset), project / layout.labelled(dataset, rule))
 
     for study in studies.values():
         for names in packs(study).values():
@@ -74,7 +74,7 @@ def stale(project: Path, store_folder: Path, found: Wanted, days: float) -> Iter
     """Find what can be removed.
 
     Args:
-        project: The folder of ``results`` and ``data``.
+        project: The project's folder.
         store_folder: The store.
         found: What is referred to.
         days: How old an unfinished pack or a half-written file must be; a younger one may belong to a running job.
@@ -87,11 +87,13 @@ def stale(project: Path, store_folder: Path, found: Wanted, days: float) -> Iter
             yield from _stale([path], "damaged")
         elif _text(settings) not in found.settings:
             yield from _stale([path], "trained cell that no study refers to")
-    yield from _stale(store_folder.glob("cells/*/*.damaged"), "damaged")
+    yield from _stale(layout.stored_cells(store_folder).glob("*/*.damaged"), "damaged")
     yield from _stale(store_folder.glob("??/*"), "of an earlier version of the store")
     limit = time.time() - days * _DAY_SECONDS
-    yield from _stale(store_folder.glob("unfinished/*.h5"), f"pack left unfinished for {days:g} days", _older(limit))
-    for folder in (store_folder, project / "results", project / "data"):
+    yield from _stale(
+        layout.unfinished(store_folder).glob("*.h5"), f"pack left unfinished for {days:g} days", _older(limit)
+    )
+    for folder in (store_folder, project / layout.RESULTS, project / layout.DATA):
         yield from _stale(folder.rglob(".*.part"), "half-written by a job that was killed", _older(limit))
 
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import h5py
 
+from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.snakemake_support import records
 
-MADE = ("results", "data")  # below these is what jobs made; every other input is code or a published number
+# Below these is what jobs made; every other input is code or a published number.
+MADE = tuple(map(str, (layout.RESULTS, layout.DATA)))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-TIMINGS = Path(".gengap/timings.jsonl")
-PREDICTIONS = Path(".gengap/predictions.jsonl")
+from gengap import layout
+
 TRAIN, SIMULATE = "train", "simulate"
 
 
@@ -44,7 +44,7 @@ class Timing:
 def note(timing: Timing) -> None:
     """Keep how long a job took; one that found nothing to do says nothing."""
     if timing.work:
-        append(TIMINGS, [timing])
+        append(layout.TIMINGS, [timing])
 
 
 def append(path: Path, timings: list[Timing]) -> None:

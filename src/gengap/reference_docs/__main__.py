@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.reference_docs import probe_pages, probe_pictures, reference_page
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
             if picture.stem not in known:
                 picture.unlink()
         if missing := [name for name in known if not (docs / "probes" / f"{name}.png").exists()]:
-            study = load_study(Path("config/studies/every_probe.yaml"), reduced=reduced)
+            study = load_study(layout.study_file("every_probe"), reduced=reduced)
             probe_pictures.write(probe_pictures.measured(study, missing), missing, docs / "probes")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gengap import registry
+from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.evidence import measurements as evidences
 from gengap.evidence.collect import collect
@@ -120,13 +120,12 @@ def measured(study: Study, probes: Sequence[str]) -> Evidence:
     Raises:
         UserError: If that fails; Snakemake has said why.
     """
-    folder = Path("results") / study.name / "packs"
-    histories = [folder / pack / "history.h5" for pack in packs(study)]
-    files = [folder / pack / "probes" / f"{probe}.h5" for pack in packs(study) for probe in probes]
+    histories = [layout.history(study.name, pack) for pack in packs(study)]
+    files = [layout.probe(study.name, pack, probe) for pack in packs(study) for probe in probes]
     command = [sys.executable, "-m", "snakemake", "--cores", "all", *map(str, [*histories, *files])]
     if subprocess.run(command).returncode:
         raise UserError(f"The pictures of {', '.join(probes)} were not made: see above. Run the command again then.")
     with tempfile.TemporaryDirectory() as temporary:
-        made = Path(temporary) / "measurements.h5"
-        collect(study, {}, histories, files, made, Path(temporary) / "cells.csv")
+        made = layout.measurements_in(Path(temporary))
+        collect(study, {}, histories, files, made, layout.cells_in(Path(temporary)))
         return evidences.read(made)

@@ -1,90 +1,95 @@
-"""Which files of the package decide what a job's result says: read from the imports, inside the layer of the job.
+"""Which files of the package decide what a job makes: read from the imports, inside the layer of the job.
 
-What is cheap to make again lists these files as inputs, and an edit remakes what depends on it and nothing else:
-figures, tables and verdicts those of evidence; a probe its own module and the numerical methods that it imports. What
-all probes share (how they are run, how a network is evaluated) and all of training depend on `gengap.versions` instead:
-an edit there must not measure everything again, and never trains anything again.
+One rule for all: a job depends on the module of its part and on what this imports inside its layer. An edit of one
+numerical method repeats the measurements of the probes that use it, and nothing else. What all parts of a kind share,
+their runner and what that imports, is left out, and so is everything below the layer, such as storage and settings, and
+all of training: an edit there must not make everything again, so it counts when `gengap.versions` says so, and the
+golden run tells when it must. Evidence is cheap to make again, so there the shared modules count as well.
 """
 
-import ast
 import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1]
-EVIDENCE = ("evidence", "quantities")  # below them are files and settings, which have versions
-MEASURING = ("probes", "engine.hessian", "engine.numerics")
-# Of the rooms of MEASURING, what runs every probe.
-_RUNNER = {"gengap.probes", *(f"gengap.probes.{name}" for name in ("checkpoints", "context", "results"))}
-_SUFFIXES = (".csv", ".mplstyle")  # what modules of these packages read
+from gengap.registry import PACKAGE, ROOMS, check, plugins
+
+_EVIDENCE = ("evidence", "scoreboard", "quantities")
+# The packages and modules whose imports are followed, by kind of part; a kind without any has versions alone.
+LAYERS: dict[str, tuple[str, ...]] = {
+    "dataset": ("datasets",),
+    "labels": ("labels",),
+    "probe": ("probes", "engine.hessian", "engine.numerics"),
+    "simulation": ("simulations", "engine.hessian", "engine.numerics"),
+    "figure": _EVIDENCE,
+    "table": _EVIDENCE,
+}
+_READ = frozenset({".csv", ".mplstyle"})  # files that modules read
+
+
+def code_of_part(kind: str, name: str) -> tuple[str, ...]:
+    """The files of the package behind a part: its own and those that it imports inside its layer.
+
+    A user's own part has a digest of its own, `gengap.registry.code`: its files may lie anywhere. Here are the files of
+    the package that it imports.
+
+    Args:
+        kind: Kind of the part.
+        name: Registered name.
+
+    Returns:
+        Paths from the project's folder, sorted; none for kinds that have versions instead.
+    """
+    if kind not in LAYERS:
+        return ()
+    entry, layer = check(kind, name), LAYERS[kind]
+    modules = [entry.module]
+    if entry.external:
+        own = plugins.files(entry.module, entry.path)
+        modules = sorted({one for module, path in own.items() for one in plugins.imports(module, path)})
+    runner = f"gengap.{ROOMS[kind].replace('/', '.')}"
+    if layer is _EVIDENCE:
+        return imported(layer, runner, *modules)
+    return tuple(path for path in imported(layer, *modules) if path not in imported(layer, runner))
+
+
+def code_of_evidence(*modules: str) -> tuple[str, ...]:
+    """As `code_of_part`, of modules of evidence such as ``gengap.evidence.verdicts``."""
+    return imported(_EVIDENCE, *modules)
 
 
 @functools.cache
-def sources(*modules: str) -> tuple[str, ...]:
-    """The files of modules of evidence: their own, and those that they import, directly or not.
+def imported(layer: tuple[str, ...], *modules: str) -> tuple[str, ...]:
+    """The files of modules and of those that they import, directly or not, inside a layer.
 
     Args:
-        modules: Their full names, e.g. ``"gengap.evidence.figures.path"``.
+        layer: Packages and modules below ``gengap``; imports of others are not followed.
+        modules: Full names, e.g. ``gengap.evidence.figures.path``.
 
     Returns:
-        Paths from the project's top, sorted.
+        Paths from the project's folder, sorted.
     """
     found: set[Path] = set()
     waiting = list(modules)
     while waiting:
-        path = _file(waiting.pop(), EVIDENCE)
+        name = waiting.pop()
+        path = _file(name, layer)
         if path is None or path in found:
             continue
-        found.add(path)
-        waiting += _imports(path)
-        folder = path.parent
-        if folder != PACKAGE:
-            waiting.append(".".join(folder.relative_to(PACKAGE.parent).parts))
-            found |= {one for one in folder.iterdir() if one.suffix in _SUFFIXES}
-        elif (table := path.with_suffix(".csv")).exists():
-            found.add(table)
-    return tuple(sorted(str(path.relative_to(PACKAGE.parents[1])) for path in found))
+        found |= {path, *_read_by(path)}
+        waiting += [name.rpartition(".")[0], *plugins.imports(name, path)]
+    return tuple(sorted(path.relative_to(PACKAGE.parents[1]).as_posix() for path in found))
 
 
-@functools.cache
-def probe_sources(module: str) -> tuple[str, ...]:
-    """The files of a probe: its own, and those of helpers and numerical methods that it imports, directly or not.
-
-    Args:
-        module: Its full name, e.g. ``"gengap.probes.hessian_extremes"``.
-
-    Returns:
-        Paths from the project's top, sorted.
-    """
-    found: set[Path] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = None if name in _RUNNER else _file(name, MEASURING)
-        if path is not None and path not in found:
-            found.add(path)
-            waiting += _imports(path)
-    return tuple(sorted(str(path.relative_to(PACKAGE.parents[1])) for path in found))
-
-
-def _file(module: str, rooms: tuple[str, ...]) -> Path | None:
-    """The file of a module in one of these rooms; None for every other name, such as a function's."""
+def _file(module: str, layer: tuple[str, ...]) -> Path | None:
+    """The file of a module inside a layer; None for every other name, such as a function's."""
     inside = module.removeprefix("gengap.")
-    if inside == module or not any(f"{inside}.".startswith(f"{room}.") for room in rooms):
+    if inside == module or not any(f"{inside}.".startswith(f"{room}.") for room in layer):
         return None
     path = PACKAGE.joinpath(*inside.split("."))
     return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
-@functools.cache
-def _imports(path: Path) -> tuple[str, ...]:
-    """Every module that a file may import; `from a import b` names a and a.b."""
-    return tuple(_names(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def _names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+def _read_by(path: Path) -> Iterator[Path]:
+    """Files that are no modules: of a package all, since any of its modules may read them; else of the same name."""
+    beside = path.parent.iterdir() if path.parent != PACKAGE else (path.with_suffix(suffix) for suffix in _READ)
+    return (one for one in beside if one.suffix in _READ and one.is_file())

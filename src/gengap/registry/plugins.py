@@ -47,7 +47,7 @@ def files(module: str, path: Path) -> dict[str, Path]:
         if file is None or name in found:
             continue
         found[name] = file
-        waiting += [(one, find(one)) for one in _imports(name, file) if one.split(".")[0] == module.split(".")[0]]
+        waiting += [(one, find(one)) for one in imports(name, file) if one.split(".")[0] == module.split(".")[0]]
     return dict(sorted(found.items()))
 
 
@@ -61,8 +61,17 @@ def digest(module: str, path: Path) -> str:
     return content.hexdigest()[:16]
 
 
+@functools.cache  # many parts import the same
+def imports(module: str, path: Path) -> tuple[str, ...]:
+    """Every module that a file may import; `from a import b` names a and a.b, `from . import b` its neighbours.
+
+    Raises:
+        UserError: If the file is not Python.
+    """
+    return tuple(_imports(module, path))
+
+
 def _imports(module: str, path: Path) -> Iterator[str]:
-    """Every module that a file may import; `from a import b` names a and a.b, `from . import b` its neighbours."""
     here = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-RECORDS = Path(".snakemake/metadata")
-INCOMPLETE = Path(".snakemake/incomplete")  # marks of files whose job has not ended, named in the same way
+from gengap import layout
 
 
 def read(path: Path, project: Path) -> dict[str, Any]:
@@ -26,7 +25,7 @@ def read(path: Path, project: Path) -> dict[str, Any]:
         project: The project's top.
     """
     with contextlib.suppress(OSError, ValueError):
-        return dict(json.loads(_record(project / RECORDS, str(path)).read_text(encoding="utf-8")))
+        return dict(json.loads(_record(project / layout.RECORDS, str(path)).read_text(encoding="utf-8")))
     return {}
 
 
@@ -37,13 +36,13 @@ def rename(project: Path, new_name: Callable[[str], str]) -> None:
         project: The project's top.
         new_name: The present name of a file by the one that was recorded; most stay.
     """
-    for record, _ in _all(project / RECORDS):
+    for record, _ in _all(project / layout.RECORDS):
         with contextlib.suppress(ValueError):  # damaged: Snakemake takes no notice of it either
             text = record.read_text(encoding="utf-8")
             content = _renamed(json.loads(text), new_name)
             if content != json.loads(text):
                 _write(record, json.dumps(content))
-    for folder in (project / RECORDS, project / INCOMPLETE):
+    for folder in (project / layout.RECORDS, project / layout.INCOMPLETE):
         for record, name in _all(folder):
             if new_name(name) != name:
                 _move(record, _record(folder, new_name(name)))

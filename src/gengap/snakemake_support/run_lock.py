@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-HELD = Path(".gengap/running")
-SNAKEMAKE = Path(".snakemake")
+from gengap import layout
 
 
 @contextmanager
@@ -63,7 +62,7 @@ def start(project: Path = Path()) -> bool:
     held = _open(project)
     if held is None:
         return False
-    left = list((project / SNAKEMAKE / "locks").glob("*.lock"))
+    left = list((project / layout.SNAKEMAKE_LOCKS).glob("*.lock"))
     removed = bool(left) and _lock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     for path in left if removed else ():
         path.unlink(missing_ok=True)
@@ -73,11 +72,11 @@ def start(project: Path = Path()) -> bool:
 
 
 def _open(project: Path) -> int | None:
-    if not (project / SNAKEMAKE).is_dir():
+    if not (project / layout.SNAKEMAKE).is_dir():
         return None
     try:
-        (project / HELD).parent.mkdir(parents=True, exist_ok=True)
-        return os.open(project / HELD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        (project / layout.RUN_LOCK).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(project / layout.RUN_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError:
         return None
 

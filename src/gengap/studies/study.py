@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from gengap import registry
+from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
@@ -95,7 +95,7 @@ class Config(Settings):
     simulations: Names = ()
     describe: Names = ()  # in the report's text; none: all that are built
     data_root: str
-    store: str = ".gengap/store"  # of finished networks
+    store: str = str(layout.STORE)  # of finished networks
     device: Literal["auto", "cpu", "cuda"]
     container: str
 
@@ -193,15 +193,15 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
 
 
-def check_references(studies: Mapping[str, Study], folder: Path) -> None:
-    """Check that the published numbers that studies compare with are there.
+def check_references(studies: Mapping[str, Any], folder: Path) -> None:
+    """Check that the published numbers that studies and simulations compare with are there.
 
     Raises:
         UserError: If a study names a file that `folder` lacks, or a table that needs one without naming any.
     """
     known = [path.stem for path in folder.glob("*.csv")]
     for study in studies.values():
-        where = f"config/studies/{study.name.removesuffix(REDUCED)}.yaml"
+        where = str(layout.study_file(study.name.removesuffix(REDUCED)))
         for name in study.reference:
             if name not in known:
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gengap import losses, models
+from gengap import layout, losses, models
 from gengap.engine import device as devices
 from gengap.engine import stack
 from gengap.engine.evaluation import initialization
@@ -214,7 +214,7 @@ def _stored(
 
 def _claimed(store_folder: Path | None, wanted: Sequence[str]) -> AbstractContextManager[list[str]]:
     """Identities that no other job with this store trains meanwhile; waits if they are all being trained."""
-    return cell_locks.claimed(store_folder / "claims", wanted) if store_folder else nullcontext(list(wanted))
+    return cell_locks.claimed(layout.cell_locks(store_folder), wanted) if store_folder else nullcontext(list(wanted))
 
 
 def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | None:
@@ -222,4 +222,4 @@ def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | 
     if store_folder is None:
         return None
     digest = hashlib.sha256("".join(sorted(identities)).encode()).hexdigest()
-    return store_folder / "unfinished" / f"{digest}.h5"
+    return layout.unfinished(store_folder) / f"{digest}.h5"

@@ -12,16 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gengap import datasets, labels, logs, probes, provenance, training
+from gengap import datasets, labels, layout, logs, probes, provenance, training
 from gengap.errors import UserError, unknown_name
 from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
-from gengap.studies.packing import dataset_key, labels_key, pack_settings, packs
-from gengap.studies.settings import Cell
+from gengap.studies.jobs import Job, Plan
+from gengap.studies.packing import dataset_key, labels_key
 from gengap.studies.study import REDUCED, Config, Study, load_study
 from gengap.studies.validation import read_yaml, validate
-
-STUDIES, CONFIG = Path("config/studies"), Path("config/config.yaml")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -31,9 +29,10 @@ def main(arguments: list[str] | None = None) -> None:
         begin = time.monotonic()
         legacy_names.rename()
         study = chosen(find(options.study), options.cells)
-        config = validate(Config, read_yaml(CONFIG), f"{CONFIG}: ")
-        for pack in packs(study):
-            run_pack(study, pack, config, options.device or config.device)
+        config = validate(Config, read_yaml(layout.CONFIG), f"{layout.CONFIG}: ")
+        plan = Plan({study.name: study}, {})
+        for pack in plan.packs[study.name]:
+            run_pack(plan, study.name, pack, config, options.device or config.device)
         log.info("%s: %d cells in %.0f s", study.name, len(study.cells), time.monotonic() - begin)
 
 
@@ -43,10 +42,10 @@ def find(name: str) -> Study:
     Raises:
         UserError: If there is none.
     """
-    known = sorted(path.stem for path in STUDIES.glob("*.yaml"))
+    known = sorted(path.stem for path in layout.STUDIES.glob("*.yaml"))
     if (plain := name.removesuffix(REDUCED)) not in known:
-        raise unknown_name("study", name, known, where=str(STUDIES))
-    return load_study(STUDIES / f"{plain}.yaml", reduced=name.endswith(REDUCED))
+        raise unknown_name("study", name, known, where=str(layout.STUDIES))
+    return load_study(layout.study_file(plain), reduced=name.endswith(REDUCED))
 
 
 def chosen(study: Study, selector: str) -> Study:
@@ -68,49 +67,56 @@ def chosen(study: Study, selector: str) -> Study:
     return study.model_copy(update={"cells": cells})
 
 
-def run_pack(study: Study, pack: str, config: Config, device: str) -> None:
+def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> None:
     """Train one pack and measure all of the study's probes on it; what is finished is left as it is.
 
     Raises:
         UserError: If data cannot be had, or a file is damaged.
     """
-    names = packs(study)[pack]
-    cells = {name: study.cells[name] for name in names}
-    settings = dict(pack_settings(study, names))
-    data = labels.read(*data_files(cells[names[0]], config))
-    folder = Path("results") / study.name / "packs" / pack
-    weights = folder / "weights.h5"
+    log.info("%s of %s", pack, study)
+    make_data(plan, study, pack, config)
+    cells = {name: plan.studies[study].cells[name] for name in plan.packs[study][pack]}
+    train = plan.train(study, pack)
+    data = labels.read(Path(train.inputs["prepared"]), Path(train.inputs["labelled"]))
+    weights = Path(train.outputs["weights"])
     written = weights.stat().st_mtime if weights.exists() else float("inf")
-    log.info("%s of %s", pack, study.name)
     trained = training.train_pack(
         cells,
         data,
         weights,
-        folder / "history.h5",
+        Path(train.outputs["history"]),
         training.RunOptions(store_folder=Path(config.store), device=device),
-        provenance=provenance.record({"cells": settings}),
+        provenance=_provenance(train),
     )
-    for probe in study.probes:
-        output = folder / "probes" / f"{probe.name}.h5"
-        what = {"probe": probe.model_dump(mode="json"), "cells": settings}
-        if trained or not _measured(output, written, what):
-            made = provenance.record(what)
-            probes.measure_pack(probe, cells, weights, data, output, device=device, provenance=made)
+    for probe in plan.studies[study].probes:
+        job = plan.probe(study, pack, probe.name)
+        output = Path(job.outputs["measured"])
+        if trained or not _measured(output, written, _settings(job)):
+            probes.measure_pack(probe, cells, weights, data, output, device=device, provenance=_provenance(job))
 
 
-def data_files(cell: Cell, config: Config) -> tuple[Path, Path]:
-    """The prepared and the labelled file of a cell, made if they are missing.
+def make_data(plan: Plan, study: str, pack: str, config: Config) -> None:
+    """Make the prepared and the labelled file of a pack, if they are missing.
 
     Raises:
         UserError: If the raw data cannot be had.
     """
-    prepared = Path(f"data/prepared/{dataset_key(cell)}.h5")
-    labelled = Path(f"data/labelled/{dataset_key(cell)}/{labels_key(cell)}.h5")
-    if not prepared.exists():
+    cell = plan.cell(study, pack)
+    prepare = plan.prepare(dataset_key(cell))
+    if not (prepared := Path(prepare.outputs["prepared"])).exists():
         datasets.prepare(cell.dataset, paths.data_root(config.data_root), prepared)
-    if not labelled.exists():
+    label = plan.label(dataset_key(cell), labels_key(cell))
+    if not (labelled := Path(label.outputs["labelled"])).exists():
         labels.label(cell.labels, prepared, labelled)
-    return prepared, labelled
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """Settings as the scripts of the rules write them into files."""
+    return {name: value for name, value in job.params.items() if name != "results_version"}
+
+
+def _provenance(job: Job) -> dict[str, Any]:
+    return provenance.record(_settings(job))
 
 
 def _measured(output: Path, written: float, settings: Mapping[str, Any]) -> bool:

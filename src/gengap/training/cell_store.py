@@ -6,6 +6,7 @@ A file is written beside and renamed, so two jobs that finish the same cell at o
 from pathlib import Path
 from typing import Any
 
+from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.logs import log
@@ -18,7 +19,7 @@ _DAMAGE = (UserError, ValueError, OSError, KeyError)  # what reading a damaged f
 
 def put(store: Path, result: CellResult) -> None:
     """Keep a finished cell, unless it is kept already."""
-    path = _path(store, result.identity)
+    path = layout.stored_cell(store, result.identity)
     if not path.exists():
         # Waiting for the disk a thousand times takes long. What a loss of power damages, its digest tells.
         with storage.writing(path, "cell", {}, sync=False) as file:
@@ -37,7 +38,7 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
     Returns:
         The result, or None. A damaged entry is set aside with a warning, and counts as missing.
     """
-    path = _path(store, identity)
+    path = layout.stored_cell(store, identity)
     if not path.exists():
         return None
     try:
@@ -56,7 +57,7 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
 
 def entries(store: Path) -> list[Path]:
     """Every finished cell's file; its stem is the cell's identity."""
-    return sorted(store.glob("cells/*/*.h5"))
+    return sorted(layout.stored_cells(store).glob("*/*.h5"))
 
 
 def settings(entry: Path) -> dict[str, Any] | None:
@@ -66,7 +67,3 @@ def settings(entry: Path) -> dict[str, Any] | None:
             return serialization.read_settings(file)[0]
     except _DAMAGE:
         return None
-
-
-def _path(store: Path, identity: str) -> Path:
-    return store / "cells" / identity[:2] / f"{identity}.h5"

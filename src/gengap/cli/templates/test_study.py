@@ -1,10 +1,9 @@
 """The study NAME: how many networks it trains."""
 
-from pathlib import Path
-
+from gengap import layout
 from gengap.studies.study import load_study
 
-STUDY = Path("config/studies/NAME.yaml")
+STUDY = layout.study_file("NAME")
 
 
 def test_every_width_has_every_seed():

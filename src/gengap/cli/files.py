@@ -1,0 +1,117 @@
+"""The commands `gengap path` and `gengap jobs`: what the Makefile and DVC ask of the layout and of the plan of jobs."""
+
+import argparse
+import csv
+import functools
+import hashlib
+import inspect
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gengap import layout
+from gengap.errors import UserError
+from gengap.files import storage
+from gengap.studies.jobs import Job, Plan
+from gengap.studies.simulation import load_simulations
+from gengap.studies.study import REDUCED, Config, check_config, check_references, load_studies
+from gengap.studies.validation import read_yaml
+
+_MADE = (layout.RESULTS, layout.DATA)
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the two commands and their options."""
+    text = "Print the name of a file or folder"
+    kinds = sorted(_named())
+    command: argparse.ArgumentParser = commands.add_parser("path", help=text, description=f"{text}.")
+    command.set_defaults(run=path)
+    command.add_argument("kind", metavar="KIND", choices=kinds, help=", ".join(kinds))
+    command.add_argument("names", metavar="NAME", nargs="*", help="of the study, then of what it is part of")
+    text = "List what every job of config/config.yaml is made of, for DVC, which compares the lists"
+    commands.add_parser("jobs", help=text, description=f"{text}.").set_defaults(run=jobs)
+
+
+def path(options: argparse.Namespace) -> None:
+    """Print one path.
+
+    Raises:
+        UserError: If there are too few or too many names.
+    """
+    named = _named()[options.kind]
+    wanted = list(inspect.signature(named).parameters)
+    if len(wanted) != len(options.names):
+        raise UserError(
+            f"gengap path {options.kind}: takes {' '.join(wanted).upper()}, got {len(options.names)} names."
+        )
+    print(named(*options.names))
+
+
+def jobs(options: argparse.Namespace) -> None:
+    """Write the lists of jobs into `layout.JOBS`, one for each stage of DVC.
+
+    A line has the digest of all that the job's outputs depend on and that no other job makes: settings, versions of the
+    numbers, code, published numbers. So a stage of DVC is to be run exactly if Snakemake would run one of its jobs.
+
+    Raises:
+        UserError: If a study or the configuration is wrong.
+    """
+    content = read_yaml(layout.CONFIG)
+    studies = load_studies(layout.STUDIES)
+    simulations = load_simulations(layout.SIMULATIONS, studies)
+    check_config(content, studies, simulations, layout.CONFIG)
+    for targets in (studies, simulations):
+        check_references(targets, layout.PUBLISHED)
+    config = Config.model_validate(content)
+    names = (*config.studies, *(name + REDUCED for name in config.reduced))
+    built = Plan({name: studies[name] for name in names}, {name: simulations[name] for name in config.simulations})
+    lists = dict(_lists(built))
+    for old in layout.JOBS.rglob("*.csv"):
+        if old not in lists:
+            old.unlink()
+    for file, listed in lists.items():
+        storage.write_text(file, _text(listed))
+
+
+def _lists(plan: Plan) -> Iterator[tuple[Path, Iterable[Job]]]:
+    """The list of each stage of DVC, and its jobs."""
+    yield layout.jobs("datasets"), (plan.prepare(key) for key in plan.datasets)
+    yield layout.jobs("labelled"), (plan.label(*keys) for keys in plan.labels)
+    for name in plan.studies:
+        yield layout.jobs("checkpoints", name), plan.made_from_data(name)
+        yield layout.jobs("evidence", name), plan.evidence(name)
+    for name in plan.simulations:
+        yield layout.jobs("simulations", name), (*plan.made_from_data(name), *plan.evidence(name))
+
+
+def _text(jobs: Iterable[Job]) -> str:
+    lines = sorted((next(iter(job.outputs.values())), job.rule, _digest(job)) for job in jobs)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("file", "rule", "digest"), *lines])
+    return text.getvalue()
+
+
+def _digest(job: Job) -> str:
+    read = {name: _content(name) for name in job.files() if not any(Path(name).is_relative_to(top) for top in _MADE)}
+    content = json.dumps([job.params, read], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@functools.cache  # hundreds of jobs read the same code
+def _content(name: str) -> str:
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+
+
+def _named() -> dict[str, Callable[..., Path]]:
+    """The functions of `layout` that need names only."""
+    functions = inspect.getmembers(layout, inspect.isfunction)
+    return {
+        name: function
+        for name, function in functions
+        if all(
+            one.annotation is str and one.default is one.empty
+            for one in inspect.signature(function).parameters.values()
+        )
+    }

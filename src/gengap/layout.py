@@ -1,0 +1,225 @@
+"""The names of all files, each spelled here and nowhere else.
+
+Paths are relative to the project's folder; with another folder in front, `project / layout.weights(...)`, they are
+those of another project. The rules call the same functions with wildcards: `layout.weights("{study}", "{pack}")`.
+"""
+
+from pathlib import Path
+
+# What users write.
+CONFIG = Path("config/config.yaml")
+STUDIES = Path("config/studies")
+SIMULATIONS = Path("config/simulations")
+PAPERS = Path("config/papers.yaml")
+PUBLISHED = Path("config/reference")
+PLUGINS = Path("plugins")
+DATASET_ARCHIVES = Path("data/sources.csv")
+
+# What jobs make. Every other file that a job reads is code or a published number.
+DATA = Path("data")
+RESULTS = Path("results")
+PREPARED = DATA / "prepared"
+LABELLED = DATA / "labelled"
+JOBS = DATA / "jobs"
+
+# What no version control sees: of this machine, and made again where it is missing.
+PRIVATE = Path(".gengap")
+STORE = PRIVATE / "store"
+TIMINGS = PRIVATE / "timings.jsonl"
+PREDICTIONS = PRIVATE / "predictions.jsonl"
+RUN_LOCK = PRIVATE / "running"
+CAPTIONS = PRIVATE / "captions"
+
+# Snakemake's own.
+SNAKEMAKE = Path(".snakemake")
+RECORDS = SNAKEMAKE / "metadata"
+INCOMPLETE = SNAKEMAKE / "incomplete"  # marks of files whose job has not ended, named as the records
+SNAKEMAKE_LOCKS = SNAKEMAKE / "locks"
+
+# Folders of a study's results.
+PACKS, POINTS, FIGURES, TABLES, LOGS = "packs", "points", "figures", "tables", "logs"
+
+
+def study_file(name: str) -> Path:
+    """The file of a study, by its name without ``-reduced``."""
+    return STUDIES / f"{name}.yaml"
+
+
+def simulation_file(name: str) -> Path:
+    """The file of a simulation, by its name without ``-reduced``."""
+    return SIMULATIONS / f"{name}.yaml"
+
+
+def published(name: str) -> Path:
+    """A file of published numbers."""
+    return PUBLISHED / f"{name}.csv"
+
+
+def script(name: str) -> Path:
+    """The script of a rule."""
+    return Path("workflow/scripts") / f"{name}.py"
+
+
+def report_text(name: str) -> Path:
+    """A text of Snakemake's report."""
+    return Path("workflow/report") / f"{name}.rst"
+
+
+def prepared(dataset: str) -> Path:
+    """Rescaled and standardised images, by `packing.dataset_key`."""
+    return PREPARED / f"{dataset}.h5"
+
+
+def labelled(dataset: str, labels: str) -> Path:
+    """Which images are used, and their labels, by `packing.dataset_key` and `packing.labels_key`."""
+    return LABELLED / dataset / f"{labels}.h5"
+
+
+def jobs(stage: str, name: str = "") -> Path:
+    """What the jobs of a stage of DVC are made of, of one study where the stage has one per study."""
+    return JOBS / stage / f"{name}.csv" if name else JOBS / f"{stage}.csv"
+
+
+def data_log(*names: str) -> Path:
+    """The log of a job that makes data."""
+    return DATA / LOGS / Path(*names).with_name(f"{names[-1]}.log")
+
+
+def results(study: str) -> Path:
+    """The folder of all results of a study, a simulation or a paper."""
+    return RESULTS / study
+
+
+def packs(study: str) -> Path:
+    """The folder of a study's packs."""
+    return results(study) / PACKS
+
+
+def pack(study: str, pack: str) -> Path:
+    """The folder of a pack."""
+    return packs(study) / pack
+
+
+def weights(study: str, name: str) -> Path:
+    """The checkpoints of a pack."""
+    return weights_in(pack(study, name))
+
+
+def weights_in(folder: Path) -> Path:
+    """The checkpoints in a pack's folder."""
+    return folder / "weights.h5"
+
+
+def history(study: str, name: str) -> Path:
+    """The learning curves of a pack."""
+    return pack(study, name) / "history.h5"
+
+
+def probe(study: str, name: str, probe: str) -> Path:
+    """What a probe measured on a pack."""
+    return pack(study, name) / "probes" / f"{probe}.h5"
+
+
+def points(study: str) -> Path:
+    """The folder of a simulation's points."""
+    return results(study) / POINTS
+
+
+def point(study: str, name: str) -> Path:
+    """The draws of one point of a simulation."""
+    return points(study) / f"{name}.h5"
+
+
+def measurements(study: str) -> Path:
+    """All measurements of a study."""
+    return measurements_in(results(study))
+
+
+def measurements_in(folder: Path) -> Path:
+    """All measurements in a study's folder of results."""
+    return folder / "measurements.h5"
+
+
+def cells(study: str) -> Path:
+    """The table of a study's cells."""
+    return cells_in(results(study))
+
+
+def cells_in(folder: Path) -> Path:
+    """The table of the cells in a study's folder of results."""
+    return folder / "cells.csv"
+
+
+def figures(study: str) -> Path:
+    """The folder of a study's figures."""
+    return results(study) / FIGURES
+
+
+def figure(study: str, name: str, suffix: str) -> Path:
+    """A figure: ``pdf`` and ``png``, and its numbers as ``csv``."""
+    return figures(study) / f"{name}.{suffix}"
+
+
+def tables(study: str) -> Path:
+    """The folder of a study's tables."""
+    return results(study) / TABLES
+
+
+def table(study: str, name: str, suffix: str) -> Path:
+    """A table as ``csv``, ``md``, ``tex`` or ``html``."""
+    return tables(study) / f"{name}.{suffix}"
+
+
+def verdicts(study: str) -> Path:
+    """The table of a study's verdicts."""
+    return results(study) / "verdicts.csv"
+
+
+def metrics(study: str) -> Path:
+    """A study in a few numbers."""
+    return results(study) / "metrics.json"
+
+
+def tracked_metrics(study: str) -> Path:
+    """A copy of these numbers that git keeps."""
+    return Path("metrics") / f"{study}.json"
+
+
+def plot(study: str, name: str) -> Path:
+    """The numbers of a plot of DVC."""
+    return results(study) / "plots" / f"{name}.csv"
+
+
+def report(study: str) -> Path:
+    """Snakemake's report on a study, or on all studies of a paper."""
+    return results(study) / "report.html"
+
+
+def logs(study: str) -> Path:
+    """The folder of a study's logs."""
+    return results(study) / LOGS
+
+
+def log(study: str, *names: str) -> Path:
+    """The log of a job of a study."""
+    return logs(study) / Path(*names).with_name(f"{names[-1]}.log")
+
+
+def cell_locks(store: Path) -> Path:
+    """By which jobs side by side divide the cells, in a store."""
+    return store / "claims"
+
+
+def stored_cells(store: Path) -> Path:
+    """The folder of finished cells in a store."""
+    return store / "cells"
+
+
+def stored_cell(store: Path, identity: str) -> Path:
+    """A finished cell in a store."""
+    return stored_cells(store) / identity[:2] / f"{identity}.h5"
+
+
+def unfinished(store: Path) -> Path:
+    """The folder of packs in a store that were interrupted."""
+    return store / "unfinished"

@@ -1,0 +1,317 @@
+"""The jobs of studies and simulations: which files each reads and writes, and with which settings.
+
+The rules of Snakemake, the stages of DVC and `python -m gengap.training` all ask here, so they agree.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gengap import layout, quantities, versions
+from gengap.registry import PACKAGE, check, code
+from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.studies.packing import (
+    Fingerprinted,
+    collected_settings,
+    dataset_key,
+    labels_key,
+    pack_settings,
+    packs,
+    probe_settings,
+    section_settings,
+)
+from gengap.studies.schema import path_name
+from gengap.studies.settings import Cell
+from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
+from gengap.studies.study import Study
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Attributes:
+        rule: The rule of Snakemake.
+        inputs: Files that it reads, by the name that its script has for them: a path or a list of paths.
+        outputs: Files that it writes, likewise.
+        params: What else its outputs depend on: settings, and versions of the numbers.
+    """
+
+    rule: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, str]
+    params: Mapping[str, Any]
+
+    def files(self) -> list[str]:
+        """All files that it reads."""
+        lists = ([one] if isinstance(one, str) else one for one in self.inputs.values())
+        return [path for paths in lists for path in paths]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The jobs of some studies and simulations. The method with a rule's name gives a job of that rule.
+
+    Attributes:
+        studies: Studies by name.
+        simulations: Simulations by name.
+    """
+
+    studies: Mapping[str, Study]
+    simulations: Mapping[str, Simulation]
+    _packed: dict[tuple[str, str], Fingerprinted] = field(default_factory=dict, init=False)
+
+    @functools.cached_property
+    def packs(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Names of the cells of each pack of each study."""
+        return {name: packs(study) for name, study in self.studies.items()}
+
+    @functools.cached_property
+    def points(self) -> dict[str, dict[str, str]]:
+        """Names of the points of each simulation by the names of their files."""
+        return {name: {path_name(one): one for one in found.points} for name, found in self.simulations.items()}
+
+    @functools.cached_property
+    def datasets(self) -> dict[str, Cell]:
+        """A cell with each dataset, by the dataset's key."""
+        simulated = (
+            cell for name in self.simulations for point in self.points[name] if (cell := self._data(name, point))
+        )
+        return {dataset_key(cell): cell for cell in (*self._cells(), *simulated)}
+
+    @functools.cached_property
+    def labels(self) -> dict[tuple[str, str], Cell]:
+        """A cell with each label rule, by the keys of its dataset and of the rule."""
+        return {(dataset_key(cell), labels_key(cell)): cell for cell in self._cells()}
+
+    def data(self, name: str) -> list[str]:
+        """The files of data that a study or a simulation reads, each once."""
+        if name in self.studies:
+            cells = [self.cell(name, pack) for pack in self.packs[name]]
+            return sorted({str(layout.labelled(dataset_key(cell), labels_key(cell))) for cell in cells})
+        found = (self._data(name, point) for point in self.points[name])
+        return sorted({str(layout.prepared(dataset_key(cell))) for cell in found if cell})
+
+    def cell(self, study: str, pack: str) -> Cell:
+        """Any cell of a pack: they share their data."""
+        return self.studies[study].cells[self.packs[study][pack][0]]
+
+    def prepare(self, dataset: str) -> Job:
+        """Rescale and standardise the images of a dataset."""
+        cell = self.datasets[dataset]
+        return Job(
+            "prepare",
+            {"code": [*code_of_part("dataset", cell.dataset.name)], "script": _script("prepare")},
+            {"prepared": str(layout.prepared(dataset))},
+            {"settings": section_settings(cell, "dataset"), "results_version": versions.DATA},
+        )
+
+    def label(self, dataset: str, labels: str) -> Job:
+        """Choose and label the images that studies use."""
+        cell = self.labels[dataset, labels]
+        return Job(
+            "label",
+            {
+                "prepared": str(layout.prepared(dataset)),
+                "code": [*code_of_part("labels", cell.labels.name)],
+                "script": _script("label"),
+            },
+            {"labelled": str(layout.labelled(dataset, labels))},
+            {"settings": section_settings(cell, "labels"), "results_version": versions.DATA},
+        )
+
+    def train(self, study: str, pack: str) -> Job:
+        """Train the cells of a pack."""
+        return Job(
+            "train",
+            {**self._labelled(study, pack), "script": _script("train")},
+            {"weights": str(layout.weights(study, pack)), "history": str(layout.history(study, pack))},
+            {"cells": self._settings(study, pack), "results_version": versions.TRAINING},
+        )
+
+    def probe(self, study: str, pack: str, probe: str) -> Job:
+        """Measure a probe on the checkpoints of a pack."""
+        chosen = next(one for one in self.studies[study].probes if one.name == probe)
+        return Job(
+            "probe",
+            {
+                **self._labelled(study, pack),
+                "weights": str(layout.weights(study, pack)),
+                "code": [*code_of_part("probe", probe)],
+                "script": _script("probe"),
+            },
+            {"measured": str(layout.probe(study, pack, probe))},
+            {
+                "probe": probe_settings(chosen),
+                "cells": self._settings(study, pack),
+                "results_version": versions.PROBES,
+            },
+        )
+
+    def collect(self, study: str) -> Job:
+        """Join the histories and measurements of a study's packs."""
+        parts = self.packs[study]
+        probes = [probe.name for probe in self.studies[study].probes]
+        return Job(
+            "collect",
+            {
+                "labelled": self.data(study),
+                "histories": [str(layout.history(study, pack)) for pack in parts],
+                "probes": [str(layout.probe(study, pack, probe)) for pack in parts for probe in probes],
+                "code": self._evidence_code(study, "gengap.evidence.collect"),
+                "script": _script("collect"),
+            },
+            _collected(study),
+            {"study": collected_settings(self.studies[study])},
+        )
+
+    def simulate(self, study: str, point: str) -> Job:
+        """Simulate the draws of one point of a simulation's grid."""
+        simulation, cell = self.simulations[study], self._data(study, point)
+        return Job(
+            "simulate",
+            {
+                "prepared": [str(layout.prepared(dataset_key(cell)))] if cell else [],
+                "code": [*code_of_part("simulation", simulation.simulated)],
+                "script": _script("simulate"),
+            },
+            {"draws": str(layout.point(study, point))},
+            {
+                "point": point_settings(simulation.points[self.points[study][point]]),
+                "results_version": versions.SIMULATIONS,
+            },
+        )
+
+    def collect_simulation(self, study: str) -> Job:
+        """Join the points of a simulation."""
+        return Job(
+            "collect_simulation",
+            {
+                "points": [str(layout.point(study, point)) for point in self.points[study]],
+                "code": self._evidence_code(study, "gengap.evidence.collect_simulation"),
+                "script": _script("collect_simulation"),
+            },
+            _collected(study),
+            {"simulation": simulation_settings(self.simulations[study])},
+        )
+
+    def figure(self, study: str, name: str) -> Job:
+        """Draw a figure."""
+        return Job(
+            f"figure_{name.replace('.', '_')}",
+            {
+                "measurements": str(layout.measurements(study)),
+                "code": self._part_code(study, "figure", name),
+                "script": _script("figure"),
+            },
+            {suffix: str(layout.figure(study, name, suffix)) for suffix in ("pdf", "png", "csv")},
+            {"figure": name, "code": code("figure", name)},
+        )
+
+    def table(self, study: str, name: str) -> Job:
+        """Write a table."""
+        return Job(
+            f"table_{name.replace('.', '_')}",
+            {
+                "measurements": str(layout.measurements(study)),
+                "references": self._published(study) if check("table", name).references else [],
+                "code": self._part_code(study, "table", name),
+                "script": _script("table"),
+            },
+            {suffix: str(layout.table(study, name, suffix)) for suffix in ("csv", "md", "tex", "html")},
+            {"table": name, "code": code("table", name)},
+        )
+
+    def verdicts(self, study: str) -> Job:
+        """Compare every published number with the measured interval."""
+        return Job(
+            "verdicts",
+            {
+                "measurements": str(layout.measurements(study)),
+                "references": self._published(study),
+                "code": self._evidence_code(study, "gengap.evidence.verdicts", "gengap.evidence.tables"),
+                "script": _script("verdicts"),
+            },
+            {"csv": str(layout.verdicts(study)), "html": str(layout.table(study, "verdicts", "html"))},
+            {},
+        )
+
+    def metrics(self, study: str) -> Job:
+        """Sum up a study for DVC's metrics and plots."""
+        plots = {name: str(layout.plot(study, name)) for name in ("curves", "final")}
+        return Job(
+            "metrics",
+            {
+                "measurements": str(layout.measurements(study)),
+                "verdicts": str(layout.verdicts(study)),
+                "code": self._evidence_code(study, "gengap.evidence.metrics"),
+                "script": _script("metrics"),
+            },
+            {"metrics": str(layout.metrics(study)), **plots},
+            {},
+        )
+
+    def made_from_data(self, study: str) -> Iterator[Job]:
+        """The jobs that train and measure a study's packs, or simulate a simulation's points."""
+        if study in self.simulations:
+            yield from (self.simulate(study, point) for point in self.points[study])
+            return
+        for pack in self.packs[study]:
+            yield self.train(study, pack)
+            yield from (self.probe(study, pack, probe.name) for probe in self.studies[study].probes)
+
+    def evidence(self, study: str) -> Iterator[Job]:
+        """The jobs that a study or a simulation ends with."""
+        target = self._target(study)
+        yield self.collect(study) if study in self.studies else self.collect_simulation(study)
+        yield from (self.figure(study, name) for name in target.figures)
+        yield from (self.table(study, name) for name in target.tables)
+        yield self.verdicts(study)
+        yield self.metrics(study)
+
+    def _target(self, study: str) -> Study | Simulation:
+        return self.studies[study] if study in self.studies else self.simulations[study]
+
+    def _cells(self) -> Iterator[Cell]:
+        return (self.cell(study, pack) for study in self.studies for pack in self.packs[study])
+
+    def _data(self, simulation: str, point: str) -> Cell | None:
+        return data_of(self.simulations[simulation].points[self.points[simulation][point]])
+
+    def _labelled(self, study: str, pack: str) -> dict[str, str]:
+        cell = self.cell(study, pack)
+        dataset, labels = dataset_key(cell), labels_key(cell)
+        return {"prepared": str(layout.prepared(dataset)), "labelled": str(layout.labelled(dataset, labels))}
+
+    def _settings(self, study: str, pack: str) -> Fingerprinted:
+        """Settings of a pack's cells: the jobs that train and that measure it depend on the same."""
+        if (study, pack) not in self._packed:
+            self._packed[study, pack] = pack_settings(self.studies[study], self.packs[study][pack])
+        return self._packed[study, pack]
+
+    def _published(self, study: str) -> list[str]:
+        return [str(layout.published(name)) for name in self._target(study).reference]
+
+    def _part_code(self, study: str, kind: str, name: str) -> list[str]:
+        return sorted({*code_of_part(kind, name), *self._declared(study)})
+
+    def _evidence_code(self, study: str, *modules: str) -> list[str]:
+        return sorted({*code_of_evidence(*modules), *self._declared(study)})
+
+    def _declared(self, study: str) -> list[str]:
+        """The files that say how measured quantities are called and shown."""
+        if study in self.studies:
+            parts = [("probe", probe.name) for probe in self.studies[study].probes]
+        else:
+            parts = [("simulation", self.simulations[study].simulated)]
+        paths = {path for part in parts for path in quantities.declared_in(*part)}
+        return [path.relative_to(PACKAGE.parents[1]).as_posix() for path in paths]
+
+
+def _collected(study: str) -> dict[str, str]:
+    return {"measurements": str(layout.measurements(study)), "cells": str(layout.cells(study))}
+
+
+def _script(rule: str) -> str:
+    return str(layout.script(rule))
