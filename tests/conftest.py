@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import closed_port
 import pytest
 import torch
 from bounded import bounded
@@ -94,8 +95,8 @@ class Workspace:
         environment = os.environ | {
             "PYTHONPATH": str(self / "src"),
             "GENGAP_DATA_ROOT": str(self / "data/raw"),
-            "https_proxy": "http://127.0.0.1:9",  # nobody listens: a test downloads nothing
-            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": closed_port.ADDRESS,  # a test downloads nothing
+            "http_proxy": closed_port.ADDRESS,
         }
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, *([] if "--cores" in arguments else ["--cores", "1"])],
