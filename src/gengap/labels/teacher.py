@@ -24,7 +24,7 @@ from gengap.labels import statistics
 from gengap.labels.pool import Pool, Selection, Teacher
 from gengap.logs import log
 from gengap.seeding import INIT, ORDER, stream, torch_seed
-from gengap.studies.settings import Labels, Model
+from gengap.studies.settings import Init, Labels, Model
 
 PART = {
     "summary": ("The sign of a small random network; samples inside the margin are dropped (Song 2019, appendix A)."),
@@ -86,7 +86,7 @@ def select(settings: Labels, pool: Pool) -> Selection:
 def examine(settings: Labels, images: Tensor, seed: int) -> Candidate:
     """Draw the teacher of one seed, and see which of the images ``[N, C, H, W]`` pass its margin."""
     network = _build(_model(settings), images)
-    inits.initialise(network, "normal", torch.Generator().manual_seed(torch_seed(seed, INIT)))
+    inits.initialise(network, Init(name="normal"), torch.Generator().manual_seed(torch_seed(seed, INIT)))
     network = network.double().eval()
     adjust = _shift if settings.teacher_batchnorm == "fresh" else _calibrate
     adjust(network, images, settings.margin)

@@ -17,7 +17,6 @@ PER_CELL_KEYS = frozenset(
     {
         "seed",
         ARM,
-        "init.name",
         "optimizer.lr",
         "optimizer.momentum",
         "optimizer.beta1",
@@ -48,8 +47,8 @@ def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _per_cell(dotted: str) -> bool:
-    """Whether a setting may differ within a pack; a schedule decides for each cell alone, whatever its options are."""
-    return dotted in PER_CELL_KEYS or dotted.startswith("schedule.")
+    """Whether a setting may differ within a pack: options of inits and schedules may, which see one cell at a time."""
+    return dotted in PER_CELL_KEYS or dotted.startswith(("init.", "schedule."))
 
 
 def packs(study: Study) -> dict[str, tuple[str, ...]]:
