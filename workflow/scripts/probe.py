@@ -9,6 +9,7 @@ from gengap import labels, probes, provenance
 from gengap.cost import estimate
 from gengap.engine import device
 from gengap.files import timings
+from gengap.registry import code_dependencies
 from gengap.snakemake_support.job import job
 from gengap.studies.packing import probe_from
 from gengap.studies.settings import Cell
@@ -26,7 +27,10 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
         data,
         Path(snakemake.output[0]),
         device=snakemake.config["device"],
-        provenance=provenance.record({"probe": snakemake.params.probe, "cells": snakemake.params.cells}),
+        provenance=provenance.record(
+            {"probe": snakemake.params.probe, "cells": snakemake.params.cells},
+            code=code_dependencies.digest(snakemake.input.code),
+        ),
     )
     timings.note(
         timings.Timing(

@@ -10,7 +10,7 @@ from gengap import registry
 from gengap.studies.grid import cell_name, value_at
 from gengap.studies.schema import Component, Settings, path_name
 from gengap.studies.settings import ARM, CODE, Cell
-from gengap.studies.study import Probe, Study
+from gengap.studies.study import Figure, Probe, Study, Table
 
 # What may differ between the cells of a pack: everything else shapes the computation.
 PER_CELL_KEYS = frozenset(
@@ -141,6 +141,12 @@ def probe_from(settings: Mapping[str, Any]) -> Probe:
         if key != CODE and not (key in _ALWAYS_RECORDED and value == _ALWAYS_RECORDED[key])
     }
     return Probe.model_validate(given)
+
+
+def evidence_settings(part: Figure | Table) -> dict[str, Any]:
+    """What the job of a figure or a table depends on, as plain data that `section_from` reads."""
+    digest = registry.code(part.kind, part.name)
+    return {**part.model_dump(mode="json"), **({CODE: digest} if digest else {})}
 
 
 def dataset_key(cell: Cell) -> str:

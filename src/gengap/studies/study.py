@@ -10,10 +10,9 @@ from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
-from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
+from gengap.studies.validation import check_file_name, check_parts, read_yaml, validate
 
 REDUCED = "-reduced"
 T = TypeVar("T")
@@ -32,6 +31,22 @@ class Probe(Component):
     samples: Count | None = Field(
         None, description="How many training images the probe reads, the first ones; null reads all."
     )
+
+
+class Figure(Component):
+    """A figure to draw."""
+
+    kind = "figure"
+
+
+class Table(Component):
+    """A table to write."""
+
+    kind = "table"
+
+
+Figures = Annotated[tuple[Figure, ...], Field(strict=False)]
+Tables = Annotated[tuple[Table, ...], Field(strict=False)]
 
 
 def _every_probe(probes: Any) -> Any:
@@ -62,8 +77,8 @@ class StudyFile(Settings):
         description="Probes to measure; all: every one of docs/probes.md, as its picture there shows it.",
         json_schema_extra=_list_or_all,
     )
-    figures: Names = Field((), description="Figures to draw.")
-    tables: Names = Field((), description="Tables to write.")
+    figures: Figures = Field((), description="Figures to draw.")
+    tables: Tables = Field((), description="Tables to write.")
     reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
     full_on: Literal["any", "gpu"] = Field(
@@ -123,14 +138,15 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
-    for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
-        check_names(kind, names, f"{path}: {kind}s")
-    for name in file.figures:
-        if simulation := registry.check("figure", name).simulation:
+    check_parts("probe", _every_probe(content.get("probes") or ()), file.probes, path)
+    check_parts("figure", content.get("figures") or (), file.figures, path)
+    check_parts("table", content.get("tables") or (), file.tables, path)
+    _check_batchnorm(file.probes, path)
+    for figure in file.figures:
+        if simulation := registry.check("figure", figure.name).simulation:
             raise UserError(
-                f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
+                f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
-    _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -205,9 +221,11 @@ def check_references(studies: Mapping[str, Any], folder: Path) -> None:
         for name in study.reference:
             if name not in known:
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
-        for name in study.tables if not study.reference else ():
-            if registry.check("table", name).references:
-                raise UserError(f"{where}: tables: '{name}' needs published numbers. Name a file under `reference`.")
+        for table in study.tables if not study.reference else ():
+            if registry.check("table", table.name).references:
+                raise UserError(
+                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `reference`."
+                )
 
 
 def find_study(studies: Mapping[str, T], name: str) -> T:
@@ -269,16 +287,10 @@ def _nest(base: Any, path: Path) -> dict[str, Any]:
     return undot(base)
 
 
-def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Path) -> None:
-    """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
-    for keys, probe in zip(given, probes, strict=True):
+def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse BatchNorm modes in which a probe means nothing."""
+    for probe in probes:
         entry = registry.check("probe", probe.name)
-        check_reads(Probe, probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
-        for key in keys if isinstance(keys, Mapping) else ():
-            if key not in known:
-                uses = ", ".join(known[1:])
-                raise UserError(f"{path}: probes: {key}: '{probe.name}' does not use it. It uses: {uses}.")
         if probe.batchnorm not in entry.batchnorm:
             raise UserError(
                 f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "

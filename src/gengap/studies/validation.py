@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from gengap import registry
 from gengap.errors import UserError
-from gengap.studies.options import PartSettings, known_options
-from gengap.studies.schema import Settings, unfit_sign
+from gengap.studies.options import PartSettings, check_reads, known_options
+from gengap.studies.schema import Component, Settings, unfit_sign
 
 T = TypeVar("T", bound=Settings)
 
@@ -80,6 +80,30 @@ def check_names(kind: str, names: Sequence[str], where: str) -> None:
         registry.check(kind, name, where=where)
         if names.count(name) > 1:
             raise UserError(f"{where}: '{name}' appears twice. Remove one.")
+
+
+def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], path: Path) -> None:
+    """Check the probes, figures or tables that a file lists.
+
+    Args:
+        kind: Table of the registry.
+        given: The list as the file has it.
+        parts: The same, checked by itself.
+        path: The file, for messages.
+
+    Raises:
+        UserError: If a name is unknown or appears twice, or a part does not read an option that is given.
+    """
+    check_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    for keys, part in zip(given, parts, strict=True):
+        entry = registry.check(kind, part.name)
+        check_reads(type(part), part.name)
+        always = ("epochs", "batchnorm") if kind == "probe" else ()
+        known = (*always, *entry.reads, *entry.options)
+        for key in keys if isinstance(keys, Mapping) else ():
+            if key != "name" and key not in known:
+                uses = ", ".join(known) or "no options"
+                raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
 
 
 def _explain(model: type[Settings], detail: Any, where: str) -> str:
