@@ -11,6 +11,7 @@ from typing import Any
 from gengap import layout, quantities, versions
 from gengap.registry import PACKAGE, check, code
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
     collected_settings,
@@ -21,7 +22,6 @@ from gengap.studies.packing import (
     probe_settings,
     section_settings,
 )
-from gengap.studies.schema import path_name
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
 from gengap.studies.study import Study
@@ -199,7 +199,7 @@ class Plan:
     def figure(self, study: str, name: str) -> Job:
         """Draw a figure."""
         return Job(
-            f"figure_{name.replace('.', '_')}",
+            rule_of("figure", name),
             {
                 "measurements": str(layout.measurements(study)),
                 "code": self._part_code(study, "figure", name),
@@ -212,7 +212,7 @@ class Plan:
     def table(self, study: str, name: str) -> Job:
         """Write a table."""
         return Job(
-            f"table_{name.replace('.', '_')}",
+            rule_of("table", name),
             {
                 "measurements": str(layout.measurements(study)),
                 "references": self._published(study) if check("table", name).references else [],
