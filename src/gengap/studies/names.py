@@ -11,8 +11,8 @@ from pathlib import Path
 from gengap.errors import UserError
 from gengap.registry import REGISTRY
 
-# A file name has 255 bytes at most, of which suffixes and temporary names take up to 30. Slurm's plugin joins the names of
-# a study, a pack and a probe to one, so names that we spell are shorter than they need be.
+# A file name has 255 bytes at most, of which suffixes and temporary names take up to 30. Slurm's plugin joins the names
+# of a study, a pack and a probe to one, so names that we spell are shorter than they need be.
 MOST_BYTES = 120  # of a name spelled from settings
 MOST_STUDY_BYTES = 215  # `-reduced` may follow
 MOST_PART_BYTES = 200  # of a probe, figure or table, which may be an import path
