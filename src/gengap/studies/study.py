@@ -55,6 +55,9 @@ class StudyFile(Settings):
     title: str = Field(description="One line for the report.")
     question: str = Field("", description="What the study asks.")
     source: str = Field("", description="The paper whose experiment it is.")
+    choices: Names = Field(
+        (), description="What the source leaves open and is fixed here, one sentence each; the report quotes them."
+    )
     base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
     grid: Any = Field(
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
