@@ -13,8 +13,8 @@ from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import SIMULATE, TRAIN, Timing
+from gengap.studies.names import path_name
 from gengap.studies.packing import packs, probe_settings, shape_key
-from gengap.studies.schema import path_name
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Point, Simulation
 from gengap.studies.study import Probe, Study
