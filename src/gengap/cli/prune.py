@@ -73,9 +73,9 @@ def wanted(studies: Mapping[str, Study], project: Path) -> Wanted:
                 settings |= {_text(cell.identity()) for cell in cells}
             else:
                 identities |= {cell_result.identity(cell, digest) for cell in cells}
-    cells = {_text(cell.identity()) for study in studies.values() for cell in study.cells.values()}
+    texts = {_text(cell.identity()) for study in studies.values() for cell in study.cells.values()}
     methods = {method(probe) for study in studies.values() for probe in study.probes}
-    return Wanted(frozenset(identities), frozenset(settings), frozenset(cells), frozenset(methods))
+    return Wanted(frozenset(identities), frozenset(settings), frozenset(texts), frozenset(methods))
 
 
 def stale(project: Path, store_folder: Path, found: Wanted, days: float) -> Iterator[Stale]:
