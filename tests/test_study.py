@@ -210,3 +210,34 @@ def test_the_projects_own_studies_fit_the_schema_that_editors_get(capsys, pytest
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"title": "t", "base": {"training": {"epochs": "many"}}}, schema)
+
+
+STREAMED = """
+title: t
+base:
+  dataset: {{name: gaussian, image_size: 1, stream: true}}
+  labels: {labels}
+  model: mlp
+  loss: {loss}
+  training: {training}
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "loss", "training", "message"),
+    [
+        ("distinct_teacher", "distillation", "{epochs: 1}", None),
+        ("distinct_teacher", "cross_entropy", "{epochs: 1}", None),
+        ("teacher", "distillation", "{}", "labels.name 'teacher' cannot label them. Set it to distinct_teacher."),
+        ("original", "cross_entropy", "{}", "labels.name 'original' cannot label them. Set it to distinct_teacher."),
+        ("distinct_teacher", "distillation", "{batch_size: full}", "training.batch_size cannot be full"),
+        ("distinct_teacher", "distillation", "{augmentation: flip}", "training.augmentation must be none, not flip"),
+    ],
+)
+def test_streamed_images_need_settings_that_can_be_met(load, labels, loss, training, message):
+    text = STREAMED.format(labels=labels, loss=loss, training=training)
+    if message is None:
+        assert load(text).cells
+    else:
+        with pytest.raises(UserError, match=re.escape(message)):
+            load(text)
