@@ -1,6 +1,7 @@
 """Reading a study file: overrides, grids, names, and what a cell is known by."""
 
 import json
+import re
 
 import jsonschema
 import pytest

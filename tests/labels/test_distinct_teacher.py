@@ -4,13 +4,12 @@ import torch
 from torch import nn
 
 from gengap import losses, models, probes
-from gengap.datasets import prepare
 from gengap.engine import weights
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.labels import distinct_teacher, label, read
 from gengap.labels.pool import read_pool
-from gengap.studies.settings import Cell, Dataset, Labels, Loss
+from gengap.studies.settings import Cell, Labels, Loss
 from gengap.studies.study import Probe, load_study
 from gengap.training import RunOptions, train_pack
 from gengap.training.data_order import order

@@ -1,8 +1,8 @@
 """Images whose pixels are independent N(0, std^2), drawn on the spot: stored, or streamed without end.
 
-With ``stream: true`` training draws `n_train` fresh images in every epoch (`gengap.training.data_stream`) and stores none
-of them. The prepared file then holds the test images, and in the place of the training images `stored` others, on which
-training is evaluated and probes measure, and which no step sees.
+With ``stream: true`` training draws `n_train` fresh images in every epoch (`gengap.training.data_stream`) and stores
+none of them. The prepared file then holds the test images, and in the place of the training images `stored` others, on
+which training is evaluated and probes measure, and which no step sees.
 """
 
 from pathlib import Path

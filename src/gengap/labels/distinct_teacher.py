@@ -33,7 +33,7 @@ PART = {
         "teacher_norm": {
             "choices": ["none", "before", "after"],
             "default": "none",
-            "meaning": "As `batchnorm` of the model, for the teacher; without scales, its statistics those of the images.",
+            "meaning": "As `batchnorm` of the model, for the teacher; it has the images' statistics and no scales.",
         },
     },
     "teacher": True,

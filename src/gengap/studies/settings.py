@@ -85,8 +85,8 @@ class Model(Component):
     )
     depth: Count | None = Field(
         None,
-        description="Hidden layers of mlp, plain_conv and keskar_fc; the number in the name VGG-16, ResNet-20 or WRN-16-4; null: "
-        "2 for mlp, 4 for plain_conv, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+        description="Hidden layers of mlp, plain_conv and keskar_fc; the number in the name VGG-16, ResNet-20 or "
+        "WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
     )
     batchnorm: Literal["none", "before", "after"] = Field(
         "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."

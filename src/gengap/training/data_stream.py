@@ -1,7 +1,7 @@
 """Training images drawn afresh for every step on the device, with what their teacher says of them; none is stored.
 
-The stack's networks still index one resident set of images, as in `training.step`: the *pool* of the step at hand, which
-the next step overwrites. It stays the same tensor, so that a recorded CUDA graph can be replayed.
+The networks of a stack still index one resident set of images, as in `training.step`: the *pool* of the step at hand,
+which the next step overwrites. It stays the same tensor, so that a recorded CUDA graph can be replayed.
 """
 
 from collections.abc import Iterator, Sequence
