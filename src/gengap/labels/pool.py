@@ -27,7 +27,7 @@ class Pool:
         labels: int64 ``[N]``, as the dataset came.
         n_train: How many of them are train images.
         classes: Names of the dataset's classes.
-        stream: Whether training images are drawn without end, so that none is stored.
+        stream: Whether training draws its own images, so that the train images here only measure it.
     """
 
     path: Path

@@ -43,10 +43,12 @@ class Dataset(Component):
         "train", description="Which images give the per-channel mean and standard deviation: train, train + test, none."
     )
     channels: Count = Field(3, description="Channels of a Gaussian image.")
-    n_train: Count = Field(50_000, description="Gaussian images to draw for training.")
+    n_train: Count = Field(50_000, description="Gaussian images to draw for training; with `stream`, in every epoch.")
     n_test: Count = Field(10_000, description="Gaussian images to draw for testing.")
     std: Positive = Field(1.0, description="Standard deviation of a Gaussian pixel.")
-    stream: bool = Field(False, description="Draw Gaussian training images afresh for every batch, without end.")
+    stream: bool = Field(
+        False, description="Draw Gaussian training images afresh for every step and store none; a teacher labels them."
+    )
     data_seed: Seed = Field(0, description="Seed of the Gaussian images.")
 
 
@@ -62,8 +64,8 @@ class Labels(Component):
     )
     teacher_width: Count = Field(4, description="Width of the teacher network.")
     teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
-    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
-    teacher_outputs: Count = Field(10, description="Outputs of a fully connected teacher; 1 labels by sign.")
+    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a teacher of distinct nodes.")
+    teacher_outputs: Count = Field(10, description="Outputs of a teacher of distinct nodes; 1 labels by sign.")
     teacher_seed: Seed = Field(0, description="First teacher seed to try.")
     teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
     teacher_batchnorm: Literal["fresh", "calibrated"] = Field(
@@ -92,8 +94,8 @@ class Model(Component):
     )
     depth: Count | None = Field(
         None,
-        description="Hidden layers of mlp and keskar_fc; the number in the name VGG-16, ResNet-20 or WRN-16-4; null: "
-        "2 for mlp, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+        description="Hidden layers of mlp, plain_conv and keskar_fc; the number in the name VGG-16, ResNet-20 or "
+        "WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
     )
     batchnorm: Literal["none", "before", "after"] = Field(
         "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."

@@ -188,6 +188,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         axes=axes,
     )
     _check_teachers(study, path)
+    _check_streams(study, path)
     _check_probe_epochs(study, path)
     return study
 
@@ -346,6 +347,21 @@ def _check_teachers(study: Study, path: Path) -> None:
                 f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
                 f"one. Set labels.name to {rules}, or remove the probe."
             )
+
+
+def _check_streams(study: Study, path: Path) -> None:
+    """Refuse streamed images with settings that are about stored ones."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.streams)
+    for name, cell in study.cells.items():
+        if not cell.dataset.stream:
+            continue
+        where = f"{path}: cell {name}: dataset.stream: true draws images while training"
+        if not registry.check("labels", cell.labels.name).streams:
+            raise UserError(f"{where}, and labels.name '{cell.labels.name}' cannot label them. Set it to {rules}.")
+        if cell.training.batch_size == "full":
+            raise UserError(f"{where}, so training.batch_size cannot be full. Give a number of samples.")
+        if cell.training.augmentation != "none":
+            raise UserError(f"{where}, so training.augmentation must be none, not {cell.training.augmentation}.")
 
 
 def _check_probe_epochs(study: Study, path: Path) -> None:
