@@ -141,10 +141,10 @@ def _epoch(pack: PackState, job: _Job) -> None:
     n_samples, batch_size = len(data.train_images), job.batch_size(pack.epoch)
     some = next(iter(pack.networks.parameters.values()))
     hyperparameters = stacked_settings(cells, dtype=some.dtype, device=some.device)
-    hyperparameters["lr"] = torch.tensor(learning_rates.learning_rates(pack), dtype=some.dtype, device=some.device)
     orders = torch.from_numpy(np.stack([order(cell.seed, pack.epoch, n_samples) for cell in cells]))
     batches = orders.to(some.device).split(batch_size, dim=1)
     augmentations = augmentation.draws(cells, pack.epoch, n_samples, some.device)
+    rates = learning_rates.epoch_rates(pack, len(batches), like=some)
     sizes = [index.shape[1] for index in batches]
     drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(pack, len(batches))
@@ -158,8 +158,8 @@ def _epoch(pack: PackState, job: _Job) -> None:
         if steps_done and learning_rates.refresh(
             pack, arch, data.train_images, data.train_targets, batch_size, steps_done
         ):
-            rates = learning_rates.learning_rates(pack)
-            hyperparameters["lr"] = torch.tensor(rates, dtype=some.dtype, device=some.device)
+            rates = learning_rates.epoch_rates(pack, len(batches), like=some)
+        hyperparameters["lr"] = rates[pack.step]
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         step = fast_step if index.shape[1] == batch_size else job.step
         inputs = StepInputs(index, hyperparameters, augmentations, buffers)
