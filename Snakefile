@@ -65,6 +65,7 @@ config["described"] = {
         "title": TARGETS[name].title,
         "question": TARGETS[name].question,
         "source": TARGETS[name].source,
+        "choices": list(TARGETS[name].choices),
         "reduced": TARGETS[name].reduced,
         "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
         "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws:,} draws",

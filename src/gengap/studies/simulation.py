@@ -44,6 +44,10 @@ class SimulationFile(Settings):
     title: str = Field(description="One line for the report.")
     question: str = Field("", description="What the simulation asks.")
     source: str = Field("", description="The paper whose experiment it is.")
+    choices: Names = Field(
+        (),
+        description="What the source leaves open and is fixed here, one sentence each; the report quotes them.",
+    )
     base: dict[str, Any] = Field({}, description="Settings of all draws; `simulation` names what is drawn.")
     grid: Any = Field(
         {}, description="Keys with lists of values; every combination is one draw. A list of grids is joined."
