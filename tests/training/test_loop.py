@@ -66,7 +66,10 @@ def test_a_cell_that_stops_early_leaves_the_others_as_they_are(make_cell, train)
 
 
 def test_the_compiled_step_equals_the_plain_one(make_cell, train):
-    cells = {f"seed={seed}": make_cell(seed, training={"epochs": 2}) for seed in range(2)}
+    """Also where the learning rate changes with every step."""
+    cells = {
+        f"seed={seed}": make_cell(seed, training={"epochs": 2}, schedule={"warm_up": 1.5 * seed}) for seed in range(2)
+    }
     plain, compiled = train(cells), train(cells, compile="on")
     for name in cells:
         assert largest_difference(compiled[name], plain[name]) < 1e-9

@@ -14,8 +14,8 @@ from torch import Tensor
 from gengap import losses
 from gengap.errors import UserError
 from gengap.files import storage
-from gengap.labels.pool import Teacher, read_pool
-from gengap.studies.settings import Loss, Model
+from gengap.labels.pool import Teacher, read_pool, selected_images
+from gengap.studies.settings import Labels, Loss, Model
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,11 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         labels = {split: file[f"{split}_labels"][()] for split in ("train", "test")}
         n_classes, expected = int(file.attrs["n_classes"]), str(file.attrs["digest"])
         teacher = _read_teacher(file, labelled)
-    pool = read_pool(prepared).images
+        rule, constants = _read_rule(file)
+    pool = read_pool(prepared)
     found = ""
-    if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool):
-        images = {split: _chosen(pool, numbers) for split, numbers in indices.items()}
+    if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool.images):
+        images = {split: selected_images(rule, pool, chosen, constants) for split, chosen in indices.items()}
         found = digest(images["train"].numpy(), labels["train"], images["test"].numpy(), labels["test"])
     if found != expected:
         raise UserError(
@@ -149,12 +150,13 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
     )
 
 
-def _chosen(pool: Tensor, indices: NDArray[np.int64]) -> Tensor:
-    """Some images of the pool; not copied if they follow each other, as a dataset's own train and test images do."""
-    first, count = int(indices[0]) if len(indices) else 0, len(indices)
-    if np.array_equal(indices, np.arange(first, first + count)):
-        return pool[first : first + count]
-    return pool[torch.from_numpy(indices)]
+def _read_rule(file: h5py.File) -> tuple[Labels, dict[str, NDArray[Any]]]:
+    """The rule if it changes images, with what it needs to do so; else one that changes none."""
+    if "rule" not in file:
+        return Labels(), {}
+    group = file["rule"]
+    settings = Labels.model_validate_json(group.attrs["settings"])
+    return settings, {name: group[name][()] for name in storage.dataset_names(group)}
 
 
 def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:

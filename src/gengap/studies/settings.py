@@ -131,13 +131,21 @@ class Optimizer(Component):
     lr: Positive = Field(0.1, description="Learning rate at the start.")
     momentum: Decay = Field(0.9, description="Momentum.")
     nesterov: bool = Field(False, description="Nesterov's form of momentum.")
+    momentum_correction: bool = Field(
+        True,
+        description="Whether a new learning rate holds for the velocity of sgd too, as in PyTorch (Goyal et al. 2017, "
+        "equations 9 and 11), or for new gradients alone (equation 10).",
+    )
     beta1: Decay = Field(0.9, description="Decay of Adam's average gradient, per step.")
     beta2: Decay = Field(0.999, description="Decay of Adam's average squared gradient, per step.")
     eps: Positive | None = Field(
-        None, description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and 1e-10 for adagrad."
+        None,
+        description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and adamw, 1e-10 for adagrad.",
     )
     weight_decay: NotNegative = Field(
-        0.0, description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss."
+        0.0,
+        description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss; adamw "
+        "multiplies the weights by 1 - d lr instead.",
     )
 
 
@@ -155,7 +163,15 @@ class Schedule(Component):
     max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
     refresh_steps: Count = Field(50, description="Steps between measurements of the curvature L.")
     max_lr: Positive = Field(10.0, description="Largest learning rate that the division by L may give.")
-    final: Fraction = Field(0.0, description="Last multiplier of the learning rate, at the end of `training.epochs`.")
+    final: Fraction = Field(
+        0.0, description="Last multiplier of the learning rate, at the end of `training.epochs` or of a cycle."
+    )
+    warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0,
+        description="Epochs, or a part of one, in which the learning rate rises from step to step along a straight "
+        "line up to what the schedule says; 0: none.",
+    )
+    warm_up_start: Fraction = Field(0.0, description="Share of the learning rate with which a warm-up starts.")
 
 
 class Training(Settings):
@@ -280,6 +296,7 @@ def _identity(settings: Settings) -> Mapping[str, Any]:
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
     "model": ("width",),
+    "schedule": ("warm_up", "warm_up_start"),
 }
 
 
