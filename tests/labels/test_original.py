@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from stored import edited
 import torch
+from stored import edited
 
 from gengap.errors import UserError
 from gengap.files import storage

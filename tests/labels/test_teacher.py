@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stored import edited
 import torch
+from stored import edited
 from torch import Tensor, nn
 
 from gengap import models
