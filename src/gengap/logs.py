@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gengap import layout
 from gengap.errors import UserError
+from gengap.escaping import printable
 
 log = logging.getLogger("gengap")
 
@@ -26,7 +27,7 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
     for handler in handlers:
         # Jobs run side by side: on the console, a line says whose it is.
         prefix = _label(Path(log_file)) if log_file and not isinstance(handler, logging.FileHandler) else ""
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
+        handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     try:
         yield log
@@ -40,6 +41,13 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         for handler in handlers:
             log.removeHandler(handler)
             handler.close()
+
+
+class _Printable(logging.Formatter):
+    """Messages may hold names from a study's file or an archive."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _label(log_file: Path) -> str:

@@ -6,13 +6,33 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
 
+from gengap import escaping
 from gengap.studies.options import PartSettings, Settings
 
-__all__ = ["ClassName", "Component", "Count", "Epochs", "Fraction", "Names", "Positive", "Settings", "write_out"]
+__all__ = [
+    "ClassName",
+    "Component",
+    "Count",
+    "Epochs",
+    "Fraction",
+    "Names",
+    "Positive",
+    "Settings",
+    "Text",
+    "write_out",
+]
+
+
+def _visible(text: str) -> str:
+    if sign := escaping.invisible(text):
+        raise ValueError(f"{sign!a} is a character that is not seen; remove it")
+    return text
+
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, AfterValidator(_visible)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 

@@ -16,7 +16,7 @@ from gengap.errors import UserError, unknown_name
 from gengap.studies.grid import format_value
 from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
-from gengap.studies.schema import Names, Settings, write_out
+from gengap.studies.schema import Names, Settings, Text, write_out
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import REDUCED
 from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
@@ -41,9 +41,9 @@ class Point(PartSettings):
 class SimulationFile(Settings):
     """The keys of a simulation's file, except `reduced`, whose values replace these."""
 
-    title: str = Field(description="One line for the report.")
-    question: str = Field("", description="What the simulation asks.")
-    source: str = Field("", description="The paper whose experiment it is.")
+    title: Text = Field(description="One line for the report.")
+    question: Text = Field("", description="What the simulation asks.")
+    source: Text = Field("", description="The paper whose experiment it is.")
     base: dict[str, Any] = Field({}, description="Settings of all draws; `simulation` names what is drawn.")
     grid: Any = Field(
         {}, description="Keys with lists of values; every combination is one draw. A list of grids is joined."

@@ -11,7 +11,7 @@ from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
 from gengap.studies.options import check_reads
-from gengap.studies.schema import Component, Count, Names, Settings
+from gengap.studies.schema import Component, Count, Names, Settings, Text
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
 
@@ -50,9 +50,9 @@ def _list_or_all(schema: dict[str, Any]) -> None:
 class StudyFile(Settings):
     """The keys of a study file, except `reduced`, whose values replace these."""
 
-    title: str = Field(description="One line for the report.")
-    question: str = Field("", description="What the study asks.")
-    source: str = Field("", description="The paper whose experiment it is.")
+    title: Text = Field(description="One line for the report.")
+    question: Text = Field("", description="What the study asks.")
+    source: Text = Field("", description="The paper whose experiment it is.")
     base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
     grid: Any = Field(
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
@@ -96,6 +96,7 @@ class Config(Settings):
     describe: Names = ()  # in the report's text; none: all that are built
     data_root: str
     store: str = str(layout.STORE)  # of finished networks
+    store_group: str = ""  # of users that share the store
     device: Literal["auto", "cpu", "cuda"]
     container: str
 

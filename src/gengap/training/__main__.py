@@ -85,7 +85,7 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
         data,
         weights,
         Path(train.outputs["history"]),
-        training.RunOptions(store_folder=Path(config.store), device=device),
+        training.RunOptions(store_folder=Path(config.store), store_group=config.store_group, device=device),
         provenance=_provenance(train),
     )
     for probe in plan.studies[study].probes:
