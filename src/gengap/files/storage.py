@@ -4,9 +4,11 @@ Every file carries its kind, the format version and its provenance as attributes
 one-dimensional dataset per column; strings are UTF-8.
 """
 
+import contextlib
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +19,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
+from gengap.files import hdf5_output
 
 FORMAT = 1  # raised when files of an older version can no longer be read
 
@@ -35,7 +38,7 @@ def writing(path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync:
     Raises:
         UserError: If the folder cannot be written, or the disk is full.
     """
-    with beside(path, sync=sync) as temporary, h5py.File(temporary, "w") as file:
+    with beside(path, sync=sync) as temporary, hdf5_output.opened(temporary) as file:
         file.attrs["kind"] = kind
         file.attrs["format"] = FORMAT
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
@@ -48,12 +51,15 @@ def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
 
     Args:
         path: The final name.
-        sync: Wait until the disk has it, so that a loss of power leaves the old file or the new one. Without, it may
-            leave a damaged one.
+        sync: Wait until the disk has it, and the folder its name, so that a loss of power leaves the old file or the
+            new one. Without, it may leave a damaged one.
+
+    Raises:
+        UserError: If the folder or the file cannot be written.
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make(path.parent, sync=sync)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
         raise UserError(
@@ -66,22 +72,49 @@ def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if sync:
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
+            _sync(temporary)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # `gengap clean` removes what is left
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise UserError(
+                f"{path}: could not be written ({_reason(error)}). What was there before is untouched."
+            ) from error
+        raise
+    if sync:
+        try:
+            _sync(path.parent)
+        except OSError as error:
+            raise UserError(
+                f"{path}: was written, but the disk did not confirm it ({_reason(error)}). Run the same again."
+            ) from error
+
+
+def _make(folder: Path, *, sync: bool) -> None:
+    """Make a folder and those above it, and have the disk know their names."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing if sync else ():
+        _sync(made.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has a file's content, or the names in a folder, on file systems that sync folders."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
     except OSError as error:
-        raise UserError(
-            f"{path}: could not be written ({_reason(error)}). What was there before is untouched."
-        ) from error
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _reason(error: OSError) -> str:
-    """Why a write failed, in a few words; HDF5 hides the system's error number in a long text."""
-    full = error.errno == errno.ENOSPC or f"errno = {errno.ENOSPC}," in str(error)
-    return "the disk is full" if full else error.strerror or str(error)
+    """Why a write failed, in a few words."""
+    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
 
 
 @contextmanager
@@ -90,6 +123,7 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
 
     Raises:
         UserError: If it is missing, cut short, of another kind, or from another version of gengap.
+        UnreadableError: If the system could not read it.
     """
     path = Path(path)
     if not path.exists():
@@ -97,6 +131,7 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
+        _check_readable(path, error)
         raise UserError(f"{path}: is damaged or no HDF5 file. Remove it, and run the study again.") from error
     with file:
         found, version = file.attrs.get("kind"), file.attrs.get("format")
@@ -111,8 +146,27 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
             raise UserError(f"{path}: holds {found}, expected {kind}.")
         try:
             yield file
-        except KeyError as error:
+        except (KeyError, OSError, RuntimeError) as error:  # what h5py makes of an error while reading
+            _check_readable(path, error)
+            if not isinstance(error, KeyError):
+                raise
             raise UserError(f"{path}: lacks a part of what '{kind}' files hold ({error.args[0]}).") from error
+
+
+def _check_readable(path: Path, error: Exception) -> None:
+    """Tell an error of the system, after which a file may be as sound as before, from one of the file's content.
+
+    Raises:
+        UnreadableError: If it was one of the system; HDF5 hides the system's error number in a long text.
+    """
+    number = getattr(error, "errno", None)
+    if number is None and (hidden := re.search(r"errno = (\d+),", str(error))):
+        number = int(hidden[1])
+    if number:
+        raise UnreadableError(
+            f"{path}: could not be read ({os.strerror(number)}), and is left as it is. Run the same again; if it can "
+            "never be read, move it away, and it is made again."
+        ) from error
 
 
 def provenance_of(file: h5py.File) -> dict[str, Any]:
