@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.files import file_digest, hdf5, paths
 from gengap.files.lineage import MADE
 from gengap.snakemake_support import records, run_lock
@@ -116,6 +116,8 @@ def _why(path: Path) -> str:
             from gengap.training import cell_store  # PyTorch: for entries from before November 2026 alone
 
             return "" if cell_store.is_whole(path) else "is damaged: its content is not what was written"
+    except UnreadableError:  # it may be sound
+        raise
     except UserError as error:
         return str(error).removeprefix(f"{path}: ").split(". ")[0]
     except (OSError, RuntimeError, KeyError) as error:
@@ -173,7 +175,7 @@ def _repair(found: list[Damage], project: Path) -> None:
                 aside = project / layout.DAMAGED / damage.path
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(project / damage.path, aside)
-    print(f"Set aside below {layout.DAMAGED}: {len(found)} files.")
+    print(f"Set aside below {layout.DAMAGED}: {len(found)} files. What was made from them is made again by the next run.")
     if targets := sorted({str(damage.target) for damage in found if damage.target}):
         if subprocess.run([sys.executable, "-m", "snakemake", *targets], cwd=project, check=False).returncode:
             raise UserError(f"not all was made again. Once it can be: snakemake {shlex.join(targets)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gengap import escaping, layout, logs
 from gengap.cli import files, fsck, scoreboard
-from gengap.errors import UserError
+from gengap.errors import UserError, refusal
 from gengap.files import legacy_names, timings
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
@@ -35,6 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         sys.stderr.close()
+    except OSError as error:
+        if told := refusal(error):
+            print(f"error: {told}", file=sys.stderr)
+            return 1
+        raise
     return 0
 
 

@@ -14,7 +14,7 @@ from gengap.engine import device as devices
 from gengap.engine import stack
 from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.files import cell_locks, store_access
 from gengap.labels import LabelledData
 from gengap.logs import log
@@ -201,6 +201,8 @@ def _finished(
     if weights.exists() and history.exists():
         try:
             results = cell_result.read(cells, weights, history)
+        except UnreadableError:
+            raise
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
     done = {name: results[name] for name in cells if name in results and results[name].identity == identities[name]}
