@@ -175,7 +175,9 @@ def _repair(found: list[Damage], project: Path) -> None:
                 aside = project / layout.DAMAGED / damage.path
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(project / damage.path, aside)
-    print(f"Set aside below {layout.DAMAGED}: {len(found)} files. What was made from them is made again by the next run.")
+    print(
+        f"Set aside below {layout.DAMAGED}: {len(found)} files. The next run also makes again what was made from them."
+    )
     if targets := sorted({str(damage.target) for damage in found if damage.target}):
         if subprocess.run([sys.executable, "-m", "snakemake", *targets], cwd=project, check=False).returncode:
             raise UserError(f"not all was made again. Once it can be: snakemake {shlex.join(targets)}")

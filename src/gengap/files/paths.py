@@ -46,11 +46,10 @@ def from_top(path: Path, project: Path) -> Path:
     """
     named, top = _absolute(path), _absolute(project)
     real = named.resolve()
-    places = [top, *(top / folder for folder in (layout.RESULTS, layout.DATA, layout.PRIVATE, layout.STORE))]
-    places += [one for folder in (layout.RESULTS, layout.DATA) for one in sorted((top / folder).glob("*"))]
-    if any(named.is_relative_to(top / folder) for folder in (layout.RESULTS, layout.DATA)):
+    made = [top / folder for folder in (layout.RESULTS, layout.DATA, layout.PRIVATE)]
+    if any(named.is_relative_to(folder) for folder in made):
         return named.relative_to(top)
-    for place in reversed(places):
+    for place in (*made, top, *(link for folder in made for link in _linked_folders(folder))):
         if real.is_relative_to(place.resolve()):
             return place.relative_to(top) / real.relative_to(place.resolve())
     raise UserError(f"{path}: lies outside the project {top}. Name a file below {layout.RESULTS} or {layout.DATA}.")
@@ -61,6 +60,11 @@ def files_below(folder: Path) -> Iterator[Path]:
     for top, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         yield from (Path(top) / name for name in sorted(names))
+
+
+def _linked_folders(folder: Path) -> Iterator[Path]:
+    for top, folders, _ in os.walk(folder):
+        yield from (Path(top) / name for name in sorted(folders) if (Path(top) / name).is_symlink())
 
 
 def _absolute(path: Path) -> Path:
