@@ -68,6 +68,7 @@ config["described"] = {
         "title": escaping.rst_line(TARGETS[name].title),
         "question": escaping.rst(TARGETS[name].question),
         "source": escaping.rst_line(TARGETS[name].source),
+        "choices": [escaping.rst_line(choice) for choice in TARGETS[name].choices],
         "reduced": TARGETS[name].reduced,
         "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
         "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws:,} draws",

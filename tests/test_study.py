@@ -210,3 +210,10 @@ def test_the_projects_own_studies_fit_the_schema_that_editors_get(capsys, pytest
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"title": "t", "base": {"training": {"epochs": "many"}}}, schema)
+
+
+def test_choices_that_a_source_leaves_open_are_sentences(load):
+    study = load("title: t\nchoices:\n  - Batch size 128.\ngrid: {seed: [0]}\n")
+    assert study.choices == ("Batch size 128.",)
+    with pytest.raises(UserError, match="choices"):
+        load("title: t\nchoices: Batch size 128.\ngrid: {seed: [0]}\n")

@@ -24,7 +24,8 @@ class Evidence:
     Attributes:
         study: ``name``, ``title``, ``question``, ``source``, ``reduced``, ``axes`` (short names of the grid axes),
             ``n_cells``, ``data`` (facts about the labelled data), ``fixed`` (settings that all cells share, by short
-            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`).
+            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`); the
+            section ``scoreboard`` if the study has one.
         cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, dead, stuck, diverged),
             ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
             a probe measured on the whole network, and what `gengap.evidence.derived` makes of them; shares are

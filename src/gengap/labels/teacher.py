@@ -37,6 +37,13 @@ PART = {
         "margin",
         "minority_share",
     ),
+    "options": {
+        "teacher_downsample": {
+            "choices": ("both", "first", "second", "pool"),
+            "default": "both",
+            "meaning": "Where the teacher halves the image, as the students' `downsample`.",
+        },
+    },
     "teacher": True,
 }
 
@@ -126,7 +133,14 @@ def student_of(teacher: Mapping[str, Tensor], images: Tensor) -> dict[str, Tenso
 
 
 def _model(settings: Labels) -> Model:
-    return Model(name="song", width=settings.teacher_width, head=settings.teacher_head)
+    return Model.model_validate(
+        {
+            "name": "song",
+            "width": settings.teacher_width,
+            "head": settings.teacher_head,
+            "downsample": settings.teacher_downsample,
+        }
+    )
 
 
 def _build(model: Model, images: Tensor) -> nn.Module:

@@ -99,7 +99,7 @@ def pack_settings(study: Study, names: Iterable[str]) -> Fingerprinted:
 
 def collected_settings(study: Study) -> Fingerprinted:
     """What a study's collected measurements depend on, as plain data that `Study` reads: all but probes, evidence."""
-    keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size"}
+    keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size", "scoreboard"}
     return Fingerprinted(study.model_dump(include=keys, exclude_defaults=True))
 
 

@@ -44,6 +44,10 @@ class SimulationFile(Settings):
     title: Text = Field(description="One line for the report.")
     question: Text = Field("", description="What the simulation asks.")
     source: Text = Field("", description="The paper whose experiment it is.")
+    choices: Names = Field(
+        (),
+        description="What the source leaves open and is fixed here, one sentence each; the report quotes them.",
+    )
     base: dict[str, Any] = Field({}, description="Settings of all draws; `simulation` names what is drawn.")
     grid: Any = Field(
         {}, description="Keys with lists of values; every combination is one draw. A list of grids is joined."

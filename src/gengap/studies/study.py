@@ -12,6 +12,7 @@ from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
 from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Count, Names, Settings, Text
+from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
 
@@ -53,6 +54,9 @@ class StudyFile(Settings):
     title: Text = Field(description="One line for the report.")
     question: Text = Field("", description="What the study asks.")
     source: Text = Field("", description="The paper whose experiment it is.")
+    choices: Names = Field(
+        (), description="What the source leaves open and is fixed here, one sentence each; the report quotes them."
+    )
     base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
     grid: Any = Field(
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
@@ -65,6 +69,10 @@ class StudyFile(Settings):
     figures: Names = Field((), description="Figures to draw.")
     tables: Names = Field((), description="Tables to write.")
     reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    scoreboard: Scoreboard | None = Field(
+        None,
+        description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
+    )
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
     full_on: Literal["any", "gpu"] = Field(
         "any",
@@ -137,8 +145,21 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     base = _nest(content.get("base") or {}, path)
     cells = expand(base, grids, axes, path)
     name = path.stem + (REDUCED if reduced else "")
+    own = {key: getattr(file, key) for key in StudyFile.model_fields}
+    if file.scoreboard:
+        short = leaf_names()
+        design = [axis for axis in axes if axis != SEED]
+        configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in cells.values()}
+        check_scoreboard(
+            file.scoreboard,
+            [short.get(axis, axis) for axis in axes],
+            len(configurations),
+            [probe.name for probe in file.probes],
+            path,
+        )
+        own |= {kind: tuple(dict.fromkeys((*own[kind], "scoreboard"))) for kind in ("figures", "tables")}
     study = Study.model_construct(
-        **{key: getattr(file, key) for key in StudyFile.model_fields},
+        **own,
         name=name,
         reduced=reduced,
         cells=cells,
