@@ -28,6 +28,7 @@ with logs.job():
     snakemake_support.install(workflow)
     if workflow.is_main_process:
         legacy_names.rename()
+        snakemake_support.begin()
 
 
 configfile: "config/config.yaml"

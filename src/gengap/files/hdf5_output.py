@@ -12,42 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
 
-
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """Open a new HDF5 file for writing.
+class Output(io.RawIOBase):
+    """What h5py asks of a file object; see `gengap.files.hdf5.create`.
 
     Args:
-        path: The file; it exists, and is empty.
-
-    Raises:
-        OSError: The first error of the system.
-    """
-    with _Output(path) as output:
-        try:
-            with h5py.File(output, "w") as file:
-                yield file
-        except Exception:
-            if output.failure is None:
-                raise
-        if output.failure is not None:
-            raise output.failure
-
-
-class _Output(io.RawIOBase):
-    """What h5py asks of a file object.
-
-    Args:
-        path: The file; it exists, and is empty.
+        path: The file; made, or emptied.
 
     Attributes:
         failure: The first error of the system; None while all went well.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         self._position = 0
         self.failure: OSError | None = None
 

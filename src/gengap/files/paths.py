@@ -1,8 +1,9 @@
-"""Where data are looked for, and whether results can be written. Their names are spelled in the rules only."""
+"""Where data are looked for, which project a file belongs to, and whether results can be written."""
 
 import os
 from pathlib import Path
 
+from gengap import layout
 from gengap.errors import UserError
 
 DATA_ROOT_VARIABLE = "GENGAP_DATA_ROOT"
@@ -11,6 +12,52 @@ DATA_ROOT_VARIABLE = "GENGAP_DATA_ROOT"
 def data_root(configured: str | Path) -> Path:
     """The folder of the raw datasets: `GENGAP_DATA_ROOT` if it is set, else the configured one."""
     return Path(os.environ.get(DATA_ROOT_VARIABLE) or configured).expanduser()
+
+
+def project_of(path: Path) -> Path:
+    """The top of the project that a file belongs to: above the file, above here, or above where a link leads.
+
+    Args:
+        path: A file, from the working folder or absolute, which need not exist.
+
+    Raises:
+        UserError: If there is none.
+    """
+    named = _absolute(path)
+    for start in (named, Path.cwd(), named.resolve()):
+        for folder in (start, *start.parents):
+            if (folder / layout.CONFIG).is_file():
+                return folder
+    raise UserError(f"{path}: lies outside of any project: no folder above it has {layout.CONFIG}.")
+
+
+def from_top(path: Path, project: Path) -> Path:
+    """A file's path from the project's top, by which jobs know it, whichever links lead to it.
+
+    Results, data or the store may be links to another disk, and a file may be named by its place there.
+
+    Args:
+        path: The file, from the working folder or absolute.
+        project: The project's top.
+
+    Raises:
+        UserError: If it lies outside the project.
+    """
+    named, top = _absolute(path), _absolute(project)
+    real = named.resolve()
+    places = [top, *(top / folder for folder in (layout.RESULTS, layout.DATA, layout.PRIVATE, layout.STORE))]
+    places += [one for folder in (layout.RESULTS, layout.DATA) for one in sorted((top / folder).glob("*"))]
+    for place in places:  # the name as it was given, then what it is a link to
+        if named.is_relative_to(place):
+            return named.relative_to(top)
+    for place in reversed(places):
+        if real.is_relative_to(place.resolve()):
+            return place.relative_to(top) / real.relative_to(place.resolve())
+    raise UserError(f"{path}: lies outside the project {top}. Name a file below {layout.RESULTS} or {layout.DATA}.")
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  # not `resolve`, which follows links
 
 
 def check_writable(folder: Path) -> None:

@@ -94,7 +94,7 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
     pool = read_pool(prepared).images
     found = ""
     if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool):
-        images = {split: pool[torch.from_numpy(chosen)] for split, chosen in indices.items()}
+        images = {split: _chosen(pool, numbers) for split, numbers in indices.items()}
         found = digest(images["train"].numpy(), labels["train"], images["test"].numpy(), labels["test"])
     if found != expected:
         raise UserError(
@@ -111,6 +111,14 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
     )
 
 
+def _chosen(pool: Tensor, indices: NDArray[np.int64]) -> Tensor:
+    """Some images of the pool; not copied if they follow each other, as a dataset's own train and test images do."""
+    first, count = int(indices[0]) if len(indices) else 0, len(indices)
+    if np.array_equal(indices, np.arange(first, first + count)):
+        return pool[first : first + count]
+    return pool[torch.from_numpy(indices)]
+
+
 def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:
     """The network that labelled; None if none did, or if the file was made before outputs were kept."""
     if "train_outputs" not in file:
@@ -121,7 +129,7 @@ def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:
         raise UserError(f"{path}: the teacher's outputs were changed. Remove the file, and run the study again.")
     return Teacher(
         model=Model.model_validate_json(group.attrs["model"]),
-        state={name: torch.from_numpy(group[name][()]) for name in storage.dataset_names(group)},
+        state={name: torch.from_numpy(array) for name, array in storage.read_arrays(group).items()},
         **{name: torch.from_numpy(array) for name, array in outputs.items()},
     )
 
