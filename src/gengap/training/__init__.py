@@ -1,6 +1,5 @@
 """Training packs of cells."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -98,8 +97,10 @@ def train_pack(
         free = memory_budget.free_bytes(device, options.memory_limit)
         memory_budget.in_parts(list(cells), each, memory_budget.shared_bytes(first), free, train)
     where = {**(provenance or {}), "device": devices.describe(device), "data_digest": digest}
+    where["pack"] = cell_result.pack_digest(identities.values())
     cell_result.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
-    for saver in savers:
+    # What a job that failed after its last step has saved is found here by the next one, which has nothing to train.
+    for saver in savers or [resume.Saver(_unfinished(options.store_folder, list(identities.values())))]:
         saver.remove()
     return passed
 
@@ -223,5 +224,4 @@ def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | 
     """Where cells that are trained together are saved while they are."""
     if store_folder is None:
         return None
-    digest = hashlib.sha256("".join(sorted(identities)).encode()).hexdigest()
-    return layout.unfinished(store_folder) / f"{digest}.h5"
+    return layout.unfinished(store_folder) / f"{cell_result.pack_digest(identities)}.h5"
