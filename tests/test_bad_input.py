@@ -96,14 +96,14 @@ CASES = {
         study("tables: [final", "reference: [song_table_41]\ntables: [final"),
         [STUDY, "reference", "'song_table_41'", "Did you mean 'song_table_4_1'?"],
     ),
-    "wrong type": (study("epochs: 1,", "epochs: many,"), [STUDY, "training.epochs: 'many'", "integer"]),
+    "wrong type": (study("epochs: 1,", "epochs: many,"), [STUDY, "training.epochs: 'many'", "a whole number"]),
     "number as text": (
         study(WIDTH_3, "model.width: [3], optimizer.lr: [1e-3], seed: [0]"),
         [STUDY, "width=3,lr=1e-3,seed=0", "optimizer.lr: '1e-3' is text, not a number", "0.001", "1.0e-3"],
     ),
     "impossible width": (
         study(WIDTH_3, "model.width: [0], optimizer.lr: [0.1], seed: [0]"),
-        [STUDY, "model.width: 0 is not allowed", "greater than or equal to 1"],
+        [STUDY, "model.width: 0 is not allowed", "a whole number from 1"],
     ),
     "empty grid": (study("model.width: [3]", "model.width: []"), [STUDY, "grid.model.width: is empty"]),
     "no grid at all": (

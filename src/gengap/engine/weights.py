@@ -1,9 +1,11 @@
 """The weights of a pack's cells at their saved epochs: one HDF5 file, tensors and plain text only.
 
 ``checkpoints`` lists one row per (cell, epoch); ``weights/<name>`` holds that tensor for all rows, ``[rows, ...]``.
-``cells`` holds every cell's settings as JSON, so that a network can be built from the file alone.
+``cells`` holds every cell's settings as JSON, so that a network can be built from the file alone, and the digest of its
+weights.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,8 +46,10 @@ def write(
         file.attrs["image_shape"] = image_shape
         file.attrs["n_outputs"] = n_outputs
         storage.write_table(file, "checkpoints", pd.DataFrame(rows, columns=["cell", "epoch"]), {"epoch": "epochs"})
-        described = [(cell, json.dumps(settings[cell], sort_keys=True)) for cell in checkpoints]
-        storage.write_table(file, "cells", pd.DataFrame(described, columns=["cell", "settings"]))
+        described = [
+            (cell, json.dumps(settings[cell], sort_keys=True), digest(saved)) for cell, saved in checkpoints.items()
+        ]
+        storage.write_table(file, "cells", pd.DataFrame(described, columns=["cell", "settings", "digest"]))
         group = file.create_group("weights")
         for name in checkpoints[rows[0][0]][rows[0][1]]:
             group.create_dataset(name, data=np.stack([checkpoints[cell][epoch][name].numpy() for cell, epoch in rows]))
@@ -79,6 +83,26 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
     with storage.reading(path, "weights") as file:
         described = storage.read_table(file, "cells")
     return {cell: json.loads(settings) for cell, settings in zip(described["cell"], described["settings"], strict=True)}
+
+
+def digest(checkpoints: Checkpoints) -> str:
+    """sha256 of a cell's weights at all its saved epochs."""
+    total = hashlib.sha256()
+    for epoch, state in sorted(checkpoints.items(), key=lambda item: item[0]):
+        for name, value in sorted(state.items(), key=lambda item: item[0]):
+            array = value.numpy()
+            total.update(f"{float(epoch)!r} {name} {array.dtype.str}{array.shape}".encode())
+            total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def read_digests(path: Path) -> dict[str, str]:
+    """The `digest` of every cell."""
+    with storage.reading(path, "weights") as file:
+        described = storage.read_table(file, "cells")
+    if "digest" in described:
+        return dict(zip(described["cell"], described["digest"], strict=True))
+    return {cell: digest(saved) for cell, saved in read(path).items()}  # of a version that kept none
 
 
 def read_rows(path: Path, rows: Sequence[int]) -> State:

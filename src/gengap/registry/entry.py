@@ -13,16 +13,16 @@ Listed = Annotated[tuple[str, ...], Field(strict=False)]
 # Keys of a header beside `summary`, by the kind of part.
 KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("reads", "options", "images"),
-    "labels": ("reads", "options", "teacher"),
+    "labels": ("reads", "options", "teacher", "streams"),
     "model": ("reads", "options"),
-    "init": (),
+    "init": ("options",),
     "loss": ("reads", "options", "teacher"),
     "optimizer": ("reads", "options"),
     "schedule": ("reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("caption", "simulation"),
-    "table": ("caption", "references"),
+    "figure": ("options", "caption", "simulation"),
+    "table": ("options", "caption", "references"),
 }
 
 
@@ -93,6 +93,7 @@ class Entry(_Plain):
         options: Its own options by name.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
+        streams: Of a label rule, whether its teacher labels images that training draws.
         images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
         quantities: Of a probe or a simulation, the quantities that it declares.
         uses: Quantities that it measures too, and others declare.
@@ -111,6 +112,7 @@ class Entry(_Plain):
     options: dict[str, Option] = {}
     batchnorm: Listed = ("running", "batch", "exact")
     teacher: bool = False
+    streams: bool = False
     images: Annotated[tuple[int, ...], Field(strict=False)] = ()
     quantities: dict[str, DeclaredQuantity] = {}
     uses: Listed = ()
