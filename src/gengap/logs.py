@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gengap import layout
 from gengap.errors import UserError, refusal
+from gengap.escaping import printable
 
 log = logging.getLogger("gengap")
 _UNWRITABLE = "%s: cannot be written (%s): messages of this job are shown here alone"
@@ -32,7 +33,7 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
     for handler in handlers:
         # Jobs run side by side: on the console, a line says whose it is.
         prefix = _label(Path(log_file)) if log_file and not isinstance(handler, logging.FileHandler) else ""
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
+        handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     if unwritable:
         log.warning(_UNWRITABLE, log_file, unwritable.strerror)
@@ -61,6 +62,13 @@ class _LogFile(logging.FileHandler):
         log.removeHandler(self)
         error = sys.exc_info()[1]
         log.warning(_UNWRITABLE, self.baseFilename, getattr(error, "strerror", None) or error)
+
+
+class _Printable(logging.Formatter):
+    """Messages may hold names from a study's file or an archive."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _label(log_file: Path) -> str:

@@ -7,8 +7,6 @@ filters that are loaded as plugins: gengap writes none of these, and reads none.
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -16,7 +14,6 @@ from h5py import h5d, h5l, h5o, h5pl, h5z
 
 from gengap.errors import UnreadableError, UserError
 from gengap.files import file_digest
-from gengap.files.hdf5_output import Output
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
 
@@ -37,65 +34,32 @@ def damaged(path: Path, why: object) -> DamagedError:
     )
 
 
-@contextmanager
-def create(path: Path) -> Iterator[h5py.File]:
-    """Open a new file for writing; `file_digest.write` completes it after it was closed.
-
-    Raises:
-        OSError: The first error of the system, when the file is closed.
-    """
-    with Output(path) as output:
-        try:
-            with h5py.File(output, "w", locking=False, userblock_size=file_digest.BLOCK_BYTES) as file:
-                yield file
-        except Exception:
-            if output.failure is None:
-                raise
-        if output.failure is not None:
-            raise output.failure
-
-
-def unreadable(path: Path, error: Exception) -> UnreadableError | None:
-    """What to tell if the system, and not the file's content, was the reason of an error; else None.
-
-    Args:
-        path: The file.
-        error: Python's, with the system's number, or HDF5's, which hides it in a long text.
-    """
-    number = getattr(error, "errno", None)
-    if number is None and (hidden := re.search(r"errno = (\d+),", str(error))):
-        number = int(hidden[1])
-    if not number:
-        return None
-    return UnreadableError(
-        f"{path}: cannot be read ({os.strerror(number)}), and is left as it is. Run the same again; if it can never be "
-        "read, move it away, and it is made again."
-    )
-
-
 def read(path: Path) -> h5py.File:
     """Open a file for reading, after comparing it with its digest.
 
     Raises:
         UserError: If it leads elsewhere.
-        UnreadableError: If the system cannot read it.
+        UnreadableError: If the system could not read it.
         DamagedError: If it is no HDF5 file, or its content is not what was written.
     """
     try:
         file_digest.check(path)
     except OSError as error:
-        raise unreadable(path, error) or error from error
+        check_readable(path, error)
+        raise
     except file_digest.ContentError as error:
         raise damaged(path, error) from error
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        raise unreadable(path, error) or damaged(path, "HDF5 cannot read it") from error
+        check_readable(path, error)
+        raise damaged(path, "HDF5 cannot read it") from error
     try:
         foreign = _foreign(file)
     except (RuntimeError, OSError, KeyError, ValueError) as error:
         file.close()
-        raise unreadable(path, error) or damaged(path, "HDF5 cannot read it") from error
+        check_readable(path, error)
+        raise damaged(path, "HDF5 cannot read it") from error
     if foreign:
         file.close()
         raise UserError(
@@ -103,6 +67,22 @@ def read(path: Path) -> h5py.File:
             "run the study again."
         )
     return file
+
+
+def check_readable(path: Path, error: Exception) -> None:
+    """Tell an error of the system, after which a file may be as sound as before, from one of the file's content.
+
+    Raises:
+        UnreadableError: If it was one of the system; HDF5 hides the system's error number in a long text.
+    """
+    number = getattr(error, "errno", None)
+    if number is None and (hidden := re.search(r"errno = (\d+),", str(error))):
+        number = int(hidden[1])
+    if number:
+        raise UnreadableError(
+            f"{path}: could not be read ({os.strerror(number)}), and is left as it is. Run the same again; if it can "
+            "never be read, move it away, and it is made again."
+        ) from error
 
 
 def _foreign(file: h5py.File) -> str:

@@ -12,19 +12,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 
-class Output(io.RawIOBase):
-    """What h5py asks of a file object; see `gengap.files.hdf5.create`.
+from gengap.files import file_digest
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """Open a new HDF5 file for writing; `file_digest.write` completes it after it was closed.
 
     Args:
-        path: The file; made, or emptied.
+        path: The file; it exists, and is empty.
+
+    Raises:
+        OSError: The first error of the system.
+    """
+    with _Output(path) as output:
+        try:
+            with h5py.File(output, "w", userblock_size=file_digest.BLOCK_BYTES) as file:
+                yield file
+        except Exception:
+            if output.failure is None:
+                raise
+        if output.failure is not None:
+            raise output.failure
+
+
+class _Output(io.RawIOBase):
+    """What h5py asks of a file object.
+
+    Args:
+        path: The file; it exists, and is empty.
 
     Attributes:
         failure: The first error of the system; None while all went well.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._position = 0
         self.failure: OSError | None = None
 

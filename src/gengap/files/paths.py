@@ -1,6 +1,7 @@
 """Where data are looked for, which project a file belongs to, and whether results can be written."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from gengap import layout
@@ -45,15 +46,25 @@ def from_top(path: Path, project: Path) -> Path:
     """
     named, top = _absolute(path), _absolute(project)
     real = named.resolve()
-    places = [top, *(top / folder for folder in (layout.RESULTS, layout.DATA, layout.PRIVATE, layout.STORE))]
-    places += [one for folder in (layout.RESULTS, layout.DATA) for one in sorted((top / folder).glob("*"))]
-    for place in places:  # the name as it was given, then what it is a link to
-        if named.is_relative_to(place):
-            return named.relative_to(top)
-    for place in reversed(places):
+    made = [top / folder for folder in (layout.RESULTS, layout.DATA, layout.PRIVATE)]
+    if any(named.is_relative_to(folder) for folder in made):
+        return named.relative_to(top)
+    for place in (*made, top, *(link for folder in made for link in _linked_folders(folder))):
         if real.is_relative_to(place.resolve()):
             return place.relative_to(top) / real.relative_to(place.resolve())
     raise UserError(f"{path}: lies outside the project {top}. Name a file below {layout.RESULTS} or {layout.DATA}.")
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, in order, also where links lead to other folders; none if it does not exist."""
+    for top, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        yield from (Path(top) / name for name in sorted(names))
+
+
+def _linked_folders(folder: Path) -> Iterator[Path]:
+    for top, folders, _ in os.walk(folder):
+        yield from (Path(top) / name for name in sorted(folders) if (Path(top) / name).is_symlink())
 
 
 def _absolute(path: Path) -> Path:
@@ -67,6 +78,10 @@ def check_writable(folder: Path) -> None:
         UserError: If a file is in the way, or the folder cannot be written.
     """
     found = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if missing := next((path for path in (folder, *folder.parents) if path.is_symlink() and not path.exists()), None):
+        raise UserError(
+            f"{missing}: is a link to {missing.readlink()}, which does not exist. Make it, or remove the link."
+        )
     if not found.is_dir():
         raise UserError(f"{folder}: a file is in the way of this folder. Move it away.")
     if not os.access(found, os.W_OK | os.X_OK):

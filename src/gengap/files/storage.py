@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from gengap.errors import UserError
-from gengap.files import file_digest, hdf5
+from gengap.files import file_digest, hdf5, hdf5_output
 
 FORMAT = 1  # raised when files of an older version can no longer be read
 
@@ -38,7 +38,7 @@ def writing(path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync:
         UserError: If the folder cannot be written, or the disk is full.
     """
     with beside(path, sync=sync) as temporary:
-        with hdf5.create(temporary) as file:
+        with hdf5_output.opened(temporary) as file:
             file.attrs["kind"] = kind
             file.attrs["format"] = FORMAT
             file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
@@ -118,7 +118,7 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
 
     Raises:
         UserError: If it is missing, damaged, of another kind, or from another version of gengap.
-        UnreadableError: If the system cannot read it.
+        UnreadableError: If the system could not read it.
     """
     path = Path(path)
     if not path.exists():
@@ -127,12 +127,11 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
         try:
             _check_kind(file, path, kind)
             yield file
-        except (KeyError, OSError, RuntimeError) as error:  # what h5py makes of an error while it reads
-            if told := hdf5.unreadable(path, error):
-                raise told from error
+        except (KeyError, OSError, RuntimeError) as error:  # what h5py makes of an error while reading
+            hdf5.check_readable(path, error)
             if isinstance(error, KeyError):
                 raise UserError(f"{path}: lacks a part of what '{kind}' files hold ({error.args[0]}).") from error
-            if getattr(error, "errno", None) is None and "synchronously" in str(error):  # of a file without a digest
+            if "synchronously" in str(error):  # HDF5's, of a file without a digest
                 raise hdf5.damaged(path, "HDF5 cannot read it") from error
             raise
 

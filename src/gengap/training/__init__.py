@@ -14,7 +14,7 @@ from gengap.engine import stack
 from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
 from gengap.errors import UnreadableError, UserError
-from gengap.files import cell_locks
+from gengap.files import cell_locks, store_access
 from gengap.labels import Digests, LabelledData
 from gengap.logs import log
 from gengap.studies.settings import Cell
@@ -32,6 +32,7 @@ class RunOptions:
         device: ``auto``, ``cpu`` or ``cuda``.
         compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
         store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
+        store_group: The group of users that share the store; empty: nobody else may write it.
         save_seconds: How often an unfinished pack is saved.
         memory_limit: Bytes that this process may take on a CPU; None: what is free. A pack that would take more is
             trained in parts.
@@ -40,6 +41,7 @@ class RunOptions:
     device: str = "auto"
     compile_step: str = "auto"
     store_folder: Path | None = None
+    store_group: str = ""
     save_seconds: float = resume.INTERVAL_SECONDS
     memory_limit: int | None = None
 
@@ -72,6 +74,8 @@ def train_pack(
     Raises:
         UserError: If the loss does not fit the labels, a file cannot be written, or the process was asked to end.
     """
+    if options.store_folder:
+        store_access.make(options.store_folder, options.store_group)
     device = devices.choose(options.device)
     first = next(iter(cells.values()))
     n_outputs = losses.n_outputs(first.loss, data.n_classes)

@@ -60,6 +60,15 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
     return result
 
 
+def is_whole(entry: Path) -> bool:
+    """Whether an entry is what was written, by the digest that its records have of their own."""
+    try:
+        with storage.reading(entry, "cell") as file:
+            return serialization.read_results(file)[0].identity == entry.stem
+    except _DAMAGE:
+        return False
+
+
 def entries(store: Path) -> list[Path]:
     """Every finished cell's file; its stem is the cell's identity."""
     return sorted(layout.stored_cells(store).glob("*/*.h5"))
