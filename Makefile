@@ -105,7 +105,7 @@ pull: $(ENV) ## Results and what is known of them, from DVC's remote
 	dvc pull
 
 test: $(ENV) ## The tests
-	@pytest -n 2
+	@pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-clone: $(ENV) ## Clones are up to date, and interrupted runs go on: real git, DVC and Snakemake
 	@pytest -m clone tests/clone
