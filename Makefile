@@ -17,7 +17,7 @@ export USER := $(or $(USER),user$(shell id -u))
 export HOME := $(or $(HOME),$(CURDIR)/.gengap/home)
 endif
 
-.PHONY: help env run report evidence plan repro push pull test test-clone test-versions test-slurm test-sanitizers golden lint format docs bench lock
+.PHONY: help env run report evidence plan repro push pull test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -114,6 +114,13 @@ test-versions: $(ENV) ## The workflow with the oldest and the newest Snakemake, 
 	@tests/versions.sh "snakemake==9.14.0"
 	tests/versions.sh "snakemake<9.28"
 	TESTS="tests/workflow tests/training/test_loop.py tests/models" tests/versions.sh torch==2.8.0 torchvision==0.23.0
+
+test-faults: $(ENV) ## Every call on files fails once, from raw data to figures: ten thousand, some hours
+	@FAULTS=all pytest -m "faults or not kills" tests/faults
+
+test-kills: $(ENV) ## 100 kills at random moments: jobs, runs of Snakemake, `dvc repro`, jobs of Slurm
+	@KILLS=80 pytest tests/faults/test_kills.py
+	pytest -m kills tests/faults tests/clone tests/cluster
 
 test-slurm: $(ENV) ## Studies on real Slurm daemons on this machine, disturbed; installs Slurm if it may
 	@tests/cluster/install.sh
