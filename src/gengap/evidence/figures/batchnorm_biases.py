@@ -3,10 +3,10 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, title
+from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, title, unfinished
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.intervals import grouped, interval
-from gengap.evidence.measurements import Evidence, lacking
+from gengap.evidence.measurements import Evidence, measured
 from gengap.evidence.node_curves import at_end, by_layer, layers
 
 PART = {
@@ -29,9 +29,8 @@ def data(evidence: Evidence) -> pd.DataFrame:
     Raises:
         UserError: If the study lacks the probe ``batchnorm_bias``.
     """
+    measured(evidence, SHARE, "batchnorm_bias")
     table = by_layer(evidence, SHARE)
-    if not len(table):
-        raise lacking(evidence, SHARE, "batchnorm_bias")
     shares, rows = at_end(table), []
     for at, cells in grouped(labelled(evidence), ["group"]):
         own = shares.reindex([cell for cell in cells["cell"] if cell in shares.index]).dropna(axis=1, how="all")
@@ -48,6 +47,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     for at, part in grouped(data, ["group"]):
         error = [part["mean"] - part["min"], part["max"] - part["mean"]]
         axes.errorbar(part["place"], part["mean"], error, color=colors[at["group"]], marker="o", markersize=3)
+    if data.empty:
+        unfinished([axes], labelled(evidence))
     axes.axhline(0.5, color=GREY, linestyle=":", linewidth=0.8)
     axes.set(ylim=(0, 1), xlabel="BatchNorm layer, from input to output", ylabel="share of negative biases")
     title(figure, description(labelled(evidence), evidence))

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gengap.evidence.figures.drawing import title
+from gengap.evidence.figures.drawing import panels, title, unfinished
+from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.measurements import Evidence, lacking
 
 PART = {
@@ -53,27 +54,30 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """A row per quantity and epoch, a column per layer."""
-    layers = list(dict.fromkeys(data["layer"]))
-    rows = list(dict.fromkeys(zip(data["quantity"], data["epoch"], strict=True)))
-    figure = Figure(figsize=(6.9, 0.6 + 1.0 * len(rows)))
-    axes = figure.subplots(len(rows), len(layers), squeeze=False)
+    layers = list(dict.fromkeys(data["layer"])) or [""]
+    rows = list(dict.fromkeys(zip(data["quantity"], data["epoch"], strict=True))) or [("", 0.0)]
+    figure, axes = panels(len(rows), len(layers), height=0.8 + 0.9 * len(rows), wide=len(layers) > 2, share_rows=False)
+    if data.empty:
+        unfinished(axes, evidence.cells)
     image = None
-    for (quantity, epoch), row in zip(rows, axes, strict=True):
-        for layer, panel in zip(layers, row, strict=True):
-            own = data[(data["quantity"] == quantity) & (data["epoch"] == epoch) & (data["layer"] == layer)]
-            values = own.pivot_table(index="teacher_node", columns="column", values="value").to_numpy()
-            image = panel.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="none")
-            panel.axvline(values.shape[0] - 0.5, color="black", linewidth=0.6)
-            panel.grid(visible=False)
-            panel.set(xticks=[], yticks=[])
-        row[0].set_ylabel(f"{MAPS[quantity]}, epoch {epoch:g}", fontsize="small")
-    for place, panel in enumerate(axes[0], start=1):
-        panel.set_title(f"layer {place}", loc="center", fontsize="small")
-    for panel in axes[-1]:
-        panel.set_xlabel("student node", fontsize="small")
+    for place, panel in enumerate(axes if len(data) else []):
+        (quantity, epoch), layer = rows[place // len(layers)], layers[place % len(layers)]
+        own = data[(data["quantity"] == quantity) & (data["epoch"] == epoch) & (data["layer"] == layer)]
+        values = own.pivot_table(index="teacher_node", columns="column", values="value").to_numpy()
+        image = panel.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", interpolation="none")
+        panel.axvline(values.shape[0] - 0.5, color="black", linewidth=0.6)
+        panel.grid(visible=False)
+        panel.tick_params(which="both", left=False, bottom=False, labelleft=False, labelbottom=False)
+        if layer == layers[0]:
+            panel.set_ylabel(f"{MAPS[quantity]}\nepoch {epoch:g}", fontsize="small")
+        if place < len(layers):
+            panel.set_title(f"layer {place + 1}", loc="center", fontsize="small")
+        if place >= len(layers) * (len(rows) - 1):
+            panel.set_xlabel("student node", fontsize="small")
     if image is not None:
-        figure.colorbar(image, ax=list(axes.flat), shrink=0.6, label="coupling over its largest")
-    title(figure, f"one network: {data['cell'].iloc[0]}" if len(data) else "no finished network")
+        figure.colorbar(image, ax=axes, shrink=0.6, label="coupling over its largest")
+    one = f"shown: {data['cell'].iloc[0].replace(',', ', ')}; " if len(data) else ""
+    title(figure, one + description(labelled(evidence), evidence))
     return figure
 
 

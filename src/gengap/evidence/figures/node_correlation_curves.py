@@ -3,7 +3,18 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gengap.evidence.figures.drawing import GREY, band, epochs, handle, handles, legend, panels, sequential, title
+from gengap.evidence.figures.drawing import (
+    GREY,
+    band,
+    epochs,
+    handle,
+    handles,
+    legend,
+    panels,
+    sequential,
+    title,
+    unfinished,
+)
 from gengap.evidence.figures.groups import curves, description, labelled
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
@@ -44,12 +55,15 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Correlation above rank, a column per group, a colour per layer."""
     cells = shown(evidence)
     groups = list(dict.fromkeys(cells["group"]))
-    figure, axes = panels(2, len(groups), height=3.4, wide=len(groups) > 1)
+    figure, axes = panels(2, len(groups), height=3.4, wide=len(groups) > 2)
     depth = max((part["layer"].nunique() for _, part in data.groupby("group")), default=1)
     colors = sequential(depth)
     for place, group in enumerate(groups):
         upper, lower = axes[place], axes[place + len(groups)]
         own = data[data["group"] == group]
+        if own.empty:
+            unfinished((upper, lower), cells[cells["group"] == group], narrow=True, alone=data.empty)
+            continue
         for color, (_, curve) in zip(colors, own.groupby("layer", sort=False), strict=False):
             band(upper, curve[curve["quantity"] == CHANCE], GREY, ":")
             band(upper, curve[curve["quantity"] == RHO], color)

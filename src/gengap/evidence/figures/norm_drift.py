@@ -4,12 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gengap.errors import UserError
-from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, title
+from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, title, unfinished
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.intervals import grouped, interval
-from gengap.evidence.measurements import Evidence
-from gengap.evidence.node_curves import at_end, by_layer, layers
+from gengap.evidence.measurements import Evidence, measured
+from gengap.evidence.node_curves import at_end, by_layer
 
 PART = {
     "summary": "Drift of the squared fan-in norms against the learning rate.",
@@ -31,24 +30,22 @@ def data(evidence: Evidence) -> pd.DataFrame:
     """Mean drift over seeds with its interval, by group and learning rate.
 
     Raises:
-        UserError: If the learning rate is no axis, or norms were not measured.
+        UserError: If the study lacks the probe ``node_norms``.
     """
-    table = by_layer(evidence, "fan_in_norm_drift")
-    if RATE not in evidence.axes or not len(layers(table)):
-        raise UserError(
-            f"study '{evidence.study['name']}': drifts against the learning rate need the axis optimizer.lr in `grid` "
-            "and node_norms in `probes`. Add them, or remove 'norm_drift' from `figures`."
-        )
-    drifts = at_end(table).mean(axis=1)
-    cells = labelled(evidence, apart=[RATE])
+    measured(evidence, "fan_in_norm_drift", "node_norms")
+    drifts = at_end(by_layer(evidence, "fan_in_norm_drift")).mean(axis=1)
+    cells = shown(evidence)
     rows = []
     for at, part in grouped(cells[cells["cell"].isin(drifts.index)], ["group", RATE]):
         ours = interval(drifts[part["cell"]])
-        low, high = ours.of_mean
-        rows.append(
-            {"group": at["group"], RATE: float(at[RATE]), "n": ours.n, "drift": ours.mean, "low": low, "high": high}
-        )
+        rows.append((at["group"], float(at[RATE]), ours.n, ours.mean, *ours.of_mean))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def shown(evidence: Evidence) -> pd.DataFrame:
+    """All cells by group, the learning rate left out of the groups' names."""
+    cells = labelled(evidence, apart=[RATE])
+    return cells if RATE in cells else cells.assign(**{RATE: evidence.study["fixed"][RATE]})
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
@@ -57,12 +54,17 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     colors = palette(data["group"])
     for at, part in grouped(data, ["group"]):
         curve = part.sort_values(RATE)
-        error = [curve["drift"] - curve["low"].clip(lower=curve["drift"] / 10), curve["high"] - curve["drift"]]
+        below = curve["drift"] - curve["low"].clip(lower=curve["drift"] / 10)  # an axis of logarithms ends above 0
+        error = np.nan_to_num([below, curve["high"] - curve["drift"]])
         axes.errorbar(curve[RATE], curve["drift"], error, color=colors[at["group"]], marker="o", markersize=3)
     rates = np.sort(data[RATE].unique())
-    least = data.loc[data[RATE] == rates[0], "drift"].min()
-    axes.plot(rates, least / 2 * (rates / rates[0]) ** 2, color=GREY, linestyle="--", linewidth=0.8)
-    axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="relative drift of $\\|w_k\\|^2$")
-    title(figure, description(labelled(evidence, apart=[RATE]), evidence))
+    if len(rates):
+        least = data.loc[data[RATE] == rates[0], "drift"].min()
+        axes.plot(rates, least / 2 * (rates / rates[0]) ** 2, color=GREY, linestyle="--", linewidth=0.8)
+        axes.set(xscale="log", yscale="log")
+    else:
+        unfinished([axes], evidence.cells)
+    axes.set(xlabel="learning rate", ylabel="relative drift of $\\|w_k\\|^2$")
+    title(figure, description(shown(evidence), evidence))
     legend(figure, [*handles(colors), handle("slope 2", color=GREY, linestyle="--")], below=True)
     return figure

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gengap.evidence.figures.drawing import GREY, band, epochs, handles, legend, palette, panels, title
+from gengap.evidence.figures.drawing import GREY, band, epochs, handles, legend, palette, panels, title, unfinished
 from gengap.evidence.figures.groups import curves, description, labelled
 from gengap.evidence.measurements import Evidence, measured
 
@@ -45,14 +45,17 @@ def shown(evidence: Evidence) -> pd.DataFrame:
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """A row per group, a column per layer, a colour per number."""
     cells = shown(evidence)
-    groups = list(dict.fromkeys(data["group"])) or ["no finished network"]
+    groups = list(dict.fromkeys(cells["group"]))
     by_group = {group: list(dict.fromkeys(data.loc[data["group"] == group, "layer"])) for group in groups}
     columns = max(1, *(len(layers) for layers in by_group.values()))
-    figure, axes = panels(len(groups), columns, height=0.9 + 1.3 * len(groups), wide=columns > 1)
+    figure, axes = panels(len(groups), columns, height=0.9 + 1.3 * len(groups), wide=columns > 2)
     colors = dict(zip(SCORES, palette(SCORES.values()).values(), strict=True))
     for place, panel in enumerate(axes):
         group, column = groups[place // columns], place % columns
         layers = by_group[group]
+        if not layers:
+            unfinished([panel] if not column else [], cells[cells["group"] == group], narrow=True, alone=data.empty)
+            continue
         panel.axhline(0.5, color=GREY, linestyle=":", linewidth=0.8)
         panel.set_ylim(0, 1.02)
         if column < len(layers):
