@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gengap.evidence.figures.drawing import BAND, GREY, handle, handles, legend, palette, title
-from gengap.evidence.intervals import grouped
+from gengap.evidence.figures.drawing import BAND, GREY, handle, handles, legend, note, palette, title
+from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import Evidence, measured
 from gengap.evidence.resampling import statistics
 
@@ -16,9 +17,9 @@ PART = {
     "simulation": "near_teacher",
     "caption": """\
 **Lucky nodes converge, and the others' fan-out fades** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019,
-theorems 4 and 5). Left: mean fan-out norm of the students that started near a teacher node (solid) and of the others
+theorems 4 and 5). Above: mean fan-out norm of the students that started near a teacher node (solid) and of the others
 (dashed) against steps of gradient descent, for several students per teacher node; lines are means over the draws, bands
-reach from the smallest to the largest. Right: steps until the lucky students have a mean cosine of 0.99 to their
+reach from the smallest to the largest. Below: steps until the lucky students have a mean cosine of 0.99 to their
 teacher nodes, against their cosine at the start; means over the draws that got there, with 95 % percentile bootstrap
 intervals. *What to look for:* dashed lines that fall towards 0 however many nodes there are, and fewer steps from a
 larger overlap.
@@ -32,7 +33,7 @@ COLUMNS = ["panel", "multiplier", "overlap", "nodes", "step", "n", "mean", "low"
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """Fan-out norms by step with their range, panel ``fan_out``, and steps to converge, panel ``steps``."""
-    measured(evidence, "steps_to_converge", "near_teacher")
+    measured(evidence, "lucky_overlap", "near_teacher")
     cells = evidence.cells.set_index("cell")
     steps = {len(array.values[0]): array.values[0] for array in evidence.arrays("simulated_step")}
     rows: list[tuple[Any, ...]] = []
@@ -50,7 +51,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
                 )
                 rows += [("fan_out", multiplier, overlap, nodes, step, len(curves), *values) for step, *values in ends]
     for at, part in grouped(evidence.cells, ["multiplier", "overlap"]):
-        times = part["steps_to_converge"].dropna()
+        times = usable(part, "steps_to_converge")
         of = statistics(times)
         first = "steps", int(at["multiplier"]), float(at["overlap"]), "lucky", np.nan, len(times)
         rows.append((*first, of["mean"], of["mean_low"], of["mean_high"]))
@@ -58,25 +59,31 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """Curves on the left, times on the right."""
-    figure = Figure(figsize=(6.9, 2.6))
-    left, right = figure.subplots(1, 2)
+    """Curves above, times below."""
+    figure = Figure(figsize=(mpl.rcParams["figure.figsize"][0], 4.2))
+    above, below = figure.subplots(2, 1)
     fan_out = data[data["panel"] == "fan_out"]
     overlap = fan_out.groupby("overlap")["multiplier"].nunique().idxmax()  # that of which most multipliers were run
     fan_out = fan_out[fan_out["overlap"] == overlap]
     colors = palette(f"{multiplier} per teacher node" for multiplier in fan_out["multiplier"])
     for at, curve in grouped(fan_out, ["multiplier", "nodes"]):
         color = colors[f"{at['multiplier']} per teacher node"]
-        left.plot(curve["step"], curve["mean"], color=color, linestyle=STYLES[at["nodes"]])
-        left.fill_between(curve["step"], curve["low"], curve["high"], color=color, alpha=BAND, linewidth=0)
-    left.set(xlabel="step", ylabel="fan-out norm $\\|v_k\\|$", yscale="log")
+        above.plot(curve["step"], curve["mean"], color=color, linestyle=STYLES[at["nodes"]])
+        above.fill_between(curve["step"], curve["low"], curve["high"], color=color, alpha=BAND, linewidth=0)
+    above.set(xlabel="step", ylabel="fan-out norm $\\|v_k\\|$", yscale="log")
     steps = data[data["panel"] == "steps"]
     multiplier = steps.groupby("multiplier")["overlap"].nunique().idxmax()
     times = steps[(steps["multiplier"] == multiplier) & (steps["n"] > 0)].sort_values("overlap")
-    error = [times["mean"] - times["low"], times["high"] - times["mean"]]
-    right.errorbar(times["overlap"], times["mean"], np.nan_to_num(error), color="black", marker="o", markersize=3)
-    right.set(xlabel="cosine at the start", ylabel="steps to a cosine of 0.99", yscale="log")
-    title(figure, f"left: cosine {overlap:g} at the start; right: {multiplier} students per teacher node")
+    error = np.nan_to_num([times["mean"] - times["low"], times["high"] - times["mean"]])
+    below.errorbar(times["overlap"], times["mean"], error, color="black", marker="o", markersize=3)
+    below.set(xlabel="cosine at the start", ylabel="steps to a cosine of 0.99")
+    if len(times):
+        below.set_yscale("log")
+    else:
+        note(below, "no student got there", alone=False)
+    draws = evidence.cells.groupby(["multiplier", "overlap"]).size()
+    drawn = "–".join(str(n) for n in dict.fromkeys((draws.min(), draws.max())))
+    title(figure, f"{drawn} draws of every setting; above: cosine {overlap:g}; below: {multiplier} per teacher node")
     look = [handle(name, color=GREY, linestyle=style) for name, style in STYLES.items()]
     legend(figure, [*handles(colors), *look], below=True)
     return figure
