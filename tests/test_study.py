@@ -146,8 +146,8 @@ def test_an_exponent_with_point_and_sign_is_a_number(load):
     ("text", "words"),
     [
         ("base: {seed: 1}", ["title: is missing"]),
-        ("title: t\nbase: {optimizer: {lr: 0}}", ["optimizer.lr: 0 is not allowed", "greater than 0"]),
-        ("title: t\nbase: {seed: true}", ["seed: True is not allowed"]),
+        ("title: t\nbase: {optimizer: {lr: 0}}", ["optimizer.lr: 0 is not allowed", "a number above 0"]),
+        ("title: t\nbase: {seed: true}", ["seed: true is not allowed"]),
         ("title: t\nbase: [1]", ["base: must hold keys and values"]),
         ("title: t\ngrid: {seed: 1}", ["grid.seed: must be a list of values or a range such as 0..9, got 1"]),
         ("title: t\ngrid: {seed: [0], optimizer.lr: [0.1, 0.10]}", ["'seed=0,lr=0.1'", "twice"]),
@@ -211,6 +211,13 @@ def test_the_projects_own_studies_fit_the_schema_that_editors_get(capsys, pytest
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"title": "t", "base": {"training": {"epochs": "many"}}}, schema)
+
+
+def test_choices_that_a_source_leaves_open_are_sentences(load):
+    study = load("title: t\nchoices:\n  - Batch size 128.\ngrid: {seed: [0]}\n")
+    assert study.choices == ("Batch size 128.",)
+    with pytest.raises(UserError, match="choices"):
+        load("title: t\nchoices: Batch size 128.\ngrid: {seed: [0]}\n")
 
 
 STREAMED = """

@@ -13,14 +13,14 @@ from gengap import layout, logs
 from gengap.cli import files, scoreboard
 from gengap.errors import UserError
 from gengap.files import legacy_names, timings
+from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
-from gengap.studies.schema import path_name
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
-from gengap.studies.study import REDUCED, Study, StudyFile, find_study, load_studies
+from gengap.studies.study import Study, StudyFile, find_study, load_studies
 
 if TYPE_CHECKING:
-    from gengap.cli.prune import Stale
+    from gengap.cli.clean import Stale
 
 _SHOWN = 10  # files listed per reason
 
@@ -120,10 +120,10 @@ def plan(options: argparse.Namespace) -> None:
 
 def clean(options: argparse.Namespace) -> None:
     """List what the store keeps that no study refers to, and remove it if you say so."""
-    from gengap.cli import prune
+    from gengap.cli import clean
 
-    wanted = prune.wanted(load_studies(layout.STUDIES), Path())
-    found = list(prune.stale(Path(), layout.STORE, wanted, options.days))
+    wanted = clean.wanted(load_studies(layout.STUDIES), Path())
+    found = list(clean.stale(Path(), layout.STORE, wanted, options.days))
     if wanted.settings:
         print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
     if not found:

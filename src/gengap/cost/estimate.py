@@ -13,8 +13,9 @@ from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import SIMULATE, TRAIN, Timing
+from gengap.probes.checkpoints import measured_epochs, planned_epochs
+from gengap.studies.names import path_name
 from gengap.studies.packing import packs, probe_settings, shape_key
-from gengap.studies.schema import path_name
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Point, Simulation
 from gengap.studies.study import Probe, Study
@@ -115,15 +116,15 @@ def probe_kind(probe: Probe, cell: Cell, threads: int) -> str:
     return _digest(probe.name, options, cell.dataset, cell.model, cell.loss, threads)
 
 
+def samples_read(probe: Probe, n_train: int) -> int:
+    """Training samples that a probe reads of one checkpoint."""
+    return min(probe.samples or n_train, n_train)
+
+
 def probe_work(probe: Probe, cells: Sequence[Cell], n_train: int) -> float:
     """Samples that the probe reads, over all checkpoints."""
-    if probe.epochs == "last":
-        checkpoints = len(cells)
-    elif probe.epochs == "snapshots":
-        checkpoints = sum(len({0.0, *_kept(cell), float(cell.training.epochs)}) for cell in cells)
-    else:
-        checkpoints = len(cells) * len(probe.epochs)
-    return float(checkpoints * (probe.samples or n_train))
+    checkpoints = sum(len(measured_epochs(probe, planned_epochs(cell))) for cell in cells)
+    return float(checkpoints * samples_read(probe, n_train))
 
 
 def simulation_kind(point: Point) -> str:
@@ -293,10 +294,6 @@ def _training_job(
 
 def _job(part: str, job: str, kind: str, work: float, known: Mapping[str, float]) -> Job:
     return Job(part, job, kind, work, known[kind] * work if kind in known else None)
-
-
-def _kept(cell: Cell) -> list[float]:
-    return [float(epoch) for epoch in cell.training.snapshots if epoch <= cell.training.epochs]
 
 
 def _digest(*parts: object) -> str:

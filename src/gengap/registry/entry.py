@@ -15,14 +15,14 @@ KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("reads", "options", "images"),
     "labels": ("reads", "options", "teacher", "streams"),
     "model": ("reads", "options"),
-    "init": (),
+    "init": ("options",),
     "loss": ("reads", "options", "teacher"),
     "optimizer": ("reads", "options"),
     "schedule": ("reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("caption", "simulation"),
-    "table": ("caption", "references"),
+    "figure": ("options", "caption", "simulation"),
+    "table": ("options", "caption", "references"),
 }
 
 

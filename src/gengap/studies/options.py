@@ -15,7 +15,7 @@ from gengap.registry.entry import Option
 _LITERAL: Any = Literal  # of words that are known when the program runs
 _TYPES: dict[str, Any] = {
     "int": int,
-    "float": Annotated[float, Field(allow_inf_nan=False)],
+    "float": float,
     "bool": bool,
     "str": str,
     "floats": Annotated[tuple[float, ...], Field(strict=False)],
@@ -24,9 +24,9 @@ _TYPES: dict[str, Any] = {
 
 
 class Settings(BaseModel):
-    """Frozen, strict (`1e-3` is text in YAML, and is refused), and closed to unknown keys."""
+    """Frozen, strict (`1e-3` is text in YAML, and is refused), closed to unknown keys and to numbers not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class PartSettings(Settings):
@@ -116,7 +116,7 @@ def known_options(kind: str) -> dict[str, Option]:
 @functools.cache
 def _model(kind: str, name: str) -> type[BaseModel]:
     fields: dict[str, Any] = {key: _field(option) for key, option in own_options(kind, name).items()}
-    return create_model(name, __config__=ConfigDict(strict=True), **fields)
+    return create_model(name, __config__=ConfigDict(strict=True, allow_inf_nan=False), **fields)
 
 
 def _field(option: Option) -> tuple[Any, Any]:

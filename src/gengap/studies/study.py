@@ -9,13 +9,15 @@ from pydantic import BeforeValidator, Field
 from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
-from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
-from gengap.studies.options import check_reads
+from gengap.studies.axes import axis_key, merge, read_grids, undot
+from gengap.studies.grid import expand, format_value, value_at
+from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
+from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Component, Count, Names, Settings
+from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
+from gengap.studies.validation import check_once, check_parts, validate
 
-REDUCED = "-reduced"
 T = TypeVar("T")
 
 
@@ -32,6 +34,22 @@ class Probe(Component):
     samples: Count | None = Field(
         None, description="How many training images the probe reads, the first ones; null reads all."
     )
+
+
+class Figure(Component):
+    """A figure to draw."""
+
+    kind = "figure"
+
+
+class Table(Component):
+    """A table to write."""
+
+    kind = "table"
+
+
+Figures = Annotated[tuple[Figure, ...], Field(strict=False)]
+Tables = Annotated[tuple[Table, ...], Field(strict=False)]
 
 
 def _every_probe(probes: Any) -> Any:
@@ -53,6 +71,9 @@ class StudyFile(Settings):
     title: str = Field(description="One line for the report.")
     question: str = Field("", description="What the study asks.")
     source: str = Field("", description="The paper whose experiment it is.")
+    choices: Names = Field(
+        (), description="What the source leaves open and is fixed here, one sentence each; the report quotes them."
+    )
     base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
     grid: Any = Field(
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
@@ -62,9 +83,13 @@ class StudyFile(Settings):
         description="Probes to measure; all: every one of docs/probes.md, as its picture there shows it.",
         json_schema_extra=_list_or_all,
     )
-    figures: Names = Field((), description="Figures to draw.")
-    tables: Names = Field((), description="Tables to write.")
+    figures: Figures = Field((), description="Figures to draw.")
+    tables: Tables = Field((), description="Tables to write.")
     reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    scoreboard: Scoreboard | None = Field(
+        None,
+        description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
+    )
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
     full_on: Literal["any", "gpu"] = Field(
         "any",
@@ -110,7 +135,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     Raises:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
-    check_file_name(path)
+    check_study_name(path.stem, str(path))
     content = read_yaml(path)
     overrides = content.pop("reduced", None)
     if reduced:
@@ -118,26 +143,45 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
-        content = _override(content, overrides)
+        content = _override(content, overrides, path)
     _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
-    for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
-        check_names(kind, names, f"{path}: {kind}s")
-    for name in file.figures:
-        if simulation := registry.check("figure", name).simulation:
+    for kind, parts in (("probe", file.probes), ("figure", file.figures), ("table", file.tables)):
+        given = content.get(f"{kind}s") or ()
+        check_parts(kind, _every_probe(given) if kind == "probe" else given, parts, path)
+        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    check_once(file.reference, f"{path}: reference")
+    _check_batchnorm(file.probes, path)
+    for figure in file.figures:
+        if simulation := registry.check("figure", figure.name).simulation:
             raise UserError(
-                f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
+                f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
-    _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
     cells = expand(base, grids, axes, path)
     name = path.stem + (REDUCED if reduced else "")
+    own = {key: getattr(file, key) for key in StudyFile.model_fields}
+    if file.scoreboard:
+        short = leaf_names()
+        design = [axis for axis in axes if axis != SEED]
+        configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in cells.values()}
+        check_scoreboard(
+            file.scoreboard,
+            [short.get(axis, axis) for axis in axes],
+            len(configurations),
+            [probe.name for probe in file.probes],
+            path,
+        )
+        if "scoreboard" not in [figure.name for figure in file.figures]:
+            own["figures"] = (*file.figures, Figure(name="scoreboard"))
+        if "scoreboard" not in [table.name for table in file.tables]:
+            own["tables"] = (*file.tables, Table(name="scoreboard"))
     study = Study.model_construct(
-        **{key: getattr(file, key) for key in StudyFile.model_fields},
+        **own,
         name=name,
         reduced=reduced,
         cells=cells,
@@ -152,7 +196,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
 def load_studies(folder: Path) -> dict[str, Study]:
     """Read every study of a folder, full and reduced, by name."""
     studies: dict[str, Study] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in study_files(folder):
         studies[path.stem] = load_study(path)
         if "reduced" in read_yaml(path):
             studies[path.stem + REDUCED] = load_study(path, reduced=True)
@@ -206,9 +250,11 @@ def check_references(studies: Mapping[str, Any], folder: Path) -> None:
         for name in study.reference:
             if name not in known:
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
-        for name in study.tables if not study.reference else ():
-            if registry.check("table", name).references:
-                raise UserError(f"{where}: tables: '{name}' needs published numbers. Name a file under `reference`.")
+        for table in study.tables if not study.reference else ():
+            if registry.check("table", table.name).references:
+                raise UserError(
+                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `reference`."
+                )
 
 
 def find_study(studies: Mapping[str, T], name: str) -> T:
@@ -244,13 +290,17 @@ def _find_own(content: Any, section: str = "") -> None:
         registry.check(section, content)
 
 
-def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _override(content: dict[str, Any], overrides: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Apply a `reduced` section: `base` and a plain `grid` key by key, every other key whole."""
     result = dict(content)
     for key, value in overrides.items():
         old = result.get(key)
-        if key in ("base", "grid") and isinstance(value, Mapping) and isinstance(old, Mapping):
-            result[key] = _override_base(undot(old), undot(value)) if key == "base" else {**old, **value}
+        if key == "base" and isinstance(value, Mapping) and isinstance(old, Mapping):
+            result[key] = _override_base(undot(old, f"{path}: base"), undot(value, f"{path}: reduced.base"))
+        elif key == "grid" and isinstance(value, Mapping) and isinstance(old, Mapping):
+            new: dict[str, str] = {axis_key(axis): axis for axis in value}
+            spelled: dict[str, Any] = {new.get(axis_key(str(axis)), str(axis)): values for axis, values in old.items()}
+            result[key] = {**spelled, **value}  # a replaced axis keeps its place, by which cells are named
         else:
             result[key] = value
     return result
@@ -267,19 +317,13 @@ def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 def _nest(base: Any, path: Path) -> dict[str, Any]:
     if not isinstance(base, Mapping):
         raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
-    return undot(base)
+    return undot(base, f"{path}: base")
 
 
-def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Path) -> None:
-    """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
-    for keys, probe in zip(given, probes, strict=True):
+def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse BatchNorm modes in which a probe means nothing."""
+    for probe in probes:
         entry = registry.check("probe", probe.name)
-        check_reads(Probe, probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
-        for key in keys if isinstance(keys, Mapping) else ():
-            if key not in known:
-                uses = ", ".join(known[1:])
-                raise UserError(f"{path}: probes: {key}: '{probe.name}' does not use it. It uses: {uses}.")
         if probe.batchnorm not in entry.batchnorm:
             raise UserError(
                 f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "

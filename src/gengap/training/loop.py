@@ -161,9 +161,9 @@ def _epoch(pack: PackState, job: _Job) -> None:
     n_samples, batch_size = data.n_samples, job.batch_size(pack.epoch)
     some = next(iter(pack.networks.parameters.values()))
     hyperparameters = stacked_settings(cells, dtype=some.dtype, device=some.device)
-    hyperparameters["lr"] = torch.tensor(learning_rates.learning_rates(pack), dtype=some.dtype, device=some.device)
     sizes = [min(batch_size, n_samples - at) for at in range(0, n_samples, batch_size)]
     augmentations = augmentation.draws(cells, pack.epoch, n_samples, some.device)
+    rates = learning_rates.epoch_rates(pack, len(sizes), like=some)
     drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(pack, len(sizes))
     before = sum(math.ceil(n_samples / job.batch_size(done)) for done in range(pack.epoch))
@@ -177,8 +177,8 @@ def _epoch(pack: PackState, job: _Job) -> None:
         if steps_done and learning_rates.refresh(
             pack, arch, data.train_images, data.train_targets, batch_size, steps_done
         ):
-            rates = learning_rates.learning_rates(pack)
-            hyperparameters["lr"] = torch.tensor(rates, dtype=some.dtype, device=some.device)
+            rates = learning_rates.epoch_rates(pack, len(sizes), like=some)
+        hyperparameters["lr"] = rates[pack.step]
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         step = fast_step if index.shape[1] == batch_size else job.step
         inputs = StepInputs(index, hyperparameters, augmentations, buffers)
