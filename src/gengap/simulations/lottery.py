@@ -17,7 +17,7 @@ PART = {
         "student_nodes": {"type": "int", "default": 4, "ge": 1, "meaning": "Filters of the student."},
         "outputs": {"type": "int", "default": 1, "ge": 1, "meaning": "Outputs."},
         "init_std": {"type": "float", "default": 0.1, "gt": 0, "meaning": "Standard deviation of the first weights."},
-        "lr": {"type": "float", "default": 0.1, "gt": 0, "meaning": "Learning rate."},
+        "rate": {"type": "float", "default": 0.1, "gt": 0, "meaning": "Learning rate."},
         "steps": {"type": "int", "default": 2000, "ge": 1, "meaning": "Steps of gradient descent."},
         "solved": {
             "type": "float",
@@ -132,7 +132,7 @@ def _nodes(network: Network, chosen: Tensor) -> Network:
 
 def _trained(point: Point, student: Network, teacher: Network) -> Network:
     for _ in range(point.steps):
-        student = descend(student, teacher, point.lr)
+        student = descend(student, teacher, point.rate)
     return student
 
 

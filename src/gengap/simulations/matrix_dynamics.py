@@ -23,7 +23,7 @@ PART = {
             "meaning": "separated: the product of averages; gradient: the average of products, which is the gradient.",
         },
         "init_std": {"type": "float", "default": 0.1, "ge": 0, "meaning": "Standard deviation of the perturbation."},
-        "lr": {"type": "float", "default": 0.05, "gt": 0, "meaning": "Learning rate."},
+        "rate": {"type": "float", "default": 0.05, "gt": 0, "meaning": "Learning rate."},
         "batch_size": {"type": "int", "default": 64, "ge": 1, "meaning": "Fresh samples of a step."},
         "steps": {"type": "int", "default": 20000, "ge": 1, "meaning": "Steps."},
         "records": {"type": "int", "default": 40, "ge": 1, "meaning": "Moments at which curves are kept."},
@@ -108,7 +108,7 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
         if step < point.steps:
             x = torch.stack([torch.from_numpy(s.standard_normal((point.batch_size, point.inputs))) for s in streams])
             change = update(student, teacher, x.to(device))
-            student = Weights(*(_unit(old + point.lr * by) for old, by in zip(student, change, strict=True)))
+            student = Weights(*(_unit(old + point.rate * by) for old, by in zip(student, change, strict=True)))
     rows = student.out.norm(dim=1)
     relevant, others = rows[:, : point.hidden], rows[:, point.hidden : -1]
     found = {name: torch.stack(values, dim=1) for name, values in curves.items()}

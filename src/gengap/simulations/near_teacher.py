@@ -25,7 +25,7 @@ PART = {
             "meaning": "Cosine between each teacher node and its lucky student at the start.",
         },
         "init_std": {"type": "float", "default": 0.1, "ge": 0, "meaning": "Standard deviation of the first fan-out."},
-        "lr": {"type": "float", "default": 0.05, "gt": 0, "meaning": "Learning rate."},
+        "rate": {"type": "float", "default": 0.05, "gt": 0, "meaning": "Learning rate."},
         "steps": {"type": "int", "default": 4000, "ge": 1, "meaning": "Steps of gradient descent."},
         "records": {"type": "int", "default": 40, "ge": 1, "meaning": "Moments at which curves are kept."},
     },
@@ -106,7 +106,7 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
             curves["lucky_fan_out_curve"].append(fan_out[:, :lucky].mean(dim=1))
             curves["unlucky_fan_out_curve"].append(fan_out[:, lucky:].mean(dim=1))
         if step < point.steps:
-            student = descend(student, teacher, point.lr, unit_rows=True)
+            student = descend(student, teacher, point.rate, unit_rows=True)
     found = {name: torch.stack(values, dim=1) for name, values in curves.items()}
     silent = Network(student.into, torch.zeros_like(student.out))
     unlucky = found["unlucky_fan_out_curve"]
