@@ -57,7 +57,7 @@ def test_equal_tables_give_equal_files(table):
 
 
 def test_published_values_are_compared(table, capsys):
-    assert judge("--reference", str(ROOT / "config/reference/dziugaite_figure_1.csv")) == 0
+    assert judge("--published", str(ROOT / "config/published/dziugaite_figure_1.csv")) == 0
     found = pd.read_csv("scoreboard/reproduced.csv")
     assert "published values: " in capsys.readouterr().out
     assert set(found["verdict"]) >= {"not comparable", "disagrees"}

@@ -16,7 +16,7 @@ from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.simulation import load_simulations
-from gengap.studies.study import REDUCED, Config, check_config, check_references, load_studies
+from gengap.studies.study import REDUCED, Config, check_config, check_published, load_studies
 from gengap.studies.validation import read_yaml
 
 _MADE = (layout.RESULTS, layout.DATA)
@@ -63,7 +63,7 @@ def jobs(options: argparse.Namespace) -> None:
     simulations = load_simulations(layout.SIMULATIONS, studies)
     check_config(content, studies, simulations, layout.CONFIG)
     for targets in (studies, simulations):
-        check_references(targets, layout.PUBLISHED)
+        check_published(targets, layout.PUBLISHED)
     config = Config.model_validate(content)
     names = (*config.studies, *(name + REDUCED for name in config.reduced))
     built = Plan({name: studies[name] for name in names}, {name: simulations[name] for name in config.simulations})

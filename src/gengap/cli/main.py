@@ -82,11 +82,11 @@ def _summarise(study: Study | Simulation) -> None:
         raise UserError(f"{folder}: there are no finished results. Run `make run STUDY={study.name}`.") from error
     lines = {
         "cells": _counts(metrics["cells"]),
-        "verdicts": _verdicts(metrics) if study.reference else "no published numbers to compare with",
+        "verdicts": _verdicts(metrics) if study.published else "no published numbers to compare with",
         "report": layout.report(study.name),
         "figures": layout.figures(study.name),
         "tables": layout.tables(study.name),
-        "verdict table": layout.verdicts(study.name) if study.reference else "",
+        "verdict table": layout.verdicts(study.name) if study.published else "",
         "measurements": f'{layout.measurements(study.name)}, in Python: gengap.load("{folder}")',
     }
     print(f"{study.name}: {study.title}")

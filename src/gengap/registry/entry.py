@@ -22,7 +22,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
     "figure": ("options", "caption", "simulation"),
-    "table": ("options", "caption", "references"),
+    "table": ("options", "caption", "published"),
 }
 
 
@@ -99,7 +99,7 @@ class Entry(_Plain):
         picture: Of a probe.
         caption: Of a figure or a table, for the report; reStructuredText.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
-        references: Of a table, whether it compares with published numbers.
+        published: Of a table, whether it compares with published numbers.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
@@ -117,7 +117,7 @@ class Entry(_Plain):
     picture: Picture | None = None
     caption: str = ""
     simulation: str = ""
-    references: bool = False
+    published: bool = False
     mem_mb: int = 2000
 
     @property

@@ -218,7 +218,7 @@ class Plan:
             f"table_{name.replace('.', '_')}",
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study) if check("table", name).references else [],
+                "published": self._published(study) if check("table", name).published else [],
                 "code": self._part_code(study, "table", name),
                 "script": _script("table"),
             },
@@ -232,7 +232,7 @@ class Plan:
             "verdicts",
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study),
+                "published": self._published(study),
                 "code": self._evidence_code(study, "gengap.evidence.verdicts", "gengap.evidence.tables"),
                 "script": _script("verdicts"),
             },
@@ -294,7 +294,7 @@ class Plan:
         return self._packed[study, pack]
 
     def _published(self, study: str) -> list[str]:
-        return [str(layout.published(name)) for name in self._target(study).reference]
+        return [str(layout.published(name)) for name in self._target(study).published]
 
     def _part_code(self, study: str, kind: str, name: str) -> list[str]:
         return sorted({*code_of_part(kind, name), *self._declared(study)})

@@ -19,7 +19,7 @@ from gengap.studies.packing import Fingerprinted
 from gengap.studies.schema import Names, Settings, write_out
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import REDUCED, Figures, Tables
-from gengap.studies.validation import check_file_name, check_parts, read_yaml, validate
+from gengap.studies.validation import check_file_name, check_parts, check_renamed, read_yaml, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -54,7 +54,7 @@ class SimulationFile(Settings):
     )
     figures: Figures = Field((), description="Figures to draw.")
     tables: Tables = Field((), description="Tables to write.")
-    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    published: Names = Field((), description="Files of published numbers in config/published, without .csv.")
     full_on: Literal["any", "gpu"] = Field("any", description="As in a study's file.")
 
 
@@ -100,9 +100,11 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     if reduced:
         if not isinstance(overrides, Mapping):
             raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
+        check_renamed(overrides, path)
         for key, value in overrides.items():
             both = key in ("base", "grid") and isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
             content[key] = {**content[key], **value} if both else value
+    check_renamed(content, path)
     file = validate(SimulationFile, content, f"{path}: ")
     check_parts("figure", content.get("figures") or (), file.figures, path)
     check_parts("table", content.get("tables") or (), file.tables, path)

@@ -13,7 +13,7 @@ from gengap.studies.grid import expand, format_value, merge, read_grids, undot, 
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_file_name, check_parts, read_yaml, validate
+from gengap.studies.validation import check_file_name, check_parts, check_renamed, read_yaml, validate
 
 REDUCED = "-reduced"
 T = TypeVar("T")
@@ -83,7 +83,7 @@ class StudyFile(Settings):
     )
     figures: Figures = Field((), description="Figures to draw.")
     tables: Tables = Field((), description="Tables to write.")
-    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    published: Names = Field((), description="Files of published numbers in config/published, without .csv.")
     scoreboard: Scoreboard | None = Field(
         None,
         description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
@@ -141,7 +141,9 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
+        check_renamed(overrides, path)
         content = _override(content, overrides)
+    check_renamed(content, path)
     _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
@@ -172,7 +174,9 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             [probe.name for probe in file.probes],
             path,
         )
-        own |= {kind: tuple(dict.fromkeys((*own[kind], "scoreboard"))) for kind in ("figures", "tables")}
+        for key, part in (("figures", Figure(name="scoreboard")), ("tables", Table(name="scoreboard"))):
+            if part.name not in (listed.name for listed in own[key]):
+                own[key] = (*own[key], part)
     study = Study.model_construct(
         **own,
         name=name,
@@ -230,7 +234,7 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
 
 
-def check_references(studies: Mapping[str, Any], folder: Path) -> None:
+def check_published(studies: Mapping[str, Any], folder: Path) -> None:
     """Check that the published numbers that studies and simulations compare with are there.
 
     Raises:
@@ -239,13 +243,15 @@ def check_references(studies: Mapping[str, Any], folder: Path) -> None:
     known = [path.stem for path in folder.glob("*.csv")]
     for study in studies.values():
         where = str(layout.study_file(study.name.removesuffix(REDUCED)))
-        for name in study.reference:
+        for name in study.published:
             if name not in known:
-                raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
-        for table in study.tables if not study.reference else ():
-            if registry.check("table", table.name).references:
+                if (old := folder.with_name("reference") / f"{name}.csv").exists():
+                    raise UserError(f"{where}: published: '{name}' is in {old.parent}. Move the file to {folder}.")
+                raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
+        for table in study.tables if not study.published else ():
+            if registry.check("table", table.name).published:
                 raise UserError(
-                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `reference`."
+                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `published`."
                 )
 
 

@@ -42,6 +42,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def check_renamed(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse keys of earlier versions by their new names."""
+    for old, new in {"reference": "published"}.items():
+        if old in content:
+            raise UserError(f"{path}: {old}: this key is called `{new}` now. Write `{new}:` in its place.")
+
+
 def check_file_name(path: Path) -> None:
     """Refuse a study's file whose name cannot be part of the paths of its results."""
     if sign := unfit_sign(path.stem):

@@ -12,7 +12,7 @@ from gengap.evidence.verdicts import compare
 
 PART = {
     "summary": "Where a source is silent: the settings closest to its numbers.",
-    "references": True,
+    "published": True,
     "caption": """\
 **Where the source is silent: the settings closest to its numbers** (study ``{{ snakemake.wildcards.study }}``). One row
 per printed row with its numbers, and below it every combination of settings that the study tried and the source does
@@ -47,12 +47,12 @@ def table(evidence: Evidence) -> pd.DataFrame:
     Raises:
         UserError: If there are no published numbers, or the study has no cell that one of them is about.
     """
-    if not evidence.references:
+    if not evidence.published:
         raise UserError(
             f"study '{evidence.study['name']}': there are no published numbers to be close to. Name a file of them "
-            "under `reference`, or remove the table 'closest'."
+            "under `published`, or remove the table 'closest'."
         )
-    numbers = compare(evidence, evidence.references)
+    numbers = compare(evidence, evidence.published)
     parts = [part for _, part in numbers[numbers["found"]].groupby(["source", "table", "row"], sort=False)]
     if not parts:
         raise UserError(
