@@ -1,4 +1,9 @@
-"""How much memory a pack takes: predicted before it starts, so that a pack that would not fit is trained in parts."""
+"""How much memory a pack takes: predicted before it starts, so that a pack that would not fit is trained in parts.
+
+The peak is predicted from what autograd keeps for two and for four images of one network, and 1.5 times that for
+temporaries: `torch.func.grad` keeps the graph of the backward pass as well. Where memory still runs out, the part is
+halved.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
