@@ -44,7 +44,7 @@ def test_the_example(table, capsys):
         assert len(picture.convert("RGB").getcolors(2**20)) > 50
     page = Path("scoreboard/scoreboard.md").read_text()
     assert page.startswith("# Scoreboard of networks\n")
-    assert "* **proxy**: moves with or against the gap along the design alone" in page
+    assert "* **proxy**: moves with or against the gap only along the design" in page
     assert all(f"| {name} |" in page for name in ("sharpness", "*random*", "*noisy oracle*"))
 
 

@@ -29,8 +29,10 @@ def add_parsers(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("path", help=text, description=f"{text}.")
     command.set_defaults(run=path)
     command.add_argument("kind", metavar="KIND", choices=kinds, help=", ".join(kinds))
-    command.add_argument("names", metavar="NAME", nargs="*", help="of the study, then of what it is part of")
-    text = "List what every job of config/config.yaml is made of, for DVC, which compares the lists"
+    command.add_argument(
+        "names", metavar="NAME", nargs="*", help="name of the study, then of the pack, probe, figure or table"
+    )
+    text = "List the settings and code of every job of config/config.yaml; DVC compares the lists"
     commands.add_parser("jobs", help=text, description=f"{text}.").set_defaults(run=jobs)
 
 

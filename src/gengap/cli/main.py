@@ -245,7 +245,9 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
+    parser = argparse.ArgumentParser(
+        prog="gengap", description="Train, measure and compare small networks. Run it in the project's folder."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for run, with_study in (
         (check, "?"),

@@ -59,7 +59,7 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="test samples behind every gap; filters noise (default: no filter)",
+        help="number of test samples of every gap, to filter its noise (default: no filter)",
     )
     settings.add_argument(
         "--least",

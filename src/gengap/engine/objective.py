@@ -1,7 +1,7 @@
 """What is differentiated: the mean training loss over a whole set, as a function of each network's parameters.
 
-Products with the Hessian differentiate forwards over backwards through our own BatchNorm, which is written in elementary
-operations. Through `nn.BatchNorm` in training mode, PyTorch's forward over reverse mode disagreed with finite
+Products with the Hessian use forward over reverse mode through our own BatchNorm, which is written in elementary
+operations. Through `nn.BatchNorm` in training mode, forward over reverse mode of PyTorch disagreed with finite
 differences (largest eigenvalue 9.21 instead of 9.29, an asymmetric matrix), while reverse over reverse agreed.
 """
 

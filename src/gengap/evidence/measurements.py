@@ -111,5 +111,5 @@ def lacking(evidence: Evidence, quantity: str, probe: str) -> UserError:
     """Say that a quantity was not measured, and which probe measures it."""
     return UserError(
         f"study '{evidence.study['name']}': {QUANTITIES[quantity].label} was not measured. "
-        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained anew."
+        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained again."
     )

@@ -19,7 +19,7 @@ FOUND = ["source", "table", "row", "quantity", "published", "ours", "verdict", "
 def reproduced(statistics: pd.DataFrame, published: pd.DataFrame, population: str = "") -> pd.DataFrame:
     """Compare every published value with ours; a value agrees if it is ours, rounded as it was printed.
 
-    There is no interval here: published and ours come from the same networks, so they differ by rounding alone.
+    There is no interval here: published and ours come from the same networks, so they differ only by rounding.
 
     Args:
         statistics: As `gengap.scoreboard.board.Board.statistics`.

@@ -15,7 +15,7 @@ from pathlib import Path
 from gengap.registry import PACKAGE, ROOMS, check, plugins
 
 _EVIDENCE = ("evidence", "scoreboard", "quantities")
-# The packages and modules whose imports are followed, by kind of part; a kind without any has versions alone.
+# The packages and modules whose imports are followed, by kind of part; a kind without any only has versions.
 LAYERS: dict[str, tuple[str, ...]] = {
     "dataset": ("datasets",),
     "labels": ("labels",),
@@ -28,7 +28,7 @@ _READ = frozenset({".csv", ".mplstyle"})  # files that modules read
 
 
 def code_of_part(kind: str, name: str) -> tuple[str, ...]:
-    """The files of the package behind a part: its own and those that it imports inside its layer.
+    """The files of the package that a part depends on: its own and those that it imports inside its layer.
 
     A user's own part has a digest of its own, `gengap.registry.code`: its files may lie anywhere. Here are the files of
     the package that it imports.

@@ -34,7 +34,7 @@ class Option(_Plain):
     """One option of a part.
 
     Attributes:
-        type: Of its values; empty: one of `choices` alone.
+        type: Of its values; empty: only one of `choices`.
         choices: Words that it may be; with a type, beside the values of that type.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.

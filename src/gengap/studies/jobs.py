@@ -37,7 +37,7 @@ class Job:
     Attributes:
         rule: The rule of Snakemake.
         inputs: Files that it reads, by the name that its script has for them: a path or a list of paths.
-        outputs: Files that it writes, likewise.
+        outputs: Files that it writes, by name.
         params: What else its outputs depend on: settings, and versions of the numbers.
     """
 

@@ -301,7 +301,7 @@ def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str
 
 
 def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Merge, but a section that names another component starts afresh: the old one's options mean nothing to it."""
+    """Merge, but a section that names another component loses the old one's options."""
     renamed = {
         key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
     }

@@ -1,4 +1,4 @@
-"""Reading YAML and checking it against the settings: every mistake becomes one line that says how to mend it."""
+"""Reading YAML and checking it against the settings: every mistake becomes one line that says how to correct it."""
 
 import difflib
 import re

@@ -57,7 +57,7 @@ class Moments:
 
 
 def too_large(arch: Architecture, images: Tensor) -> bool:
-    """Whether all images as one batch would take too much memory: a function of sizes and device alone."""
+    """Whether all images as one batch would take too much memory: a function of sizes and device only."""
     image_shape = (images.shape[1], images.shape[2], images.shape[3])
     largest = max(inference(arch, image_shape).largest_map, images[0].numel())
     most = _CPU_ELEMENTS
