@@ -15,7 +15,7 @@ from snakemake.utils import min_version
 from gengap import layout, logs, quantities, snakemake_support
 from gengap.files import legacy_names
 from gengap.files.paths import check_writable
-from gengap.registry import REGISTRY, code
+from gengap.registry import REGISTRY
 from gengap.snakemake_support import captions, run_lock
 from gengap.studies.jobs import Plan
 from gengap.studies.paper import load_papers, reduced

@@ -1,4 +1,4 @@
-"""The Python door: a study's results as pandas tables, and any of its networks as a PyTorch module."""
+"""The Python interface: a study's results as pandas tables, and any of its networks as a PyTorch module."""
 
 from __future__ import annotations
 

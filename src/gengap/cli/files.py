@@ -1,4 +1,4 @@
-"""The commands `gengap path` and `gengap jobs`: what the Makefile and DVC ask of the layout and of the plan of jobs."""
+"""The commands `gengap path` and `gengap jobs`, which give the Makefile and DVC names of files and lists of jobs."""
 
 import argparse
 import csv

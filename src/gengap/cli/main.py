@@ -1,4 +1,4 @@
-"""The command `gengap`: check studies, choose their settings for this machine, say where results are, clean up."""
+"""The command `gengap`: check studies, choose their settings for this machine, show where results are, clean up."""
 
 import argparse
 import json

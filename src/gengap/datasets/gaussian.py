@@ -1,7 +1,7 @@
 """Images whose pixels are independent N(0, std^2), drawn on the spot: stored, or streamed without end.
 
 With ``stream: true`` the prepared file holds the test images and no training images; a trainer draws those with
-`stream`. Batch i depends on (data_seed, i) alone, so a run that stopped goes on at batch i without drawing the
+`stream`. Batch i depends only on (data_seed, i), so a run that stopped goes on at batch i without drawing the
 earlier ones, and every network sees the same batches.
 """
 

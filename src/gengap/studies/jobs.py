@@ -1,6 +1,6 @@
 """The jobs of studies and simulations: which files each reads and writes, and with which settings.
 
-The rules of Snakemake, the stages of DVC and `python -m gengap.training` all ask here, so they agree.
+The rules of Snakemake, the stages of DVC and `python -m gengap.training` all use this module, so they agree.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """A simulation: a study of random draws instead of trained networks. One YAML file in config/simulations.
 
-Its cells are draws. Draws that differ only in their seed are one point of the grid, and one job. There may be ten
-thousands of them, and the Snakefile is read for every job, so the plan holds points and spells no draw.
+Its cells are draws. Draws that differ only in their seed are one point of the grid, and one job. There may be tens
+of thousands of draws, and the Snakefile is parsed for every job, so the plan lists points instead of draws.
 """
 
 import itertools

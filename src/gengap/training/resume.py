@@ -1,4 +1,4 @@
-"""An interrupted pack: all that its loop needs to go on and to end with the bits of an undisturbed run."""
+"""An interrupted pack: all that its loop needs to resume, and to end with the bits of an uninterrupted run."""
 
 import signal
 import time
