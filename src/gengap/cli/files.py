@@ -113,7 +113,7 @@ def _named() -> dict[str, Callable[..., Path]]:
         name: function
         for name, function in functions
         if all(
-            one.annotation is str and one.default is one.empty
-            for one in inspect.signature(function).parameters.values()
+            parameter.annotation is str and parameter.default is parameter.empty
+            for parameter in inspect.signature(function).parameters.values()
         )
     }

@@ -147,7 +147,10 @@ def entry(kind: str, header: Any, *, module: str, path: Path, external: bool) ->
     try:
         made = Entry(**header, module=module, path=path, external=external)
     except ValidationError as error:
-        lines = [f"{path}: PART: {'.'.join(map(str, one['loc']))}: {one['msg'].lower()}." for one in error.errors()]
+        lines = [
+            f"{path}: PART: {'.'.join(map(str, mistake['loc']))}: {mistake['msg'].lower()}."
+            for mistake in error.errors()
+        ]
         raise UserError("\n".join(lines)) from error
     for key in made.options:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", key) or key in RESERVED:

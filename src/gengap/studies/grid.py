@@ -101,11 +101,11 @@ def read_grids(grid: Any, path: Path) -> list[Axis]:
     checked: list[Axis] = []
     known = leaf_names()
     sections = {key.split(".")[0] for key in known}
-    for one in grids:
-        if not isinstance(one, Mapping):
-            raise UserError(f"{path}: grid: must hold dotted keys with lists of values, got {one!r}.")
+    for given in grids:
+        if not isinstance(given, Mapping):
+            raise UserError(f"{path}: grid: must hold dotted keys with lists of values, got {given!r}.")
         axes: Axis = {}
-        for key, values in one.items():
+        for key, values in given.items():
             if key not in known and key not in sections:
                 raise unknown_name("grid key", key, known, where=f"{path}: grid")
             if key == ARM:

@@ -73,7 +73,7 @@ class Plan:
     @functools.cached_property
     def points(self) -> dict[str, dict[str, str]]:
         """Names of the points of each simulation by the names of their files."""
-        return {name: {path_name(one): one for one in found.points} for name, found in self.simulations.items()}
+        return {name: {path_name(point): point for point in found.points} for name, found in self.simulations.items()}
 
     @functools.cached_property
     def datasets(self) -> dict[str, Cell]:
@@ -135,7 +135,7 @@ class Plan:
 
     def probe(self, study: str, pack: str, probe: str) -> Job:
         """Measure a probe on the checkpoints of a pack."""
-        chosen = next(one for one in self.studies[study].probes if one.name == probe)
+        chosen = next(listed for listed in self.studies[study].probes if listed.name == probe)
         return Job(
             "probe",
             {

@@ -185,14 +185,14 @@ def _grids(grid: Any, path: Path) -> list[dict[str, list[Any]]]:
     if grid == []:
         raise UserError(f"{path}: grid: is empty, so there is no draw. Give keys with lists of values.")
     grids = []
-    for one in grid if isinstance(grid, list) else [grid]:
-        if not isinstance(one, Mapping):
-            raise UserError(f"{path}: grid: must hold keys with lists of values, got {one!r}.")
-        axes = {str(key): write_out(values) for key, values in one.items()}
+    for given in grid if isinstance(grid, list) else [grid]:
+        if not isinstance(given, Mapping):
+            raise UserError(f"{path}: grid: must hold keys with lists of values, got {given!r}.")
+        axes = {str(key): write_out(values) for key, values in given.items()}
         for key, values in axes.items():
             if not isinstance(values, list) or not values:
                 raise UserError(
-                    f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {one[key]!r}."
+                    f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {given[key]!r}."
                 )
         grids.append(axes)
     return grids
