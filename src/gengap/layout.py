@@ -220,6 +220,16 @@ def stored_cell(store: Path, identity: str) -> Path:
     return stored_cells(store) / identity[:2] / f"{identity}.h5"
 
 
+def stored_measurements(store: Path) -> Path:
+    """The folder of measurements in a store."""
+    return store / "measurements"
+
+
+def stored_measurement(store: Path, identity: str) -> Path:
+    """What a probe measured of a cell, in a store, by `gengap.probes.identity`."""
+    return stored_measurements(store) / identity[:2] / f"{identity}.h5"
+
+
 def unfinished(store: Path) -> Path:
     """The folder of packs in a store that were interrupted."""
     return store / "unfinished"

@@ -20,12 +20,13 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     probe = probe_from(snakemake.params.probe)
     cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}
     data = labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled))
-    probes.measure_pack(
+    measured = probes.measure_pack(
         probe,
         cells,
         Path(snakemake.input.weights),
         data,
         Path(snakemake.output[0]),
+        store_folder=Path(snakemake.config["store"]),
         device=snakemake.config["device"],
         provenance=provenance.record(
             {"probe": snakemake.params.probe, "cells": snakemake.params.cells},
@@ -38,7 +39,7 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
             part=snakemake.wildcards.pack,
             job=probe.name,
             kind=estimate.probe_kind(probe, next(iter(cells.values())), snakemake.threads),
-            work=estimate.probe_work(probe, list(cells.values()), len(data.train_images)),
+            work=measured * estimate.samples_read(probe, len(data.train_images)),
             seconds=time.monotonic() - begin,
         )
     )

@@ -15,9 +15,10 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies.jobs import Job, Plan
+from gengap.studies.names import REDUCED
+from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import load_simulations
-from gengap.studies.study import REDUCED, Config, check_config, check_published, load_studies
-from gengap.studies.validation import read_yaml
+from gengap.studies.study import Config, check_config, check_published, load_studies
 
 _MADE = (layout.RESULTS, layout.DATA)
 

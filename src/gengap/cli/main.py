@@ -13,11 +13,11 @@ from gengap import layout, logs
 from gengap.cli import files, scoreboard
 from gengap.errors import UserError
 from gengap.files import legacy_names, timings
+from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
-from gengap.studies.schema import path_name
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
-from gengap.studies.study import REDUCED, Study, StudyFile, find_study, load_studies
+from gengap.studies.study import Study, StudyFile, find_study, load_studies
 
 if TYPE_CHECKING:
     from gengap.cli.clean import Stale

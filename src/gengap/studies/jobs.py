@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from gengap import layout, quantities, versions
 from gengap.registry import PACKAGE, check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
     collected_settings,
@@ -22,7 +23,7 @@ from gengap.studies.packing import (
     probe_settings,
     section_settings,
 )
-from gengap.studies.schema import Component, path_name
+from gengap.studies.schema import Component
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
 from gengap.studies.study import Figure, Study, Table
@@ -202,7 +203,7 @@ class Plan:
     def figure(self, study: str, name: str) -> Job:
         """Draw a figure."""
         return Job(
-            f"figure_{name.replace('.', '_')}",
+            rule_of("figure", name),
             {
                 "measurements": str(layout.measurements(study)),
                 "code": self._part_code(study, "figure", name),
@@ -215,7 +216,7 @@ class Plan:
     def table(self, study: str, name: str) -> Job:
         """Write a table."""
         return Job(
-            f"table_{name.replace('.', '_')}",
+            rule_of("table", name),
             {
                 "measurements": str(layout.measurements(study)),
                 "published": self._published(study) if check("table", name).published else [],

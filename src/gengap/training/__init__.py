@@ -16,10 +16,10 @@ from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
 from gengap.errors import UserError
 from gengap.files import cell_locks
-from gengap.labels import LabelledData
+from gengap.labels import Digests, LabelledData
 from gengap.logs import log
-from gengap.studies.settings import Cell, Loss
-from gengap.training import cell_result, cell_store, loop, memory_budget, pack_state, resume
+from gengap.studies.settings import Cell
+from gengap.training import cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
 from gengap.training.cell_result import CellResult
 
 _NAMED = 5  # cells that a warning names
@@ -79,7 +79,7 @@ def train_pack(
     image_shape = (data.train_images.shape[1], data.train_images.shape[2], data.train_images.shape[3])
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
     digest = data.digest_for(first.loss)
-    identities = {name: cell_result.identity(cell, digest) for name, cell in cells.items()}
+    identities = identities_of(cells, data.digests)
     done = _finished(cells, identities, weights, history, options.store_folder)
     log.info("%d of %d cells are to be trained, %d were found finished", len(cells) - len(done), len(cells), len(done))
     savers: list[resume.Saver] = []
@@ -87,7 +87,14 @@ def train_pack(
     if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
         job = _Job(
-            cells, identities, arch, on_device(data, first.loss, dtype, device), n_outputs, options, done, savers
+            cells,
+            identities,
+            arch,
+            on_device(data, list(cells.values()), dtype, device),
+            n_outputs,
+            options,
+            done,
+            savers,
         )
 
         def train(names: Sequence[str]) -> None:
@@ -178,10 +185,23 @@ def _warn(results: Sequence[CellResult]) -> None:
             )
 
 
-def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.device) -> loop.Data:
-    """Move a labelled data set to the device, its labels or the teacher's outputs as the loss wants them."""
-    train_targets, test_targets = data.targets(loss)
+def on_device(data: LabelledData, cells: Sequence[Cell], dtype: torch.dtype, device: torch.device) -> loop.Data:
+    """Move a labelled data set to the device, its labels or the teacher's outputs as the cells' loss wants them.
+
+    Raises:
+        UserError: If the images are streamed and no network labels them.
+    """
+    train_targets, test_targets = data.targets(cells[0].loss)
+    stream = None
+    if cells[0].dataset.stream:
+        if data.teacher is None:
+            raise UserError(
+                "dataset.stream: true draws images without labels. Set labels.name to a rule with a teacher."
+            )
+        channels, height, width = data.train_images.shape[1:]
+        stream = data_stream.data_stream(cells, data.teacher, (channels, height, width), dtype, device)
     return loop.Data(
+        stream=stream,
         train_images=data.train_images.to(device, dtype),
         train_targets=train_targets.to(device),
         test_images=data.test_images.to(device, dtype),
@@ -189,17 +209,51 @@ def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.
     )
 
 
+def outstanding(
+    cells: Mapping[str, Cell], data: Digests, weights: Path, history: Path, store_folder: Path | None
+) -> list[str]:
+    """Names of the cells that `train_pack` would have to train; nothing but their identities is read.
+
+    Args:
+        cells: Settings by name.
+        data: Digests of their labelled data.
+        weights: See `train_pack`.
+        history: See `train_pack`.
+        store_folder: See `RunOptions`.
+    """
+    identities = identities_of(cells, data)
+    in_files = in_own_files(identities, weights, history)
+    stored = {name for name in cells if store_folder and layout.stored_cell(store_folder, identities[name]).exists()}
+    return [name for name in cells if name not in in_files and name not in stored]
+
+
+def identities_of(cells: Mapping[str, Cell], data: Digests) -> dict[str, str]:
+    """The identity of every cell; see `gengap.training.cell_result.identity`."""
+    return {name: cell_result.identity(cell, data.for_loss(cell.loss)) for name, cell in cells.items()}
+
+
+def in_own_files(identities: Mapping[str, str], weights: Path, history: Path) -> set[str]:
+    """Names of the cells that a pack's files hold as they are wanted."""
+    if not (weights.exists() and history.exists()):
+        return set()
+    try:
+        found = cell_result.read_identities(history)
+    except UserError as error:
+        log.warning("%s Its cells are looked for in the store, or trained again.", error)
+        return set()
+    return {name for name, identity in identities.items() if found.get(name) == identity}
+
+
 def _finished(
     cells: Mapping[str, Cell], identities: Mapping[str, str], weights: Path, history: Path, store_folder: Path | None
 ) -> dict[str, CellResult]:
     """Cells that an earlier run of the same code on the same data has trained."""
-    results: dict[str, CellResult] = {}
-    if weights.exists() and history.exists():
+    done: dict[str, CellResult] = {}
+    if own := in_own_files(identities, weights, history):
         try:
-            results = cell_result.read(cells, weights, history)
+            done = cell_result.read({name: cells[name] for name in cells if name in own}, weights, history)
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
-    done = {name: results[name] for name in cells if name in results and results[name].identity == identities[name]}
     return done | _stored({n: cell for n, cell in cells.items() if n not in done}, identities, store_folder)
 
 

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from gengap import datasets, labels, layout, logs, probes, provenance, training
+from gengap.cost import remaining
 from gengap.errors import UserError, unknown_name
 from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
 from gengap.registry import code_dependencies
 from gengap.studies.jobs import Job, Plan
+from gengap.studies.names import REDUCED
 from gengap.studies.packing import dataset_key, labels_key
-from gengap.studies.study import REDUCED, Config, Study, load_study
-from gengap.studies.validation import read_yaml, validate
+from gengap.studies.reading import read_yaml
+from gengap.studies.study import Config, Study, load_study
+from gengap.studies.validation import validate
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -79,22 +82,30 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
     cells = {name: plan.studies[study].cells[name] for name in plan.packs[study][pack]}
     train = plan.train(study, pack)
     data = labels.read(Path(train.inputs["prepared"]), Path(train.inputs["labelled"]))
-    weights = Path(train.outputs["weights"])
-    written = weights.stat().st_mtime if weights.exists() else float("inf")
-    trained = training.train_pack(
+    weights, store = Path(train.outputs["weights"]), Path(config.store)
+    training.train_pack(
         cells,
         data,
         weights,
         Path(train.outputs["history"]),
-        training.RunOptions(store_folder=Path(config.store), device=device),
+        training.RunOptions(store_folder=store, device=device),
         provenance=_provenance(train),
     )
+    there = remaining.pack(plan, study, pack, store, data_are_made=False)
     for probe in plan.studies[study].probes:
         job = plan.probe(study, pack, probe.name)
         output = Path(job.outputs["measured"])
-        older = output.exists() and output.stat().st_mtime < written
-        if trained or older or not _is_current(output, "probe", job, _settings(job)):
-            probes.measure_pack(probe, cells, weights, data, output, device=device, provenance=_provenance(job))
+        if there.to_measure(probe) or not _is_current(output, "probe", job, _settings(job)):
+            probes.measure_pack(
+                probe,
+                cells,
+                weights,
+                data,
+                output,
+                store_folder=store,
+                device=device,
+                provenance=_provenance(job),
+            )
 
 
 def make_data(plan: Plan, study: str, pack: str, config: Config) -> None:

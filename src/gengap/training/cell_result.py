@@ -82,6 +82,13 @@ def write(
     )
 
 
+def read_identities(history_path: Path) -> dict[str, str]:
+    """The identity of every cell of a history file."""
+    with storage.reading(history_path, "history") as file:
+        facts = storage.read_table(file, "cells")
+    return dict(zip(facts["cell"], facts["identity"], strict=True))
+
+
 def read(cells: Mapping[str, Cell], weights_path: Path, history_path: Path) -> dict[str, CellResult]:
     """Read back the results of those of `cells` that the two files hold, of any identity."""
     with storage.reading(history_path, "history") as file:
