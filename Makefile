@@ -74,8 +74,8 @@ evidence: $(ENV) ## Copy tables and figures of a finished study or paper to docs
 		figures=$$(gengap path figures "$$study") tables=$$(gengap path tables "$$study")
 		cp "$$(gengap path verdicts "$$study")" "$$tables"/*.csv "$$figures"/*.{csv,png} "$$folder/$$study"
 		[ "$$(wc -l < "$$folder/$$study/verdicts.csv")" -gt 1 ] || rm "$$folder/$$study/verdicts.csv" # nothing was published
+		echo "Copied tables and figures to $$folder/$$study"
 	done
-	echo "kept: $$folder"
 
 plan: $(ENV) ## Predict time and memory of a study or paper
 	@$(studies)
