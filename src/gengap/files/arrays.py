@@ -79,5 +79,5 @@ def read(group: h5py.Group, quantity: str | None = None) -> Iterator[Array]:
                 batchnorm=str(one.attrs["batchnorm"]),
                 probe=str(one.attrs["probe"]),
                 rows=storage.read_table(one, "rows"),
-                values=one["values"][()],
+                values=storage.read_array(one, "values"),
             )
