@@ -10,7 +10,7 @@
  * FAULT_COUNTS=FILE       the counts of all processes together, in a file of zeros that is there; else each its own
  * FAULT_RECORD=FILE       every call that changed a file is appended, with its data
  *
- * A process can do the same for itself by fault_roots(), fault_arm() and fault_counts().
+ * A process can do the same for itself by fault_roots(), fault_arm(), fault_counts() and fault_record().
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,6 +57,12 @@ void fault_arm(const char *kind, uint64_t n, int number, int all_later) {
 
 void fault_counts(uint64_t *to) { memcpy(to, counts, sizeof own_counts); }
 
+void fault_record(const char *file) {
+    int fd = syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CLOEXEC);
+    recording = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 900); /* out of the way of programs that close files */
+    syscall(SYS_close, fd);
+}
+
 __attribute__((constructor)) static void start(void) {
     const char *given = getenv("FAULT_ROOTS"), *fault = getenv("FAULT"), *file = getenv("FAULT_COUNTS");
     if (given) fault_roots(given);
@@ -75,11 +81,7 @@ __attribute__((constructor)) static void start(void) {
         counts = shared;
         syscall(SYS_close, fd);
     }
-    if ((file = getenv("FAULT_RECORD"))) {
-        int fd = syscall(SYS_openat, AT_FDCWD, file, O_WRONLY | O_APPEND | O_CLOEXEC);
-        recording = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 900); /* out of the way of programs that close files */
-        syscall(SYS_close, fd);
-    }
+    if ((file = getenv("FAULT_RECORD"))) fault_record(file);
 }
 
 static int below_a_root(const char *full) {

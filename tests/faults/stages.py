@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-KINDS = 10  # as faults.c has them
+KINDS, KILL = 10, -1  # as faults.c has them
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
 CONFIG = {"data_root": "data/raw", "store": ".gengap/store", "device": "cpu"}
 COMMANDS = {"plan": ["plan", "tiny"], "jobs": ["jobs"], "summary": ["summary", "tiny"], "clean": ["clean", "--yes"]}
@@ -100,6 +100,10 @@ def _child(request: dict[str, Any], answer: int) -> None:
     library = ctypes.CDLL(os.environ["LD_PRELOAD"])
     status = 0
     library.fault_roots(request["folder"].encode())
+    if request["number"] == KILL:
+        os.setsid()  # the library kills a process group
+    if "record" in request:
+        library.fault_record(request["record"].encode())
     library.fault_arm(request["kind"].encode(), ctypes.c_uint64(request["n"]), request["number"], request["onwards"])
     try:
         for stage in request["stages"]:

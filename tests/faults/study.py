@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ title: Tiny
 base:
   dataset: {{name: gaussian, image_size: 8, n_train: 120, n_test: 60}}
   labels: {{name: teacher, train_size: 40, test_size: 20, minority_share: 0.2}}
+  optimizer: {{lr: {rate}}}
   training: {{batch_size: 20, epochs: 1, snapshots: [0, 1]}}
-grid: {{model.width: [2], optimizer.lr: [{rate}], seed: [0, 1]}}
+grid: {{model.width: [2], seed: [0, 1]}}
 probes: [performance]
 figures: [accuracy_by_width]
 tables: [final_performance]
@@ -46,7 +48,7 @@ class Fault:
         older: Whether older results of all stages lie there.
         kind: See `faults.KINDS`.
         n: Which call, from 1.
-        number: What errno becomes.
+        number: What errno becomes; `faults.KILL` kills the process instead.
         onwards: Whether all later calls fail too, as on a disk that is full.
     """
 
@@ -59,7 +61,8 @@ class Fault:
 
     def __str__(self) -> str:
         place = "over older results" if self.older else "afresh"
-        return f"{self.stage} {place}: {self.kind} {self.n}{'+' * self.onwards}, {os.strerror(self.number)}"
+        what = "killed" if self.number == faults.KILL else os.strerror(self.number)
+        return f"{self.stage} {place}: {self.kind} {self.n}{'+' * self.onwards}, {what}"
 
 
 class Stages:
@@ -112,14 +115,12 @@ class Tiny:
         fresh = _project(folder / "fresh", 0.1)
         for stage in (*STAGES, *COMMANDS):
             shutil.copytree(fresh, self._before(stage, False))
-            both = self._before(stage, True)
-            shutil.copytree(older, both)
-            shutil.copytree(fresh, both, dirs_exist_ok=True)
-            for place in (False, True):
-                copy = self.copy(stage, place)
-                self.counts[stage, place] = self._quiet(copy, stage)
-                self._expected[stage, place] = contents(copy)
-            self._quiet(fresh, stage)
+            shutil.copytree(older, self._before(stage, True))
+            shutil.copytree(fresh, self._before(stage, True), dirs_exist_ok=True)
+            over_older = self.copy(stage, True)
+            for where, place in ((over_older, True), (fresh, False)):
+                self.counts[stage, place] = self._quiet(where, stage)
+                self._expected[stage, place] = contents(where)
 
     def copy(self, stage: str, older: bool) -> Path:
         """The study before a stage, to be changed."""
@@ -137,12 +138,15 @@ class Tiny:
         folder = self.copy(fault.stage, fault.older)
         before, after = contents(folder), self._expected[fault.stage, fault.older]
         status, output, counts = self.stages.run(folder, fault.stage, fault=fault)
-        assert counts[fault.kind] >= fault.n, f"{fault}: never came\n{output}"
-        check_output(str(fault), status, output, folder)
+        if killed := fault.number == faults.KILL:
+            assert status == -signal.SIGKILL, f"{fault}: exit status {status}\n{output}"
+        else:
+            assert counts[fault.kind] >= fault.n, f"{fault}: never came\n{output}"
+            check_output(str(fault), status, output)
         left = contents(folder)
         for path in {*before, *after, *left}:
             if _HALF.search(path):
-                assert fault.kind == "unlink", f"{fault}: left {path}"
+                assert killed or fault.kind == "unlink", f"{fault}: left {path}"
             elif _UNFINISHED in path:
                 assert not left.get(path, "").startswith("damaged"), f"{fault}: {path} is damaged"
             else:
@@ -162,6 +166,10 @@ class Tiny:
         differ = {path for path in {*end, *after} if end.get(path) != after.get(path)}
         assert not differ, f"{fault}: {differ} differ afterwards\n{output}{again}"
 
+    def after(self, stage: str, older: bool) -> dict[str, str]:
+        """Digests of all files after an undisturbed stage."""
+        return self._expected[stage, older]
+
     def _before(self, stage: str, older: bool) -> Path:
         return self.folder / f"before-{stage}-{'older' if older else 'fresh'}"
 
@@ -171,7 +179,7 @@ class Tiny:
         return counts
 
 
-def check_output(what: str, status: int, output: str, folder: Path) -> None:
+def check_output(what: str, status: int, output: str) -> None:
     """A command ended well, or told in one message which file it is about; never by a traceback."""
     assert status in (0, 1), f"{what}: exit status {status}\n{output}"
     for word in ("Traceback", "this is a bug", "Logging error", "Exception ignored"):

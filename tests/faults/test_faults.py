@@ -5,25 +5,13 @@
 
 import os
 import random
-import shutil
 
-import pytest
-from study import Fault, Stages, Tiny
+from study import Fault
 
 import faults
 
 SAMPLE = 200  # of more than ten thousand
 SEED = 0
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """The study before and after each stage."""
-    if shutil.which("gcc") is None:
-        pytest.skip("no C compiler")
-    stages = Stages(faults.build(tmp_path_factory.mktemp("library")))
-    yield Tiny(tmp_path_factory.mktemp("tiny"), stages)
-    stages.close()
 
 
 def every_fault(tiny):

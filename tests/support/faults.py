@@ -8,6 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "faults/faults.c"
 KINDS = ("write", "sync", "rename", "open", "unlink", "lock", "read", "truncate", "mkdir", "change")
+KILL = -1  # in place of an error number
 
 # What the calls of each kind may fail with, as POSIX and Linux's file systems have it.
 NUMBERS: Mapping[str, tuple[int, ...]] = {
@@ -58,3 +59,26 @@ def counted(counts: Path) -> dict[str, int]:
     """How many calls of each kind a file of counts has."""
     content = counts.read_bytes()
     return {kind: int.from_bytes(content[8 * at : 8 * at + 8], "little") for at, kind in enumerate(KINDS)}
+
+
+def command(folder: Path, *words: str, variables: Mapping[str, str], output: Path | None = None) -> tuple[int, str]:
+    """Run a command in a process group of its own; returns its exit status and all that it printed.
+
+    Args:
+        folder: Where it runs.
+        words: The command.
+        variables: See `environment`.
+        output: Where its output goes meanwhile: processes that outlive a killed command would hold a pipe open.
+    """
+    path = output or folder.with_name(f"{folder.name}.out")
+    with path.open("wb") as file:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return done.returncode, path.read_text(errors="replace")

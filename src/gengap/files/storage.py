@@ -1,4 +1,4 @@
-"""Reading and writing HDF5: beside and renamed, self-describing, never pickled.
+"""Reading and writing HDF5: atomically, self-describing, never pickled.
 
 Every file carries its kind, the format version and its provenance as attributes, and its digest before its content. A
 table is a group with one one-dimensional dataset per column; strings are UTF-8.
@@ -61,7 +61,7 @@ def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        _make(path.parent, sync=sync)
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
         raise UserError(
@@ -87,19 +87,13 @@ def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
         raise
     if sync:
         try:
-            _sync(path.parent)
+            # The folders of a project too: whoever made them, a log file perhaps, did not wait for the disk.
+            for folder in path.parents if not path.is_absolute() else [path.parent]:
+                _sync(folder)
         except OSError as error:
             raise UserError(
                 f"{path}: was written, but the disk did not confirm it ({_reason(error)}). Run the same again."
             ) from error
-
-
-def _make(folder: Path, *, sync: bool) -> None:
-    """Make a folder and those above it, and have the disk know their names."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in missing if sync else ():
-        _sync(made.parent)
 
 
 def _sync(path: Path) -> None:
@@ -131,17 +125,8 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
     if not path.exists():
         raise UserError(f"{path}: does not exist. Run the study that makes it.")
     with hdf5.read(path) as file:
-        found, version = file.attrs.get("kind"), file.attrs.get("format")
-        if found is None or version is None:
-            raise UserError(f"{path}: was not written by gengap. Remove it, and run the study again.")
-        if int(version) != FORMAT:
-            raise UserError(
-                f"{path}: has format {version}, this version of gengap reads format {FORMAT}. "
-                "Move the folder away, or use the version that wrote it."
-            )
-        if found != kind:
-            raise UserError(f"{path}: holds {found}, expected {kind}.")
         try:
+            _check_kind(file, path, kind)
             yield file
         except (KeyError, OSError, RuntimeError) as error:  # what h5py makes of an error while reading
             hdf5.check_readable(path, error)
@@ -150,6 +135,20 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
             if "synchronously" in str(error):  # HDF5's, of a file without a digest
                 raise hdf5.damaged(path, "HDF5 cannot read it") from error
             raise
+
+
+def _check_kind(file: h5py.File, path: Path, kind: str) -> None:
+    """Refuse a file of another kind or format."""
+    found, version = file.attrs.get("kind"), file.attrs.get("format")
+    if found is None or version is None:
+        raise UserError(f"{path}: was not written by gengap. Remove it, and run the study again.")
+    if int(version) != FORMAT:
+        raise UserError(
+            f"{path}: has format {version}, this version of gengap reads format {FORMAT}. "
+            "Move the folder away, or use the version that wrote it."
+        )
+    if found != kind:
+        raise UserError(f"{path}: holds {found}, expected {kind}.")
 
 
 def provenance_of(file: h5py.File) -> dict[str, Any]:

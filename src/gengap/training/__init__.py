@@ -1,6 +1,5 @@
 """Training packs of cells."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -109,8 +108,10 @@ def train_pack(
         free = memory_budget.free_bytes(device, options.memory_limit)
         memory_budget.in_parts(list(cells), each, memory_budget.shared_bytes(first), free, train)
     where = {**(provenance or {}), "device": devices.describe(device), "data_digest": digest}
+    where["pack"] = cell_result.pack_digest(identities.values())
     cell_result.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
-    for saver in savers:
+    # What a job that failed after its last step has saved is found here by the next one, which has nothing to train.
+    for saver in savers or [resume.Saver(_unfinished(options.store_folder, list(identities.values())))]:
         saver.remove()
     return passed
 
@@ -242,6 +243,8 @@ def in_own_files(identities: Mapping[str, str], weights: Path, history: Path) ->
         return set()
     try:
         found = cell_result.read_identities(history)
+    except UnreadableError:
+        raise
     except UserError as error:
         log.warning("%s Its cells are looked for in the store, or trained again.", error)
         return set()
@@ -281,5 +284,4 @@ def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | 
     """Where cells that are trained together are saved while they are."""
     if store_folder is None:
         return None
-    digest = hashlib.sha256("".join(sorted(identities)).encode()).hexdigest()
-    return layout.unfinished(store_folder) / f"{digest}.h5"
+    return layout.unfinished(store_folder) / f"{cell_result.pack_digest(identities)}.h5"
