@@ -17,6 +17,12 @@ export USER := $(or $(USER),user$(shell id -u))
 export HOME := $(or $(HOME),$(CURDIR)/.gengap/home)
 endif
 
+# Tests of storing, locking, the store, resuming and versions, and the files that they reach all of.
+COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.py tests/test_cell_locks.py tests/test_full_disk.py \
+	tests/test_timings.py tests/test_clean.py tests/test_explain.py tests/training/test_cell_store.py tests/training/test_crash.py \
+	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
+COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
+
 .PHONY: help env run report evidence plan repro push pull test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs bench lock
 
 help: ## This list
@@ -110,13 +116,20 @@ test: $(ENV) ## The tests
 test-clone: $(ENV) ## Clones are up to date, and interrupted runs go on: real git, DVC and Snakemake
 	@pytest -m clone tests/clone
 
+coverage: $(ENV) ## Lines and branches that tests reach of what stores, locks, resumes and versions; all of the first three
+	@mkdir -p build/coverage && rm -f build/coverage/*
+	coverage run -m pytest $(COVERING)
+	coverage combine --quiet
+	coverage report
+	coverage report --fail-under=100 --include="$(COVERED)" > /dev/null
+
 test-versions: $(ENV) ## The workflow with the oldest and the newest Snakemake, and with the oldest PyTorch; installs them
 	@tests/versions.sh "snakemake==9.14.0"
 	tests/versions.sh "snakemake<9.28"
 	TESTS="tests/workflow tests/training/test_loop.py tests/models" tests/versions.sh torch==2.8.0 torchvision==0.23.0
 
-test-faults: $(ENV) ## Every call on files fails once, from raw data to figures: ten thousand, some hours
-	@FAULTS=all pytest -m "faults or not kills" tests/faults
+test-faults: $(ENV) ## Every call on files of a tiny study fails once, from raw data to figures: ten thousand, some hours
+	@pytest -n 2 -m "faults or not kills" tests/faults
 
 test-kills: $(ENV) ## 100 kills at random moments: jobs, runs of Snakemake, `dvc repro`, jobs of Slurm
 	@KILLS=80 pytest tests/faults/test_kills.py

@@ -5,10 +5,9 @@ import random
 import signal
 import sys
 
+import fault_injection
 import pytest
 from study import contents
-
-import faults
 
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "1")
 OURS, SNAKEMAKES = ("data", "results", ".gengap"), (".snakemake",)
@@ -19,7 +18,7 @@ _ASIDE = (".snakemake/", ".part", "logs/")
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return faults.build(tmp_path_factory.mktemp("library"))
+    return fault_injection.build(tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +38,14 @@ def quiet(edited, library, tmp_path_factory):
         counted = tmp_path_factory.mktemp("counts") / "counts"
         status, output = run(folder, library, tops, counts=counted)
         assert status == 0, output
-        counts[tops] = faults.counted(counted)
+        counts[tops] = fault_injection.counted(counted)
     return results(folder), counts
 
 
 def run(folder, library, tops, **options):
     """Run Snakemake with faults in files below some folders of the project."""
-    variables = faults.environment(library, [folder / top for top in tops], **options)
-    return faults.command(folder, *SNAKEMAKE, variables=variables | {"PYTHONPATH": str(folder / "src")})
+    variables = fault_injection.environment(library, [folder / top for top in tops], **options)
+    return fault_injection.command(folder, *SNAKEMAKE, variables=variables | {"PYTHONPATH": str(folder / "src")})
 
 
 def results(folder):
@@ -84,8 +83,8 @@ def test_a_call_that_fails_is_told_and_the_next_run_ends_with_the_same_bits(edit
     expected, counts = quiet
     tops = (OURS, SNAKEMAKES)[number % 2]
     chance = random.Random(SEED + number)
-    kind = chance.choice([kind for kind in faults.NUMBERS if counts[tops][kind]])
-    at, what = chance.randint(1, counts[tops][kind]), chance.choice(faults.NUMBERS[kind])
+    kind = chance.choice([kind for kind in fault_injection.NUMBERS if counts[tops][kind]])
+    at, what = chance.randint(1, counts[tops][kind]), chance.choice(fault_injection.NUMBERS[kind])
     folder = edited.copy(tmp_path / "project").folder
     status, output = run(folder, library, tops, fault=f"{kind}:{at}:{what}", counts=tmp_path / "counts")
     assert "this is a bug" not in output
