@@ -96,6 +96,7 @@ plan: $(ENV) ## What a study, or all studies of a paper, will cost
 
 repro: $(ENV) ## All studies of config/config.yaml, versioned by DVC
 	@dvc repro
+	sync # DVC does not wait for the disk, and takes an object of its cache for whole after a loss of power
 
 push: $(ENV) ## What dvc.lock names, to DVC's remote
 	@dvc push
@@ -109,6 +110,7 @@ pull: $(ENV) ## Results and what is known of them, from DVC's remote
 		exit 1
 	fi
 	dvc pull
+	sync
 
 test: $(ENV) ## The tests
 	@pytest -n 2 --dist loadgroup --no-loadscope-reorder
