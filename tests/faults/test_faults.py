@@ -3,6 +3,7 @@
 Here is a fixed sample; `make test-faults` tries every call.
 """
 
+import errno
 import random
 
 import fault_injection
@@ -13,9 +14,9 @@ pytestmark = pytest.mark.xdist_group("faults")  # which share the study before a
 SAMPLE = 200  # of more than ten thousand
 SEED = 0
 # A full disk, a disk in trouble or a file system without locks stays so: there all later calls fail too.
-LASTING = ("write", "sync", "open", "lock")
+LASTING = {"write": errno.ENOSPC, "sync": errno.EIO, "open": errno.EACCES, "lock": errno.ENOLCK}
 WAYS = [(kind, number, False) for kind, numbers in fault_injection.NUMBERS.items() for number in numbers]
-WAYS += [(kind, fault_injection.NUMBERS[kind][0], True) for kind in LASTING]
+WAYS += [(kind, number, True) for kind, number in LASTING.items()]
 
 
 def every_fault(tiny, stage, older, way):
