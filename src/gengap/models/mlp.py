@@ -14,7 +14,7 @@ from gengap.studies.settings import Model
 
 PART = {
     "summary": "Fully connected hidden layers of one width.",
-    "reads": ("depth", "batchnorm", "activation"),
+    "reads": ("depth", "batchnorm", "norm", "group_size", "activation"),
 }
 
 DEPTH = 2  # where the study says nothing
