@@ -186,6 +186,7 @@ def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.
         train_targets=train_targets.to(device),
         test_images=data.test_images.to(device, dtype),
         test_targets=test_targets.to(device),
+        patches=data.patches and data.patches.to(device, dtype),
     )
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
+from gengap.labels.patching import Patches
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, learning_rates, random_inputs, statistics
+from gengap.training import augmentation, compilation, learning_rates, patches, random_inputs, statistics
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
 from gengap.training.optimizers import stacked_settings
@@ -25,12 +26,26 @@ from gengap.training.step import Step, StepInputs, make_step
 
 @dataclass(frozen=True)
 class Data:
-    """A labelled data set on the device, with targets as the loss wants them."""
+    """A labelled data set on the device, with targets as the loss wants them.
+
+    Attributes:
+        train_images: As they are evaluated.
+        train_targets: Of them.
+        test_images: As they are evaluated.
+        test_targets: Of them.
+        patches: What steps make their images of, if not of `train_images`.
+    """
 
     train_images: Tensor
     train_targets: Tensor
     test_images: Tensor
     test_targets: Tensor
+    patches: Patches | None = None
+
+    @property
+    def step_images(self) -> Tensor:
+        """What steps gather their batches from."""
+        return self.train_images if self.patches is None else self.patches.images
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,7 @@ def _epoch(pack: PackState, job: _Job) -> None:
     orders = torch.from_numpy(np.stack([order(cell.seed, pack.epoch, n_samples) for cell in cells]))
     batches = orders.to(some.device).split(batch_size, dim=1)
     augmentations = augmentation.draws(cells, pack.epoch, n_samples, some.device)
+    augmentations |= patches.draws(cells, data.patches, pack.epoch)
     rates = learning_rates.epoch_rates(pack, len(batches), like=some)
     sizes = [index.shape[1] for index in batches]
     drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
@@ -163,7 +179,7 @@ def _epoch(pack: PackState, job: _Job) -> None:
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         step = fast_step if index.shape[1] == batch_size else job.step
         inputs = StepInputs(index, hyperparameters, augmentations, buffers)
-        pack.networks, _ = step(pack.networks, data.train_images, data.train_targets, inputs)
+        pack.networks, _ = step(pack.networks, data.step_images, data.train_targets, inputs)
         pack.step += 1
         if pack.step in due:
             kept = statistics.measured(pack, arch, data.train_images, cells[0])
