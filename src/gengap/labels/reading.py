@@ -34,6 +34,7 @@ class LabelledData:
         teacher: The network that labelled; None for labels without one.
         patches: What training makes its images of in every epoch anew; None: it takes the train images as they are.
         test_sets: Further test images and labels by name, as the rule made them; see `gengap.labels.patches`.
+        pixel_scale: Mean and standard deviation of each channel with which the dataset was standardised, ``[C]`` both.
     """
 
     train_images: Tensor
@@ -45,6 +46,7 @@ class LabelledData:
     teacher: Teacher | None = None
     patches: Patches | None = None
     test_sets: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    pixel_scale: tuple[Tensor, Tensor] | None = None
 
     def targets(self, loss: Loss) -> tuple[Tensor, Tensor]:
         """Train and test targets as the loss wants them.
@@ -117,6 +119,7 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         teacher=teacher,
         patches=_rule_says("redrawn", rule, pool, indices["train"], constants),
         test_sets=_rule_says("test_sets", rule, pool, indices["test"], constants) or {},
+        pixel_scale=pool.pixel_scale,
     )
 
 

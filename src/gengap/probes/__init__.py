@@ -108,6 +108,7 @@ def _subjects(
             saved=lambda epoch: checkpoints.read_at(names, epoch),
             teacher=teacher,
             test_sets=test_sets,
+            pixel_scale=data.pixel_scale,
         )
 
     return subject_of

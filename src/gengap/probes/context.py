@@ -48,6 +48,8 @@ class ProbeContext:
             network's last, whose epochs may differ.
         teacher: The network that labelled the data, if one did.
         test_sets: Further test images and targets by name, of label rules that make some.
+        pixel_scale: Mean and standard deviation of each channel with which pixels were standardised, ``[C]`` both; None
+            where that is not known.
     """
 
     arch: Architecture
@@ -66,6 +68,7 @@ class ProbeContext:
     saved: Callable[[float], State]
     teacher: Teacher | None = None
     test_sets: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    pixel_scale: tuple[Tensor, Tensor] | None = None
 
     @property
     def network(self) -> nn.Module:
