@@ -1,6 +1,7 @@
 """Reading a study file: overrides, grids, names, and what a cell is known by."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -10,7 +11,7 @@ from gengap.cli.main import main
 from gengap.errors import UserError
 from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.settings import Cell
-from gengap.studies.study import axis_names, axis_values, check_references, load_studies, load_study
+from gengap.studies.study import axis_names, axis_values, check_published, load_studies, load_study
 
 BASE = """
 title: Test
@@ -145,8 +146,8 @@ def test_an_exponent_with_point_and_sign_is_a_number(load):
     ("text", "words"),
     [
         ("base: {seed: 1}", ["title: is missing"]),
-        ("title: t\nbase: {optimizer: {lr: 0}}", ["optimizer.lr: 0 is not allowed", "greater than 0"]),
-        ("title: t\nbase: {seed: true}", ["seed: True is not allowed"]),
+        ("title: t\nbase: {optimizer: {lr: 0}}", ["optimizer.lr: 0 is not allowed", "a number above 0"]),
+        ("title: t\nbase: {seed: true}", ["seed: true is not allowed"]),
         ("title: t\nbase: [1]", ["base: must hold keys and values"]),
         ("title: t\ngrid: {seed: 1}", ["grid.seed: must be a list of values or a range such as 0..9, got 1"]),
         ("title: t\ngrid: {seed: [0], optimizer.lr: [0.1, 0.10]}", ["'seed=0,lr=0.1'", "twice"]),
@@ -189,11 +190,22 @@ def test_a_probe_refuses_what_means_nothing_to_it(load, probe, words):
 
 def test_published_numbers_that_a_study_needs_must_be_there(load, tmp_path):
     (tmp_path / "printed.csv").touch()
-    check_references({"study": load("title: T\ntables: [closest]\nreference: [printed]\n")}, tmp_path)
+    check_published({"study": load("title: T\ntables: [closest]\npublished: [printed]\n")}, tmp_path)
     with pytest.raises(UserError, match=r"study\.yaml: tables: 'closest' needs published numbers"):
-        check_references({"study": load("title: T\ntables: [closest]\n")}, tmp_path)
-    with pytest.raises(UserError, match=r"reference: unknown file of published numbers 'print'.*Did you mean"):
-        check_references({"study": load("title: T\nreference: [print]\n")}, tmp_path)
+        check_published({"study": load("title: T\ntables: [closest]\n")}, tmp_path)
+    with pytest.raises(UserError, match=r"published: unknown file of published numbers 'print'.*Did you mean"):
+        check_published({"study": load("title: T\npublished: [print]\n")}, tmp_path)
+
+
+def test_the_earlier_name_of_a_key_or_a_folder_is_met_with_the_new_one(load, tmp_path):
+    expected = r"study\.yaml: reference: this key is called `published` now\. Write `published:` in its place\."
+    for text in ("reference: [printed]", "reduced: {reference: []}"):
+        with pytest.raises(UserError, match=expected):
+            load(f"title: T\n{text}\n", reduced="reduced" in text)
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference/printed.csv").touch()
+    with pytest.raises(UserError, match=r"'printed' is in .*reference\. Move the file to .*published\."):
+        check_published({"study": load("title: T\npublished: [printed]\n")}, tmp_path / "published")
 
 
 def test_a_folder_without_studies_is_a_mistake(tmp_path):
@@ -217,3 +229,34 @@ def test_choices_that_a_source_leaves_open_are_sentences(load):
     assert study.choices == ("Batch size 128.",)
     with pytest.raises(UserError, match="choices"):
         load("title: t\nchoices: Batch size 128.\ngrid: {seed: [0]}\n")
+
+
+STREAMED = """
+title: t
+base:
+  dataset: {{name: gaussian, image_size: 1, stream: true}}
+  labels: {labels}
+  model: mlp
+  loss: {loss}
+  training: {training}
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "loss", "training", "message"),
+    [
+        ("distinct_teacher", "distillation", "{epochs: 1}", None),
+        ("distinct_teacher", "cross_entropy", "{epochs: 1}", None),
+        ("teacher", "distillation", "{}", "labels.name 'teacher' cannot label them. Set it to distinct_teacher."),
+        ("original", "cross_entropy", "{}", "labels.name 'original' cannot label them. Set it to distinct_teacher."),
+        ("distinct_teacher", "distillation", "{batch_size: full}", "training.batch_size cannot be full"),
+        ("distinct_teacher", "distillation", "{augmentation: flip}", "training.augmentation must be none, not flip"),
+    ],
+)
+def test_streamed_images_need_settings_that_can_be_met(load, labels, loss, training, message):
+    text = STREAMED.format(labels=labels, loss=loss, training=training)
+    if message is None:
+        assert load(text).cells
+    else:
+        with pytest.raises(UserError, match=re.escape(message)):
+            load(text)

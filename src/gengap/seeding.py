@@ -2,15 +2,15 @@
 
 import numpy as np
 
-INIT, ORDER, NOISE, PROBE, AUGMENTATION, DROPOUT, CURVATURE, SIMULATION, LABELS = range(9)
+INIT, ORDER, NOISE, PROBE, AUGMENTATION, DROPOUT, CURVATURE, SIMULATION, STREAM, LABELS = range(10)
 
 
 def stream(seed: int, purpose: int, *path: int) -> np.random.Generator:
-    """A generator that depends on the seed, the purpose and the path alone.
+    """A generator that depends only on the seed, the purpose and the path.
 
     Args:
         seed: A cell's seed, or a dataset's.
-        purpose: One of `INIT`, `ORDER`, `NOISE`, `PROBE`, `AUGMENTATION`, `DROPOUT`, `SIMULATION`,
+        purpose: One of `INIT`, `ORDER`, `NOISE`, `PROBE`, `AUGMENTATION`, `DROPOUT`, `SIMULATION`, `STREAM`,
             `LABELS`.
         path: Further coordinates, e.g. the epoch: the order of epoch e needs no earlier epoch.
     """

@@ -150,7 +150,7 @@ def test_changed_constants_are_noticed(digits, tmp_path):
     label(rule("noise_images"), digits, tmp_path / "l.h5")
     with h5py.File(tmp_path / "l.h5", "r+") as file:
         file["rule/std"][0, 3, 3] += 1
-    with pytest.raises(UserError, match="was made for other images"):
+    with pytest.raises(UserError, match="content is not what was written"):
         read(digits, tmp_path / "l.h5")
 
 
@@ -163,9 +163,9 @@ def test_images_without_labels_are_refused(gaussian, tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("random_labels", {"random_share": 1.5}, "less than or equal to 1"),
+        ("random_labels", {"random_share": 1.5}, "from 0.0 to 1.0"),
         ("random_labels", {"drawn_from": "none"}, "'all' or 'others'"),
-        ("noise_images", {"random_share": -0.1}, "greater than or equal to 0"),
+        ("noise_images", {"random_share": -0.1}, "from 0.0 to 1.0"),
         ("permuted_pixels", {"permutation": "two"}, "'one' or 'each'"),
         ("original", {"rule_seed": -1}, "rule_seed"),
     ],

@@ -1,6 +1,7 @@
 """Initialisation rules, each a function on a module; a new one is one file with a header and `initialise`.
 
-A rule that looks at the data has `adjust` as well: from one drawn network and its gradient to its initial weights.
+A rule that depends on the data also has `adjust`, which takes one drawn network with its gradient and returns its
+initial weights.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gengap import registry
+from gengap.studies.settings import Init
 
 State = dict[str, Tensor]
 
@@ -20,7 +22,7 @@ class Drawn:
     """One network as `initialise` drew it, for a rule that looks at the data.
 
     Attributes:
-        init: The registered name of the rule.
+        init: The rule and its options.
         model: The registered name of the model.
         seed: The cell's seed.
         state: Its parameters and buffers by name, float64.
@@ -32,7 +34,7 @@ class Drawn:
             are 0; none if something else enters it too.
     """
 
-    init: str
+    init: Init
     model: str
     seed: int
     state: State
@@ -50,17 +52,17 @@ class DrawsItself(Protocol):
         """Set them, in place."""
 
 
-def initialise(network: nn.Module, name: str, generator: torch.Generator) -> None:
+def initialise(network: nn.Module, settings: Init, generator: torch.Generator) -> None:
     """Set the initial weights of a network, in place.
 
     Args:
         network: Any module; its convolutions, linear layers and normalisations are set. A module of another kind that
             has parameters draws them in a method ``draw_parameters(generator)``.
-        name: Registered rule.
+        settings: The rule and its options.
         generator: The source of randomness, on the CPU.
     """
     with torch.no_grad():
-        registry.load("init", name).initialise(network, generator)
+        registry.load("init", settings.name).initialise(network, settings, generator)
         for layer in network.modules():
             if isinstance(layer, DrawsItself):
                 layer.draw_parameters(generator)
@@ -73,7 +75,7 @@ def looks_at_data(name: str) -> bool:
 
 def adjust(drawn: Drawn) -> State:
     """The initial state of a network whose rule `looks_at_data`."""
-    state: State = registry.load("init", drawn.init).adjust(drawn)
+    state: State = registry.load("init", drawn.init.name).adjust(drawn)
     return state
 
 

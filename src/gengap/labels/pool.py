@@ -1,4 +1,4 @@
-"""What a label rule is given, and what it answers."""
+"""The input and the result of a label rule."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class Pool:
         labels: int64 ``[N]``, as the dataset came.
         n_train: How many of them are train images.
         classes: Names of the dataset's classes.
-        stream: Whether training images are drawn without end, so that none is stored.
+        stream: Whether training draws its own images, so that the train images here only measure it.
         pixel_scale: Mean and standard deviation of each channel with which pixels were standardised, ``[C]`` both.
     """
 
@@ -171,11 +171,19 @@ def selected_images(
     Returns:
         float32 ``[M, C, H, W]``.
     """
-    images = pool.images[torch.from_numpy(indices)]
+    images = _chosen(pool.images, indices)
     if not changes_images(settings):
         return images
     changed: Tensor = registry.load("labels", settings.name).change(settings, images, indices, constants)
     return changed
+
+
+def _chosen(images: Tensor, indices: NDArray[np.int64]) -> Tensor:
+    """Some images; not copied if they follow each other, as a dataset's own train and test images do."""
+    first, count = int(indices[0]) if len(indices) else 0, len(indices)
+    if np.array_equal(indices, np.arange(first, first + count)):
+        return images[first : first + count]
+    return images[torch.from_numpy(indices)]
 
 
 def changes_images(settings: Labels) -> bool:

@@ -18,13 +18,14 @@ class MakeNorm(Protocol):
         """A normalisation of ``[N, features, H, W]``, or without `maps` of ``[N, features]``."""
 
 
-def hidden(number: int, layer: nn.Conv2d | nn.Linear, settings: Model) -> Layers:
+def hidden(number: int, layer: nn.Conv2d | nn.Linear, settings: Model, *, affine: bool = True) -> Layers:
     """A hidden layer with its activation, and with a normalisation before it, after it or nowhere.
 
     Args:
         number: Of the layer among those of its kind, from 1; part of the names.
         layer: The convolution or linear layer.
         settings: `activation`, `batchnorm`, `norm` and `group_size` are read.
+        affine: Whether the normalisation has weights of its own.
 
     Raises:
         UserError: If it says what normalises, but not where.
@@ -35,8 +36,8 @@ def hidden(number: int, layer: nn.Conv2d | nn.Linear, settings: Model) -> Layers
             "before or after."
         )
     name = f"conv{number}" if isinstance(layer, nn.Conv2d) else f"linear{number}"
-    kind = NAMES[settings.norm]
-    bn: Layers = {f"{name}_{kind}": norm_of(settings)(layer.weight.shape[0], maps=isinstance(layer, nn.Conv2d))}
+    make = norm_of(settings, affine=affine)
+    bn: Layers = {f"{name}_{NAMES[settings.norm]}": make(layer.weight.shape[0], maps=isinstance(layer, nn.Conv2d))}
     act: Layers = {f"{name}_{settings.activation}": nn.ReLU() if settings.activation == "relu" else nn.Identity()}
     where = "none" if settings.norm == "none" else settings.batchnorm
     return {name: layer} | {"none": act, "before": bn | act, "after": act | bn}[where]
@@ -52,7 +53,7 @@ def normalised(settings: Model) -> Model:
     )
 
 
-def norm_of(settings: Model) -> MakeNorm:
+def norm_of(settings: Model, *, affine: bool = True) -> MakeNorm:
     """What makes a model's normalisations: of so many channels of maps, or units.
 
     LayerNorm (Ba, Kiros and Hinton 2016, arXiv:1607.06450) is taken over all channels and pixels of an image, with a
@@ -60,13 +61,14 @@ def norm_of(settings: Model) -> MakeNorm:
 
     Args:
         settings: `norm` and `group_size` are read.
+        affine: Whether they have scales and shifts.
     """
 
     def make(features: int, *, maps: bool = True) -> nn.Module:
         if settings.norm == "none":
             return nn.Identity()
         if settings.norm == "batch":
-            return nn.BatchNorm2d(features) if maps else nn.BatchNorm1d(features)
+            return (nn.BatchNorm2d if maps else nn.BatchNorm1d)(features, affine=affine)
         most = features if settings.norm == "layer" else settings.group_size
         size = max(number for number in range(1, features + 1) if features % number == 0 and number <= most)
         if size == 1 and not maps:
@@ -74,9 +76,31 @@ def norm_of(settings: Model) -> MakeNorm:
                 f"model.norm: '{settings.norm}' of a linear layer with {features} units would take one unit at a "
                 "time, and leave nothing of it. Choose a larger model.group_size, and a model.width that it divides."
             )
-        return nn.GroupNorm(features // size, features)
+        return nn.GroupNorm(features // size, features, affine=affine)
 
     return make
+
+
+def widths(settings: Model, depth: int) -> list[int]:
+    """Units or channels of every hidden layer: `width` times the option `proportions`; all equal where it is empty.
+
+    Args:
+        settings: `width`, `depth` and the option `proportions` are read.
+        depth: Hidden layers where the study gives neither.
+
+    Raises:
+        UserError: If `depth` and `proportions` disagree.
+    """
+    given = settings.proportions
+    if given and settings.depth not in (None, len(given)):
+        raise UserError(
+            f"model.depth: {settings.depth} hidden layers, and model.proportions has {len(given)} numbers. "
+            "Leave one of the two out."
+        )
+    if any(not share > 0 for share in given):
+        raise UserError(f"model.proportions: {min(given)} is not allowed: a layer's width must be above 0.")
+    # Halves are rounded up, so that students of any multiple have as many times the nodes.
+    return [max(1, int(settings.width * share + 0.5)) for share in given or [1.0] * (settings.depth or depth)]
 
 
 def check_size(name: str, image_shape: tuple[int, int, int], at_least: int) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gengap.errors import UserError
 
@@ -13,16 +13,16 @@ Listed = Annotated[tuple[str, ...], Field(strict=False)]
 # Keys of a header beside `summary`, by the kind of part.
 KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("reads", "options", "images"),
-    "labels": ("reads", "options", "teacher"),
+    "labels": ("reads", "options", "teacher", "streams"),
     "model": ("reads", "options"),
-    "init": (),
+    "init": ("options",),
     "loss": ("reads", "options", "teacher"),
     "optimizer": ("reads", "options"),
     "schedule": ("reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("caption", "simulation"),
-    "table": ("caption", "references"),
+    "figure": ("options", "caption", "simulation"),
+    "table": ("options", "caption", "published"),
 }
 
 
@@ -34,7 +34,7 @@ class Option(_Plain):
     """One option of a part.
 
     Attributes:
-        type: Of its values; empty: one of `choices` alone.
+        type: Of its values; empty: only one of `choices`.
         choices: Words that it may be; with a type, beside the values of that type; with `strs`, those of the list.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
@@ -52,6 +52,11 @@ class Option(_Plain):
     le: float | None = None
     lt: float | None = None
     meaning: str
+
+    @field_validator("default")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class DeclaredQuantity(_Plain):
@@ -93,13 +98,14 @@ class Entry(_Plain):
         options: Its own options by name.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
+        streams: Of a label rule, whether its teacher labels images that training draws.
         images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
         quantities: Of a probe or a simulation, the quantities that it declares.
         uses: Quantities that it measures too, and others declare.
         picture: Of a probe.
         caption: Of a figure or a table, for the report; reStructuredText.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
-        references: Of a table, whether it compares with published numbers.
+        published: Of a table, whether it compares with published numbers.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
@@ -111,13 +117,14 @@ class Entry(_Plain):
     options: dict[str, Option] = {}
     batchnorm: Listed = ("running", "batch", "exact")
     teacher: bool = False
+    streams: bool = False
     images: Annotated[tuple[int, ...], Field(strict=False)] = ()
     quantities: dict[str, DeclaredQuantity] = {}
     uses: Listed = ()
     picture: Picture | None = None
     caption: str = ""
     simulation: str = ""
-    references: bool = False
+    published: bool = False
     mem_mb: int = 2000
 
     @property
@@ -147,7 +154,10 @@ def entry(kind: str, header: Any, *, module: str, path: Path, external: bool) ->
     try:
         made = Entry(**header, module=module, path=path, external=external)
     except ValidationError as error:
-        lines = [f"{path}: PART: {'.'.join(map(str, one['loc']))}: {one['msg'].lower()}." for one in error.errors()]
+        lines = [
+            f"{path}: PART: {'.'.join(map(str, mistake['loc']))}: {mistake['msg'].lower()}."
+            for mistake in error.errors()
+        ]
         raise UserError("\n".join(lines)) from error
     for key in made.options:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", key) or key in RESERVED:

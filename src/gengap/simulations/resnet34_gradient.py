@@ -12,6 +12,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from gengap import inits, seeding
 from gengap.errors import UserError
 from gengap.files import storage
+from gengap.studies.settings import Init
 from gengap.studies.simulation import NORMAL, Point
 
 PART = {
@@ -88,7 +89,7 @@ def simulate(
     for seed in seeds:
         images, labels = batch(point, seed, prepared)
         drawn.append(gradient_norms(network(point, seed).to(device), images.to(device), labels.to(device)))
-    norms = {name: torch.stack([one[name] for one in drawn]) for name in drawn[0]}
+    norms = {name: torch.stack([draw[name] for draw in drawn]) for name in drawn[0]}
     along = torch.stack([values for name, values in norms.items() if _SHORTCUT not in name])
     return {"gradient_ratio": along.amax(dim=0) / along.amin(dim=0), "layer_gradient_norm": norms}
 
@@ -108,7 +109,7 @@ def network(point: Point, seed: int) -> ResNet:
     made.conv1 = nn.Conv2d(IMAGE[0], 64, kernel_size=3, padding=1, bias=False)
     made.maxpool = nn.Identity()
     generator = torch.Generator().manual_seed(seeding.torch_seed(seed, seeding.SIMULATION, _WEIGHTS))
-    inits.initialise(made, "he", generator)
+    inits.initialise(made, Init(name="he"), generator)
     for layer in made.modules():
         if isinstance(layer, _Plain):  # only now, so that all variants draw the same numbers
             layer.downsample = None

@@ -1,30 +1,34 @@
 """The jobs of studies and simulations: which files each reads and writes, and with which settings.
 
-The rules of Snakemake, the stages of DVC and `python -m gengap.training` all ask here, so they agree.
+The rules of Snakemake, the stages of DVC and `python -m gengap.training` all use this module, so they agree.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from gengap import layout, quantities, versions
-from gengap.registry import PACKAGE, check, code
+from gengap.registry import PACKAGE, check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
     collected_settings,
     dataset_key,
+    evidence_settings,
     labels_key,
     pack_settings,
     packs,
     probe_settings,
     section_settings,
 )
-from gengap.studies.schema import path_name
+from gengap.studies.schema import Component
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
-from gengap.studies.study import Study
+from gengap.studies.study import Figure, Study, Table
+
+T = TypeVar("T", bound=Component)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Job:
     Attributes:
         rule: The rule of Snakemake.
         inputs: Files that it reads, by the name that its script has for them: a path or a list of paths.
-        outputs: Files that it writes, likewise.
+        outputs: Files that it writes, by name.
         params: What else its outputs depend on: settings, and versions of the numbers.
     """
 
@@ -70,7 +74,7 @@ class Plan:
     @functools.cached_property
     def points(self) -> dict[str, dict[str, str]]:
         """Names of the points of each simulation by the names of their files."""
-        return {name: {path_name(one): one for one in found.points} for name, found in self.simulations.items()}
+        return {name: {path_name(point): point for point in found.points} for name, found in self.simulations.items()}
 
     @functools.cached_property
     def datasets(self) -> dict[str, Cell]:
@@ -132,7 +136,7 @@ class Plan:
 
     def probe(self, study: str, pack: str, probe: str) -> Job:
         """Measure a probe on the checkpoints of a pack."""
-        chosen = next(one for one in self.studies[study].probes if one.name == probe)
+        chosen = next(listed for listed in self.studies[study].probes if listed.name == probe)
         return Job(
             "probe",
             {
@@ -199,28 +203,28 @@ class Plan:
     def figure(self, study: str, name: str) -> Job:
         """Draw a figure."""
         return Job(
-            f"figure_{name.replace('.', '_')}",
+            rule_of("figure", name),
             {
                 "measurements": str(layout.measurements(study)),
                 "code": self._part_code(study, "figure", name),
                 "script": _script("figure"),
             },
             {suffix: str(layout.figure(study, name, suffix)) for suffix in ("pdf", "png", "csv")},
-            {"figure": name, "code": code("figure", name)},
+            {"figure": evidence_settings(_named(self._target(study).figures, name) or Figure(name=name))},
         )
 
     def table(self, study: str, name: str) -> Job:
         """Write a table."""
         return Job(
-            f"table_{name.replace('.', '_')}",
+            rule_of("table", name),
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study) if check("table", name).references else [],
+                "published": self._published(study) if check("table", name).published else [],
                 "code": self._part_code(study, "table", name),
                 "script": _script("table"),
             },
             {suffix: str(layout.table(study, name, suffix)) for suffix in ("csv", "md", "tex", "html")},
-            {"table": name, "code": code("table", name)},
+            {"table": evidence_settings(_named(self._target(study).tables, name) or Table(name=name))},
         )
 
     def verdicts(self, study: str) -> Job:
@@ -229,7 +233,7 @@ class Plan:
             "verdicts",
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study),
+                "published": self._published(study),
                 "code": self._evidence_code(study, "gengap.evidence.verdicts", "gengap.evidence.tables"),
                 "script": _script("verdicts"),
             },
@@ -265,8 +269,8 @@ class Plan:
         """The jobs that a study or a simulation ends with."""
         target = self._target(study)
         yield self.collect(study) if study in self.studies else self.collect_simulation(study)
-        yield from (self.figure(study, name) for name in target.figures)
-        yield from (self.table(study, name) for name in target.tables)
+        yield from (self.figure(study, figure.name) for figure in target.figures)
+        yield from (self.table(study, table.name) for table in target.tables)
         yield self.verdicts(study)
         yield self.metrics(study)
 
@@ -291,7 +295,7 @@ class Plan:
         return self._packed[study, pack]
 
     def _published(self, study: str) -> list[str]:
-        return [str(layout.published(name)) for name in self._target(study).reference]
+        return [str(layout.published(name)) for name in self._target(study).published]
 
     def _part_code(self, study: str, kind: str, name: str) -> list[str]:
         return sorted({*code_of_part(kind, name), *self._declared(study)})
@@ -307,6 +311,11 @@ class Plan:
             parts = [("simulation", self.simulations[study].simulated)]
         paths = {path for part in parts for path in quantities.declared_in(*part)}
         return [path.relative_to(PACKAGE.parents[1]).as_posix() for path in paths]
+
+
+def _named(parts: Iterable[T], name: str) -> T | None:
+    """The figure or table of this name, if a study lists it."""
+    return next((part for part in parts if part.name == name), None)
 
 
 def _collected(study: str) -> dict[str, str]:

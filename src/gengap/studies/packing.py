@@ -1,4 +1,4 @@
-"""Cutting a study's cells into packs: cells that one program can train together."""
+"""Grouping a study's cells into packs: cells that one program can train together."""
 
 import functools
 import hashlib
@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 
 from gengap import registry
 from gengap.studies.grid import cell_name, value_at
-from gengap.studies.schema import Component, Settings, path_name
+from gengap.studies.names import MOST_BYTES, path_name
+from gengap.studies.schema import Component, Settings
 from gengap.studies.settings import ARM, CODE, Cell
-from gengap.studies.study import Probe, Study
+from gengap.studies.study import Figure, Probe, Study, Table
 
 # What may differ between the cells of a pack: everything else shapes the computation.
 PER_CELL_KEYS = frozenset(
     {
         "seed",
         ARM,
-        "init.name",
         "optimizer.lr",
         "optimizer.momentum",
         "optimizer.beta1",
@@ -48,8 +48,8 @@ def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _per_cell(dotted: str) -> bool:
-    """Whether a setting may differ within a pack; a schedule decides for each cell alone, whatever its options are."""
-    return dotted in PER_CELL_KEYS or dotted.startswith("schedule.")
+    """Whether a setting may differ within a pack: options of inits and schedules may, which see one cell at a time."""
+    return dotted in PER_CELL_KEYS or dotted.startswith(("init.", "schedule."))
 
 
 def packs(study: Study) -> dict[str, tuple[str, ...]]:
@@ -67,7 +67,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     for names in groups.values():
         first = study.cells[names[0]]
         values = {axis: value_at(first, axis) for axis in shared_axes}
-        prefix = path_name(cell_name(values)) + "_" if values else ""
+        prefix = path_name(cell_name(values), MOST_BYTES - len("_pack=99999")) + "_" if values else ""
         for number, start in enumerate(range(0, len(names), study.pack_size)):
             result[f"{prefix}pack={number}"] = tuple(names[start : start + study.pack_size])
     return result
@@ -144,6 +144,12 @@ def probe_from(settings: Mapping[str, Any]) -> Probe:
     return Probe.model_validate(given)
 
 
+def evidence_settings(part: Figure | Table) -> dict[str, Any]:
+    """What the job of a figure or a table depends on, as plain data that `section_from` reads."""
+    digest = registry.code(part.kind, part.name)
+    return {**part.model_dump(mode="json"), **({CODE: digest} if digest else {})}
+
+
 def dataset_key(cell: Cell) -> str:
     """Readable name of the prepared data of a cell, e.g. ``cifar10_image_size=8``."""
     return _component_key("dataset", cell)
@@ -159,4 +165,4 @@ def _component_key(section: str, cell: Cell) -> str:
     settings.pop(CODE, None)
     name = settings.pop("name")
     options = {f"{section}.{key}": value for key, value in settings.items()}
-    return "_".join([name, *([path_name(cell_name(options))] if options else [])])
+    return path_name(",".join([name, *([cell_name(options)] if options else [])]))

@@ -9,14 +9,15 @@ from pydantic import BeforeValidator, Field
 from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
-from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
-from gengap.studies.options import check_reads
-from gengap.studies.schema import Component, Count, Names, Settings
+from gengap.studies.axes import axis_key, merge, read_grids, undot
+from gengap.studies.grid import expand, format_value, value_at
+from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
+from gengap.studies.reading import read_yaml
+from gengap.studies.schema import Component, Count, Names, Settings, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
+from gengap.studies.validation import check_once, check_parts, check_renamed, validate
 
-REDUCED = "-reduced"
 T = TypeVar("T")
 
 
@@ -35,6 +36,22 @@ class Probe(Component):
     )
 
 
+class Figure(Component):
+    """A figure to draw."""
+
+    kind = "figure"
+
+
+class Table(Component):
+    """A table to write."""
+
+    kind = "table"
+
+
+Figures = Annotated[tuple[Figure, ...], Field(strict=False)]
+Tables = Annotated[tuple[Table, ...], Field(strict=False)]
+
+
 def _every_probe(probes: Any) -> Any:
     """Write out `all`, which needs no change where a probe is new; a user's own are left to the user."""
     if probes != "all":
@@ -51,9 +68,9 @@ def _list_or_all(schema: dict[str, Any]) -> None:
 class StudyFile(Settings):
     """The keys of a study file, except `reduced`, whose values replace these."""
 
-    title: str = Field(description="One line for the report.")
-    question: str = Field("", description="What the study asks.")
-    source: str = Field("", description="The paper whose experiment it is.")
+    title: Text = Field(description="One line for the report.")
+    question: Text = Field("", description="What the study asks.")
+    source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
         (), description="What the source leaves open and is fixed here, one sentence each; the report quotes them."
     )
@@ -66,9 +83,9 @@ class StudyFile(Settings):
         description="Probes to measure; all: every one of docs/probes.md, as its picture there shows it.",
         json_schema_extra=_list_or_all,
     )
-    figures: Names = Field((), description="Figures to draw.")
-    tables: Names = Field((), description="Tables to write.")
-    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    figures: Figures = Field((), description="Figures to draw.")
+    tables: Tables = Field((), description="Tables to write.")
+    published: Names = Field((), description="Files of published numbers in config/published, without .csv.")
     scoreboard: Scoreboard | None = Field(
         None,
         description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
@@ -104,6 +121,7 @@ class Config(Settings):
     describe: Names = ()  # in the report's text; none: all that are built
     data_root: str
     store: str = str(layout.STORE)  # of finished networks
+    store_group: str = ""  # of users that share the store
     device: Literal["auto", "cpu", "cuda"]
     container: str
 
@@ -118,7 +136,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     Raises:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
-    check_file_name(path)
+    check_study_name(path.stem, str(path))
     content = read_yaml(path)
     overrides = content.pop("reduced", None)
     if reduced:
@@ -126,19 +144,24 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
-        content = _override(content, overrides)
+        check_renamed(overrides, path)
+        content = _override(content, overrides, path)
+    check_renamed(content, path)
     _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
-    for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
-        check_names(kind, names, f"{path}: {kind}s")
-    for name in file.figures:
-        if simulation := registry.check("figure", name).simulation:
+    for kind, parts in (("probe", file.probes), ("figure", file.figures), ("table", file.tables)):
+        given = content.get(f"{kind}s") or ()
+        check_parts(kind, _every_probe(given) if kind == "probe" else given, parts, path)
+        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    check_once(file.published, f"{path}: published")
+    _check_batchnorm(file.probes, path)
+    for figure in file.figures:
+        if simulation := registry.check("figure", figure.name).simulation:
             raise UserError(
-                f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
+                f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
-    _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -156,7 +179,10 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             [probe.name for probe in file.probes],
             path,
         )
-        own |= {kind: tuple(dict.fromkeys((*own[kind], "scoreboard"))) for kind in ("figures", "tables")}
+        if "scoreboard" not in [figure.name for figure in file.figures]:
+            own["figures"] = (*file.figures, Figure(name="scoreboard"))
+        if "scoreboard" not in [table.name for table in file.tables]:
+            own["tables"] = (*file.tables, Table(name="scoreboard"))
     study = Study.model_construct(
         **own,
         name=name,
@@ -165,6 +191,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         axes=axes,
     )
     _check_teachers(study, path)
+    _check_streams(study, path)
     _check_probe_epochs(study, path)
     return study
 
@@ -172,7 +199,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
 def load_studies(folder: Path) -> dict[str, Study]:
     """Read every study of a folder, full and reduced, by name."""
     studies: dict[str, Study] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in study_files(folder):
         studies[path.stem] = load_study(path)
         if "reduced" in read_yaml(path):
             studies[path.stem + REDUCED] = load_study(path, reduced=True)
@@ -214,7 +241,7 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
 
 
-def check_references(studies: Mapping[str, Any], folder: Path) -> None:
+def check_published(studies: Mapping[str, Any], folder: Path) -> None:
     """Check that the published numbers that studies and simulations compare with are there.
 
     Raises:
@@ -223,12 +250,16 @@ def check_references(studies: Mapping[str, Any], folder: Path) -> None:
     known = [path.stem for path in folder.glob("*.csv")]
     for study in studies.values():
         where = str(layout.study_file(study.name.removesuffix(REDUCED)))
-        for name in study.reference:
+        for name in study.published:
             if name not in known:
-                raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
-        for name in study.tables if not study.reference else ():
-            if registry.check("table", name).references:
-                raise UserError(f"{where}: tables: '{name}' needs published numbers. Name a file under `reference`.")
+                if (old := folder.with_name("reference") / f"{name}.csv").exists():
+                    raise UserError(f"{where}: published: '{name}' is in {old.parent}. Move the file to {folder}.")
+                raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
+        for table in study.tables if not study.published else ():
+            if registry.check("table", table.name).published:
+                raise UserError(
+                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `published`."
+                )
 
 
 def find_study(studies: Mapping[str, T], name: str) -> T:
@@ -264,20 +295,24 @@ def _find_own(content: Any, section: str = "") -> None:
         registry.check(section, content)
 
 
-def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _override(content: dict[str, Any], overrides: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Apply a `reduced` section: `base` and a plain `grid` key by key, every other key whole."""
     result = dict(content)
     for key, value in overrides.items():
         old = result.get(key)
-        if key in ("base", "grid") and isinstance(value, Mapping) and isinstance(old, Mapping):
-            result[key] = _override_base(undot(old), undot(value)) if key == "base" else {**old, **value}
+        if key == "base" and isinstance(value, Mapping) and isinstance(old, Mapping):
+            result[key] = _override_base(undot(old, f"{path}: base"), undot(value, f"{path}: reduced.base"))
+        elif key == "grid" and isinstance(value, Mapping) and isinstance(old, Mapping):
+            new: dict[str, str] = {axis_key(axis): axis for axis in value}
+            spelled: dict[str, Any] = {new.get(axis_key(str(axis)), str(axis)): values for axis, values in old.items()}
+            result[key] = {**spelled, **value}  # a replaced axis keeps its place, by which cells are named
         else:
             result[key] = value
     return result
 
 
 def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Merge, but a section that names another component starts afresh: the old one's options mean nothing to it."""
+    """Merge, but a section that names another component loses the old one's options."""
     renamed = {
         key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
     }
@@ -287,19 +322,13 @@ def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 def _nest(base: Any, path: Path) -> dict[str, Any]:
     if not isinstance(base, Mapping):
         raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
-    return undot(base)
+    return undot(base, f"{path}: base")
 
 
-def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Path) -> None:
-    """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
-    for keys, probe in zip(given, probes, strict=True):
+def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse BatchNorm modes in which a probe means nothing."""
+    for probe in probes:
         entry = registry.check("probe", probe.name)
-        check_reads(Probe, probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
-        for key in keys if isinstance(keys, Mapping) else ():
-            if key not in known:
-                uses = ", ".join(known[1:])
-                raise UserError(f"{path}: probes: {key}: '{probe.name}' does not use it. It uses: {uses}.")
         if probe.batchnorm not in entry.batchnorm:
             raise UserError(
                 f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "
@@ -323,6 +352,21 @@ def _check_teachers(study: Study, path: Path) -> None:
                 f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
                 f"one. Set labels.name to {rules}, or remove the probe."
             )
+
+
+def _check_streams(study: Study, path: Path) -> None:
+    """Refuse streamed images with settings that are about stored ones."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.streams)
+    for name, cell in study.cells.items():
+        if not cell.dataset.stream:
+            continue
+        where = f"{path}: cell {name}: dataset.stream: true draws images while training"
+        if not registry.check("labels", cell.labels.name).streams:
+            raise UserError(f"{where}, and labels.name '{cell.labels.name}' cannot label them. Set it to {rules}.")
+        if cell.training.batch_size == "full":
+            raise UserError(f"{where}, so training.batch_size cannot be full. Give a number of samples.")
+        if cell.training.augmentation != "none":
+            raise UserError(f"{where}, so training.augmentation must be none, not {cell.training.augmentation}.")
 
 
 def _check_probe_epochs(study: Study, path: Path) -> None:
