@@ -35,7 +35,7 @@ class Option(_Plain):
 
     Attributes:
         type: Of its values; empty: only one of `choices`.
-        choices: Words that it may be; with a type, beside the values of that type.
+        choices: Words that it may be; with a type, beside the values of that type; with `strs`, those of the list.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
         gt: Value that it must exceed.

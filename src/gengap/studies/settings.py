@@ -94,11 +94,21 @@ class Model(Component):
     )
     depth: Count | None = Field(
         None,
-        description="Hidden layers of mlp, plain_conv and keskar_fc; the number in the name VGG-16, ResNet-20 or "
-        "WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+        description="Hidden layers of mlp, plain_conv and keskar_fc; blocks of vit; the number in the name VGG-16, "
+        "ResNet-20 or WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 6 for vit, 16 for vgg and "
+        "wide_resnet, 20 for resnet.",
     )
     batchnorm: Literal["none", "before", "after"] = Field(
-        "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."
+        "none",
+        description="BatchNorm, or what `norm` says, in every hidden layer: none, before the activation, after it.",
+    )
+    norm: Literal["batch", "layer", "group", "none"] = Field(
+        "batch",
+        description="What normalises, wherever the model does: BatchNorm; LayerNorm, over all channels and pixels of "
+        "an image; GroupNorm; or nothing.",
+    )
+    group_size: Count = Field(
+        16, description="Most channels that GroupNorm normalises together: the largest number that divides all of them."
     )
     activation: Literal["relu", "identity"] = Field(
         "relu", description="Of every hidden layer; identity makes it linear (max-pools stay)."
