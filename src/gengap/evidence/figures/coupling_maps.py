@@ -26,11 +26,11 @@ beta*, and nothing in the right half.
 
 MAPS = {"coupling": r"$\beta^*$", "gated_coupling": "$H^*$"}
 RHO = "node_correlation"
-COLUMNS = ["cell", "layer", "epoch", "quantity", "teacher_node", "column", "student_node", "value"]
+COLUMNS = ["layer", "epoch", "quantity", "teacher_node", "column", "student_node", "value"]
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row per entry drawn, in units of the largest size of its map.
+    """One row per entry drawn, in units of the largest size of its map, to three digits.
 
     Raises:
         UserError: If the study lacks ``backward_coupling`` or ``node_correlation``.
@@ -38,8 +38,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     for quantity, probe in ((RHO, RHO), ("coupling", "backward_coupling")):
         if not evidence.arrays(quantity):
             raise lacking(evidence, quantity, probe)
-    known = {cell for array in evidence.arrays("coupling") for cell in array.rows["cell"]}
-    shown = next((cell for cell in evidence.finished["cell"] if cell in known), "")
+    shown = shown_cell(evidence)
     orders = {layer: _order(maps[max(maps)]) for layer, maps in _maps(evidence, RHO, shown).items()}
     rows: list[tuple[Any, ...]] = []
     for quantity in MAPS:
@@ -48,9 +47,15 @@ def data(evidence: Evidence) -> pd.DataFrame:
                 values = maps[epoch][:, orders[layer]]
                 values = values / max(np.abs(values).max(), np.finfo(float).tiny)
                 for node, column in np.ndindex(*values.shape):
-                    key = shown, layer, epoch, quantity, node, column, int(orders[layer][column])
-                    rows.append((*key, float(values[node, column])))
+                    key = layer, epoch, quantity, node, column, int(orders[layer][column])
+                    rows.append((*key, round(float(values[node, column]), 3)))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def shown_cell(evidence: Evidence) -> str:
+    """Name of the first network that finished and was measured; empty if none did."""
+    known = {cell for array in evidence.arrays("coupling") for cell in array.rows["cell"]}
+    return next((str(cell) for cell in evidence.finished["cell"] if cell in known), "")
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
@@ -79,7 +84,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             panel.set_xlabel("student node", fontsize="small")
     if image is not None:
         figure.colorbar(image, ax=axes, shrink=0.6, label="coupling over its largest")
-    one = f"shown: {data['cell'].iloc[0].replace(',', ', ')}; " if len(data) else ""
+    one = f"shown: {shown_cell(evidence).replace(',', ', ')}; " if len(data) else ""
     title(figure, one + description(labelled(evidence), evidence))
     return figure
 
