@@ -1,9 +1,10 @@
 """Draw one figure (rules `figure_*`); the work is in gengap.evidence.figures."""
 
 from gengap.evidence import figures, measurements
+from gengap.files import timings
 from gengap.snakemake_support.job import job
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, snakemake.params.figure, snakemake.rule):
     figures.draw(
         snakemake.params.figure,
         measurements.read(snakemake.input.measurements),

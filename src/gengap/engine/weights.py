@@ -102,8 +102,10 @@ def read_digests(path: Path) -> dict[str, str]:
 def read_rows(path: Path, rows: Sequence[int]) -> State:
     """The stacked state of the chosen checkpoints, ``[len(rows), ...]``, on the CPU."""
     with storage.reading(path, "weights") as file:
+        first, last = min(rows), max(rows)
+        chosen = [row - first for row in rows]
         return {
-            name: torch.from_numpy(file["weights"][name][()][list(rows)])
+            name: torch.from_numpy(file["weights"][name][first : last + 1][chosen])
             for name in storage.dataset_names(file["weights"])
         }
 

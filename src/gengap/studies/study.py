@@ -123,13 +123,18 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
-    for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
+    for kind, names in (
+        ("probe", list(dict.fromkeys(p.name for p in file.probes))),
+        ("figure", file.figures),
+        ("table", file.tables),
+    ):
         check_names(kind, names, f"{path}: {kind}s")
     for name in file.figures:
         if simulation := registry.check("figure", name).simulation:
             raise UserError(
                 f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
             )
+    _check_probes_once(file.probes, path)
     _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
@@ -267,6 +272,18 @@ def _nest(base: Any, path: Path) -> dict[str, Any]:
     if not isinstance(base, Mapping):
         raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
     return undot(base)
+
+
+def _check_probes_once(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse a probe that is measured twice in one BatchNorm mode: nothing would tell the numbers apart."""
+    seen = set()
+    for probe in probes:
+        if (probe.name, probe.batchnorm) in seen:
+            raise UserError(
+                f"{path}: probes: '{probe.name}' appears twice in BatchNorm mode '{probe.batchnorm}'. Remove one, or "
+                "give it another `batchnorm`."
+            )
+        seen.add((probe.name, probe.batchnorm))
 
 
 def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Path) -> None:
