@@ -17,7 +17,7 @@ help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
 	sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
-env: $(ENV) ## The environment alone
+env: $(ENV) ## Only the environment
 
 $(ENV): requirements.lock pyproject.toml
 	@for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do
@@ -136,7 +136,7 @@ docs: $(ENV) ## Every generated page of docs/, and the pictures that are missing
 bench: $(ENV) ## Packs against plain PyTorch on this processor
 	@python -m bench.cpu
 
-# CUDA's libraries are for Linux on x86-64 alone, as PyTorch's own requirements say.
+# CUDA's libraries are only for Linux on x86-64, as PyTorch's own requirements say.
 lock: ## Write requirements.lock from the present environment
 	@.venv/bin/python -m pip freeze --exclude-editable \
 		| sed -E 's/^(nvidia-|cuda-|triton)(.*)$$/\1\2; sys_platform == "linux" and platform_machine == "x86_64"/' \

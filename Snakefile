@@ -20,7 +20,7 @@ from gengap.snakemake_support import captions, run_lock
 from gengap.studies.jobs import Plan
 from gengap.studies.paper import load_papers, reduced
 from gengap.studies.simulation import load_simulations
-from gengap.studies.study import REDUCED, check_config, check_references, load_studies
+from gengap.studies.study import REDUCED, check_config, check_published, load_studies
 
 min_version("9.14.0")
 
@@ -49,7 +49,7 @@ with logs.job():
     SIMULATIONS = load_simulations(layout.SIMULATIONS, STUDIES)
     TARGETS = {**STUDIES, **SIMULATIONS}
     check_config(config, STUDIES, SIMULATIONS, layout.CONFIG)
-    check_references(TARGETS, layout.PUBLISHED)
+    check_published(TARGETS, layout.PUBLISHED)
     quantities.check_all()
     PAPERS = load_papers(layout.PAPERS, TARGETS)
     made = (layout.packs, layout.points, layout.figures, layout.tables, layout.logs)
@@ -65,6 +65,7 @@ config["described"] = {
         "title": TARGETS[name].title,
         "question": TARGETS[name].question,
         "source": TARGETS[name].source,
+        "choices": list(TARGETS[name].choices),
         "reduced": TARGETS[name].reduced,
         "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
         "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws:,} draws",

@@ -20,7 +20,7 @@ LAYERS = [
     {"errors", "versions", "layout"},
     {"registry", "seeding"},
     {"quantities", "provenance", "logs"},
-    {"snakemake_support"},
+    {"progress", "snakemake_support"},
     {"files"},
     # plan
     {"studies"},

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in the input. Shown as its message alone, never as a traceback."""
+    """A mistake in the input. Only its message is shown, never a traceback."""
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str = "") -> UserError:

@@ -11,7 +11,7 @@ CONFIG = Path("config/config.yaml")
 STUDIES = Path("config/studies")
 SIMULATIONS = Path("config/simulations")
 PAPERS = Path("config/papers.yaml")
-PUBLISHED = Path("config/reference")
+PUBLISHED = Path("config/published")
 PLUGINS = Path("plugins")
 DATASET_ARCHIVES = Path("data/sources.csv")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from gengap.errors import UserError
 from gengap.registry import REGISTRY, Entry, check
 
-# Quantities that lie between 0 and 1, as stored, whatever was trained.
+# Quantities that always lie between 0 and 1 as stored.
 SHARES = frozenset(
     f"{split}_{kind}" for split in ("train", "test") for kind in ("accuracy", "balanced_accuracy", "error")
 )

@@ -12,6 +12,7 @@ from gengap.engine.graph.network_graph import layer_parts
 from gengap.engine.stack import take
 from gengap.probes import layer_reset
 from gengap.probes.context import BATCH_SIZE
+from gengap.studies.settings import Init
 
 MODES = ["running", "batch", "exact"]
 
@@ -90,7 +91,7 @@ def test_one_reset_by_hand(batchnorm, parts):
 
 @pytest.mark.parametrize("batchnorm", ["running", "batch"])
 def test_fresh_draws_by_hand(batchnorm):
-    """Each draw is the cell's own init from another seed, which depends on the cell's seed and the draw alone."""
+    """Each draw is the cell's own init from another seed, which depends only on the cell's seed and the draw."""
     made = subjects.subject(
         {"name": "layer_reset", "batchnorm": batchnorm, "samples": 25, "draws": 2}, {"init": {"name": "xavier"}}
     )
@@ -100,7 +101,7 @@ def test_fresh_draws_by_hand(batchnorm):
         for draw in range(2):
             seed = seeding.torch_seed(seeding.torch_seed(cell.seed, seeding.PROBE, draw), seeding.INIT)
             network = models.build(cell.model, (3, 8, 8), 1)
-            inits.initialise(network, "xavier", torch.Generator().manual_seed(seed))
+            inits.initialise(network, Init(name="xavier"), torch.Generator().manual_seed(seed))
             for parts, values in expected.items():
                 values.append(by_hand(made, place, parts, network.state_dict()))
         for parts, values in expected.items():

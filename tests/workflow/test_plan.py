@@ -49,13 +49,15 @@ def messages(jobs, study="tiny"):
         "collect": "Collecting {study}",
         "verdicts": "Judging {study}",
         "metrics": "Summing up {study}",
-        "figure": "Drawing {part} of {study}",
-        "table": "Writing table {part} of {study}",
+        "figure": "Drawing {labels} of {study}",
+        "table": "Writing table {labels} of {study}",
     }
     found = set()
     for rule, name, part, *_ in jobs:
+        kind, _, drawn = rule.partition("_")
         dataset, _, labels = part.partition("/")
-        message = said[rule.partition("_")[0] if rule.startswith(("figure_", "table_")) else rule]
+        labels = drawn or labels
+        message = said[kind]
         found.add(message.format(name=name, part=part, study=study, dataset=dataset, labels=labels))
     return found
 

@@ -8,6 +8,7 @@ from gengap import labels, probes, provenance
 from gengap.cost import estimate
 from gengap.engine import device
 from gengap.files import timings
+from gengap.registry import code_dependencies
 from gengap.snakemake_support.job import job
 from gengap.studies.packing import probe_from
 from gengap.studies.settings import Cell
@@ -31,6 +32,9 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
             Path(snakemake.output[0]),
             store_folder=Path(snakemake.config["store"]),
             device=snakemake.config["device"],
-            provenance=provenance.record({"probe": snakemake.params.probe, "cells": snakemake.params.cells}),
+            provenance=provenance.record(
+                {"probe": snakemake.params.probe, "cells": snakemake.params.cells},
+                code=code_dependencies.digest(snakemake.input.code),
+            ),
         )
         paces.append(pace)

@@ -3,10 +3,12 @@
 from gengap.evidence import measurements, tables
 from gengap.files import timings
 from gengap.snakemake_support.job import job
+from gengap.studies.packing import section_from
+from gengap.studies.study import Table
 
-with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, snakemake.params.table, snakemake.rule):
+with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, "", snakemake.rule):
     tables.write(
-        snakemake.params.table,
-        measurements.read(snakemake.input.measurements, snakemake.input.references),
+        section_from(Table, snakemake.params.table),
+        measurements.read(snakemake.input.measurements, snakemake.input.published),
         snakemake.output,
     )

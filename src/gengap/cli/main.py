@@ -20,7 +20,7 @@ from gengap.studies.simulation import Simulation, cell_names, load_simulations
 from gengap.studies.study import REDUCED, Study, StudyFile, find_study, load_studies
 
 if TYPE_CHECKING:
-    from gengap.cli.prune import Stale
+    from gengap.cli.clean import Stale
 
 _SHOWN = 10  # files listed per reason
 
@@ -82,11 +82,11 @@ def _summarise(study: Study | Simulation) -> None:
         raise UserError(f"{folder}: there are no finished results. Run `make run STUDY={study.name}`.") from error
     lines = {
         "cells": _counts(metrics["cells"]),
-        "verdicts": _verdicts(metrics) if study.reference else "no published numbers to compare with",
+        "verdicts": _verdicts(metrics) if study.published else "no published numbers to compare with",
         "report": layout.report(study.name),
         "figures": layout.figures(study.name),
         "tables": layout.tables(study.name),
-        "verdict table": layout.verdicts(study.name) if study.reference else "",
+        "verdict table": layout.verdicts(study.name) if study.published else "",
         "measurements": f'{layout.measurements(study.name)}, in Python: gengap.load("{folder}")',
     }
     print(f"{study.name}: {study.title}")
@@ -108,10 +108,10 @@ def plan(options: argparse.Namespace) -> None:
 
 def clean(options: argparse.Namespace) -> None:
     """List what the store keeps that no study refers to, and remove it if you say so."""
-    from gengap.cli import prune
+    from gengap.cli import clean
 
-    wanted = prune.wanted(load_studies(layout.STUDIES), Path())
-    found = list(prune.stale(Path(), layout.STORE, wanted, options.days))
+    wanted = clean.wanted(load_studies(layout.STUDIES), Path())
+    found = list(clean.stale(Path(), layout.STORE, wanted, options.days))
     if wanted.settings:
         print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
     if not found:
@@ -221,7 +221,9 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
+    parser = argparse.ArgumentParser(
+        prog="gengap", description="Train, measure and compare small networks. Run it in the project's folder."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for run, with_study in (
         (check, "?"),

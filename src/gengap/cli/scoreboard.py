@@ -1,4 +1,4 @@
-"""The command `gengap scoreboard`: judge the explanations in anyone's table, without a study or training."""
+"""The command `gengap scoreboard`: judge the explanations in anyone's table, or on the networks of studies."""
 
 import argparse
 from pathlib import Path
@@ -16,11 +16,14 @@ _OWN = ("gap", "axis", "measure", "seed", "status", "at_least", "equal", "decrea
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    text = "Judge which measures explain the generalization gap in a table of networks"
+    text = "Judge which measures explain the generalization gap, in a table of networks or on those of studies"
     command: argparse.ArgumentParser = commands.add_parser("scoreboard", help=text, description=f"{text}.")
     command.set_defaults(run=run)
     command.add_argument(
-        "table", metavar="TABLE", help="CSV file with one row per network; with --read, its file or folder"
+        "tables",
+        metavar="TABLE|STUDY",
+        nargs="+",
+        help="CSV file with one row per network (with --read, its file or folder); or names of finished studies",
     )
     command.add_argument("--read", choices=READERS, help="take TABLE as it was published there, with its own columns")
     command.add_argument("--example", action="store_true", help="write an example to TABLE, and judge nothing")
@@ -56,7 +59,7 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="test samples behind every gap; filters noise (default: no filter)",
+        help="number of test samples of every gap, to filter its noise (default: no filter)",
     )
     settings.add_argument(
         "--least",
@@ -66,13 +69,13 @@ def add_parser(commands: Any) -> None:
         help="effective pairs of networks in an environment (default: 12)",
     )
     settings.add_argument(
-        "--resamples", type=int, default=1000, metavar="N", help="resamples for the intervals (default: 1000)"
+        "--resamples", type=int, default=None, metavar="N", help="resamples for the intervals (default: 1000)"
     )
     settings.add_argument(
-        "--reference",
+        "--published",
         type=Path,
         metavar="FILE",
-        help="published values to compare with, e.g. config/reference/dziugaite_figure_1.csv",
+        help="published values to compare with, e.g. config/published/dziugaite_figure_1.csv",
     )
     settings.add_argument(
         "--out", type=Path, default=Path("scoreboard"), metavar="FOLDER", help="where to write (default: scoreboard)"
@@ -80,15 +83,19 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Judge the measures of a table, and write a scoreboard: table, page and picture."""
-    path = Path(options.table)
+    """Judge the measures of a table or of studies, and write a scoreboard: table, page and picture."""
+    if not (options.example or options.read or _is_table(options.tables[0])):
+        _judge_studies(options)
+        return
+    if len(options.tables) > 1:
+        raise UserError(
+            f"{options.tables[1]}: only one table can be judged at a time. Join the rows of both, or name studies."
+        )
+    path = Path(options.tables[0])
     if options.example:
         example(path)
         return
-    for name, least in (("resamples", 50), ("least", 1), ("test_size", 0)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')}: {value:g} is not allowed, it is at least {least}.")
+    _check_numbers(options)
     from gengap.scoreboard import board, sign_error
 
     population = _population(path, options)
@@ -101,9 +108,50 @@ def run(options: argparse.Namespace) -> None:
         population,
         parameters=parameters,
         least=options.least if options.least is not None else sign_error.LEAST_SAMPLE,
-        resamples=options.resamples,
+        resamples=options.resamples or board.RESAMPLES,
     )
-    write(made, path.stem, options.out, options.reference)
+    write(made, path.stem, options.out, options.published)
+
+
+def _is_table(name: str) -> bool:
+    """Whether a name is that of a file, as opposed to a study's."""
+    return "/" in name or "." in name or Path(name).is_file()
+
+
+def _judge_studies(options: argparse.Namespace) -> None:
+    """Judge the measures on the networks of all studies that are named, by the section `scoreboard` of the first."""
+    from gengap import layout
+    from gengap.evidence import measurements, scoreboard
+
+    _check_numbers(options)
+    for name in ("seed", "status", "parameters"):
+        if getattr(options, name):
+            raise UserError(f"--{name}: is for a table; the networks of a study know theirs. Leave it out.")
+    evidences = [measurements.read(layout.measurements(name)) for name in options.tables]
+    own = next((one for one in evidences if one.study.get("scoreboard")), evidences[0])
+    settings = scoreboard.settings_of(own)
+    given = {
+        "gap": options.gap,
+        "axes": options.axis,
+        "measures": options.measure,
+        "equal": options.equal,
+        "at_least": dict(map(_bound, options.at_least)),
+        "decreasing": options.decreasing,
+        "test_size": options.test_size,
+        "least_sample": options.least,
+        "resamples": options.resamples,
+    }
+    settings = settings.model_copy(
+        update={key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if value}
+    )
+    write(scoreboard.made(evidences, settings), ", ".join(options.tables), options.out, options.published)
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    for name, least in (("resamples", 50), ("least", 1), ("test_size", 0)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')}: {value:g} is not allowed, it is at least {least}.")
 
 
 def example(path: Path) -> None:
@@ -115,30 +163,30 @@ def example(path: Path) -> None:
     print(f"wrote {path}. Judge it with:\n  gengap scoreboard {path} {simulated.EXAMPLE_OPTIONS}")
 
 
-def write(made: "Board", name: str, folder: Path, reference: Path | None = None) -> None:
+def write(made: "Board", name: str, folder: Path, published: Path | None = None) -> None:
     """Write a scoreboard's files, and print where they are and what the verdicts are."""
     import matplotlib.style
 
     from gengap.evidence.figures import STYLE
     from gengap.evidence.figures import scoreboard as figure
-    from gengap.evidence.published import read_reference
+    from gengap.evidence.published import read_published
     from gengap.evidence.reproduced import reproduced
     from gengap.files import storage
     from gengap.scoreboard import report
 
     tables = {"scoreboard": report.wide(made), "statistics": made.statistics, "levels": made.levels}
-    if reference is not None:
-        tables["reproduced"] = reproduced(made.statistics, read_reference(reference), name)
+    if published is not None:
+        tables["reproduced"] = reproduced(made.statistics, read_published(published), name)
     for file, table in tables.items():
         storage.write_text(folder / f"{file}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     storage.write_text(folder / "scoreboard.md", report.markdown(made, f"Scoreboard of {name}"))
     with matplotlib.style.context(STYLE):
-        drawn = figure.plot(made)
+        drawn = figure.draw(figure.ordered(tables["scoreboard"]), made.population.decreasing)
         for kind in ("png", "pdf"):
             with storage.beside(folder / f"scoreboard.{kind}") as temporary:
                 drawn.savefig(temporary, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
     print(*report.summary(made), sep="\n")
-    if reference is not None:
+    if published is not None:
         counts = tables["reproduced"]["verdict"].value_counts()
         print("published values: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
     print(f"wrote {folder}/scoreboard.png, .pdf, .md, .csv and {', '.join(f'{file}.csv' for file in list(tables)[1:])}")

@@ -31,7 +31,7 @@ class Planned:
 
     Attributes:
         job: Its files and settings.
-        part: Its pack or point, or the name of its figure or table.
+        part: Its pack, point or data; empty of evidence.
         name: ``train``, ``simulate``, the key of a probe, or the rule.
         kind: See `gengap.files.timings.Timing`.
         work: Sample passes through networks, checkpoints or draws that are left; at most, where cells may stop early.
@@ -116,7 +116,7 @@ class Estimator:
             for pack in self.plan.packs[study]:
                 yield from self._pack(study, pack)
         for job in self.plan.evidence(study):
-            yield self._whole(job, job.params.get("figure") or job.params.get("table") or "", kind_of(job.rule, ""))
+            yield self._whole(job, "", kind_of(job.rule, ""))
 
     def _pack(self, study: str, pack: str) -> Iterator[Planned]:
         """Training and probes of a pack; what is left is looked up only where a job runs."""

@@ -2,7 +2,7 @@
 
 torchvision's own reader takes the "python" version, which is a pickle, and gengap unpickles nothing: whoever has only
 that one is told which file to get. The archive is read where it lies; it is never unpacked, so no member of it,
-whatever its name, can be written anywhere.
+can be written outside the folder, whatever its name.
 """
 
 import tarfile
@@ -119,9 +119,7 @@ def _members(source: Source, path: Path) -> Mapping[str, bytes]:
                     raise KeyError(f"{name} is no file in it")
                 files[name] = member.read()
     except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path}: is not the archive that it should be ({error}). Remove it; it comes from {PAGE}."
-        ) from error
+        raise UserError(f"{path}: is not the expected archive ({error}). Remove it; it comes from {PAGE}.") from error
     return files
 
 

@@ -111,7 +111,7 @@ def visit(
     def show(name: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if name in visited:
             raise ValueError(
-                f"the module '{name}' runs more than once, so it has no single output. Use a module per place"
+                f"the module '{name}' runs more than once, so it has no single output. Use one module per place"
             )
         visited.add(name)
         visitor(name, output)

@@ -75,13 +75,13 @@ def initial_state(
 ) -> State:
     """Initial weights of every cell, each from the cell's own stream, so that no pack changes them.
 
-    Drawn in float32 on the CPU, whatever `dtype` and `device`: the same cell starts from the same numbers everywhere.
+    Drawn in float32 on the CPU for every `dtype` and `device`: the same cell starts from the same numbers everywhere.
     """
     states = []
     for cell in cells:
         network = models.build(cell.model, image_shape, n_outputs)
         generator = torch.Generator().manual_seed(seeding.torch_seed(cell.seed, seeding.INIT))
-        inits.initialise(network, cell.init.name, generator)
+        inits.initialise(network, cell.init, generator)
         states.append({name: value for name, value in network.state_dict().items() if value.is_floating_point()})
     return {name: torch.stack([state[name] for state in states]).to(device, dtype) for name in states[0]}
 
@@ -104,7 +104,7 @@ def network_state(state: Mapping[str, Tensor], place: int) -> State:
 
 
 def concatenate(parts: Sequence[Mapping[Name, Tensor]]) -> dict[Name, Tensor]:
-    """Stacks ``[K_i, ...]`` put together to one, by name."""
+    """Stacks ``[K_i, ...]`` joined into one, by name."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -13,7 +13,7 @@ from gengap.evidence.published import parse_selector
 
 @dataclass(frozen=True)
 class Alternative:
-    """Cells that differ in their seed alone.
+    """Cells that differ only in their seed.
 
     Attributes:
         name: Their values on the axes that are open, e.g. ``power=3.0,lr=0.01``; empty if none is.

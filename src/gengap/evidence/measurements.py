@@ -1,7 +1,8 @@
 """A study's measurements as tables: what figures, tables, verdicts and `gengap.load` read."""
 
+import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from gengap.errors import UserError
-from gengap.evidence.published import read_reference
+from gengap.evidence.published import read_published
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.quantities import QUANTITIES
+from gengap.studies.options import own_options
+from gengap.studies.study import Figure, Table
 
 SEED = "seed"
 
@@ -24,7 +27,8 @@ class Evidence:
     Attributes:
         study: ``name``, ``title``, ``question``, ``source``, ``reduced``, ``axes`` (short names of the grid axes),
             ``n_cells``, ``data`` (facts about the labelled data), ``fixed`` (settings that all cells share, by short
-            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`).
+            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`); the
+            section ``scoreboard`` if the study has one.
         cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, dead, stuck, diverged),
             ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
             a probe measured on the whole network, and what `gengap.evidence.derived` makes of them; shares are
@@ -36,7 +40,8 @@ class Evidence:
         other_modes: The same of the other modes.
         failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
         path: The file, from which `arrays` reads.
-        references: Tables of the published numbers that the study is compared with, where they were asked for.
+        published: Tables of the published numbers that the study is compared with, where they were asked for.
+        options: Options of the figure or table that is made of it, by name; see `with_options`.
     """
 
     study: dict[str, Any]
@@ -45,7 +50,8 @@ class Evidence:
     measurements: pd.DataFrame
     failures: pd.DataFrame
     path: Path
-    references: tuple[pd.DataFrame, ...] = ()
+    published: tuple[pd.DataFrame, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     other_modes: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -66,12 +72,12 @@ class Evidence:
             return [one for one in found if one.batchnorm == first.get(one.probe, one.batchnorm)]
 
 
-def read(path: str | Path, references: Iterable[str | Path] = ()) -> Evidence:
+def read(path: str | Path, published: Iterable[str | Path] = ()) -> Evidence:
     """Read the file that `gengap.evidence.collect.collect` wrote.
 
     Args:
         path: The file.
-        references: Files of published numbers; see `gengap.evidence.published.read_reference`.
+        published: Files of published numbers; see `gengap.evidence.published.read_published`.
 
     Raises:
         UserError: If a file is missing, damaged, of another kind, or from another version.
@@ -87,7 +93,7 @@ def read(path: str | Path, references: Iterable[str | Path] = ()) -> Evidence:
             other_modes=measured[~first].reset_index(drop=True),
             failures=storage.read_table(file, "failures"),
             path=Path(path),
-            references=tuple(read_reference(one) for one in references),
+            published=tuple(read_published(one) for one in published),
         )
 
 
@@ -95,6 +101,12 @@ def first_modes(measured: pd.DataFrame) -> dict[str, str]:
     """The BatchNorm mode of each probe that stands first in a table of measurements."""
     first = measured.drop_duplicates("probe")
     return dict(zip(first["probe"], first["batchnorm"], strict=True))
+
+
+def with_options(evidence: Evidence, part: Figure | Table) -> Evidence:
+    """The evidence with the options of one figure or table: what the study says, or the defaults of its header."""
+    options = {key: getattr(part, key) for key in own_options(part.kind, part.name)}
+    return dataclasses.replace(evidence, options=options)
 
 
 def measured(evidence: Evidence, quantity: str, probe: str) -> pd.DataFrame:
@@ -113,5 +125,5 @@ def lacking(evidence: Evidence, quantity: str, probe: str) -> UserError:
     """Say that a quantity was not measured, and which probe measures it."""
     return UserError(
         f"study '{evidence.study['name']}': {QUANTITIES[quantity].label} was not measured. "
-        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained anew."
+        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained again."
     )

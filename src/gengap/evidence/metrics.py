@@ -105,7 +105,7 @@ def quantities(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _groups(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
-    """Finished cells that differ in their seed alone, and what they share, spelled as in their names."""
+    """Finished cells that differ only in their seed, and what they share, spelled as in their names."""
     return [
         (",".join(f"{axis}={value}" for axis, value in values.items()) or "all cells", cells)
         for values, cells in grouped(evidence.finished, evidence.axes)

@@ -37,7 +37,7 @@ def claimed(path: Path, names: Sequence[str], *, at_most: int | None = None) -> 
     try:
         mine = _take(file, names, at_most)
         if not mine:
-            log.info("another job is at work on %s: waiting for it", f"all {len(names)}" if len(names) > 1 else "it")
+            log.info("another job is working on %s: waiting for it", f"all {len(names)}" if len(names) > 1 else "it")
         while not mine:
             time.sleep(POLL_SECONDS)
             mine = _take(file, names, at_most)

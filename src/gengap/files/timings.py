@@ -36,7 +36,7 @@ class Timing:
 
     Attributes:
         study: Its study; empty of data, which studies share.
-        part: Its pack or point, or the name of its figure or table.
+        part: Its pack, point or data; empty of evidence.
         job: ``train``, ``simulate``, the key of a probe, or the rule; of a prediction also ``wall``, the whole.
         kind: Digest of what its speed depends on, beside the work, the threads and the networks.
         work: How much it did: sample passes through networks, checkpoints or draws.

@@ -14,6 +14,7 @@ from gengap.files import storage
 from gengap.labels.pool import Pool, Selection, Teacher, read_pool
 from gengap.labels.reading import digest
 from gengap.logs import log
+from gengap.registry import code_dependencies
 from gengap.studies.settings import Labels
 
 
@@ -34,7 +35,8 @@ def label(settings: Labels, prepared: Path, output: Path) -> None:
     balance = {"train": _shares(selection.train_labels), "test": _shares(selection.test_labels)}
     with storage.reading(prepared, "prepared") as file:
         dataset = storage.provenance_of(file)["settings"]
-    record = provenance.record({"labels": settings.model_dump(mode="json"), **dataset})
+    code = code_dependencies.digest(code_dependencies.code_of_part("labels", settings.name))
+    record = provenance.record({"labels": settings.model_dump(mode="json"), **dataset}, code=code)
     with storage.writing(output, "labelled", record) as file:
         for name in ("train_indices", "test_indices", "train_labels", "test_labels"):
             storage.write_array(file, name, getattr(selection, name))

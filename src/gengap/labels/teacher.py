@@ -24,7 +24,7 @@ from gengap.labels import statistics
 from gengap.labels.pool import Pool, Selection, Teacher
 from gengap.logs import log
 from gengap.seeding import INIT, ORDER, stream, torch_seed
-from gengap.studies.settings import Labels, Model
+from gengap.studies.settings import Init, Labels, Model
 
 PART = {
     "summary": ("The sign of a small random network; samples inside the margin are dropped (Song 2019, appendix A)."),
@@ -37,6 +37,13 @@ PART = {
         "margin",
         "minority_share",
     ),
+    "options": {
+        "teacher_downsample": {
+            "choices": ("both", "first", "second", "pool"),
+            "default": "both",
+            "meaning": "Where the teacher halves the image, as the students' `downsample`.",
+        },
+    },
     "teacher": True,
 }
 
@@ -86,7 +93,7 @@ def select(settings: Labels, pool: Pool) -> Selection:
 def examine(settings: Labels, images: Tensor, seed: int) -> Candidate:
     """Draw the teacher of one seed, and see which of the images ``[N, C, H, W]`` pass its margin."""
     network = _build(_model(settings), images)
-    inits.initialise(network, "normal", torch.Generator().manual_seed(torch_seed(seed, INIT)))
+    inits.initialise(network, Init(name="normal"), torch.Generator().manual_seed(torch_seed(seed, INIT)))
     network = network.double().eval()
     adjust = _shift if settings.teacher_batchnorm == "fresh" else _calibrate
     adjust(network, images, settings.margin)
@@ -126,7 +133,14 @@ def student_of(teacher: Mapping[str, Tensor], images: Tensor) -> dict[str, Tenso
 
 
 def _model(settings: Labels) -> Model:
-    return Model(name="song", width=settings.teacher_width, head=settings.teacher_head)
+    return Model.model_validate(
+        {
+            "name": "song",
+            "width": settings.teacher_width,
+            "head": settings.teacher_head,
+            "downsample": settings.teacher_downsample,
+        }
+    )
 
 
 def _build(model: Model, images: Tensor) -> nn.Module:

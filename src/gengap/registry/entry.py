@@ -15,14 +15,14 @@ KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("reads", "options", "images"),
     "labels": ("reads", "options", "teacher"),
     "model": ("reads", "options"),
-    "init": (),
+    "init": ("options",),
     "loss": ("reads", "options", "teacher"),
     "optimizer": ("reads", "options"),
     "schedule": ("reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("caption", "simulation"),
-    "table": ("caption", "references"),
+    "figure": ("options", "caption", "simulation"),
+    "table": ("options", "caption", "published"),
 }
 
 
@@ -34,7 +34,7 @@ class Option(_Plain):
     """One option of a part.
 
     Attributes:
-        type: Of its values; empty: one of `choices` alone.
+        type: Of its values; empty: only one of `choices`.
         choices: Words that it may be; with a type, beside the values of that type.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
@@ -99,7 +99,7 @@ class Entry(_Plain):
         picture: Of a probe.
         caption: Of a figure or a table, for the report; reStructuredText.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
-        references: Of a table, whether it compares with published numbers.
+        published: Of a table, whether it compares with published numbers.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
@@ -117,7 +117,7 @@ class Entry(_Plain):
     picture: Picture | None = None
     caption: str = ""
     simulation: str = ""
-    references: bool = False
+    published: bool = False
     mem_mb: int = 2000
 
     @property

@@ -1,6 +1,6 @@
 """A user's own parts: files below `plugins/` in the project's folder, or modules named by their import path.
 
-They are found without being imported. Their code counts in whatever they make: its digest covers the module and every
+They are found without being imported. Their code is part of what they make: its digest covers the module and every
 module of the same package that it imports. A plugin is code: it
 runs with the rights of whoever runs a study, so read one before you run it.
 """

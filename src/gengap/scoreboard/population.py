@@ -11,18 +11,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gengap.errors import UserError, unknown_name
+from gengap.studies.scoreboard import FEWEST
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FINISHED = "finished"
-FEWEST = 8  # configurations: below, an interval by resampling them says nothing
+
+
+class TooFewNetworksError(UserError):
+    """A table that is right, of which too little is left to judge anything."""
 
 
 @dataclass(frozen=True)
 class Population:
     """Networks of a design, and what was measured on them; those that failed are already left out.
 
-    A *configuration* is one combination of the axes' values; its networks differ in their seed alone.
+    A *configuration* is one combination of the axes' values; its networks differ only in their seed.
 
     Attributes:
         table: One row per network, sorted by configuration.
@@ -32,7 +36,7 @@ class Population:
         seed: Column of the seed, or empty.
         equal: Columns to hold equal as well, e.g. the training loss; measured, not part of the design.
         decreasing: Measures of which less should mean a larger gap; the table holds their negative.
-        test_size: Test samples behind every gap, for the filter of noise; 0 if the gap is no difference of accuracies.
+        test_size: Number of test samples of every gap, for the filter of noise; 0 if the gap is not one of accuracies.
         left_out: Why networks were left out, and how many.
     """
 
@@ -124,7 +128,7 @@ def population(
         at_least: Smallest allowed value of some columns.
         equal: Columns to hold equal as well.
         decreasing: Measures of which *less* should mean a larger gap: their negative is judged.
-        test_size: Test samples behind every gap; 0 leaves the filter of noise out.
+        test_size: Number of test samples of every gap; 0 leaves the filter of noise out.
         where: Name of the file, for messages.
 
     Raises:
@@ -239,15 +243,19 @@ def _enough(made: Population, where: str) -> None:
     n, configurations = len(made.table), len(np.unique(made.config)) if len(made.table) else 0
     if configurations < FEWEST:
         reasons = f" Left out were {described(made.left_out)}." if made.left_out else ""
-        raise UserError(
+        raise TooFewNetworksError(
             f"{where}: {n} networks in {configurations} configurations are left; at least {FEWEST} configurations "
             f"are needed.{reasons}"
         )
     for axis in made.axes:
         if made.table[axis].nunique() < 2:
-            raise UserError(f"{where}: axis '{axis}' has one value only. An axis needs at least two; leave it out.")
+            raise TooFewNetworksError(
+                f"{where}: axis '{axis}' has one value only. An axis needs at least two; leave it out."
+            )
     if made.table[made.gap].nunique() < 2:
-        raise UserError(f"{where}: the gap '{made.gap}' is the same in all networks; there is nothing to explain.")
+        raise TooFewNetworksError(
+            f"{where}: the gap '{made.gap}' is the same in all networks; there is nothing to explain."
+        )
     if made.seed and made.table.duplicated([*made.axes, made.seed]).any():
         again = made.table[made.table.duplicated([*made.axes, made.seed])].astype(object).iloc[0]
         text = ", ".join(f"{name}={again[name]}" for name in (*made.axes, made.seed))

@@ -3,7 +3,7 @@
 All share a design of 180 configurations, `width` x `lr` x `batch_size` x `train_size`, with 5 seeds each (in
 `two_seeds`, 2). The gap of a network is ``d + e``: ``d`` depends on the design (a random curve along every axis, a
 random table for every two axes, a random number for every configuration), ``e`` differs between networks. Effects are
-drawn anew for every population, so no rule can be fitted to one of them. Five of a hundred networks failed: dead ones
+redrawn for every population, so no rule can be fitted to one of them. Five of a hundred networks failed: dead ones
 have no gap and a huge measure, diverged ones no number at all.
 
 `EFFECT` is the correlation between a measure with a signal and ``e``: the effect for which the power is stated.

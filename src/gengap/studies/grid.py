@@ -57,7 +57,7 @@ def format_value(value: Any) -> str:
 
 
 def value_at(cell: Cell, dotted: str) -> Any:
-    """A cell's value at a dotted key; None for an option that another part of the kind has alone."""
+    """A cell's value at a dotted key; None for an option that only another part of the kind has."""
     value: Any = cell
     for part in dotted.split("."):
         value = getattr(value, part, None)
@@ -74,7 +74,7 @@ def undot(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace key by key, at every depth; a component's name alone is its key ``name``."""
+    """Replace key by key, at every depth; a component's name without options is its key ``name``."""
     result = dict(old)
     for key, value in new.items():
         before = result.get(key)

@@ -4,17 +4,18 @@ The rules of Snakemake, the stages of DVC and `python -m gengap.training` all as
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from gengap import layout, quantities, versions
-from gengap.registry import PACKAGE, check, code
+from gengap.registry import PACKAGE, check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
 from gengap.studies.packing import (
     Fingerprinted,
     collected_settings,
     dataset_key,
+    evidence_settings,
     labels_key,
     pack_settings,
     packs,
@@ -22,10 +23,12 @@ from gengap.studies.packing import (
     probe_settings,
     section_settings,
 )
-from gengap.studies.schema import path_name
+from gengap.studies.schema import Component, path_name
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
-from gengap.studies.study import Probe, Study
+from gengap.studies.study import Figure, Probe, Study, Table
+
+T = TypeVar("T", bound=Component)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Job:
     Attributes:
         rule: The rule of Snakemake.
         inputs: Files that it reads, by the name that its script has for them: a path or a list of paths.
-        outputs: Files that it writes, likewise.
+        outputs: Files that it writes, by name.
         params: What else its outputs depend on: settings, and versions of the numbers.
     """
 
@@ -210,7 +213,7 @@ class Plan:
                 "script": _script("figure"),
             },
             {suffix: str(layout.figure(study, name, suffix)) for suffix in ("pdf", "png", "csv")},
-            {"figure": name, "code": code("figure", name)},
+            {"figure": evidence_settings(_named(self._target(study).figures, name) or Figure(name=name))},
         )
 
     def table(self, study: str, name: str) -> Job:
@@ -219,12 +222,12 @@ class Plan:
             f"table_{name.replace('.', '_')}",
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study) if check("table", name).references else [],
+                "published": self._published(study) if check("table", name).published else [],
                 "code": self._part_code(study, "table", name),
                 "script": _script("table"),
             },
             {suffix: str(layout.table(study, name, suffix)) for suffix in ("csv", "md", "tex", "html")},
-            {"table": name, "code": code("table", name)},
+            {"table": evidence_settings(_named(self._target(study).tables, name) or Table(name=name))},
         )
 
     def verdicts(self, study: str) -> Job:
@@ -233,7 +236,7 @@ class Plan:
             "verdicts",
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study),
+                "published": self._published(study),
                 "code": self._evidence_code(study, "gengap.evidence.verdicts", "gengap.evidence.tables"),
                 "script": _script("verdicts"),
             },
@@ -269,8 +272,8 @@ class Plan:
         """The jobs that a study or a simulation ends with."""
         target = self._target(study)
         yield self.collect(study) if study in self.studies else self.collect_simulation(study)
-        yield from (self.figure(study, name) for name in target.figures)
-        yield from (self.table(study, name) for name in target.tables)
+        yield from (self.figure(study, figure.name) for figure in target.figures)
+        yield from (self.table(study, table.name) for table in target.tables)
         yield self.verdicts(study)
         yield self.metrics(study)
 
@@ -295,7 +298,7 @@ class Plan:
         return self._packed[study, pack]
 
     def _published(self, study: str) -> list[str]:
-        return [str(layout.published(name)) for name in self._target(study).reference]
+        return [str(layout.published(name)) for name in self._target(study).published]
 
     def _part_code(self, study: str, kind: str, name: str) -> list[str]:
         return sorted({*code_of_part(kind, name), *self._declared(study)})
@@ -311,6 +314,11 @@ class Plan:
             parts = [("simulation", self.simulations[study].simulated)]
         paths = {path for part in parts for path in quantities.declared_in(*part)}
         return [path.relative_to(PACKAGE.parents[1]).as_posix() for path in paths]
+
+
+def _named(parts: Iterable[T], name: str) -> T | None:
+    """The figure or table of this name, if a study lists it."""
+    return next((part for part in parts if part.name == name), None)
 
 
 def _collected(study: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A simulation: a study of random draws instead of trained networks. One YAML file in config/simulations.
 
-Its cells are draws. Draws that differ in their seed alone are one point of the grid, and one job. There may be ten
+Its cells are draws. Draws that differ only in their seed are one point of the grid, and one job. There may be ten
 thousands of them, and the Snakefile is read for every job, so the plan holds points and spells no draw.
 """
 
@@ -18,8 +18,8 @@ from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
 from gengap.studies.schema import Names, Settings, write_out
 from gengap.studies.settings import CODE, Cell, Dataset
-from gengap.studies.study import REDUCED
-from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
+from gengap.studies.study import REDUCED, Figures, Tables
+from gengap.studies.validation import check_file_name, check_parts, check_renamed, read_yaml, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -44,13 +44,17 @@ class SimulationFile(Settings):
     title: str = Field(description="One line for the report.")
     question: str = Field("", description="What the simulation asks.")
     source: str = Field("", description="The paper whose experiment it is.")
+    choices: Names = Field(
+        (),
+        description="What the source leaves open and is fixed here, one sentence each; the report quotes them.",
+    )
     base: dict[str, Any] = Field({}, description="Settings of all draws; `simulation` names what is drawn.")
     grid: Any = Field(
         {}, description="Keys with lists of values; every combination is one draw. A list of grids is joined."
     )
-    figures: Names = Field((), description="Figures to draw.")
-    tables: Names = Field((), description="Tables to write.")
-    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    figures: Figures = Field((), description="Figures to draw.")
+    tables: Tables = Field((), description="Tables to write.")
+    published: Names = Field((), description="Files of published numbers in config/published, without .csv.")
     full_on: Literal["any", "gpu"] = Field("any", description="As in a study's file.")
 
 
@@ -96,19 +100,22 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     if reduced:
         if not isinstance(overrides, Mapping):
             raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
+        check_renamed(overrides, path)
         for key, value in overrides.items():
             both = key in ("base", "grid") and isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
             content[key] = {**content[key], **value} if both else value
+    check_renamed(content, path)
     file = validate(SimulationFile, content, f"{path}: ")
-    for kind, names in (("figure", file.figures), ("table", file.tables)):
-        check_names(kind, names, f"{path}: {kind}s")
+    check_parts("figure", content.get("figures") or (), file.figures, path)
+    check_parts("table", content.get("tables") or (), file.tables, path)
     simulated = file.base.get("simulation")
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
     _check_options({*file.base, *axes}, simulated, path)
-    for name in file.figures:
-        if (shown := registry.check("figure", name).simulation) != simulated:
-            raise UserError(f"{path}: figures: '{name}' shows {f'{shown!r}' if shown else 'networks'}. Remove it.")
+    for figure in file.figures:
+        if (shown := registry.check("figure", figure.name).simulation) != simulated:
+            subject = f"simulation '{shown}'" if shown else "networks"
+            raise UserError(f"{path}: figures: '{figure.name}' only plots {subject}; remove it from this simulation.")
     return Simulation.model_construct(
         **{key: getattr(file, key) for key in SimulationFile.model_fields},
         name=path.stem + (REDUCED if reduced else ""),

@@ -10,10 +10,10 @@ from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
-from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Count, Names, Settings
+from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_file_name, check_names, read_yaml, validate
+from gengap.studies.validation import check_file_name, check_parts, check_renamed, read_yaml, validate
 
 REDUCED = "-reduced"
 T = TypeVar("T")
@@ -32,6 +32,22 @@ class Probe(Component):
     samples: Count | None = Field(
         None, description="How many training images the probe reads, the first ones; null reads all."
     )
+
+
+class Figure(Component):
+    """A figure to draw."""
+
+    kind = "figure"
+
+
+class Table(Component):
+    """A table to write."""
+
+    kind = "table"
+
+
+Figures = Annotated[tuple[Figure, ...], Field(strict=False)]
+Tables = Annotated[tuple[Table, ...], Field(strict=False)]
 
 
 def _every_probe(probes: Any) -> Any:
@@ -53,6 +69,9 @@ class StudyFile(Settings):
     title: str = Field(description="One line for the report.")
     question: str = Field("", description="What the study asks.")
     source: str = Field("", description="The paper whose experiment it is.")
+    choices: Names = Field(
+        (), description="What the source leaves open and is fixed here, one sentence each; the report quotes them."
+    )
     base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
     grid: Any = Field(
         {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
@@ -62,9 +81,13 @@ class StudyFile(Settings):
         description="Probes to measure; all: every one of docs/probes.md, as its picture there shows it.",
         json_schema_extra=_list_or_all,
     )
-    figures: Names = Field((), description="Figures to draw.")
-    tables: Names = Field((), description="Tables to write.")
-    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    figures: Figures = Field((), description="Figures to draw.")
+    tables: Tables = Field((), description="Tables to write.")
+    published: Names = Field((), description="Files of published numbers in config/published, without .csv.")
+    scoreboard: Scoreboard | None = Field(
+        None,
+        description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
+    )
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
     full_on: Literal["any", "gpu"] = Field(
         "any",
@@ -118,31 +141,45 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
+        check_renamed(overrides, path)
         content = _override(content, overrides)
+    check_renamed(content, path)
     _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
-    for kind, names in (
-        ("probe", list(dict.fromkeys(p.name for p in file.probes))),
-        ("figure", file.figures),
-        ("table", file.tables),
-    ):
-        check_names(kind, names, f"{path}: {kind}s")
-    for name in file.figures:
-        if simulation := registry.check("figure", name).simulation:
+    check_parts("probe", _every_probe(content.get("probes") or ()), file.probes, path)
+    check_parts("figure", content.get("figures") or (), file.figures, path)
+    check_parts("table", content.get("tables") or (), file.tables, path)
+    _check_batchnorm(file.probes, path)
+    for figure in file.figures:
+        if simulation := registry.check("figure", figure.name).simulation:
             raise UserError(
-                f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
+                f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
     _check_probes_once(file.probes, path)
-    _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
     cells = expand(base, grids, axes, path)
     name = path.stem + (REDUCED if reduced else "")
+    own = {key: getattr(file, key) for key in StudyFile.model_fields}
+    if file.scoreboard:
+        short = leaf_names()
+        design = [axis for axis in axes if axis != SEED]
+        configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in cells.values()}
+        check_scoreboard(
+            file.scoreboard,
+            [short.get(axis, axis) for axis in axes],
+            len(configurations),
+            [probe.name for probe in file.probes],
+            path,
+        )
+        for key, part in (("figures", Figure(name="scoreboard")), ("tables", Table(name="scoreboard"))):
+            if part.name not in (listed.name for listed in own[key]):
+                own[key] = (*own[key], part)
     study = Study.model_construct(
-        **{key: getattr(file, key) for key in StudyFile.model_fields},
+        **own,
         name=name,
         reduced=reduced,
         cells=cells,
@@ -198,7 +235,7 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
 
 
-def check_references(studies: Mapping[str, Any], folder: Path) -> None:
+def check_published(studies: Mapping[str, Any], folder: Path) -> None:
     """Check that the published numbers that studies and simulations compare with are there.
 
     Raises:
@@ -207,12 +244,16 @@ def check_references(studies: Mapping[str, Any], folder: Path) -> None:
     known = [path.stem for path in folder.glob("*.csv")]
     for study in studies.values():
         where = str(layout.study_file(study.name.removesuffix(REDUCED)))
-        for name in study.reference:
+        for name in study.published:
             if name not in known:
-                raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
-        for name in study.tables if not study.reference else ():
-            if registry.check("table", name).references:
-                raise UserError(f"{where}: tables: '{name}' needs published numbers. Name a file under `reference`.")
+                if (old := folder.with_name("reference") / f"{name}.csv").exists():
+                    raise UserError(f"{where}: published: '{name}' is in {old.parent}. Move the file to {folder}.")
+                raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
+        for table in study.tables if not study.published else ():
+            if registry.check("table", table.name).published:
+                raise UserError(
+                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `published`."
+                )
 
 
 def find_study(studies: Mapping[str, T], name: str) -> T:
@@ -261,7 +302,7 @@ def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str
 
 
 def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Merge, but a section that names another component starts afresh: the old one's options mean nothing to it."""
+    """Merge, but a section that names another component loses the old one's options."""
     renamed = {
         key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
     }
@@ -286,16 +327,10 @@ def _check_probes_once(probes: Iterable[Probe], path: Path) -> None:
         seen.add((probe.name, probe.batchnorm))
 
 
-def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Path) -> None:
-    """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
-    for keys, probe in zip(given, probes, strict=True):
+def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse BatchNorm modes in which a probe means nothing."""
+    for probe in probes:
         entry = registry.check("probe", probe.name)
-        check_reads(Probe, probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
-        for key in keys if isinstance(keys, Mapping) else ():
-            if key not in known:
-                uses = ", ".join(known[1:])
-                raise UserError(f"{path}: probes: {key}: '{probe.name}' does not use it. It uses: {uses}.")
         if probe.batchnorm not in entry.batchnorm:
             raise UserError(
                 f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "

@@ -1,8 +1,8 @@
-"""Reading YAML and checking it against the settings: every mistake becomes one line that says how to mend it."""
+"""Reading YAML and checking it against the settings: every mistake becomes one line that says how to correct it."""
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from gengap import registry
 from gengap.errors import UserError
-from gengap.studies.options import PartSettings, known_options
-from gengap.studies.schema import Settings, unfit_sign
+from gengap.studies.options import PartSettings, check_reads, known_options
+from gengap.studies.schema import Component, Settings, unfit_sign
 
 T = TypeVar("T", bound=Settings)
 
@@ -40,6 +40,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold keys and values; see docs/adding.md for an example.")
     return content
+
+
+def check_renamed(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse keys of earlier versions by their new names."""
+    for old, new in {"reference": "published"}.items():
+        if old in content:
+            raise UserError(f"{path}: {old}: this key is called `{new}` now. Write `{new}:` in its place.")
 
 
 def check_file_name(path: Path) -> None:
@@ -80,6 +87,32 @@ def check_names(kind: str, names: Sequence[str], where: str) -> None:
         registry.check(kind, name, where=where)
         if names.count(name) > 1:
             raise UserError(f"{where}: '{name}' appears twice. Remove one.")
+
+
+def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], path: Path) -> None:
+    """Check the probes, figures or tables that a file lists.
+
+    Args:
+        kind: Table of the registry.
+        given: The list as the file has it.
+        parts: The same, checked by itself.
+        path: The file, for messages.
+
+    Raises:
+        UserError: If a name is unknown or appears twice, which a probe may, or a part does not read an option that is
+            given.
+    """
+    names = [part.name for part in parts]
+    check_names(kind, list(dict.fromkeys(names)) if kind == "probe" else names, f"{path}: {kind}s")
+    for keys, part in zip(given, parts, strict=True):
+        entry = registry.check(kind, part.name)
+        check_reads(type(part), part.name)
+        always = ("epochs", "batchnorm") if kind == "probe" else ()
+        known = (*always, *entry.reads, *entry.options)
+        for key in keys if isinstance(keys, Mapping) else ():
+            if key != "name" and key not in known:
+                uses = ", ".join(known) or "no options"
+                raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
 
 
 def _explain(model: type[Settings], detail: Any, where: str) -> str:

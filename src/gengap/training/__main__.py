@@ -17,6 +17,7 @@ from gengap.cost import remaining
 from gengap.errors import UserError, unknown_name
 from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
+from gengap.registry import code_dependencies
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.packing import dataset_key, labels_key
 from gengap.studies.study import REDUCED, Config, Study, load_study
@@ -50,7 +51,7 @@ def find(name: str) -> Study:
 
 
 def chosen(study: Study, selector: str) -> Study:
-    """The study with those of its cells alone that a selector names.
+    """The study with only the cells that a selector names.
 
     Args:
         study: The study.
@@ -92,7 +93,7 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
     for key, probe in plan.probes(study).items():
         job = plan.probe(study, pack, key)
         output = Path(job.outputs["measured"])
-        if there.to_measure(key) or not _says(output, _settings(job)):
+        if there.to_measure(key) or not _is_current(output, "probe", job, _settings(job)):
             probes.measure_pack(
                 probe,
                 cells,
@@ -106,17 +107,19 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
 
 
 def make_data(plan: Plan, study: str, pack: str, config: Config) -> None:
-    """Make the prepared and the labelled file of a pack, if they are missing.
+    """Make the prepared and the labelled file of a pack, if they are missing or other code made them.
 
     Raises:
         UserError: If the raw data cannot be had.
     """
     cell = plan.cell(study, pack)
     prepare = plan.prepare(dataset_key(cell))
-    if not (prepared := Path(prepare.outputs["prepared"])).exists():
+    prepared = Path(prepare.outputs["prepared"])
+    if not (kept := _is_current(prepared, "prepared", prepare)):
         datasets.prepare(cell.dataset, paths.data_root(config.data_root), prepared)
     label = plan.label(dataset_key(cell), labels_key(cell))
-    if not (labelled := Path(label.outputs["labelled"])).exists():
+    labelled = Path(label.outputs["labelled"])
+    if not kept or not _is_current(labelled, "labelled", label):
         labels.label(cell.labels, prepared, labelled)
 
 
@@ -126,30 +129,37 @@ def _settings(job: Job) -> dict[str, Any]:
 
 
 def _provenance(job: Job) -> dict[str, Any]:
-    return provenance.record(_settings(job))
+    return provenance.record(_settings(job), code=code_dependencies.digest(job.inputs.get("code", ())))
 
 
-def _says(output: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether a probe's file is whole, and was written for these settings."""
-    if not output.exists():
-        return False
+def _is_current(output: Path, kind: str, job: Job, settings: Mapping[str, Any] | None = None) -> bool:
+    """Whether a file is whole and was made by the present code of its job and, where given, with these settings.
+
+    A file of an earlier version, which does not say what code made it, is judged by its settings.
+    """
     try:
-        with storage.reading(output, "probe") as file:
-            return bool(storage.provenance_of(file)["settings"] == json.loads(json.dumps(settings)))
+        with storage.reading(output, kind) as file:
+            made = storage.provenance_of(file)
     except UserError as error:
-        log.warning("%s It is measured again.", error)
+        if output.exists():
+            log.warning("%s It is made again.", error)
         return False
+    code = code_dependencies.digest(job.inputs["code"])
+    same_settings = settings is None or made["settings"] == json.loads(json.dumps(settings))
+    return bool(same_settings and made.get("code", code) == code)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gengap.training",
-        description="Train and measure one study without Snakemake. Run it at the top of the project.",
+        description="Train and measure one study without Snakemake. Run it in the project's folder.",
     )
     parser.add_argument("study", help="name of a file in config/studies; with -reduced, its reduced settings")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where; config.yaml's if it is left out")
     parser.add_argument(
-        "--cells", default="", metavar="SELECTOR", help="only these, such as dataset=cifar10,seed=0; the rest later"
+        "--device", choices=("auto", "cpu", "cuda"), help="where to train; by default the device of config/config.yaml"
+    )
+    parser.add_argument(
+        "--cells", default="", metavar="SELECTOR", help="train only these cells, e.g. dataset=cifar10,seed=0"
     )
     return parser
 

@@ -90,7 +90,7 @@ def read_identities(history_path: Path) -> dict[str, str]:
 
 
 def read(cells: Mapping[str, Cell], weights_path: Path, history_path: Path) -> dict[str, CellResult]:
-    """Read back the results of those of `cells` that the two files hold, whatever their identity."""
+    """Read back the results of those of `cells` that the two files hold, of any identity."""
     with storage.reading(history_path, "history") as file:
         facts = {row["cell"]: row for row in storage.read_table(file, "cells").to_dict("records")}
         history = storage.read_table(file, "history")

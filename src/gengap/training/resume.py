@@ -121,7 +121,7 @@ def read(
                 compiled=bool(file.attrs["compiled"]),
             )
     except (UserError, ValueError, OSError, KeyError) as error:
-        log.warning("%s cannot be used (%s); training starts afresh", path, error)
+        log.warning("%s cannot be used (%s); training starts from the beginning", path, error)
         return None
     if not {result.identity for result in wanted} <= {result.identity for result in results}:
         return None

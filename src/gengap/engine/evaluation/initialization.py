@@ -21,7 +21,7 @@ def start(arch: Architecture, cells: Sequence[Cell], images: Tensor, targets: Te
 
     An init that looks at the data is given the gradient of the mean training loss over the first 8,192 training
     samples, or all if there are fewer, in runs of 1,000, each normalised by its own statistics: what the probe
-    ``gradient`` measures in mode ``batch``. So cells that differ in their batch size alone start from the same weights.
+    ``gradient`` measures in mode ``batch``. So cells that differ only in their batch size start from the same weights.
     Without augmentation, noise and dropout; in float64, one network at a time.
 
     Args:
@@ -66,7 +66,7 @@ def _adjusted(objective: Objective, invariances: Scales, cell: Cell) -> State:
 
     return inits.adjust(
         inits.Drawn(
-            init=cell.init.name,
+            init=cell.init,
             model=cell.model.name,
             seed=cell.seed,
             state={name: value.to(torch.float64) for name, value in stack.network_state(objective.state, 0).items()},

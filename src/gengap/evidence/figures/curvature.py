@@ -57,14 +57,12 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Returns:
         As `gengap.evidence.figures.groups.curves`, with ``probe``; of ``hessian_eigenvalues``, the share [%] of the
-        eigenvalues from ``low`` to ``high``, which are 0 elsewhere. The smallest eigenvalue is negated.
+        eigenvalues from ``low`` to ``high``, which are 0 elsewhere.
     """
     cells = labelled(evidence, extremes=True)
     rows = measured(evidence, "hessian_largest", LANCZOS)
     rows = evidence.measurements[evidence.measurements["quantity"].isin([*ENDS.values(), COUNT])]
     found = curves(rows[rows["probe"].isin([EXACT, LANCZOS])], cells, by=["probe"])
-    below = found["quantity"] == "hessian_smallest"
-    found.loc[below, NUMBERS] = -found.loc[below, ["mean", "max", "min"]].to_numpy(dtype=float)
     return pd.concat([found.assign(low=0.0, high=0.0), _spectra(evidence, cells)], ignore_index=True)
 
 
@@ -83,12 +81,15 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     for group in groups:
         for words, quantity in ENDS.items():
             color = colors[f"{group}{words}"]
-            _end(ends, data[(data["group"] == group) & (data["quantity"] == quantity)], color)
+            curve = data[(data["group"] == group) & (data["quantity"] == quantity)]
+            _end(ends, _negated(curve) if quantity == "hessian_smallest" else curve, color)
             entries.append(handle(words if len(groups) == 1 else f"{group}: {words}", color=color))
         count = data[(data["group"] == group) & (data["quantity"] == COUNT)]
         if len(count):
             band(negative, count, colors[f"{group}{next(iter(ENDS))}"] if len(groups) > 1 else GREY, dots=True)
-    log_scale(ends, data[data["quantity"].isin(ENDS.values())])
+    drawn = data[data["quantity"].isin(ENDS.values())]
+    smallest = drawn["quantity"] == "hessian_smallest"
+    log_scale(ends, pd.concat([drawn[~smallest], _negated(drawn[smallest])]))
     ends.set_ylabel("magnitude")
     sizes = ", ".join(f"{size:,}" for size in sorted(set(cells["n_parameters"])))
     negative.set_ylabel(f"negative\nof {sizes}")
@@ -107,6 +108,11 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     entries.append(handle("whole spectrum", color=GREY, marker="o", linestyle="none", fillstyle="none"))
     legend(figure, entries)
     return figure
+
+
+def _negated(curve: pd.DataFrame) -> pd.DataFrame:
+    """The curve of the values with the other sign, for a logarithmic axis."""
+    return curve.assign(mean=-curve["mean"], min=-curve["max"], max=-curve["min"])
 
 
 def _end(panel: Axes, curve: pd.DataFrame, color: str) -> None:
