@@ -18,6 +18,7 @@ _TYPES: dict[str, Any] = {
     "float": Annotated[float, Field(allow_inf_nan=False)],
     "bool": bool,
     "str": str,
+    "axis": str,
     "floats": Annotated[tuple[float, ...], Field(strict=False)],
     "strs": Annotated[tuple[str, ...], Field(strict=False)],
 }
