@@ -71,7 +71,7 @@ def test_what_it_needs_is_named(tmp_path):
 
 
 def test_a_study_names_the_axis_and_each_seed_counts_once(tmp_path):
-    """The newcomer's grid: width and label share and lr, three seeds; 18 pairs are 3 runs."""
+    """As in a newcomer's grid of three axes and three seeds: 27 pairs are 3 runs."""
     grid = {
         "model.width": [4, 8],
         "optimizer.lr": [0.1, 0.2, 0.4],
