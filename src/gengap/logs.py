@@ -11,6 +11,7 @@ from gengap import layout
 from gengap.errors import UserError
 
 log = logging.getLogger("gengap")
+DETAIL = "detail"  # `log.info(..., extra={DETAIL: True})`: of a job with a log file, for that file only
 
 
 @contextmanager
@@ -25,7 +26,10 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
     for handler in handlers:
         # Jobs run side by side: on the console, a line says whose it is.
-        prefix = _label(Path(log_file)) if log_file and not isinstance(handler, logging.FileHandler) else ""
+        on_console = not isinstance(handler, logging.FileHandler)
+        prefix = _label(Path(log_file)) if log_file and on_console else ""
+        if log_file and on_console:
+            handler.addFilter(lambda record: not hasattr(record, DETAIL))
         handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     try:

@@ -6,9 +6,10 @@ And how fast it went, which `gengap plan` learns from.
 import time
 from dataclasses import dataclass
 
-from gengap.logs import log
+from gengap.logs import DETAIL, log
 
 _FIRST_SECONDS, _MOST_SECONDS = 5.0, 60.0  # between two lines
+_LONG_SECONDS = 10.0  # of work whose end is worth a line on the terminal
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,12 @@ class Progress:
         # Often at first, when one wonders whether it works; every minute once it has run for minutes.
         self._next = now + min(max(_FIRST_SECONDS, spent / 4), _MOST_SECONDS)
         left = spent / max(done - self._before, 1) * (self._steps - done)
-        rate = f"{self._work / max(spent, 1e-9):,.0f} {self._unit}/s"
+        rate = self._work / max(spent, 1e-9)
+        speed = f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.2g} {self._unit}/s"
         ending = f"took {duration(spent)}" if last else f"{duration(left)} left"
-        log.info("%s", ", ".join([f"{self._step} {done}/{self._steps}", *facts[:1], rate, *facts[1:], ending]))
+        short = {DETAIL: True} if last and spent < _LONG_SECONDS else {}
+        told = [f"{self._step} {done}/{self._steps}", *facts[:1], speed, *facts[1:], ending]
+        log.info("%s", ", ".join(told), extra=short)
 
     def pace(self) -> Pace:
         """The work so far, and its time at the rate of all steps but the first, which may have compiled or read."""

@@ -11,7 +11,7 @@ from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
 from gengap.errors import UserError
 from gengap.labels import LabelledData
-from gengap.logs import log
+from gengap.logs import DETAIL, log
 from gengap.probes import measurement_store, results
 from gengap.probes.checkpoints import Checkpoints
 from gengap.probes.context import Measure, ProbeContext, Teacher
@@ -68,7 +68,8 @@ def measure_pack(
     found = ProbeResults(probe)
     found.measured = _measured(order, known, output, store_folder)
     missing = [row for row, at in zip(wanted, order, strict=True) if at not in found.measured]
-    log.info("%s: %d of %d checkpoints are to be measured", probe.name, len(missing), len(wanted))
+    left = (probe.name, len(missing), len(wanted))
+    log.info("%s: %d of %d checkpoints are to be measured", *left, extra={DETAIL: True})
     pace = Pace()
     if missing:
         measure: Measure = registry.load("probe", probe.name).measure
