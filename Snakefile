@@ -12,15 +12,15 @@ import sys
 
 from snakemake.utils import min_version
 
-from gengap import layout, logs, quantities, snakemake_support
+from gengap import layout, logs, snakemake_support
 from gengap.files import legacy_names
 from gengap.files.paths import check_writable
-from gengap.registry import REGISTRY, code
+from gengap.registry import REGISTRY
 from gengap.snakemake_support import captions, run_lock
 from gengap.studies.jobs import Plan
-from gengap.studies.paper import load_papers, reduced
-from gengap.studies.simulation import load_simulations
-from gengap.studies.study import REDUCED, check_config, check_published, load_studies
+from gengap.studies.names import REDUCED, rule_of
+from gengap.studies.paper import reduced
+from gengap.studies.project import load_project
 
 min_version("9.14.0")
 
@@ -45,13 +45,8 @@ if workflow.is_main_process and run_lock.start():
 
 # A mistake in a study or in the configuration ends the run with one message.
 with logs.job():
-    STUDIES = load_studies(layout.STUDIES)
-    SIMULATIONS = load_simulations(layout.SIMULATIONS, STUDIES)
-    TARGETS = {**STUDIES, **SIMULATIONS}
-    check_config(config, STUDIES, SIMULATIONS, layout.CONFIG)
-    check_published(TARGETS, layout.PUBLISHED)
-    quantities.check_all()
-    PAPERS = load_papers(layout.PAPERS, TARGETS)
+    PROJECT = load_project(config)
+    STUDIES, SIMULATIONS, PAPERS, TARGETS = PROJECT.studies, PROJECT.simulations, PROJECT.papers, PROJECT.targets
     made = (layout.packs, layout.points, layout.figures, layout.tables, layout.logs)
     for folder in (layout.PREPARED, layout.LABELLED, *(one(name) for name in TARGETS for one in made)):
         check_writable(folder)

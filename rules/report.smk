@@ -3,7 +3,7 @@ for name in REGISTRY["figure"]:
 
     rule:
         name:
-            f"figure_{name.replace('.', '_')}"
+            rule_of("figure", name)
         input:
             unpack(inputs("figure", name=name)),
         output:
@@ -31,7 +31,7 @@ for name in REGISTRY["table"]:
 
     rule:
         name:
-            f"table_{name.replace('.', '_')}"
+            rule_of("table", name)
         input:
             unpack(inputs("table", name=name)),
         output:

@@ -5,8 +5,8 @@ Each goes through the real command line.
 
 import shutil
 
-import h5py
 import pytest
+from stored import edited
 
 STUDY = "config/studies/tiny.yaml"
 WIDTH_3 = "model.width: [3], optimizer.lr: [0.1], seed: [0]"
@@ -45,7 +45,7 @@ def put_a_file_in_the_way(workspace):
 
 
 def age_measurements(workspace):
-    with h5py.File(workspace / "results/tiny/measurements.h5", "r+") as file:
+    with edited(workspace / "results/tiny/measurements.h5") as file:
         file.attrs["format"] = 0
 
 
@@ -96,14 +96,14 @@ CASES = {
         study("tables: [final", "published: [song_table_41]\ntables: [final"),
         [STUDY, "published", "'song_table_41'", "Did you mean 'song_table_4_1'?"],
     ),
-    "wrong type": (study("epochs: 1,", "epochs: many,"), [STUDY, "training.epochs: 'many'", "integer"]),
+    "wrong type": (study("epochs: 1,", "epochs: many,"), [STUDY, "training.epochs: 'many'", "a whole number"]),
     "number as text": (
         study(WIDTH_3, "model.width: [3], optimizer.lr: [1e-3], seed: [0]"),
         [STUDY, "width=3,lr=1e-3,seed=0", "optimizer.lr: '1e-3' is text, not a number", "0.001", "1.0e-3"],
     ),
     "impossible width": (
         study(WIDTH_3, "model.width: [0], optimizer.lr: [0.1], seed: [0]"),
-        [STUDY, "model.width: 0 is not allowed", "greater than or equal to 1"],
+        [STUDY, "model.width: 0 is not allowed", "a whole number from 1"],
     ),
     "empty grid": (study("model.width: [3]", "model.width: []"), [STUDY, "grid.model.width: is empty"]),
     "no grid at all": (

@@ -123,14 +123,14 @@ def test_an_option_that_another_section_has_keeps_its_section_in_names(project):
     [
         (
             "{name: steps, steps: 0}",
-            "base.schedule.steps: 0 is not allowed: input should be greater than or equal to 1",
+            "base.schedule.steps: 0 is not allowed: it must be a whole number from 1",
         ),
         ("{name: steps, steps: 1.5}", "base.schedule.steps: 1.5 is not allowed"),
-        ("{name: steps, shape: round}", "base.schedule.shape: 'round' is not allowed: input should be 'even' or 'odd'"),
+        ("{name: steps, shape: round}", "base.schedule.shape: 'round' is not allowed: it must be 'even' or 'odd'"),
         ("{name: steps, until: 0}", "base.schedule.until: 0 is not allowed"),
         ("{name: steps, stepps: 2}", "base.schedule.stepps: unknown key. Did you mean 'steps'?"),
         ("{name: steps, patience: 2}", "schedule.patience: 'steps' does not use it. It uses: factor, steps, shape"),
-        ("{name: cosine, steps: 2}", "schedule.steps: 'cosine' does not use it. It uses: final."),
+        ("{name: cosine, steps: 2}", "schedule.steps: 'cosine' does not use it. It uses: final, warm_up"),
     ],
 )
 def test_a_wrong_option_is_told_with_file_key_and_what_is_allowed(steps, schedule, words):

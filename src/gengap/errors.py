@@ -1,7 +1,10 @@
 """The errors a user can cause: each is one message that says where, what, what is allowed and what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_LIKE, _LIKE_WORD = 0.7, 0.65  # least likeness of two names, and of their words, for the one to be meant by the other
 
 
 class UserError(Exception):
@@ -9,7 +12,7 @@ class UserError(Exception):
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str = "") -> UserError:
-    """Describe a name that does not exist, with the nearest one that does.
+    """Describe a name that does not exist, with the one that was meant if that is plain.
 
     Args:
         kind: What the name was taken for, e.g. ``"dataset"``.
@@ -18,7 +21,71 @@ def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str 
         where: File and key, e.g. ``"config/studies/a.yaml: base.model.name"``; left out if empty.
     """
     choices = sorted(allowed)
-    near = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
     place = f"{where}: " if where else ""
-    return UserError(f"{place}unknown {kind} '{name}'.{hint} Choose from: {', '.join(choices)}.")
+    return UserError(f"{place}unknown {kind} '{name}'.{hint(str(name), choices)} Choose from: {', '.join(choices)}.")
+
+
+def hint(name: str, allowed: Iterable[str]) -> str:
+    """The sentence `` Did you mean ...?``, or nothing."""
+    meant = nearest(name, allowed)
+    return f" Did you mean '{meant}'?" if meant else ""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """The name that is meant by one that does not exist; empty if that is not plain, since a wrong hint misleads.
+
+    Names of cells are compared by key and value, and numbers as numbers: ``share=0`` is ``share=0.0`` and never
+    ``share=0.4``. A dotted key is one of its own section, or the same key of another. All others are compared by
+    spelling; a name that differs in its numbers alone is another name, not a slip.
+    """
+    choices = list(allowed)
+    if "=" in name:
+        wanted = _values(name)
+        return next((choice for choice in choices if _values(choice) == wanted), "")
+    section, dot, key = name.rpartition(".")
+    if dot:
+        inside = [choice for choice in choices if choice.startswith(section + dot)]
+        elsewhere = [choice for choice in choices if choice.rpartition(".")[2] == key]
+        own = _best(key, [choice.removeprefix(section + dot) for choice in inside])
+        if own:
+            return section + dot + own
+        if inside or len(elsewhere) == 1:
+            return elsewhere[0] if len(elsewhere) == 1 else ""
+    return _best(name, choices)
+
+
+def _values(name: str) -> dict[str, float | str]:
+    """The values in a cell's name by key; numbers as numbers."""
+    return {key: _number(value) for key, _, value in (item.partition("=") for item in name.split(","))}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _best(name: str, choices: Iterable[str]) -> str:
+    likes = {choice: _likeness(name.lower(), choice.lower()) for choice in choices}
+    most = max(likes.values(), default=0.0)
+    best = [choice for choice, like in likes.items() if like == most]
+    return best[0] if most >= _LIKE and len(best) == 1 else ""
+
+
+def _likeness(name: str, choice: str) -> float:
+    """From 0 to 1; 0 where the two differ in their numbers alone, or in one of their words altogether."""
+    if name == choice or (len(name) > 2 and sorted(name) == sorted(choice) and not re.search(r"\d", name)):
+        return 1.0
+    if re.sub(r"\d+", "0", name) == re.sub(r"\d+", "0", choice):
+        return 0.0
+    mine, theirs = re.split("[_-]", name), re.split("[_-]", choice)
+    if len(mine) == len(theirs) > 1 and min(map(_spelled, mine, theirs)) < _LIKE_WORD:
+        return 0.0
+    return _spelled(name, choice)
+
+
+def _spelled(one: str, other: str) -> float:
+    if sorted(one) == sorted(other):
+        return 1.0
+    return difflib.SequenceMatcher(None, one, other).ratio()

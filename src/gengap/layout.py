@@ -1,4 +1,4 @@
-"""The names of all files, each spelled here and nowhere else.
+"""The names of all files, each defined only here.
 
 Paths are relative to the project's folder; with another folder in front, `project / layout.weights(...)`, they are
 those of another project. The rules call the same functions with wildcards: `layout.weights("{study}", "{pack}")`.

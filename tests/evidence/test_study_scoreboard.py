@@ -55,8 +55,8 @@ def evidence(tmp_path_factory):
 
 def test_the_section_adds_figure_and_table(tmp_path):
     made = synthetic.study(tmp_path, GRID, probes=PROBES, scoreboard=SECTION, figures=["learning_curves"])
-    names = ([part.name for part in parts] for parts in (made.figures, made.tables))
-    assert list(names) == [["learning_curves", "scoreboard"], ["scoreboard"]]
+    assert [figure.name for figure in made.figures] == ["learning_curves", "scoreboard"]
+    assert [table.name for table in made.tables] == ["scoreboard"]
 
 
 def test_a_signal_explains_and_what_the_design_knows_is_a_proxy(evidence):

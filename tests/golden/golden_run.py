@@ -16,10 +16,10 @@ from gengap import datasets, labels, probes, registry, simulations, training, ve
 from gengap.engine import weights as checkpoints
 from gengap.files import paths, storage
 from gengap.studies.packing import dataset_key, labels_key, packs
+from gengap.studies.reading import read_yaml
 from gengap.studies.settings import Cell, Dataset
 from gengap.studies.simulation import Point
 from gengap.studies.study import Probe, load_study
-from gengap.studies.validation import read_yaml
 
 HERE = Path(__file__).parent
 FILE = HERE / "golden.json"

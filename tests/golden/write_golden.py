@@ -22,8 +22,8 @@ from golden_run import (
 )
 
 from gengap.registry import REGISTRY
+from gengap.studies.reading import read_yaml
 from gengap.studies.study import load_study
-from gengap.studies.validation import read_yaml
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ def quoted(text):
 def test_a_file_whose_name_would_not_arrive_is_refused(tmp_path, load, name):
     path = tmp_path / f"{name}.yaml"
     path.write_text("title: t\n")
-    with pytest.raises(UserError, match=r"cannot stand in the name of a study, a part of paths\. Rename the file\."):
+    with pytest.raises(UserError, match=r"cannot stand in the name of a (study|simulation), which is a part of paths"):
         load(path)
 
 

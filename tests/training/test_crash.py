@@ -56,9 +56,9 @@ def cells(make_cell):
     """Cells of unequal length, one that stops early, and one that diverges, so that the stack shrinks on the way."""
     return {
         "short": make_cell(0, training={"epochs": 6}),
-        "long": make_cell(1, training={"epochs": 40, "snapshots": [0.25, 1, 7, 20]}),
+        "long": make_cell(1, training={"epochs": 40, "snapshots": [0.25, 1, 7, 20]}, schedule={"warm_up": 30.5}),
         "stopped": make_cell(2, training={"epochs": 40, "stop_accuracy": 0.9}),
-        "diverged": make_cell(3, optimizer={"lr": 1e150}, training={"epochs": 40}),
+        "diverged": make_cell(3, optimizer={"lr": 1e30}, training={"epochs": 40}),
     }
 
 

@@ -1,4 +1,4 @@
-"""Where a result came from, told from the files only: from a figure back to the raw archive."""
+"""Where a result came from, read from the files only: from a figure back to the raw archive."""
 
 import csv
 import datetime

@@ -1,4 +1,4 @@
-"""The commands `gengap path` and `gengap jobs`: what the Makefile and DVC ask of the layout and of the plan of jobs."""
+"""The commands `gengap path` and `gengap jobs`, which give the Makefile and DVC names of files and lists of jobs."""
 
 import argparse
 import csv
@@ -15,9 +15,10 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies.jobs import Job, Plan
+from gengap.studies.names import REDUCED
+from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import load_simulations
-from gengap.studies.study import REDUCED, Config, check_config, check_published, load_studies
-from gengap.studies.validation import read_yaml
+from gengap.studies.study import Config, check_config, check_published, load_studies
 
 _MADE = (layout.RESULTS, layout.DATA)
 
@@ -113,7 +114,7 @@ def _named() -> dict[str, Callable[..., Path]]:
         name: function
         for name, function in functions
         if all(
-            one.annotation is str and one.default is one.empty
-            for one in inspect.signature(function).parameters.values()
+            parameter.annotation is str and parameter.default is parameter.empty
+            for parameter in inspect.signature(function).parameters.values()
         )
     }

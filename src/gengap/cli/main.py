@@ -1,4 +1,4 @@
-"""The command `gengap`: check studies, choose their settings for this machine, say where results are, clean up."""
+"""The command `gengap`: check studies, choose their settings for this machine, show where results are, clean up."""
 
 import argparse
 import json
@@ -13,11 +13,11 @@ from gengap import layout, logs
 from gengap.cli import files, scoreboard
 from gengap.errors import UserError
 from gengap.files import legacy_names
+from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
-from gengap.studies.schema import path_name
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
-from gengap.studies.study import REDUCED, Study, StudyFile, find_study, load_studies
+from gengap.studies.study import Study, StudyFile, find_study, load_studies
 
 if TYPE_CHECKING:
     from gengap.cli.clean import Stale
@@ -43,15 +43,15 @@ def check(options: argparse.Namespace) -> None:
     known = _known()
     papers = load_papers(layout.PAPERS, known)
     if options.study is None:
-        for name, one in known.items():
-            cells, cell, parts, part = _counted(one)
-            print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {one.title}")
+        for name, target in known.items():
+            cells, cell, parts, part = _counted(target)
+            print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {target.title}")
         for name, paper in papers.items():
             print(f"{name:32}{len(paper.studies):6} studies: {', '.join(paper.studies)}")
         return
-    one = find_study(known, options.study)
-    print("{}: {}\n{} {} in {} {}".format(one.name, one.title, *_counted(one)))
-    for name, names in _parts(one).items():
+    target = find_study(known, options.study)
+    print("{}: {}\n{} {} in {} {}".format(target.name, target.title, *_counted(target)))
+    for name, names in _parts(target).items():
         print("\n  ".join([f"\n{name}", *names]))
 
 
@@ -117,11 +117,11 @@ def clean(options: argparse.Namespace) -> None:
     if not found:
         print("Nothing can be removed.")
         return
-    for why in dict.fromkeys(one.why for one in found):
-        those = [one for one in found if one.why == why]
+    for why in dict.fromkeys(file.why for file in found):
+        those = [file for file in found if file.why == why]
         print(f"{why}: {_files(those)}")
-        for one in those[:_SHOWN]:
-            print(f"  {_size(one.size):>10}  {one.path}")
+        for file in those[:_SHOWN]:
+            print(f"  {_size(file.size):>10}  {file.path}")
         if len(those) > _SHOWN:
             print(f"  {'':10}  and {len(those) - _SHOWN} more")
     if not options.yes and not (
@@ -129,8 +129,8 @@ def clean(options: argparse.Namespace) -> None:
     ):
         print("Nothing was removed. `gengap clean --yes` removes it.")
         return
-    for one in found:
-        one.path.unlink(missing_ok=True)
+    for file in found:
+        file.path.unlink(missing_ok=True)
     print(f"Removed {_files(found)}.")
 
 
@@ -168,18 +168,18 @@ def _known() -> dict[str, Study | Simulation]:
     return {**studies, **load_simulations(layout.SIMULATIONS, studies)}
 
 
-def _parts(one: Study | Simulation) -> Mapping[str, Sequence[str]]:
+def _parts(target: Study | Simulation) -> Mapping[str, Sequence[str]]:
     """Names of the cells of each job."""
-    if isinstance(one, Study):
-        return packs(one)
-    return {path_name(name): cell_names(name, point) for name, point in one.points.items()}
+    if isinstance(target, Study):
+        return packs(target)
+    return {path_name(name): cell_names(name, point) for name, point in target.points.items()}
 
 
-def _counted(one: Study | Simulation) -> tuple[int, str, int, str]:
+def _counted(target: Study | Simulation) -> tuple[int, str, int, str]:
     """How many cells and jobs, and what they are called."""
-    if isinstance(one, Study):
-        return len(one.cells), "cells", len(packs(one)), "packs"
-    return one.n_draws, "draws", len(one.points), "points"
+    if isinstance(target, Study):
+        return len(target.cells), "cells", len(packs(target)), "packs"
+    return target.n_draws, "draws", len(target.points), "points"
 
 
 def _scaled(studies: Mapping[str, Study | Simulation], name: str, wanted: str, *, gpu: bool) -> str:
@@ -198,7 +198,7 @@ def _scaled(studies: Mapping[str, Study | Simulation], name: str, wanted: str, *
 
 
 def _files(found: Sequence["Stale"]) -> str:
-    return f"{len(found):,} file{'s' if len(found) > 1 else ''}, {_size(sum(one.size for one in found))}"
+    return f"{len(found):,} file{'s' if len(found) > 1 else ''}, {_size(sum(file.size for file in found))}"
 
 
 def _size(n_bytes: int) -> str:

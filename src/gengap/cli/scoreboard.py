@@ -128,7 +128,7 @@ def _judge_studies(options: argparse.Namespace) -> None:
         if getattr(options, name):
             raise UserError(f"--{name}: is for a table; the networks of a study know theirs. Leave it out.")
     evidences = [measurements.read(layout.measurements(name)) for name in options.tables]
-    own = next((one for one in evidences if one.study.get("scoreboard")), evidences[0])
+    own = next((evidence for evidence in evidences if evidence.study.get("scoreboard")), evidences[0])
     settings = scoreboard.settings_of(own)
     given = {
         "gap": options.gap,

@@ -28,9 +28,18 @@ _FEW, _IMAGES, _LONG_SECONDS, _CALLS = 16, 512, 0.5, 3
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a cell's data look like, known before they are made."""
+    """What a cell's data look like, known before they are made.
+
+    Attributes:
+        n_train: Training samples of an epoch.
+        n_stored: Training samples that evaluations and probes read.
+        n_test: Test samples.
+        image_shape: ``(channels, height, width)``.
+        n_outputs: Outputs of the network.
+    """
 
     n_train: int
+    n_stored: int
     n_test: int
     image_shape: tuple[int, int, int]
     n_outputs: int
@@ -52,7 +61,9 @@ def sizes(cell: Cell) -> Sizes:
         share = len(labels.classes) / n_classes
         n_train, n_test, n_classes = round(n_train * share), round(n_test * share), len(labels.classes)
     n_outputs = losses.n_outputs(cell.loss, n_classes)
-    return Sizes(labels.train_size or n_train, labels.test_size or n_test, (channels, size, size), n_outputs)
+    n_stored = labels.train_size or (cell.dataset.stored if cell.dataset.stream else n_train)
+    n_train = n_train if cell.dataset.stream else n_stored
+    return Sizes(n_train, n_stored, labels.test_size or n_test, (channels, size, size), n_outputs)
 
 
 def calibrated(arch: Architecture, cells: Sequence[Cell], data: Sizes, threads: int) -> float:
@@ -72,7 +83,7 @@ def calibrated(arch: Architecture, cells: Sequence[Cell], data: Sizes, threads: 
     sized = {"n_networks": len(cells), "batch_size": batch_size, "n_steps": steps, "image_area": area}
     compiled = compilation.pays(arch, **sized)
     trained = float(sum(cell.training.epochs for cell in cells) * data.n_train)
-    evaluated = trained / data.n_train / training.evaluate_every * (data.n_train + data.n_test)
+    evaluated = trained / data.n_train / training.evaluate_every * (data.n_stored + data.n_test)
     seconds: float = (
         START_SECONDS
         + _COMPILE_SECONDS * compiled

@@ -147,7 +147,7 @@ class Estimator:
         arch = stack.architecture(models.build(cells[0].model, data.image_shape, data.n_outputs))
         if seconds is None:
             seconds = self.calibrate(arch, cells, data, threads)
-        each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_train, data.n_outputs)
+        each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
         memory = each * len(cells) + memory_budget.shared_bytes(cells[0])
         return Planned(job, pack, TRAIN, kind, work, seconds, threads, len(cells), len(all_cells), memory)
 

@@ -10,9 +10,10 @@ from gengap.cost.schedule import wall_seconds
 from gengap.files import timings
 from gengap.snakemake_support import due
 from gengap.studies.jobs import Plan
+from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation
 from gengap.studies.study import Config, Study
-from gengap.studies.validation import read_yaml, validate
+from gengap.studies.validation import validate
 
 
 def plan(chosen: Sequence[Study | Simulation], known: Mapping[str, Study | Simulation], cores: int) -> Iterator[str]:

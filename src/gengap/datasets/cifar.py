@@ -1,7 +1,7 @@
 """CIFAR's binary version: one record per image, label bytes and then 3 x 32 x 32 pixels, channel by channel.
 
-torchvision's own reader takes the "python" version, which is a pickle, and gengap unpickles nothing: whoever has only
-that one is told which file to get. The archive is read where it lies; it is never unpacked, so no member of it,
+torchvision's own reader takes the "python" version, which is a pickle, and gengap unpickles nothing: a user who only
+has that one is told which file to get. The archive is read where it lies; it is never unpacked, so no member of it,
 can be written outside the folder, whatever its name.
 """
 

@@ -1,4 +1,4 @@
-"""What the layers of a stack put out, captured as a function of its state.
+"""The outputs of the layers of a stack, captured as a function of its state.
 
 *Post-activation outputs* are the outputs of every ReLU, in order of execution, and the network's own output (the
 logits) at the end. In a residual network the ReLU after the sum counts: the next block reads what it passes on.

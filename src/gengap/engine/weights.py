@@ -1,7 +1,7 @@
 """The weights of a pack's cells at their saved epochs: one HDF5 file, tensors and plain text only.
 
 ``checkpoints`` lists one row per (cell, epoch); ``weights/<name>`` holds that tensor for all rows, ``[rows, ...]``.
-``cells`` holds every cell's settings as JSON, so that a network can be built from the file alone, and the digest of its
+``cells`` holds every cell's settings as JSON, so that a network can be built from the file only, and the digest of its
 weights.
 """
 
@@ -59,7 +59,7 @@ def read(path: Path) -> dict[str, Checkpoints]:
     """Read everything that `write` wrote."""
     with storage.reading(path, "weights") as file:
         index = storage.read_table(file, "checkpoints")
-        tensors = {name: torch.from_numpy(file["weights"][name][()]) for name in storage.dataset_names(file["weights"])}
+        tensors = {name: torch.from_numpy(array) for name, array in storage.read_arrays(file["weights"]).items()}
     checkpoints: dict[str, Checkpoints] = {}
     for row, (cell, epoch) in enumerate(zip(index["cell"], index["epoch"], strict=True)):
         checkpoints.setdefault(cell, {})[float(epoch)] = {name: value[row] for name, value in tensors.items()}
@@ -102,12 +102,8 @@ def read_digests(path: Path) -> dict[str, str]:
 def read_rows(path: Path, rows: Sequence[int]) -> State:
     """The stacked state of the chosen checkpoints, ``[len(rows), ...]``, on the CPU."""
     with storage.reading(path, "weights") as file:
-        first, last = min(rows), max(rows)
-        chosen = [row - first for row in rows]
-        return {
-            name: torch.from_numpy(file["weights"][name][first : last + 1][chosen])
-            for name in storage.dataset_names(file["weights"])
-        }
+        chosen = list(rows)
+        return {name: torch.from_numpy(array[chosen]) for name, array in storage.read_arrays(file["weights"]).items()}
 
 
 def read_cell(
@@ -138,9 +134,7 @@ def read_cell(
             listed = ", ".join(f"{value:g}" for value in epochs)
             raise UserError(f"{path}: cell '{cell}' has no weights at epoch {wanted:g}. Choose from: {listed}.")
         row = int(saved[epochs == wanted][0])
-        state = {
-            name: torch.from_numpy(np.asarray(file["weights"][name][row]))
-            for name in storage.dataset_names(file["weights"])
-        }
+        group = file["weights"]
+        state = {name: torch.from_numpy(np.asarray(group[name][row])) for name in storage.dataset_names(group)}
         channels, height, width = (int(size) for size in file.attrs["image_shape"])
         return json.loads(described[cell]), (channels, height, width), int(file.attrs["n_outputs"]), state

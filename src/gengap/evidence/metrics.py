@@ -1,4 +1,4 @@
-"""A study in a few numbers and two small tables: what `dvc metrics` and `dvc plots` compare between versions."""
+"""A summary of a study in a few numbers and two small tables: what `dvc metrics` and `dvc plots` compare."""
 
 from collections.abc import Callable
 from typing import Any

@@ -100,8 +100,10 @@ def _judge_all(evidence: Evidence, row: Mapping[Any, Any]) -> list[dict[str, obj
         return [start | {"why": problem}]
     many = f"; one of {len(found)} alternatives" if len(found) > 1 else ""
     start["found"] = True
-    judged = [start | {"alternative": one.name} | _judge(one, row, reduced=reduced) for one in found]
-    return [one | {"why": f"{one['why']}{many}"} for one in judged]
+    judged = [
+        start | {"alternative": alternative.name} | _judge(alternative, row, reduced=reduced) for alternative in found
+    ]
+    return [alternative | {"why": f"{alternative['why']}{many}"} for alternative in judged]
 
 
 def _judge(alternative: Alternative, row: Mapping[Any, Any], *, reduced: bool) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Where data are looked for, and whether results can be written. Their names are spelled in the rules only."""
+"""Where data are looked for, and whether results can be written."""
 
 import os
 from pathlib import Path

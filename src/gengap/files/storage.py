@@ -1,7 +1,7 @@
-"""Reading and writing HDF5: beside and renamed, self-describing, never pickled.
+"""Reading and writing HDF5: atomically, self-describing, never pickled.
 
-Every file carries its kind, the format version and its provenance as attributes. A table is a group with one
-one-dimensional dataset per column; strings are UTF-8.
+Every file carries its kind, the format version and its provenance as attributes, and its digest before its content. A
+table is a group with one one-dimensional dataset per column; strings are UTF-8.
 """
 
 import errno
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from gengap.errors import UserError
+from gengap.files import file_digest, hdf5
 
 FORMAT = 1  # raised when files of an older version can no longer be read
 
@@ -35,11 +36,13 @@ def writing(path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync:
     Raises:
         UserError: If the folder cannot be written, or the disk is full.
     """
-    with beside(path, sync=sync) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["kind"] = kind
-        file.attrs["format"] = FORMAT
-        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
-        yield file
+    with beside(path, sync=sync) as temporary:
+        with hdf5.create(temporary) as file:
+            file.attrs["kind"] = kind
+            file.attrs["format"] = FORMAT
+            file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
+            yield file
+        file_digest.write(temporary)
 
 
 @contextmanager
@@ -86,19 +89,15 @@ def _reason(error: OSError) -> str:
 
 @contextmanager
 def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
-    """Open a file that `writing` wrote, after checking that it is whole, of this kind and of this format.
+    """Open a file that `writing` wrote, after checking that it is what was written, of this kind and of this format.
 
     Raises:
-        UserError: If it is missing, cut short, of another kind, or from another version of gengap.
+        UserError: If it is missing, damaged, of another kind, or from another version of gengap.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: does not exist. Run the study that makes it.")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"{path}: is damaged or no HDF5 file. Remove it, and run the study again.") from error
-    with file:
+    with hdf5.read(path) as file:
         found, version = file.attrs.get("kind"), file.attrs.get("format")
         if found is None or version is None:
             raise UserError(f"{path}: was not written by gengap. Remove it, and run the study again.")
@@ -113,6 +112,10 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
             yield file
         except KeyError as error:
             raise UserError(f"{path}: lacks a part of what '{kind}' files hold ({error.args[0]}).") from error
+        except OSError as error:
+            if error.errno is None and "synchronously" in str(error):  # HDF5's, of a file without a digest
+                raise hdf5.damaged(path, "HDF5 cannot read it") from error
+            raise
 
 
 def provenance_of(file: h5py.File) -> dict[str, Any]:
@@ -142,6 +145,11 @@ def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
         data = group[column]
         columns[column] = data.asstr()[()] if h5py.check_string_dtype(data.dtype) else data[()]
     return pd.DataFrame(columns)
+
+
+def read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
+    """All datasets below a group, by their paths from it."""
+    return {name: group[name][()] for name in dataset_names(group)}
 
 
 def dataset_names(group: h5py.Group) -> list[str]:

@@ -14,8 +14,8 @@ from torch import Tensor
 from gengap import losses
 from gengap.errors import UserError
 from gengap.files import storage
-from gengap.labels.pool import Teacher, read_pool
-from gengap.studies.settings import Loss, Model
+from gengap.labels.pool import Teacher, read_pool, selected_images
+from gengap.studies.settings import Labels, Loss, Model
 
 
 @dataclass(frozen=True)
@@ -129,10 +129,11 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         labels = {split: file[f"{split}_labels"][()] for split in ("train", "test")}
         n_classes, expected = int(file.attrs["n_classes"]), str(file.attrs["digest"])
         teacher = _read_teacher(file, labelled)
-    pool = read_pool(prepared).images
+        rule, constants = _read_rule(file)
+    pool = read_pool(prepared)
     found = ""
-    if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool):
-        images = {split: pool[torch.from_numpy(chosen)] for split, chosen in indices.items()}
+    if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool.images):
+        images = {split: selected_images(rule, pool, chosen, constants) for split, chosen in indices.items()}
         found = digest(images["train"].numpy(), labels["train"], images["test"].numpy(), labels["test"])
     if found != expected:
         raise UserError(
@@ -149,6 +150,15 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
     )
 
 
+def _read_rule(file: h5py.File) -> tuple[Labels, dict[str, NDArray[Any]]]:
+    """The rule if it changes images, with what it needs to do so; else one that changes none."""
+    if "rule" not in file:
+        return Labels(), {}
+    group = file["rule"]
+    settings = Labels.model_validate_json(group.attrs["settings"])
+    return settings, {name: group[name][()] for name in storage.dataset_names(group)}
+
+
 def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:
     """The network that labelled; None if none did, or if the file was made before outputs were kept."""
     if "train_outputs" not in file:
@@ -159,7 +169,7 @@ def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:
         raise UserError(f"{path}: the teacher's outputs were changed. Remove the file, and run the study again.")
     return Teacher(
         model=Model.model_validate_json(group.attrs["model"]),
-        state={name: torch.from_numpy(group[name][()]) for name in storage.dataset_names(group)},
+        state={name: torch.from_numpy(array) for name, array in storage.read_arrays(group).items()},
         **{name: torch.from_numpy(array) for name, array in outputs.items()},
     )
 

@@ -73,8 +73,8 @@ def select(settings: Labels, pool: Pool) -> Selection:
     """
     if pool.stream:
         raise UserError(
-            f"labels.name: 'teacher' labels stored images, and {pool.path} holds no training images because of "
-            "dataset.stream: true. Set dataset.stream to false, and dataset.n_train to the images needed."
+            f"labels.name: 'teacher' drops images within its margin, and those of {pool.path} are streamed, so that "
+            "none can be dropped. Set dataset.stream to false, or labels.name to distinct_teacher."
         )
     if settings.teacher_batchnorm == "calibrated" and settings.margin == 0:
         raise UserError("labels.margin: 0 leaves nothing to scale a calibrated teacher to. Choose a margin above 0.")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from gengap.errors import UserError
 
@@ -13,7 +13,7 @@ Listed = Annotated[tuple[str, ...], Field(strict=False)]
 # Keys of a header beside `summary`, by the kind of part.
 KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("reads", "options", "images"),
-    "labels": ("reads", "options", "teacher"),
+    "labels": ("reads", "options", "teacher", "streams"),
     "model": ("reads", "options"),
     "init": ("options",),
     "loss": ("reads", "options", "teacher"),
@@ -52,6 +52,11 @@ class Option(_Plain):
     le: float | None = None
     lt: float | None = None
     meaning: str
+
+    @field_validator("default")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class DeclaredQuantity(_Plain):
@@ -93,6 +98,7 @@ class Entry(_Plain):
         options: Its own options by name.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
+        streams: Of a label rule, whether its teacher labels images that training draws.
         images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
         quantities: Of a probe or a simulation, the quantities that it declares.
         uses: Quantities that it measures too, and others declare.
@@ -111,6 +117,7 @@ class Entry(_Plain):
     options: dict[str, Option] = {}
     batchnorm: Listed = ("running", "batch", "exact")
     teacher: bool = False
+    streams: bool = False
     images: Annotated[tuple[int, ...], Field(strict=False)] = ()
     quantities: dict[str, DeclaredQuantity] = {}
     uses: Listed = ()
@@ -147,7 +154,10 @@ def entry(kind: str, header: Any, *, module: str, path: Path, external: bool) ->
     try:
         made = Entry(**header, module=module, path=path, external=external)
     except ValidationError as error:
-        lines = [f"{path}: PART: {'.'.join(map(str, one['loc']))}: {one['msg'].lower()}." for one in error.errors()]
+        lines = [
+            f"{path}: PART: {'.'.join(map(str, mistake['loc']))}: {mistake['msg'].lower()}."
+            for mistake in error.errors()
+        ]
         raise UserError("\n".join(lines)) from error
     for key in made.options:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", key) or key in RESERVED:

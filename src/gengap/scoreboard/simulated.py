@@ -182,9 +182,9 @@ class _Design:
         for axis, count in enumerate(levels):
             steps = np.abs(self._generator.normal(size=count))
             total += self._unit(np.cumsum(steps)[self._index[:, axis]]) * self._generator.choice([-1, 1])
-        for one, other in combinations(range(len(levels)), 2):
+        for first, other in combinations(range(len(levels)), 2):
             table = self._generator.normal(size=(max(levels), max(levels)))
-            total += 0.5 * table[self._index[:, one], self._index[:, other]]
+            total += 0.5 * table[self._index[:, first], self._index[:, other]]
         total += 0.5 * self._generator.normal(size=self._config[-1] + 1)[self._config]
         return self._unit(total)
 

@@ -1,33 +1,18 @@
 """From a study's base and grid to its cells: every combination of values, named and checked."""
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gengap import registry
-from gengap.errors import UserError, unknown_name
+from gengap.errors import UserError
+from gengap.studies.axes import Axis, merge
 from gengap.studies.options import check_reads
-from gengap.studies.schema import Component, write_out
+from gengap.studies.schema import Component
 from gengap.studies.settings import ARM, Cell, allowed_options, leaf_names
 from gengap.studies.validation import validate
-
-Axis = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Arm:
-    """Settings that a grid varies together, under one name.
-
-    Attributes:
-        name: As it stands in the cells' names.
-        settings: Values by dotted key.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,83 +49,6 @@ def value_at(cell: Cell, dotted: str) -> Any:
     return value
 
 
-def undot(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Write ``section.key`` as a key of the section."""
-    nested: dict[str, Any] = {}
-    for key, value in mapping.items():
-        section, _, rest = str(key).partition(".")
-        nested = merge(nested, {section: {rest: value} if rest else value})
-    return nested
-
-
-def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace key by key, at every depth; a component's name without options is its key ``name``."""
-    result = dict(old)
-    for key, value in new.items():
-        before = result.get(key)
-        if isinstance(before, Mapping) and isinstance(value, Mapping):
-            result[key] = merge(before, value)
-        elif isinstance(before, str) and isinstance(value, Mapping):
-            result[key] = {"name": before, **value}
-        elif isinstance(before, Mapping) and isinstance(value, str) and "name" in before:
-            result[key] = {**before, "name": value}
-        else:
-            result[key] = value
-    return result
-
-
-def read_grids(grid: Any, path: Path) -> list[Axis]:
-    """Check a grid or a list of grids; a range such as ``0..9`` is written out.
-
-    Raises:
-        UserError: If one is empty, or a key is unknown.
-    """
-    if grid == []:
-        raise UserError(f"{path}: grid: is empty, so the study has no cell. Give dotted keys with lists of values.")
-    grids = grid if isinstance(grid, list) else [grid]
-    checked: list[Axis] = []
-    known = leaf_names()
-    sections = {key.split(".")[0] for key in known}
-    for one in grids:
-        if not isinstance(one, Mapping):
-            raise UserError(f"{path}: grid: must hold dotted keys with lists of values, got {one!r}.")
-        axes: Axis = {}
-        for key, values in one.items():
-            if key not in known and key not in sections:
-                raise unknown_name("grid key", key, known, where=f"{path}: grid")
-            if key == ARM:
-                axes[ARM] = _read_arms(values, f"{path}: grid.arm")
-                continue
-            listed = write_out(values)
-            if not isinstance(listed, list):
-                raise UserError(
-                    f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {values!r}."
-                )
-            if not listed:
-                raise UserError(f"{path}: grid.{key}: is empty, so the study has no cell. Give at least one value.")
-            axes[key if key in known else f"{key}.name"] = listed
-        checked.append(axes)
-    return checked
-
-
-def _read_arms(arms: Any, where: str) -> list[Arm]:
-    if not isinstance(arms, Mapping) or not arms:
-        raise UserError(f"{where}: must hold a name for each arm, and its settings by dotted key, got {arms!r}.")
-    known = leaf_names()
-    sections = {key.split(".")[0] for key in known} - {ARM}
-    for name, settings in arms.items():
-        if not re.fullmatch(r"[\w.+-]+", str(name)):
-            raise UserError(f"{where}: {name!r} is no name of an arm. Use letters, digits and . + - _")
-        if not isinstance(settings, Mapping):
-            raise UserError(
-                f"{where}.{name}: must hold dotted keys and values, got {settings!r}. {{}} changes nothing."
-            )
-        for key in settings:
-            if key not in known and key not in sections:
-                raise unknown_name("setting", key, known, where=f"{where}.{name}")
-    return [Arm(str(name), settings) for name, settings in arms.items()]
-
-
 def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path: Path) -> dict[str, Cell]:
     """Make and check every cell of a study.
 
@@ -167,9 +75,9 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
             point = dict(zip(grid, values, strict=True))
             nested = base
             if arm := point.get(ARM):
-                nested, point[ARM] = merge(base, undot(arm.settings)), arm.name
+                nested, point[ARM] = merge(base, arm.settings), arm.name
             where = f"{path}: " + (f"cell {cell_name(point)}: " if point else "base: ")
-            cell, unused = _cell(merge(nested, undot(point)), fixed, sections, where)
+            cell, unused = _cell(merge(nested, _by_section(point)), fixed, sections, where)
             name = cell_name({axis: value_at(cell, axis) for axis in axes})
             bare = cell.model_copy(update={ARM: ""}) if arm else cell  # two names for one cell would train it twice
             if name in cells or bare in names:
@@ -185,6 +93,18 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
     for key in set.intersection(*(set(unused) for unused in ignored)):
         raise UserError(f"{path}: {key}: {ignored[0][key]}")
     return cells
+
+
+def _by_section(point: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a point, whose keys are dotted, by section."""
+    nested: dict[str, Any] = {}
+    for key, value in point.items():
+        section, _, rest = key.partition(".")
+        if rest:
+            nested.setdefault(section, {})[rest] = value
+        else:
+            nested[section] = value
+    return nested
 
 
 def _cell(

@@ -1,6 +1,6 @@
 """The jobs of studies and simulations: which files each reads and writes, and with which settings.
 
-The rules of Snakemake, the stages of DVC and `python -m gengap.training` all ask here, so they agree.
+The rules of Snakemake, the stages of DVC and `python -m gengap.training` all use this module, so they agree.
 """
 
 import functools
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from gengap import layout, quantities, versions
 from gengap.registry import PACKAGE, check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
     collected_settings,
@@ -23,7 +24,7 @@ from gengap.studies.packing import (
     probe_settings,
     section_settings,
 )
-from gengap.studies.schema import Component, path_name
+from gengap.studies.schema import Component
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
 from gengap.studies.study import Figure, Probe, Study, Table
@@ -74,7 +75,7 @@ class Plan:
     @functools.cached_property
     def points(self) -> dict[str, dict[str, str]]:
         """Names of the points of each simulation by the names of their files."""
-        return {name: {path_name(one): one for one in found.points} for name, found in self.simulations.items()}
+        return {name: {path_name(point): point for point in found.points} for name, found in self.simulations.items()}
 
     @functools.cached_property
     def datasets(self) -> dict[str, Cell]:
@@ -206,7 +207,7 @@ class Plan:
     def figure(self, study: str, name: str) -> Job:
         """Draw a figure."""
         return Job(
-            f"figure_{name.replace('.', '_')}",
+            rule_of("figure", name),
             {
                 "measurements": str(layout.measurements(study)),
                 "code": self._part_code(study, "figure", name),
@@ -219,7 +220,7 @@ class Plan:
     def table(self, study: str, name: str) -> Job:
         """Write a table."""
         return Job(
-            f"table_{name.replace('.', '_')}",
+            rule_of("table", name),
             {
                 "measurements": str(layout.measurements(study)),
                 "published": self._published(study) if check("table", name).published else [],

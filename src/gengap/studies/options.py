@@ -15,7 +15,7 @@ from gengap.registry.entry import Option
 _LITERAL: Any = Literal  # of words that are known when the program runs
 _TYPES: dict[str, Any] = {
     "int": int,
-    "float": Annotated[float, Field(allow_inf_nan=False)],
+    "float": float,
     "bool": bool,
     "str": str,
     "axis": str,
@@ -25,9 +25,9 @@ _TYPES: dict[str, Any] = {
 
 
 class Settings(BaseModel):
-    """Frozen, strict (`1e-3` is text in YAML, and is refused), and closed to unknown keys."""
+    """Frozen, strict (`1e-3` is text in YAML, and is refused), closed to unknown keys and to numbers not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class PartSettings(Settings):
@@ -53,8 +53,7 @@ class PartSettings(Settings):
         if key in given:
             return given[key]
         if not key.startswith("_") and key in (own := own_options(self.kind, self.part)):
-            default = own[key].default
-            return tuple(default) if isinstance(default, list) else default
+            return own[key].default
         raise AttributeError(f"{self.kind} '{self.part}' has no option '{key}'; its header declares what it has")
 
     @model_validator(mode="after")
@@ -117,7 +116,7 @@ def known_options(kind: str) -> dict[str, Option]:
 @functools.cache
 def _model(kind: str, name: str) -> type[BaseModel]:
     fields: dict[str, Any] = {key: _field(option) for key, option in own_options(kind, name).items()}
-    return create_model(name, __config__=ConfigDict(strict=True), **fields)
+    return create_model(name, __config__=ConfigDict(strict=True, allow_inf_nan=False), **fields)
 
 
 def _field(option: Option) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Cutting a study's cells into packs: cells that one program can train together."""
+"""Grouping a study's cells into packs: cells that one program can train together."""
 
 import functools
 import hashlib
@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from gengap import registry
 from gengap.studies.grid import cell_name, value_at
-from gengap.studies.schema import Component, Settings, path_name
+from gengap.studies.names import MOST_BYTES, path_name
+from gengap.studies.schema import Component, Settings
 from gengap.studies.settings import ARM, CODE, Cell
 from gengap.studies.study import Figure, Probe, Study, Table
 
@@ -66,7 +67,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
     for names in groups.values():
         first = study.cells[names[0]]
         values = {axis: value_at(first, axis) for axis in shared_axes}
-        prefix = path_name(cell_name(values)) + "_" if values else ""
+        prefix = path_name(cell_name(values), MOST_BYTES - len("_pack=99999")) + "_" if values else ""
         for number, start in enumerate(range(0, len(names), study.pack_size)):
             result[f"{prefix}pack={number}"] = tuple(names[start : start + study.pack_size])
     return result
@@ -175,4 +176,4 @@ def _component_key(section: str, cell: Cell) -> str:
     settings.pop(CODE, None)
     name = settings.pop("name")
     options = {f"{section}.{key}": value for key, value in settings.items()}
-    return "_".join([name, *([path_name(cell_name(options))] if options else [])])
+    return path_name(",".join([name, *([cell_name(options)] if options else [])]))

@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import Field
 
 from gengap.errors import UserError, unknown_name
+from gengap.studies.names import REDUCED, check_study_name
+from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Settings
-from gengap.studies.study import REDUCED
-from gengap.studies.validation import read_yaml, validate
+from gengap.studies.validation import check_once, validate
 
 
 class Paper(Settings):
@@ -29,10 +30,14 @@ def load_papers(path: Path, known: Mapping[str, object]) -> dict[str, Paper]:
     Raises:
         UserError: If a key, a name or a study is wrong.
     """
+    if (other := path.with_suffix(".yml")).exists():
+        raise UserError(f"{other}: is not read, since its name does not end with .yaml. Rename it to {path.name}.")
     content = read_yaml(path) if path.exists() else {}
     papers = {str(name): validate(Paper, entry, f"{path}: {name}: ") for name, entry in content.items()}
     full = [name for name in known if not name.endswith(REDUCED)]
     for name, paper in papers.items():
+        check_study_name(name, f"{path}: {name}", "paper")
+        check_once(paper.studies, f"{path}: {name}.studies")
         if name in known:
             raise UserError(f"{path}: {name}: a study has this name. Give the paper another.")
         for study in paper.studies:

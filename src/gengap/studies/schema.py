@@ -1,39 +1,68 @@
 """What settings are made of: kinds of values, and the classes that all settings derive from."""
 
 import re
+import struct
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
 
+from gengap.studies.names import unfit_sign
 from gengap.studies.options import PartSettings, Settings
 
-__all__ = ["ClassName", "Component", "Count", "Epochs", "Fraction", "Names", "Positive", "Settings", "write_out"]
+__all__ = [
+    "MOST_VALUES",
+    "ClassName",
+    "Component",
+    "Count",
+    "Decay",
+    "Epoch",
+    "Epochs",
+    "Fraction",
+    "Names",
+    "NotNegative",
+    "Positive",
+    "Seed",
+    "Settings",
+    "write_out",
+]
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_VALUES = 100_000  # of a range, and cells of a study
+
+
+def _single_precision(value: float) -> float:
+    """Networks are trained in float32, where a number that is too small is 0, and one that is too large infinite."""
+    try:
+        (held,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError as error:
+        raise ValueError("it is infinite in float32, in which networks are trained. Write a smaller one") from error
+    if value != 0 and held == 0:
+        raise ValueError("it is 0 in float32, in which networks are trained. Write a larger one")
+    return value
+
+
+def _below_one(value: float) -> float:
+    (held,) = struct.unpack("<f", struct.pack("<f", value))
+    if held == 1:
+        raise ValueError("it is 1 in float32, in which networks are trained. Write a smaller one")
+    return value
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value:g} is given twice. Remove one")
+    return values
+
+
+Positive = Annotated[float, Field(gt=0), AfterValidator(_single_precision)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(_single_precision)]
+Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision), AfterValidator(_below_one)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Epoch = Annotated[float, Field(ge=0, le=10**9)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
-
-
-# Names become parts of paths and wildcards of Snakemake, which takes these apart at commas and strips their quotes (its
-# issues 2366, 4298) and puts them into shell commands, in double quotes for job arrays. Slurm replaces %x in paths.
-_UNFIT_FOR_PATHS = frozenset("/\\,'\"`$!%")
-
-
-def unfit_sign(name: str, also: str = "") -> str:
-    """The first character of a name that cannot stand in a path or a wildcard; empty if all can.
-
-    Args:
-        name: A name that a user has given.
-        also: Further characters that it may not have.
-    """
-    return next((sign for sign in name if sign in _UNFIT_FOR_PATHS or sign in also or not sign.isprintable()), "")
-
-
-def path_name(name: str) -> str:
-    """A name of cells as it stands in a path: ``rows=6,columns=4`` is ``rows=6_columns=4`` there."""
-    return name.replace(",", "_")
 
 
 def _fit_for_paths(name: str | int) -> str | int:
@@ -47,16 +76,34 @@ ClassName = Annotated[str | int, AfterValidator(_fit_for_paths)]
 
 
 def write_out(values: Any) -> Any:
-    """A range such as ``0..9`` as a list; anything else as it is."""
-    if isinstance(values, str) and (match := re.fullmatch(r"(\d+)\.\.(\d+)", values)):
-        return list(range(int(match[1]), int(match[2]) + 1))
-    return values
+    """A range such as ``0..9`` as a list; anything else as it is.
+
+    Raises:
+        ValueError: If the range counts down, or is longer than anybody means.
+    """
+    if not isinstance(values, str) or not (match := re.fullmatch(r"(\d{1,18})\.\.(\d{1,18})", values)):
+        return values
+    first, last = int(match[1]), int(match[2])
+    if last < first:
+        raise ValueError(f"it counts down and holds nothing. Write {last}..{first}")
+    if (count := last - first + 1) > MOST_VALUES:
+        raise ValueError(f"it holds {count:,} values, and a range at most {MOST_VALUES:,}. Write a shorter one")
+    return list(range(first, last + 1))
 
 
 # Epochs; a range such as 0..9 is short for each of them.
-_LISTED = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "pattern": r"^\d+\.\.\d+$"}]}
+_LISTED = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 10**9}},
+        {"type": "string", "pattern": r"^\d+\.\.\d+$"},
+    ]
+}
 Epochs = Annotated[
-    tuple[float, ...], BeforeValidator(write_out), Field(strict=False), WithJsonSchema(_LISTED, mode="validation")
+    tuple[Epoch, ...],
+    BeforeValidator(write_out),
+    Field(strict=False),
+    AfterValidator(_each_once),
+    WithJsonSchema(_LISTED, mode="validation"),
 ]
 
 

@@ -14,7 +14,18 @@ from pydantic import Field
 
 from gengap import registry
 from gengap.studies.options import known_options
-from gengap.studies.schema import ClassName, Component, Count, Epochs, Fraction, Positive, Settings
+from gengap.studies.schema import (
+    ClassName,
+    Component,
+    Count,
+    Decay,
+    Epochs,
+    Fraction,
+    NotNegative,
+    Positive,
+    Seed,
+    Settings,
+)
 
 ARM = "arm"
 CODE = "code"  # in identities, of a part that is a user's own: the digest of its source
@@ -32,11 +43,13 @@ class Dataset(Component):
         "train", description="Which images give the per-channel mean and standard deviation: train, train + test, none."
     )
     channels: Count = Field(3, description="Channels of a Gaussian image.")
-    n_train: Count = Field(50_000, description="Gaussian images to draw for training.")
+    n_train: Count = Field(50_000, description="Gaussian images to draw for training; with `stream`, in every epoch.")
     n_test: Count = Field(10_000, description="Gaussian images to draw for testing.")
     std: Positive = Field(1.0, description="Standard deviation of a Gaussian pixel.")
-    stream: bool = Field(False, description="Draw new Gaussian training images for every batch, endlessly.")
-    data_seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the Gaussian images.")
+    stream: bool = Field(
+        False, description="Draw new Gaussian training images for every step and store none; a teacher labels them."
+    )
+    data_seed: Seed = Field(0, description="Seed of the Gaussian images.")
 
 
 class Labels(Component):
@@ -51,18 +64,16 @@ class Labels(Component):
     )
     teacher_width: Count = Field(4, description="Width of the teacher network.")
     teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
-    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
-    teacher_outputs: Count = Field(10, description="Outputs of a fully connected teacher; 1 labels by sign.")
-    teacher_seed: Annotated[int, Field(ge=0)] = Field(0, description="First teacher seed to try.")
+    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a teacher of distinct nodes.")
+    teacher_outputs: Count = Field(10, description="Outputs of a teacher of distinct nodes; 1 labels by sign.")
+    teacher_seed: Seed = Field(0, description="First teacher seed to try.")
     teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
     teacher_batchnorm: Literal["fresh", "calibrated"] = Field(
         "fresh",
         description="fresh: mean 0 and variance 1, output shifted by its median; "
         "calibrated: statistics of all images, output scaled so that two thirds pass the margin.",
     )
-    margin: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="Samples with |teacher output| below it are dropped."
-    )
+    margin: NotNegative = Field(1.0, description="Samples with |teacher output| below it are dropped.")
     minority_share: Annotated[float, Field(ge=0, le=0.5)] = Field(
         0.45, description="Smallest accepted share of the rarer class."
     )
@@ -83,8 +94,8 @@ class Model(Component):
     )
     depth: Count | None = Field(
         None,
-        description="Hidden layers of mlp and keskar_fc; the number in the name VGG-16, ResNet-20 or WRN-16-4; null: "
-        "2 for mlp, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+        description="Hidden layers of mlp, plain_conv and keskar_fc; the number in the name VGG-16, ResNet-20 or "
+        "WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
     )
     batchnorm: Literal["none", "before", "after"] = Field(
         "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."
@@ -118,17 +129,23 @@ class Optimizer(Component):
     kind = "optimizer"
     name: str = Field("sgd", description="Registered optimiser.")
     lr: Positive = Field(0.1, description="Learning rate at the start.")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Momentum.")
+    momentum: Decay = Field(0.9, description="Momentum.")
     nesterov: bool = Field(False, description="Nesterov's form of momentum.")
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="Decay of Adam's average gradient, per step.")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.999, description="Decay of Adam's average squared gradient, per step."
+    momentum_correction: bool = Field(
+        True,
+        description="Whether a new learning rate holds for the velocity of sgd too, as in PyTorch (Goyal et al. 2017, "
+        "equations 9 and 11), or for new gradients alone (equation 10).",
     )
+    beta1: Decay = Field(0.9, description="Decay of Adam's average gradient, per step.")
+    beta2: Decay = Field(0.999, description="Decay of Adam's average squared gradient, per step.")
     eps: Positive | None = Field(
-        None, description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and 1e-10 for adagrad."
+        None,
+        description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and adamw, 1e-10 for adagrad.",
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss."
+    weight_decay: NotNegative = Field(
+        0.0,
+        description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss; adamw "
+        "multiplies the weights by 1 - d lr instead.",
     )
 
 
@@ -142,11 +159,19 @@ class Schedule(Component):
         (0.5, 0.75), description="When to drop, as fractions of `training.epochs`."
     )
     patience: Count = Field(20, description="Epochs without a rise before a drop.")
-    threshold: Annotated[float, Field(ge=0)] = Field(0.001, description="Smallest rise in train accuracy that counts.")
+    threshold: Fraction = Field(0.001, description="Smallest rise in train accuracy that counts.")
     max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
     refresh_steps: Count = Field(50, description="Steps between measurements of the curvature L.")
     max_lr: Positive = Field(10.0, description="Largest learning rate that the division by L may give.")
-    final: Fraction = Field(0.0, description="Last multiplier of the learning rate, at the end of `training.epochs`.")
+    final: Fraction = Field(
+        0.0, description="Last multiplier of the learning rate, at the end of `training.epochs` or of a cycle."
+    )
+    warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0,
+        description="Epochs, or a part of one, in which the learning rate rises from step to step along a straight "
+        "line up to what the schedule says; 0: none.",
+    )
+    warm_up_start: Fraction = Field(0.0, description="Share of the learning rate with which a warm-up starts.")
 
 
 class Training(Settings):
@@ -158,10 +183,10 @@ class Training(Settings):
     )
     switch_batch_size: Count = Field(128, description="Samples per step after `switch_epoch`.")
     epochs: Count = Field(30, description="Most epochs to train.")
-    stop_accuracy: Fraction | None = Field(
+    stop_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Stop once train accuracy reaches it at the end of an epoch; null never stops."
     )
-    stop_loss: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+    stop_loss: NotNegative | None = Field(
         None, description="Stop once train loss, without any penalty, is this low at the end of an epoch; null never."
     )
     augmentation: Literal["none", "flip", "flip_crop"] = Field(
@@ -169,7 +194,7 @@ class Training(Settings):
         description="Random changes of every training image at every use. flip: mirrored left and right half of the "
         "time; flip_crop: also shifted by up to 4 pixels each way, with zeros moving in.",
     )
-    noise_std: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    noise_std: NotNegative = Field(
         0.0, description="Standard deviation of the noise before every ReLU, only in training; 0: no noise."
     )
     noise_mode: Literal["shared", "unit"] = Field(
@@ -222,7 +247,7 @@ class Cell(Settings):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     training: Training = Training()
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+    seed: Seed = Field(
         0, description="Seed of this cell's streams: initial weights, order of the samples, noise, probes."
     )
     arm: str = Field(
@@ -271,6 +296,7 @@ def _identity(settings: Settings) -> Mapping[str, Any]:
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
     "model": ("width",),
+    "schedule": ("warm_up", "warm_up_start"),
 }
 
 

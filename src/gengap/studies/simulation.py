@@ -1,7 +1,7 @@
 """A simulation: a study of random draws instead of trained networks. One YAML file in config/simulations.
 
-Its cells are draws. Draws that differ only in their seed are one point of the grid, and one job. There may be ten
-thousands of them, and the Snakefile is read for every job, so the plan holds points and spells no draw.
+Its cells are draws. Draws that differ only in their seed are one point of the grid, and one job. There may be tens
+of thousands of draws, and the Snakefile is parsed for every job, so the plan lists points instead of draws.
 """
 
 import itertools
@@ -13,18 +13,20 @@ from pydantic import Field
 
 from gengap import registry
 from gengap.errors import UserError, unknown_name
+from gengap.studies.axes import check_count, read_axis
 from gengap.studies.grid import format_value
+from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
-from gengap.studies.schema import Names, Settings, write_out
+from gengap.studies.reading import read_yaml
+from gengap.studies.schema import Names, Seed, Settings
 from gengap.studies.settings import CODE, Cell, Dataset
-from gengap.studies.study import REDUCED, Figures, Tables
-from gengap.studies.validation import check_file_name, check_parts, check_renamed, read_yaml, validate
+from gengap.studies.study import Figures, Tables
+from gengap.studies.validation import check_once, check_parts, check_renamed, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
 BASE = "base"  # the point of a grid without axes
-Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 
 
 class Point(PartSettings):
@@ -94,7 +96,7 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     Raises:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
-    check_file_name(path)
+    check_study_name(path.stem, str(path), "simulation")
     content = read_yaml(path)
     overrides = content.pop("reduced", None)
     if reduced:
@@ -108,6 +110,9 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     file = validate(SimulationFile, content, f"{path}: ")
     check_parts("figure", content.get("figures") or (), file.figures, path)
     check_parts("table", content.get("tables") or (), file.tables, path)
+    for kind, parts in (("figure", file.figures), ("table", file.tables)):
+        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    check_once(file.published, f"{path}: published")
     simulated = file.base.get("simulation")
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
@@ -136,7 +141,7 @@ def load_simulations(folder: Path, studies: Iterable[str] = ()) -> dict[str, Sim
         UserError: If a file is wrong, or a name is taken.
     """
     found: dict[str, Simulation] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in study_files(folder):
         found[path.stem] = load_simulation(path)
         if "reduced" in read_yaml(path):
             found[path.stem + REDUCED] = load_simulation(path, reduced=True)
@@ -188,13 +193,8 @@ def _grids(grid: Any, path: Path) -> list[dict[str, list[Any]]]:
     for one in grid if isinstance(grid, list) else [grid]:
         if not isinstance(one, Mapping):
             raise UserError(f"{path}: grid: must hold keys with lists of values, got {one!r}.")
-        axes = {str(key): write_out(values) for key, values in one.items()}
-        for key, values in axes.items():
-            if not isinstance(values, list) or not values:
-                raise UserError(
-                    f"{path}: grid.{key}: must be a list of values or a range such as 0..9, got {one[key]!r}."
-                )
-        grids.append(axes)
+        grids.append({str(key): read_axis(values, f"{path}: grid.{key}", "draw") for key, values in one.items()})
+    check_count([{key: len(values) for key, values in axes.items()} for axes in grids], "draws", path)
     return grids
 
 
@@ -212,13 +212,23 @@ def _check_options(given: Iterable[str], name: Any, path: Path) -> None:
             raise UserError(f"{path}: {key}: '{name}' does not use it. It uses: {', '.join(known[1:])}.")
 
 
+def _seeds(values: Any, path: Path) -> list[int]:
+    seeds = read_axis(values, f"{path}: {SEED}", "draw")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+            raise UserError(
+                f"{path}: {SEED}: {seed!r} is not allowed: it must be a whole number from 0 below {2**63:,}."
+            )
+    return seeds
+
+
 def _expand(
     base: Mapping[str, Any], grids: list[dict[str, list[Any]]], axes: tuple[str, ...], path: Path
 ) -> dict[str, Point]:
     points: dict[str, Point] = {}
     for grid in grids:
         settings = {**base, **grid}
-        seeds = settings.pop(SEED, [0])
+        seeds = _seeds(settings.pop(SEED, [0]), path)
         varied = {axis: values for axis, values in grid.items() if axis != SEED}
         for values in itertools.product(*varied.values()):
             content = {**settings, **dict(zip(varied, values, strict=True)), "seeds": seeds}

@@ -9,13 +9,15 @@ from pydantic import BeforeValidator, Field
 from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
-from gengap.studies.grid import expand, format_value, merge, read_grids, undot, value_at
+from gengap.studies.axes import axis_key, merge, read_grids, undot
+from gengap.studies.grid import expand, format_value, value_at
+from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
+from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_file_name, check_parts, check_renamed, read_yaml, validate
+from gengap.studies.validation import check_once, check_parts, check_renamed, validate
 
-REDUCED = "-reduced"
 T = TypeVar("T")
 
 
@@ -133,7 +135,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     Raises:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
-    check_file_name(path)
+    check_study_name(path.stem, str(path))
     content = read_yaml(path)
     overrides = content.pop("reduced", None)
     if reduced:
@@ -142,15 +144,17 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
         check_renamed(overrides, path)
-        content = _override(content, overrides)
+        content = _override(content, overrides, path)
     check_renamed(content, path)
     _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
-    check_parts("probe", _every_probe(content.get("probes") or ()), file.probes, path)
-    check_parts("figure", content.get("figures") or (), file.figures, path)
-    check_parts("table", content.get("tables") or (), file.tables, path)
+    for kind, parts in (("probe", file.probes), ("figure", file.figures), ("table", file.tables)):
+        given = content.get(f"{kind}s") or ()
+        check_parts(kind, _every_probe(given) if kind == "probe" else given, parts, path)
+        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    check_once(file.published, f"{path}: published")
     _check_batchnorm(file.probes, path)
     for figure in file.figures:
         if simulation := registry.check("figure", figure.name).simulation:
@@ -175,9 +179,10 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             [probe.name for probe in file.probes],
             path,
         )
-        for key, part in (("figures", Figure(name="scoreboard")), ("tables", Table(name="scoreboard"))):
-            if part.name not in (listed.name for listed in own[key]):
-                own[key] = (*own[key], part)
+        if "scoreboard" not in [figure.name for figure in file.figures]:
+            own["figures"] = (*file.figures, Figure(name="scoreboard"))
+        if "scoreboard" not in [table.name for table in file.tables]:
+            own["tables"] = (*file.tables, Table(name="scoreboard"))
     study = Study.model_construct(
         **own,
         name=name,
@@ -187,6 +192,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     )
     _check_teachers(study, path)
     _check_axis_options(study, path)
+    _check_streams(study, path)
     _check_probe_epochs(study, path)
     return study
 
@@ -194,7 +200,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
 def load_studies(folder: Path) -> dict[str, Study]:
     """Read every study of a folder, full and reduced, by name."""
     studies: dict[str, Study] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in study_files(folder):
         studies[path.stem] = load_study(path)
         if "reduced" in read_yaml(path):
             studies[path.stem + REDUCED] = load_study(path, reduced=True)
@@ -290,13 +296,17 @@ def _find_own(content: Any, section: str = "") -> None:
         registry.check(section, content)
 
 
-def _override(content: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _override(content: dict[str, Any], overrides: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Apply a `reduced` section: `base` and a plain `grid` key by key, every other key whole."""
     result = dict(content)
     for key, value in overrides.items():
         old = result.get(key)
-        if key in ("base", "grid") and isinstance(value, Mapping) and isinstance(old, Mapping):
-            result[key] = _override_base(undot(old), undot(value)) if key == "base" else {**old, **value}
+        if key == "base" and isinstance(value, Mapping) and isinstance(old, Mapping):
+            result[key] = _override_base(undot(old, f"{path}: base"), undot(value, f"{path}: reduced.base"))
+        elif key == "grid" and isinstance(value, Mapping) and isinstance(old, Mapping):
+            new: dict[str, str] = {axis_key(axis): axis for axis in value}
+            spelled: dict[str, Any] = {new.get(axis_key(str(axis)), str(axis)): values for axis, values in old.items()}
+            result[key] = {**spelled, **value}  # a replaced axis keeps its place, by which cells are named
         else:
             result[key] = value
     return result
@@ -313,7 +323,7 @@ def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 def _nest(base: Any, path: Path) -> dict[str, Any]:
     if not isinstance(base, Mapping):
         raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
-    return undot(base)
+    return undot(base, f"{path}: base")
 
 
 def _check_probes_once(probes: Iterable[Probe], path: Path) -> None:
@@ -378,6 +388,21 @@ def _check_teachers(study: Study, path: Path) -> None:
                 f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
                 f"one. Set labels.name to {rules}, or remove the probe."
             )
+
+
+def _check_streams(study: Study, path: Path) -> None:
+    """Refuse streamed images with settings that are about stored ones."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.streams)
+    for name, cell in study.cells.items():
+        if not cell.dataset.stream:
+            continue
+        where = f"{path}: cell {name}: dataset.stream: true draws images while training"
+        if not registry.check("labels", cell.labels.name).streams:
+            raise UserError(f"{where}, and labels.name '{cell.labels.name}' cannot label them. Set it to {rules}.")
+        if cell.training.batch_size == "full":
+            raise UserError(f"{where}, so training.batch_size cannot be full. Give a number of samples.")
+        if cell.training.augmentation != "none":
+            raise UserError(f"{where}, so training.augmentation must be none, not {cell.training.augmentation}.")
 
 
 def _check_probe_epochs(study: Study, path: Path) -> None:

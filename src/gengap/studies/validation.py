@@ -1,58 +1,20 @@
-"""Reading YAML and checking it against the settings: every mistake becomes one line that says how to correct it."""
+"""Checking plain data against the settings: every mistake becomes one line that says how to correct it."""
 
-import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from gengap import registry
-from gengap.errors import UserError
-from gengap.studies.options import PartSettings, check_reads, known_options
-from gengap.studies.schema import Component, Settings, unfit_sign
+from gengap.errors import UserError, hint
+from gengap.studies import allowed
+from gengap.studies.options import check_reads
+from gengap.studies.schema import Component, Settings
 
 T = TypeVar("T", bound=Settings)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML as `safe_load` reads it, but of two equal keys the second is an error, not the winner."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
-                line = node.value[number][0].start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: the key '{key}' is given twice")
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of keys and values, plain data only; raise a `UserError` that names the file."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: must hold keys and values; see docs/adding.md for an example.")
-    return content
-
-
-def check_renamed(content: Mapping[str, Any], path: Path) -> None:
-    """Refuse keys of earlier versions by their new names."""
-    for old, new in {"reference": "published"}.items():
-        if old in content:
-            raise UserError(f"{path}: {old}: this key is called `{new}` now. Write `{new}:` in its place.")
-
-
-def check_file_name(path: Path) -> None:
-    """Refuse a study's file whose name cannot be part of the paths of its results."""
-    if sign := unfit_sign(path.stem):
-        raise UserError(f"{path}: {sign!r} cannot stand in the name of a study, a part of paths. Rename the file.")
 
 
 def validate(model: type[T], content: Any, where: str) -> T:
@@ -69,7 +31,14 @@ def validate(model: type[T], content: Any, where: str) -> T:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(model, detail, where) for detail in error.errors())) from error
+        raise UserError("\n".join(_explanations(model, error.errors(), where))) from error
+
+
+def check_renamed(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse keys of earlier versions by their new names."""
+    for old, new in {"reference": "published"}.items():
+        if old in content:
+            raise UserError(f"{path}: {old}: this key is called `{new}` now. Write `{new}:` in its place.")
 
 
 def check_names(kind: str, names: Sequence[str], where: str) -> None:
@@ -85,6 +54,12 @@ def check_names(kind: str, names: Sequence[str], where: str) -> None:
     """
     for name in names:
         registry.check(kind, name, where=where)
+    check_once(names, where)
+
+
+def check_once(names: Sequence[str], where: str) -> None:
+    """Refuse a list that has a name twice."""
+    for name in names:
         if names.count(name) > 1:
             raise UserError(f"{where}: '{name}' appears twice. Remove one.")
 
@@ -115,39 +90,78 @@ def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], pat
                 raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
 
 
-def _explain(model: type[Settings], detail: Any, where: str) -> str:
-    """One line for one of pydantic's findings."""
-    parts = [str(part) for part in detail["loc"]]
-    key, value, kind = ".".join(parts), detail["input"], detail["type"]
-    if kind == "extra_forbidden":
-        allowed = _fields_at(model, parts[:-1])
-        near = difflib.get_close_matches(parts[-1], allowed, n=1, cutoff=0.5)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        return f"{where}{key}: unknown key.{hint} Allowed: {', '.join(sorted(allowed))}."
-    if kind == "missing":
-        return f"{where}{key}: is missing."
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+def _explanations(model: type[Settings], findings: Iterable[Any], where: str) -> Iterable[str]:
+    """One line for each key that pydantic found a mistake at; it names every branch of a union by itself."""
+    lines: dict[str, str] = {}
+    for finding in findings:
+        parts = list(finding["loc"])
+        if finding["type"] == "extra_forbidden":
+            at, schema = allowed.place(model, parts[:-1])
+            key = f"{at}.{parts[-1]}".lstrip(".")
+            lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], model, schema)}")
+            continue
+        key, schema = allowed.place(model, parts)
+        if finding["type"] == "missing":
+            lines.setdefault(key, f"{where}{key}: is missing. It must be {allowed.words(schema)}.")
+            continue
+        line = f"{where}{key}: {_not_allowed(finding, schema)}"
+        if key not in lines or finding["type"] == "value_error":  # a check of our own says more than a type does
+            lines[key] = line
+    return lines.values()
+
+
+def _unknown_key(key: str, value: Any, model: type[Settings], schema: allowed.Schema) -> str:
+    known = allowed.keys(schema)
+    near = hint(key, known)
+    if not near and value is None and re.fullmatch(r"\w+:.+", key):
+        near = " A space is missing after the colon."
+    if not near:
+        owners = [section for section, keys in _sections(model).items() if key in keys]
+        near = f" It is a key of '{owners[0]}'." if len(owners) == 1 else ""
+    if not near and "base" in model.model_fields and key in allowed.keys(allowed.place(model, ["base"])[1]):
+        near = " Write it below 'base'."
+    return f"unknown key.{near} Allowed: {', '.join(known)}."
+
+
+def _sections(model: type[Settings]) -> Mapping[str, Sequence[str]]:
+    """The keys of every section of a model, by its name."""
+    sections = {name: allowed.keys(allowed.place(model, [name])[1]) for name in model.model_fields}
+    if "base" in sections:
+        sections = {f"base.{name}": allowed.keys(allowed.place(model, ["base", name])[1]) for name in sections["base"]}
+    return sections
+
+
+def _not_allowed(finding: Any, schema: allowed.Schema) -> str:
+    value = finding["input"]
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", value):
+        whole = float(value).is_integer() and "a whole number" in allowed.words(schema)
+        write = str(int(float(value))) if whole else f"{float(value)!r} or {_yaml_number(value)}"
         return (
-            f"{where}{key}: {value!r} is text, not a number: YAML reads an exponent as a number only with a decimal "
-            f"point and a sign. Write {float(value)!r} or {_yaml_number(value)}."
+            f"{value!r} is text, not a number: YAML reads an exponent as a number only with a decimal point and a "
+            f"sign. Write {write}."
         )
-    return f"{where}{key}: {value!r} is not allowed: {detail['msg'][0].lower()}{detail['msg'][1:]}."
+    shown = _shown(value)
+    if finding["type"] == "value_error":
+        return f"{shown} is not allowed: {finding['ctx']['error']}."
+    finite = "finite, and " if isinstance(value, float) and not math.isfinite(value) else ""
+    said = f"{shown} is not allowed: it must be {finite}{allowed.words(schema)}."
+    if schema.get("type") == "array" and isinstance(value, str):
+        return f"{said} Write [{value}]."
+    if schema.get("type") == "string" and isinstance(value, (int, float)):
+        return f"{said} Write '{shown}' in quotes, if text is meant."
+    return said
+
+
+def _shown(value: Any) -> str:
+    """A value as it stands in YAML, cut short."""
+    text = (
+        {True: "true", False: "false", None: "null"}[value] if value is None or value is True or value is False else ""
+    )
+    text = text or repr(value)
+    return text if len(text) <= 100 else f"{text[:100]} ..."
 
 
 def _yaml_number(text: str) -> str:
     mantissa, exponent = re.split("[eE]", text)
     mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
     return f"{mantissa}e{exponent if exponent[0] in '+-' else '+' + exponent}"
-
-
-def _fields_at(model: type[Settings], parts: Iterable[str]) -> list[str]:
-    fields = model.model_fields
-    for part in parts:
-        if part not in fields:
-            continue
-        annotation = fields[part].annotation
-        for kind in (annotation, *getattr(annotation, "__args__", ())):
-            if isinstance(kind, type) and issubclass(kind, Settings):
-                model, fields = kind, kind.model_fields
-    own = known_options(model.kind) if issubclass(model, PartSettings) else ()
-    return [*fields, *own]

@@ -19,8 +19,8 @@ from gengap.files import cell_locks
 from gengap.labels import Digests, LabelledData
 from gengap.logs import log
 from gengap.progress import Pace
-from gengap.studies.settings import Cell, Loss
-from gengap.training import cell_result, cell_store, loop, memory_budget, pack_state, resume
+from gengap.studies.settings import Cell
+from gengap.training import cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
 from gengap.training.cell_result import CellResult
 
 _NAMED = 5  # cells that a warning names
@@ -88,7 +88,14 @@ def train_pack(
     if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
         job = _Job(
-            cells, identities, arch, on_device(data, first.loss, dtype, device), n_outputs, options, done, savers
+            cells,
+            identities,
+            arch,
+            on_device(data, list(cells.values()), dtype, device),
+            n_outputs,
+            options,
+            done,
+            savers,
         )
 
         def train(names: Sequence[str]) -> None:
@@ -179,10 +186,23 @@ def _warn(results: Sequence[CellResult]) -> None:
             )
 
 
-def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.device) -> loop.Data:
-    """Move a labelled data set to the device, its labels or the teacher's outputs as the loss wants them."""
-    train_targets, test_targets = data.targets(loss)
+def on_device(data: LabelledData, cells: Sequence[Cell], dtype: torch.dtype, device: torch.device) -> loop.Data:
+    """Move a labelled data set to the device, its labels or the teacher's outputs as the cells' loss wants them.
+
+    Raises:
+        UserError: If the images are streamed and no network labels them.
+    """
+    train_targets, test_targets = data.targets(cells[0].loss)
+    stream = None
+    if cells[0].dataset.stream:
+        if data.teacher is None:
+            raise UserError(
+                "dataset.stream: true draws images without labels. Set labels.name to a rule with a teacher."
+            )
+        channels, height, width = data.train_images.shape[1:]
+        stream = data_stream.data_stream(cells, data.teacher, (channels, height, width), dtype, device)
     return loop.Data(
+        stream=stream,
         train_images=data.train_images.to(device, dtype),
         train_targets=train_targets.to(device),
         test_images=data.test_images.to(device, dtype),

@@ -1,4 +1,4 @@
-"""An interrupted pack: all that its loop needs to go on and to end with the bits of an undisturbed run."""
+"""An interrupted pack: all that its loop needs to resume, and to end with the bits of an uninterrupted run."""
 
 import signal
 import time
@@ -135,5 +135,4 @@ def _write_tensors(group: h5py.Group, tensors: dict[str, Tensor]) -> None:
 
 
 def _read_tensors(group: h5py.Group, device: torch.device) -> dict[str, Tensor]:
-    names = storage.dataset_names(group)
-    return {name: torch.from_numpy(np.asarray(group[name])).to(device) for name in names}
+    return {name: torch.from_numpy(np.asarray(array)).to(device) for name, array in storage.read_arrays(group).items()}

@@ -1,4 +1,4 @@
-"""Singular values of matrices and of the unfoldings of tensors, by matrix products and eigenvalues alone.
+"""Singular values of matrices and of the unfoldings of tensors, by matrix products and eigenvalues only.
 
 The eigenvalues of the Gram matrix ``A A'`` are the squared singular values, each with an error of about
 ``eps sigma_max^2``, large or small. So ``sigma`` has the error ``eps sigma_max^2 / sigma``: next to nothing for the

@@ -1,4 +1,4 @@
-"""A table as a page for the browser, which needs no other file: what the HTML report shows of a table."""
+"""A table as one self-contained HTML page, which the report shows."""
 
 import base64
 from collections.abc import Iterable

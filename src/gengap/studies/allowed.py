@@ -1,0 +1,102 @@
+"""What a setting may be, in words, from the JSON schema that its type declares."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+Schema = Mapping[str, Any]
+
+_KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, Schema]:
+    """The dotted key of one of pydantic's findings, and the schema of what stands there.
+
+    Pydantic names the branch of a union as if it were a key, as in ``batch_size.constrained-int``; a user has no such
+    key, and all branches are of one.
+
+    Args:
+        model: Class of the settings.
+        location: Where pydantic found a mistake in them.
+
+    Returns:
+        Key, e.g. ``training.snapshots[2]``, and schema without references; empty for a key that there is not.
+    """
+    whole = model.model_json_schema()
+    schema: Schema = _resolved(whole, whole)
+    key = ""
+    for part in location:
+        if isinstance(part, int):
+            inner = next((one["items"] for one in _branches(schema, whole) if "items" in one), None)
+            if inner is None:
+                break
+            key, schema = f"{key}[{part}]", _resolved(inner, whole)
+            continue
+        inner = next((one["properties"][part] for one in _branches(schema, whole) if part in _properties(one)), None)
+        if inner is None:
+            break
+        key, schema = f"{key}.{part}".lstrip("."), _resolved(inner, whole)
+    return key, {**schema, "$defs": whole.get("$defs", {})}
+
+
+def words(schema: Schema) -> str:
+    """What is allowed, e.g. ``a whole number from 1, or 'full'``."""
+    return ", or ".join(dict.fromkeys(_words(one) for one in _branches(schema, schema)))
+
+
+def keys(schema: Schema) -> list[str]:
+    """The keys of a section."""
+    return sorted({key for one in _branches(schema, schema) for key in _properties(one)})
+
+
+def _words(schema: Schema) -> str:
+    if "enum" in schema or "const" in schema:
+        return _listed([repr(value) for value in schema.get("enum", [schema.get("const")])])
+    kind = schema.get("type")
+    if kind == "array":
+        least = schema.get("minItems", 0)
+        return "a list" + (f" of at least {least}" if least else "")
+    if "pattern" in schema:
+        return "a range such as 0..9"
+    if kind == "object" or "properties" in schema:
+        return "keys and values"
+    return _KINDS.get(str(kind), str(kind)) + _bounds(schema) if kind else "anything"
+
+
+def _bounds(schema: Schema) -> str:
+    low = [f"from {schema['minimum']:,}"] if "minimum" in schema else []
+    low += [f"above {schema['exclusiveMinimum']:,}"] if "exclusiveMinimum" in schema else []
+    high = [f"to {schema['maximum']:,}"] if "maximum" in schema else []
+    high += [f"below {schema['exclusiveMaximum']:,}"] if "exclusiveMaximum" in schema else []
+    return "".join(f" {bound}" for bound in (low + high)) if low else "".join(f" up {bound}" for bound in high)
+
+
+def _listed(values: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(values[:-1]), values[-1]) if part)
+
+
+def _branches(schema: Schema, whole: Schema) -> list[Schema]:
+    """The alternatives of a schema, each resolved; null comes last."""
+    schema = _resolved(schema, whole)
+    if "anyOf" not in schema:
+        return [schema]
+    found = [branch for one in schema["anyOf"] for branch in _branches(one, whole)]
+    return sorted(found, key=lambda one: one.get("type") == "null")
+
+
+def _resolved(schema: Schema, whole: Schema) -> Schema:
+    while "$ref" in schema:
+        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def _properties(schema: Schema) -> Mapping[str, Schema]:
+    properties: Mapping[str, Schema] = schema.get("properties", {})
+    return properties
