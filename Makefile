@@ -11,7 +11,13 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 ENV := .venv/.stamp
 
-.PHONY: help env run report evidence plan repro push pull test test-clone test-versions test-slurm test-sanitizers golden lint format docs bench lock
+# Snakemake asks for a name and a home, which a user in a container, who is a number only, may lack.
+ifeq ($(shell getent passwd "$$(id -u)"),)
+export USER := $(or $(USER),user$(shell id -u))
+export HOME := $(or $(HOME),$(CURDIR)/.gengap/home)
+endif
+
+.PHONY: help env run report evidence plan repro push pull test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -41,16 +47,17 @@ $(ENV): requirements.lock pyproject.toml
 define studies
 studies=$$(gengap scale "$(STUDY)" "$(SCALE)")
 [[ $$studies == *' '* ]] && report=$$(gengap path report "$(STUDY)") || report=$$(gengap path report "$$studies")
-make_report() { mkdir -p "$${report%/*}" && snakemake --cores $(CORES) $$studies --config "describe=[$${studies// /,}]" --report "$$report"; }
+folders=$$(for study in $$studies; do gengap path results "$$study"; done)
+# What a report shows, and not when it was written: the last line of the report has the digest.
+shown() { find -L $$folders workflow/report .gengap/captions -type f -not -path '*/packs/*' -not -path '*/points/*' -not -path '*/logs/*' -not -name report.html -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64; }
+make_report() { mkdir -p "$${report%/*}" && snakemake --cores $(CORES) $$studies --config "describe=[$${studies// /,}]" --report "$$report" && echo "<!-- $$(shown) -->" >> "$$report"; }
 endef
 
 run: $(ENV) ## Run a study, or all studies of a paper, up to the report
 	@$(studies)
 	gengap plan $$studies
 	snakemake --cores $(CORES) $$studies
-	folders=$$(for study in $$studies; do gengap path results "$$study"; done)
-	newer() { find $$folders workflow/report .gengap/captions -type f -newer "$$report" -not -path '*/logs/*' -print -quit; }
-	if [ ! -e "$$report" ] || [ -n "$$(newer)" ]; then make_report; fi
+	if ! tail -n 1 "$$report" 2> /dev/null | grep -q -F "$$(shown)"; then make_report; fi
 	echo
 	gengap summary $$studies
 
@@ -98,7 +105,7 @@ pull: $(ENV) ## Get results and their records from DVC's remote
 	dvc pull
 
 test: $(ENV) ## Run the tests
-	@pytest -n 2
+	@pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Snakemake
 	@pytest -m clone tests/clone
@@ -122,6 +129,13 @@ test-versions: $(ENV) ## Test every supported version of Python, Snakemake and P
 			echo "not tested: python$$version is not installed" >&2
 		fi
 	done
+
+test-faults: $(ENV) ## Every call on files fails once, from raw data to figures: ten thousand, some hours
+	@FAULTS=all pytest -m "faults or not kills" tests/faults
+
+test-kills: $(ENV) ## 100 kills at random moments: jobs, runs of Snakemake, `dvc repro`, jobs of Slurm
+	@KILLS=80 pytest tests/faults/test_kills.py
+	pytest -m kills tests/faults tests/clone tests/cluster
 
 test-slurm: $(ENV) ## Test with real Slurm daemons on this machine; installs Slurm if it may
 	@tests/cluster/install.sh

@@ -29,6 +29,7 @@ TIMINGS = PRIVATE / "timings.jsonl"
 PREDICTIONS = PRIVATE / "predictions.jsonl"
 RUN_LOCK = PRIVATE / "running"
 CAPTIONS = PRIVATE / "captions"
+DAMAGED = PRIVATE / "damaged"
 
 # Snakemake's own.
 SNAKEMAKE = Path(".snakemake")

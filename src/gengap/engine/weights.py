@@ -56,14 +56,20 @@ def write(
 
 
 def read(path: Path) -> dict[str, Checkpoints]:
-    """Read everything that `write` wrote."""
+    """Read all checkpoints that `write` wrote."""
+    return read_with_provenance(path)[0]
+
+
+def read_with_provenance(path: Path) -> tuple[dict[str, Checkpoints], dict[str, Any]]:
+    """Read all checkpoints that `write` wrote, and the provenance."""
     with storage.reading(path, "weights") as file:
+        provenance = storage.provenance_of(file)
         index = storage.read_table(file, "checkpoints")
         tensors = {name: torch.from_numpy(array) for name, array in storage.read_arrays(file["weights"]).items()}
     checkpoints: dict[str, Checkpoints] = {}
     for row, (cell, epoch) in enumerate(zip(index["cell"], index["epoch"], strict=True)):
         checkpoints.setdefault(cell, {})[float(epoch)] = {name: value[row] for name, value in tensors.items()}
-    return checkpoints
+    return checkpoints, provenance
 
 
 def read_index(path: Path) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import torch
 from gengap import losses, models, registry
 from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.labels import LabelledData
 from gengap.logs import DETAIL, log
 from gengap.probes import measurement_store, results
@@ -116,6 +116,8 @@ def _held(
     if output.exists():
         try:
             in_file = results.read_index(output)
+        except UnreadableError:
+            raise
         except UserError as error:
             log.warning("%s It is measured again.", error)
     held = {at: True for at in wanted if at[0] in known and (known[at[0]], at[1]) in in_file}
@@ -134,6 +136,8 @@ def _measured(
     if own := {(known[name], epoch) for (name, epoch), here in held.items() if here}:
         try:
             in_file = results.read(output, own)
+        except UnreadableError:
+            raise
         except UserError as error:
             log.warning("%s It is measured again.", error)
     found = {(name, epoch): in_file[known[name], epoch] for name, epoch in held if (known[name], epoch) in in_file}

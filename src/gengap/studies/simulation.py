@@ -19,7 +19,7 @@ from gengap.studies.names import REDUCED, check_part_names, check_study_name, st
 from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Names, Seed, Settings
+from gengap.studies.schema import Names, Seed, Settings, Text
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import Figures, Tables
 from gengap.studies.validation import check_once, check_parts, check_renamed, validate
@@ -43,9 +43,9 @@ class Point(PartSettings):
 class SimulationFile(Settings):
     """The keys of a simulation's file, except `reduced`, whose values replace these."""
 
-    title: str = Field(description="One line for the report.")
-    question: str = Field("", description="What the simulation asks.")
-    source: str = Field("", description="The paper whose experiment it is.")
+    title: Text = Field(description="One line for the report.")
+    question: Text = Field("", description="What the simulation asks.")
+    source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
         (),
         description="What the source leaves open and is fixed here, one sentence each; the report quotes them.",

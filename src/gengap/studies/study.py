@@ -13,7 +13,7 @@ from gengap.studies.axes import axis_key, merge, read_grids, undot
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Component, Count, Names, Settings
+from gengap.studies.schema import Component, Count, Names, Settings, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.validation import check_once, check_parts, check_renamed, validate
@@ -68,9 +68,9 @@ def _list_or_all(schema: dict[str, Any]) -> None:
 class StudyFile(Settings):
     """The keys of a study file, except `reduced`, whose values replace these."""
 
-    title: str = Field(description="One line for the report.")
-    question: str = Field("", description="What the study asks.")
-    source: str = Field("", description="The paper whose experiment it is.")
+    title: Text = Field(description="One line for the report.")
+    question: Text = Field("", description="What the study asks.")
+    source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
         (), description="What the source leaves open and is fixed here, one sentence each; the report quotes them."
     )
@@ -121,6 +121,7 @@ class Config(Settings):
     describe: Names = ()  # in the report's text; none: all that are built
     data_root: str
     store: str = str(layout.STORE)  # of finished networks
+    store_group: str = ""  # of users that share the store
     device: Literal["auto", "cpu", "cuda"]
     container: str
 

@@ -88,7 +88,7 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
         data,
         weights,
         Path(train.outputs["history"]),
-        training.RunOptions(store_folder=store, device=device),
+        training.RunOptions(store_folder=store, store_group=config.store_group, device=device),
         provenance=_provenance(train),
     )
     there = remaining.pack(plan, study, pack, store, data_are_made=False)
