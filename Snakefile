@@ -80,7 +80,7 @@ wildcard_constraints:
     pack=any_of(pack for packs in PLAN.packs.values() for pack in packs),
     dataset=any_of(PLAN.datasets),
     labels=any_of(labels for _, labels in PLAN.labels),
-    probe=any_of(REGISTRY["probe"]),
+    probe=any_of(probe for name in PLAN.studies for probe in PLAN.probes(name)),
     point=any_of(point for points in PLAN.points.values() for point in points),
 
 

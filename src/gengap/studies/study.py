@@ -162,6 +162,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
+    _check_probes_once(file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -191,6 +192,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         axes=axes,
     )
     _check_teachers(study, path)
+    _check_axis_options(study, path)
     _check_streams(study, path)
     _check_probe_epochs(study, path)
     return study
@@ -323,6 +325,41 @@ def _nest(base: Any, path: Path) -> dict[str, Any]:
     if not isinstance(base, Mapping):
         raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
     return undot(base, f"{path}: base")
+
+
+def _check_probes_once(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse a probe that is measured twice in one BatchNorm mode: nothing would tell the numbers apart."""
+    seen = set()
+    for probe in probes:
+        if (probe.name, probe.batchnorm) in seen:
+            raise UserError(
+                f"{path}: probes: '{probe.name}' appears twice in BatchNorm mode '{probe.batchnorm}'. Remove one, or "
+                "give it another `batchnorm`."
+            )
+        seen.add((probe.name, probe.batchnorm))
+
+
+def _check_axis_options(study: Study, path: Path) -> None:
+    """Refuse a figure or table that is to compare along an axis which the study does not vary, or does not name."""
+    values = [axis_values(study, cell) for cell in study.cells.values()]
+    varied = [axis for axis in axis_names(study) if axis != SEED and len({str(one[axis]) for one in values}) > 1]
+    for part in (*study.figures, *study.tables):
+        where = f"{path}: {part.kind}s: {part.name}"
+        for key, option in registry.check(part.kind, part.name).options.items():
+            if option.type != "axis":
+                continue
+            named = getattr(part, key)
+            if not varied:
+                raise UserError(f"{where}: {key}: no axis of `grid` beside the seed has several values to compare.")
+            if named is None and len(varied) > 1:
+                raise UserError(
+                    f"{where}: {key}: is missing, and the grid varies {' and '.join(varied)}. Say along which to "
+                    f"compare: {{name: {part.name}, {key}: {varied[0]}}}."
+                )
+            if named is not None and named not in varied:
+                raise UserError(
+                    f"{where}: {key}: '{named}' is no axis with several values. Choose from: {', '.join(varied)}."
+                )
 
 
 def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:

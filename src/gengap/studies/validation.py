@@ -74,9 +74,11 @@ def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], pat
         path: The file, for messages.
 
     Raises:
-        UserError: If a name is unknown or appears twice, or a part does not read an option that is given.
+        UserError: If a name is unknown or appears twice, which a probe may, or a part does not read an option that is
+            given.
     """
-    check_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    names = [part.name for part in parts]
+    check_names(kind, list(dict.fromkeys(names)) if kind == "probe" else names, f"{path}: {kind}s")
     for keys, part in zip(given, parts, strict=True):
         entry = registry.check(kind, part.name)
         check_reads(type(part), part.name)

@@ -92,10 +92,10 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
         provenance=_provenance(train),
     )
     there = remaining.pack(plan, study, pack, store, data_are_made=False)
-    for probe in plan.studies[study].probes:
-        job = plan.probe(study, pack, probe.name)
+    for key, probe in plan.probes(study).items():
+        job = plan.probe(study, pack, key)
         output = Path(job.outputs["measured"])
-        if there.to_measure(probe) or not _is_current(output, "probe", job, _settings(job)):
+        if there.to_measure(key) or not _is_current(output, "probe", job, _settings(job)):
             probes.measure_pack(
                 probe,
                 cells,
