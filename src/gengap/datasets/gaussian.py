@@ -20,6 +20,7 @@ from gengap.studies.settings import Dataset
 PART = {
     "summary": "Images of independent normal pixels, drawn on the spot; stored, or streamed without end.",
     "reads": ("image_size", "channels", "n_train", "n_test", "std", "stream", "data_seed"),
+    "class_names": ("unlabelled",),
 }
 
 SIZE = 8  # height and width where `image_size` is null

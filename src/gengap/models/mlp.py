@@ -15,6 +15,7 @@ from gengap.studies.settings import Model
 PART = {
     "summary": "Fully connected hidden layers of one width.",
     "reads": ("depth", "batchnorm", "activation"),
+    "depth": 2,
 }
 
 DEPTH = 2  # where the study says nothing

@@ -10,9 +10,9 @@ from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
+from gengap.studies.consistency import check_probe_epochs, check_probe_options, check_teachers
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
-from gengap.studies.options import check_reads
 from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Component, Count, Names, Settings
 from gengap.studies.settings import Cell, leaf_names
@@ -137,7 +137,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
             )
-    _check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
+    check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -150,8 +150,8 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         cells=cells,
         axes=axes,
     )
-    _check_teachers(study, path)
-    _check_probe_epochs(study, path)
+    check_teachers(study, path)
+    check_probe_epochs(study, path)
     return study
 
 
@@ -278,54 +278,6 @@ def _nest(base: Any, path: Path) -> dict[str, Any]:
     if not isinstance(base, Mapping):
         raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
     return undot(base, f"{path}: base")
-
-
-def _check_probe_options(given: Iterable[Any], probes: Iterable[Probe], path: Path) -> None:
-    """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
-    for keys, probe in zip(given, probes, strict=True):
-        entry = registry.check("probe", probe.name)
-        check_reads(Probe, probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
-        for key in keys if isinstance(keys, Mapping) else ():
-            if key not in known:
-                uses = ", ".join(known[1:])
-                raise UserError(f"{path}: probes: {key}: '{probe.name}' does not use it. It uses: {uses}.")
-        if probe.batchnorm not in entry.batchnorm:
-            raise UserError(
-                f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "
-                f"sample's output depends on its batch. Choose from: {', '.join(entry.batchnorm)}."
-            )
-
-
-def _check_teachers(study: Study, path: Path) -> None:
-    """Refuse losses without the teacher that they need, and probes for which no cell has one."""
-    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.teacher)
-    taught = {name: registry.check("labels", cell.labels.name).teacher for name, cell in study.cells.items()}
-    for name, cell in study.cells.items():
-        if registry.check("loss", cell.loss.name).teacher and not taught[name]:
-            raise UserError(
-                f"{path}: cell {name}: loss: '{cell.loss.name}' needs a teacher's outputs, and labels.name is "
-                f"'{cell.labels.name}'. Set labels.name to {rules}, or choose another loss."
-            )
-    for probe in study.probes:
-        if registry.check("probe", probe.name).teacher and not any(taught.values()):
-            raise UserError(
-                f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
-                f"one. Set labels.name to {rules}, or remove the probe."
-            )
-
-
-def _check_probe_epochs(study: Study, path: Path) -> None:
-    for probe in study.probes:
-        if isinstance(probe.epochs, str):
-            continue
-        for cell in study.cells.values():
-            saved = {*cell.training.snapshots, 0.0, float(cell.training.epochs)}
-            if missing := sorted(set(probe.epochs) - saved):
-                raise UserError(
-                    f"{path}: probes: '{probe.name}' asks for epoch {missing[0]:g}, at which no weights are kept. "
-                    f"Add it to base.training.snapshots or choose from: {', '.join(f'{e:g}' for e in sorted(saved))}."
-                )
 
 
 def _spell_or_value(value: Any) -> Any:

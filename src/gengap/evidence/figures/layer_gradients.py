@@ -15,6 +15,11 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Gradient norm of each layer, first epochs.",
+    "needs_until": 5,
+    "needs": (
+        "layer_gradient_norm",
+        "gradient_ratio",
+    ),
     "caption": """\
 **Gradient norm of each layer in the first epochs** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig.
 4.5). Upper panels: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights, from

@@ -24,6 +24,11 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "As `layer_gradients`, for up to nine groups, with all of their ratios in one panel.",
+    "needs_until": 5,
+    "needs": (
+        "layer_gradient_norm",
+        "gradient_ratio",
+    ),
     "caption": """\
 **Gradient norm of each layer in the first epochs, group by group** (study ``{{ snakemake.wildcards.study }}``; after
 Song 2019, Fig. 4.5). Small panels, all on the same axes: Frobenius norm of the gradient of the mean training loss with

@@ -9,6 +9,10 @@ from gengap.evidence.measurements import Evidence, lacking, measured
 
 PART = {
     "summary": "Ends of the Hessian's spectrum by Lanczos' method against all of it.",
+    "needs": (
+        "hessian_eigenvalues",
+        "hessian_largest_residual",
+    ),
     "caption": """\
 **Lanczos' method against the whole spectrum** (study ``{{ snakemake.wildcards.study }}``).
 One row per network and end of the Hessian's spectrum: over the epochs that both probes measured on the same images in

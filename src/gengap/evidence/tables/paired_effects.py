@@ -11,6 +11,12 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Every value of one axis, `init` if it varies, against its first: paired differences and tests.",
+    "needs": (
+        "train_accuracy",
+        "test_accuracy",
+        "train_loss",
+        "test_loss",
+    ),
     "caption": """\
 **Paired effects** (study ``{{ snakemake.wildcards.study }}``). Every value of one axis of the grid (``init`` if it
 varies) against its first value, the column ``baseline``: means of the differences over pairs of networks that agree on
