@@ -16,6 +16,7 @@ from gengap.files import legacy_names, timings
 from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
+from gengap.studies.project import load_project
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
 from gengap.studies.study import Study, StudyFile, find_study, load_studies
 
@@ -40,8 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Check every study and simulation; print the packs of one, or the size of all."""
-    known = _known()
-    papers = load_papers(layout.PAPERS, known)
+    project = load_project()
+    known, papers = project.targets, project.papers
+    for warning in project.check_machine([options.study] if options.study else project.built):
+        print(f"warning: {warning}", file=sys.stderr)
     if options.study is None:
         for name, one in known.items():
             cells, cell, parts, part = _counted(one)
@@ -99,7 +102,9 @@ def plan(options: argparse.Namespace) -> None:
     """Predict what studies will cost on this machine: packs, hours and memory of what has not run."""
     with logs.job():
         legacy_names.rename()
-    known, cores = _known(), len(os.sched_getaffinity(0))
+    project, cores = load_project(), len(os.sched_getaffinity(0))
+    known = project.targets
+    project.check_machine(options.studies)
     for name in options.studies:
         study = find_study(known, name)
         missing = {

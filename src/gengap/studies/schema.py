@@ -16,6 +16,7 @@ __all__ = [
     "Component",
     "Count",
     "Decay",
+    "Depth",
     "Epoch",
     "Epochs",
     "Fraction",
@@ -60,6 +61,7 @@ NotNegative = Annotated[float, Field(ge=0), AfterValidator(_single_precision)]
 Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision), AfterValidator(_below_one)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Depth = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Epoch = Annotated[float, Field(ge=0, le=10**9)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]

@@ -19,6 +19,7 @@ from gengap.studies.schema import (
     Component,
     Count,
     Decay,
+    Depth,
     Epochs,
     Fraction,
     NotNegative,
@@ -62,7 +63,7 @@ class Labels(Component):
     )
     teacher_width: Count = Field(4, description="Width of the teacher network.")
     teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
-    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
+    teacher_depth: Depth | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
     teacher_outputs: Count = Field(10, description="Outputs of a fully connected teacher; 1 labels by sign.")
     teacher_seed: Seed = Field(0, description="First teacher seed to try.")
     teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
@@ -90,7 +91,7 @@ class Model(Component):
     head: Literal["hidden", "linear"] = Field(
         "hidden", description="hidden: a fully connected layer before the output; linear: none."
     )
-    depth: Count | None = Field(
+    depth: Depth | None = Field(
         None,
         description="Hidden layers of mlp and keskar_fc; the number in the name VGG-16, ResNet-20 or WRN-16-4; null: "
         "2 for mlp, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",

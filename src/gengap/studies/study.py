@@ -167,7 +167,7 @@ def load_studies(folder: Path) -> dict[str, Study]:
     return studies
 
 
-def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations: Iterable[str], path: Path) -> None:
+def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations: Iterable[str], path: Path) -> Config:
     """Check the workflow's configuration.
 
     Args:
@@ -175,6 +175,9 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         studies: Names of the studies that exist.
         simulations: Names of the simulations that exist.
         path: Its file, for the message.
+
+    Returns:
+        The configuration.
 
     Raises:
         UserError: If a key, a value or a name is wrong.
@@ -198,6 +201,7 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
                 raise unknown_name(kind, name, known, where=f"{path}: {key}")
     if not config.studies and not config.reduced and not config.simulations:
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
+    return config
 
 
 def check_references(studies: Mapping[str, Any], folder: Path) -> None:
