@@ -95,7 +95,7 @@ def test_pairs_of_classes_are_an_axis(tmp_path):
 def test_names_that_cannot_stand_in_a_path_and_single_classes_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"'T-shirt/top' is not allowed: .*'/' cannot stand in the name of a cell"):
         study(tmp_path, [["T-shirt/top", "Trouser"]])
-    with pytest.raises(UserError, match="at least 2 items"):
+    with pytest.raises(UserError, match="a list of at least 2"):
         study(tmp_path, [["3"]])
 
 
