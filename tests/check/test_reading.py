@@ -72,7 +72,10 @@ def test_what_looks_as_it_reads_is_read(read, text, value):
         ("a: 1\nb: 2\na: 3", "line 3: the key 'a' is given twice. Remove one."),
         ("x: {a: 1, 'a': 3}", "the key 'a' is given twice"),
         ("x: {1: 2, '1': 3}", "the key '1' is given twice"),
-        ("b: &b {c: 1}\na:\n  <<: *b\n  <<: *b", "line 4: the key '<<' is given twice. Merge several mappings by a list"),
+        (
+            "b: &b {c: 1}\na:\n  <<: *b\n  <<: *b",
+            "line 4: the key '<<' is given twice. Merge several mappings by a list",
+        ),
     ],
 )
 def test_a_key_given_twice_is_named_with_its_line(read, text, words):

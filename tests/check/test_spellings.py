@@ -25,7 +25,10 @@ TWICE = [
     ("}\ngrid: {init: [he, xavier], init.name: [normal]}", "grid: 'init.name' is given twice, by 'init' and by"),
     ("}\ngrid: [{seed: [0]}, {init.name: [he], init: [xavier], seed: [1]}]", "grid: 'init.name' is given twice"),
     ("}\ngrid: {arm: {a: {optimizer.lr: 0.1, optimizer: {lr: 0.2}}}}", "grid.arm.a: 'optimizer.lr' is given twice"),
-    ("}\ngrid: {arm: {a: {optimizer.lr: 0.1}}, optimizer.lr: [0.2]}", "'optimizer.lr' is an axis, and the arm 'a' sets"),
+    (
+        "}\ngrid: {arm: {a: {optimizer.lr: 0.1}}, optimizer.lr: [0.2]}",
+        "'optimizer.lr' is an axis, and the arm 'a' sets",
+    ),
     ("}\ngrid: {arm: {a: {init: he}}, init.name: [xavier]}", "'init.name' is an axis, and the arm 'a' sets it too"),
     ("}\nreduced: {base: {optimizer.lr: 1.0, optimizer: {lr: 2.0}}}", "reduced.base: 'optimizer.lr' is given twice"),
     ("}\ngrid: {seed: [0]}\nreduced: {grid: {init: [he], init.name: [xavier]}}", "grid: 'init.name' is given twice"),

@@ -14,7 +14,7 @@ from gengap.studies.consistency import check_probe_epochs, check_probe_options, 
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Component, Count, Names, Settings
+from gengap.studies.schema import Component, Count, Epoch, Names, Settings
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.validation import check_names, check_once, validate
 
@@ -25,7 +25,7 @@ class Probe(Component):
     """A probe and when it measures."""
 
     kind = "probe"
-    epochs: Literal["snapshots", "last"] | Annotated[tuple[float, ...], Field(strict=False)] = Field(
+    epochs: Literal["snapshots", "last"] | Annotated[tuple[Epoch, ...], Field(strict=False, min_length=1)] = Field(
         "snapshots", description="Which saved epochs to measure: all snapshots, only the last, or a list of them."
     )
     batchnorm: Literal["running", "batch", "exact"] = Field(

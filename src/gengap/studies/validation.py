@@ -72,7 +72,8 @@ def _explanations(model: type[Settings], findings: Iterable[Any], where: str) ->
         line = f"{where}{key}: {_not_allowed(finding, schema)}"
         if key not in lines or finding["type"] == "value_error":  # a check of our own says more than a type does
             lines[key] = line
-    return lines.values()
+    # Of a list that may also be a word, the item that is wrong says more than that a list is no word.
+    return [line for key, line in lines.items() if not any(other.startswith(f"{key}[") for other in lines)]
 
 
 def _unknown_key(key: str, value: Any, model: type[Settings], schema: allowed.Schema) -> str:
