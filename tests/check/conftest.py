@@ -3,6 +3,8 @@
 import pytest
 
 from gengap.errors import UserError
+from gengap.models import __main__ as models_process
+from gengap.studies import networks
 from gengap.studies.project import load_project
 
 TINY = """\
@@ -18,6 +20,13 @@ probes: [performance]
 figures: [learning_curves]
 tables: [final_performance]
 """
+
+
+@pytest.fixture(autouse=True)
+def _asked_in_this_process(tmp_path_factory, monkeypatch):
+    """PyTorch is imported here already, and a process of its own would import it again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setattr(networks, "answer", models_process.answer)
 
 
 @pytest.fixture

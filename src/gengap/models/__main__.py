@@ -67,5 +67,10 @@ def _passed(network: nn.Module, images: torch.Tensor) -> tuple[int, int]:
     return sum(outputs), min(averaged, default=0)
 
 
+def answer(asked: str) -> str:
+    """Facts of each network of a list, both as JSON."""
+    return json.dumps([facts(**one) for one in json.loads(asked)])
+
+
 if __name__ == "__main__":
-    json.dump([facts(**asked) for asked in json.load(sys.stdin)], sys.stdout)
+    sys.stdout.write(answer(sys.stdin.read()))

@@ -105,7 +105,7 @@ def _code(path: Path) -> str:
 
 
 def _ask(networks: list[Network]) -> list[dict[str, Any]]:
-    """Ask a process with PyTorch, which ends at once, and its memory with it."""
+    """Facts of networks, as plain data."""
     asked = [
         {
             "model": network.model.model_dump(mode="json"),
@@ -115,11 +115,20 @@ def _ask(networks: list[Network]) -> list[dict[str, Any]]:
         }
         for network in networks
     ]
+    return [asdict(Facts(**one)) for one in json.loads(answer(json.dumps(asked)))]
+
+
+def answer(asked: str) -> str:
+    """Ask a process with PyTorch, which ends at once, and its memory with it.
+
+    Raises:
+        UserError: If it fails.
+    """
     (python,) = shlex.split(sys.executable) if sys.executable.startswith("'") else (sys.executable,)
     path = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
         [python, "-m", "gengap.models"],
-        input=json.dumps(asked),
+        input=asked,
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
@@ -127,8 +136,7 @@ def _ask(networks: list[Network]) -> list[dict[str, Any]]:
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise UserError(f"the networks of the studies cannot be checked: {said}. Run `make env` to renew PyTorch.")
-    found: list[dict[str, Any]] = json.loads(done.stdout)
-    return [asdict(Facts(**one)) for one in found]
+    return done.stdout
 
 
 def _usual_cache() -> Path | None:
