@@ -8,9 +8,12 @@ from gengap.errors import UserError
 from gengap.studies import networks, same_network
 from gengap.studies.names import REDUCED
 from gengap.studies.networks import Facts, Network
+from gengap.studies.packing import packs
 from gengap.studies.settings import Cell
 from gengap.studies.sizes import Sizes, check_loss, sizes
 from gengap.studies.study import Study
+
+MOST_JOBS = 10_000  # of a study
 
 
 class Data:
@@ -50,6 +53,8 @@ def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[s
     Raises:
         UserError: The message names file, cell, key and value.
     """
+    for name, study in studies.items():
+        _check_jobs(study, file_of(name))
     data = {name: Data(file_of(name)) for name in studies}
     built = {name: _networks(study, data[name]) for name, study in studies.items()}
     known = networks.facts((network for found in built.values() for network in found), ask=ask)
@@ -62,6 +67,19 @@ def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[s
         warnings[name] = _check_batches(study, data[name], known, path)
         warnings[name] += same_network.check(study, data[name].of, path)
     return warnings
+
+
+def _check_jobs(study: Study, path: Path) -> None:
+    """Refuse more jobs than Snakemake plans in a minute."""
+    each = 1 + len(study.probes)
+    if len(study.cells) * each <= MOST_JOBS:
+        return
+    if (jobs := len(packs(study)) * each) > MOST_JOBS:
+        raise UserError(
+            f"{path}: has {jobs:,} jobs, to train {jobs // each:,} packs and to measure {len(study.probes)} probes on "
+            f"each, and at most {MOST_JOBS:,} can be planned. Raise pack_size, now {study.pack_size}, or vary less of "
+            "what the cells of a pack must share, such as the model, the data and the batch size."
+        )
 
 
 def file_of(study: str) -> Path:

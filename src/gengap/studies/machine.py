@@ -149,7 +149,7 @@ def _size(path: Path) -> int:
 
 def spell(n_bytes: float) -> str:
     """A number of bytes as one reads it."""
-    units: Iterable[tuple[float, str]] = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
+    units: Iterable[tuple[float, str]] = ((1e18, "EB"), (1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
     for unit, name in units:
         if n_bytes >= unit:
             return f"{n_bytes / unit:,.1f} {name}"

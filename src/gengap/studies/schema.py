@@ -50,9 +50,11 @@ def _below_one(value: float) -> float:
 
 
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    seen: set[Any] = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             raise ValueError(f"{value:g} is given twice. Remove one")
+        seen.add(value)
     return values
 
 
