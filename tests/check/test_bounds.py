@@ -68,7 +68,7 @@ def test_more_jobs_than_can_be_planned_are_refused_with_their_number(edited, ref
         (
             "mlp, width: 4",
             "mlp, width: 1000000",
-            "training one 'mlp' of 1,000,027,000,010 weights takes at least 16.0 TB",
+            "training one 'mlp' of 1,000,028,000,010 weights takes at least 16.0 TB",
         ),
         ("mlp, width: 4", "mlp, width: 1000000000", "EB"),
         (
