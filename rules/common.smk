@@ -18,9 +18,9 @@ def inputs(rule, **part):
     return lambda wildcards: job(rule, **dict(wildcards.items()), **part).inputs
 
 
-def param(rule, name):
-    """One parameter of a rule."""
-    return lambda wildcards: job(rule, **dict(wildcards.items())).params[name]
+def param(rule, key, **part):
+    """One parameter of a rule; `part` is as for `inputs`."""
+    return lambda wildcards: job(rule, **dict(wildcards.items()), **part).params[key]
 
 
 def evidence_of(study):

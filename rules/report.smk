@@ -20,8 +20,7 @@ for name in REGISTRY["figure"]:
             layout.log("{study}", "figure", name),
         localrule: True
         params:
-            figure=name,
-            code=code("figure", name),
+            figure=param("figure", "figure", name=name),
         message:
             f"Drawing {name} of {{wildcards.study}}"
         script:
@@ -50,8 +49,7 @@ for name in REGISTRY["table"]:
             layout.log("{study}", "table", name),
         localrule: True
         params:
-            table=name,
-            code=code("table", name),
+            table=param("table", "table", name=name),
         message:
             f"Writing table {name} of {{wildcards.study}}"
         script:

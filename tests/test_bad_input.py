@@ -5,8 +5,8 @@ Each goes through the real command line.
 
 import shutil
 
-import h5py
 import pytest
+from stored import edited
 
 STUDY = "config/studies/tiny.yaml"
 WIDTH_3 = "model.width: [3], optimizer.lr: [0.1], seed: [0]"
@@ -45,7 +45,7 @@ def put_a_file_in_the_way(workspace):
 
 
 def age_measurements(workspace):
-    with h5py.File(workspace / "results/tiny/measurements.h5", "r+") as file:
+    with edited(workspace / "results/tiny/measurements.h5") as file:
         file.attrs["format"] = 0
 
 

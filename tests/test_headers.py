@@ -95,7 +95,7 @@ def test_an_option_that_another_section_has_keeps_its_section_in_names(project):
         ("{name: steps, until: 0}", "base.schedule.until: 0 is not allowed"),
         ("{name: steps, stepps: 2}", "base.schedule.stepps: unknown key. Did you mean 'steps'?"),
         ("{name: steps, patience: 2}", "schedule.patience: 'steps' does not use it. It uses: factor, steps, shape"),
-        ("{name: cosine, steps: 2}", "schedule.steps: 'cosine' does not use it. It uses: final."),
+        ("{name: cosine, steps: 2}", "schedule.steps: 'cosine' does not use it. It uses: final, warm_up"),
     ],
 )
 def test_a_wrong_option_is_told_with_file_key_and_what_is_allowed(steps, schedule, words):
@@ -177,6 +177,9 @@ def test_a_header_is_found_on_the_first_level(tmp_path, text, found):
         ('PART = {"summary": "A.", "images": (1,)}', "PART: 'images' is no key of a schedule. Allowed: summary, reads"),
         ("PART = {1: open('x')}", "odd.py: PART: is not plain data"),
         ("PART = {'summary'}", "odd.py: PART: must hold keys and values"),
+        ("PART = {**BASE}", "odd.py: PART: is not plain data"),
+        ("PART = dict(summary='Odd.')", "odd.py: PART: must be written out as a dictionary"),
+        ('PART = {"summary": 3}', "odd.py: PART: summary: input should be a valid string"),
     ],
 )
 def test_a_wrong_header_is_told_with_file_and_key(project, text, words):
@@ -185,6 +188,13 @@ def test_a_wrong_header_is_told_with_file_and_key(project, text, words):
         registry.check("schedule", "cosine")
     assert words in str(error.value)
     assert str(error.value).startswith("plugins/training/schedules/odd.py: PART: ")
+
+
+def test_a_part_with_the_name_of_another_is_refused(project):
+    (project / "plugins/models").mkdir()
+    (project / "plugins/models/vgg.py").write_text('PART = {"summary": "Another one."}\n')
+    with pytest.raises(UserError, match=r"^plugins/models/vgg.py: the model 'vgg' exists already, in "):
+        registry.check("model", "vgg")
 
 
 def test_the_code_of_a_part_is_that_of_all_modules_of_its_package_that_it_imports(project):

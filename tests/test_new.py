@@ -13,6 +13,7 @@ import pytest
 from gengap.cli import main
 from gengap.cli.new import KINDS, new
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("new")]  # one worker makes `copy`, once
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = (
     "src",
@@ -28,7 +29,7 @@ COPIED = (
 # Tests that hold for every part of a kind; those of the new ones have their name in their parameters.
 SHARED = ("models/test_registered.py", "evidence/figures/test_draw.py", "test_registry.py")
 DOCUMENTED = (
-    "test_reference.py",
+    "test_reference_page.py",
     "test_probe_pages.py::test_the_page_is_up_to_date",
     "test_probe_pages.py::test_a_probe_measures_what_its_page_says[made_probe]",
     "test_probe_pictures.py::test_no_picture_is_of_a_probe_that_is_gone",

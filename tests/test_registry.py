@@ -14,8 +14,9 @@ from gengap.studies.options import known_options
 from gengap.studies.schema import Settings
 from gengap.studies.settings import Cell, allowed_options
 from gengap.studies.simulation import Point
-from gengap.studies.study import Probe
+from gengap.studies.study import Figure, Probe, Table
 
+SETTINGS = {"probe": Probe, "simulation": Point, "figure": Figure, "table": Table}
 NAMES = [(kind, name) for kind, names in REGISTRY.items() for name in names]
 
 
@@ -68,7 +69,9 @@ def test_every_setting_of_a_component_is_read_by_someone():
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def test_a_default_is_a_value_that_the_option_allows(kind, name):
     for key, option in registry.check(kind, name).options.items():
-        model = {"probe": Probe, "simulation": Point}.get(kind) or Cell.model_fields[kind].annotation
+        model = {"probe": Probe, "simulation": Point, "figure": Figure, "table": Table}.get(kind) or Cell.model_fields[
+            kind
+        ].annotation
         made = model.model_validate({model.named_by: name, key: option.default})
         assert getattr(made, key) == option.default
         assert made == model.model_validate({model.named_by: name})

@@ -1,9 +1,9 @@
 """Files are whole or absent, say what they are, and come back as they were."""
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from stored import edited
 
 from gengap.errors import UserError
 from gengap.files import storage
@@ -80,14 +80,14 @@ def cut(path):
 
 def attribute(**attributes):
     def change(path):
-        with h5py.File(path, "r+") as file:
+        with edited(path) as file:
             file.attrs.update(attributes)
 
     return change
 
 
 def strip(path):
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         del file.attrs["format"]
 
 

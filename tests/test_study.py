@@ -1,6 +1,7 @@
 """Reading a study file: overrides, grids, names, and what a cell is known by."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -217,3 +218,34 @@ def test_choices_that_a_source_leaves_open_are_sentences(load):
     assert study.choices == ("Batch size 128.",)
     with pytest.raises(UserError, match="choices"):
         load("title: t\nchoices: Batch size 128.\ngrid: {seed: [0]}\n")
+
+
+STREAMED = """
+title: t
+base:
+  dataset: {{name: gaussian, image_size: 1, stream: true}}
+  labels: {labels}
+  model: mlp
+  loss: {loss}
+  training: {training}
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "loss", "training", "message"),
+    [
+        ("distinct_teacher", "distillation", "{epochs: 1}", None),
+        ("distinct_teacher", "cross_entropy", "{epochs: 1}", None),
+        ("teacher", "distillation", "{}", "labels.name 'teacher' cannot label them. Set it to distinct_teacher."),
+        ("original", "cross_entropy", "{}", "labels.name 'original' cannot label them. Set it to distinct_teacher."),
+        ("distinct_teacher", "distillation", "{batch_size: full}", "training.batch_size cannot be full"),
+        ("distinct_teacher", "distillation", "{augmentation: flip}", "training.augmentation must be none, not flip"),
+    ],
+)
+def test_streamed_images_need_settings_that_can_be_met(load, labels, loss, training, message):
+    text = STREAMED.format(labels=labels, loss=loss, training=training)
+    if message is None:
+        assert load(text).cells
+    else:
+        with pytest.raises(UserError, match=re.escape(message)):
+            load(text)

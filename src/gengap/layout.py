@@ -29,6 +29,7 @@ TIMINGS = PRIVATE / "timings.jsonl"
 PREDICTIONS = PRIVATE / "predictions.jsonl"
 RUN_LOCK = PRIVATE / "running"
 CAPTIONS = PRIVATE / "captions"
+DAMAGED = PRIVATE / "damaged"
 
 # Snakemake's own.
 SNAKEMAKE = Path(".snakemake")
@@ -218,6 +219,16 @@ def stored_cells(store: Path) -> Path:
 def stored_cell(store: Path, identity: str) -> Path:
     """A finished cell in a store."""
     return stored_cells(store) / identity[:2] / f"{identity}.h5"
+
+
+def stored_measurements(store: Path) -> Path:
+    """The folder of measurements in a store."""
+    return store / "measurements"
+
+
+def stored_measurement(store: Path, identity: str) -> Path:
+    """What a probe measured of a cell, in a store, by `gengap.probes.identity`."""
+    return stored_measurements(store) / identity[:2] / f"{identity}.h5"
 
 
 def unfinished(store: Path) -> Path:

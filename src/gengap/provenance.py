@@ -14,15 +14,17 @@ from gengap import versions
 _LIBRARIES = ("gengap", "torch", "torchvision", "numpy", "pandas", "h5py", "scipy", "snakemake")
 
 
-def record(settings: Mapping[str, Any], *, device: str = "cpu") -> dict[str, Any]:
+def record(settings: Mapping[str, Any], *, code: str = "", device: str = "cpu") -> dict[str, Any]:
     """Describe the present run.
 
     Args:
         settings: What the file depends on: a plain mapping.
+        code: Digest of the code that it depends on beside the numbers in `gengap.versions`; empty if there is none.
         device: Name of the device that computed it.
     """
     return {
         "settings": dict(settings),
+        "code": code,
         "numbers": {name.lower(): number for name, number in vars(versions).items() if name.isupper()},
         "versions": {name: _version(name) for name in _LIBRARIES},
         "python": platform.python_version(),

@@ -74,7 +74,7 @@ def test_more_jobs_than_can_be_planned_are_refused_with_their_number(edited, ref
         (
             "{name: digits, image_size: 4}\n  labels: {",
             "{name: gaussian, n_train: 1000000000, image_size: 64}\n  labels: {name: distinct_teacher, ",
-            "the images of 'gaussian' take 49.2 PB",
+            "the images of 'gaussian' take 49.2 TB",
         ),
     ],
 )
@@ -94,10 +94,10 @@ def test_jobs_of_other_machines_have_other_memory(edited, loaded):
 
 def test_more_disk_than_is_free_is_refused(edited, loaded):
     changes = [
-        ("width: 4", "width: 300, depth: 5"),
-        ("epochs: 2, snapshots: [0, 1]", "epochs: 99999, snapshots: 0..99998"),
+        ("width: 4", "width: 3000, depth: 5"),
+        ("epochs: 2, snapshots: [0, 1]", "epochs: 6999, snapshots: 0..6998"),
     ]
-    project = loaded(edited(*changes, ("seed: 0..1", "seed: 0..999")))
+    project = loaded(edited(*changes, ("seed: 0..1", "seed: 0..99")))
     with pytest.raises(UserError, match=r"study\.yaml: at least [\d.]+ TB are to be written, and .* free\. Free some"):
         project.check_machine(["study"])
 

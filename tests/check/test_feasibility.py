@@ -60,7 +60,7 @@ def test_what_the_dataset_or_the_network_is_not_is_refused(edited, refused, old,
     [
         (TEACHER + ", train_size: 500, test_size: 101}}", "601 images are asked for, and the dataset has 600"),
         (TEACHER + ", margin: 0.0, teacher_batchnorm: calibrated}}", "labels.margin: 0 leaves nothing to scale"),
-        (TEACHER.replace("n_test", "stream: true, n_test") + "}}", "dataset.stream: true keeps no training images"),
+        (TEACHER.replace("n_test", "stream: true, n_test") + "}}", "dataset.stream: true draws images while training"),
         ("title: t\nbase: {loss: cross_entropy}", "the images of 'gaussian' come without labels"),
         ("title: t\nbase: {labels: distinct_teacher}", "'smooth_hinge' is for 2 classes, and these labels have 10"),
         (CIFAR + "{name: class_subset, classes: [cat, 3]}}", "3 and 'cat' are the same class of 'cifar10'"),

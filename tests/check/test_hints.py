@@ -29,7 +29,7 @@ def test_numbers_in_the_names_of_cells_are_compared_as_numbers(name, meant):
 @pytest.mark.parametrize(
     ("key", "meant"),
     [
-        ("labels.random_share", ""),
+        ("labels.chance_share", ""),
         ("labels.teacher_size", ""),
         ("optimizer.learning_rate", ""),
         ("training.lr", "optimizer.lr"),

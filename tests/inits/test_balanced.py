@@ -14,7 +14,7 @@ from gengap.engine.evaluation import initialization
 from gengap.errors import UserError
 from gengap.inits import Drawn, balanced
 from gengap.probes import layer_reset
-from gengap.studies.settings import Cell
+from gengap.studies.settings import Cell, Init
 
 RULES = ("geo", "out", "max", "min")
 MODELS = {
@@ -173,7 +173,7 @@ def drawn_by_hand(init, sizes, output_power=1.0):
         }
         return found | {"output.weight": sizes[-1] * gamma**output_power}
 
-    return Drawn(init, "made_up", 7, state, gradient, tuple(names), dict.fromkeys(names[:-1], ()), ("bn",))
+    return Drawn(Init(name=init), "made_up", 7, state, gradient, tuple(names), dict.fromkeys(names[:-1], ()), ("bn",))
 
 
 @pytest.mark.parametrize("power", [1.0, 2.0, 3.0])

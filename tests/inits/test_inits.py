@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from gengap import inits
+from gengap.studies.packing import shape_key
+from gengap.studies.settings import Cell, Init
 
 FAN_IN, FAN_OUT = 20 * 9, 50 * 9
 WEIGHT_STD = {
@@ -17,9 +19,9 @@ WEIGHT_STD = {
 }
 
 
-def initialised(name, seed=0):
+def initialised(name, seed=0, **options):
     network = nn.Sequential(nn.Conv2d(20, 50, 3), nn.BatchNorm2d(50))
-    inits.initialise(network, name, torch.Generator().manual_seed(seed))
+    inits.initialise(network, Init(name=name, **options), torch.Generator().manual_seed(seed))
     return network
 
 
@@ -29,6 +31,26 @@ def test_weights_have_the_rules_standard_deviation(name):
     standard_error = WEIGHT_STD[name] / math.sqrt(2 * weight.numel())
     assert weight.std().item() == pytest.approx(WEIGHT_STD[name], abs=5 * standard_error)
     assert weight.mean().item() == pytest.approx(0, abs=5 * WEIGHT_STD[name] / math.sqrt(weight.numel()))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "std"),
+    [
+        ("he", {"mode": "fan_out"}, math.sqrt(2 / FAN_OUT)),
+        ("xavier", {"gain": 3.0}, 3 * WEIGHT_STD["xavier"]),
+        ("normal", {"std": 0.02}, 0.02),
+    ],
+)
+def test_an_option_changes_the_standard_deviation_and_not_the_draws(name, options, std):
+    plain, changed = initialised(name)[0].weight, initialised(name, **options)[0].weight
+    torch.testing.assert_close(changed, plain * (std / WEIGHT_STD[name]))
+
+
+def test_options_are_part_of_a_cells_identity_but_not_of_its_packs():
+    plain, default, wide = (Cell(init=Init(name="normal", **options)) for options in ({}, {"std": 1.0}, {"std": 2.0}))
+    assert default.identity() == plain.identity()
+    assert wide.identity() == plain.identity() | {"init.std": 2.0}
+    assert shape_key(wide) == shape_key(plain)
 
 
 @pytest.mark.parametrize("name", ["he", "xavier"])

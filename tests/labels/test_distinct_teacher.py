@@ -4,13 +4,12 @@ import torch
 from torch import nn
 
 from gengap import losses, models, probes
-from gengap.datasets import prepare
 from gengap.engine import weights
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.labels import distinct_teacher, label, read
 from gengap.labels.pool import read_pool
-from gengap.studies.settings import Cell, Dataset, Labels, Loss
+from gengap.studies.settings import Cell, Labels, Loss
 from gengap.studies.study import Probe, load_study
 from gengap.training import RunOptions, train_pack
 from gengap.training.data_order import order
@@ -66,12 +65,45 @@ def test_labels_are_what_the_stored_teacher_says(gaussian, tmp_path, n_outputs):
     assert torch.equal(data.test_images, pool.images[pool.n_train :])
 
 
-def test_two_outputs_and_streams_are_refused(gaussian, tmp_path):
+def test_two_outputs_are_refused(gaussian, tmp_path):
     with pytest.raises(UserError, match=r"labels\.teacher_outputs: 2 is not allowed"):
         label(TEACHER.model_copy(update={"teacher_outputs": 2}), gaussian, tmp_path / "l.h5")
-    prepare(Dataset(name="gaussian", n_test=50, stream=True), tmp_path, tmp_path / "p.h5")
-    with pytest.raises(UserError, match=r"Set dataset\.stream to false"):
-        label(TEACHER, tmp_path / "p.h5", tmp_path / "l.h5")
+
+
+CONV = {"teacher_model": "plain_conv", "teacher_width": 3, "teacher_depth": 2}
+SIZES = {"teacher_depth": None, "teacher_proportions": [1, 1.5]}
+
+
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        (SIZES, {"linear1.weight": (6, 192), "linear2.weight": (9, 6)}),
+        (CONV, {"conv1.weight": (3, 3, 3, 3), "output.weight": (5, 3 * 4 * 4)}),
+        ({**CONV, "teacher_norm": "after"}, {"conv2_bn.running_var": (3,)}),
+        ({"teacher_norm": "before"}, {"linear2_bn.running_mean": (6,)}),
+    ],
+    ids=["sizes", "convolutions", "after", "before"],
+)
+def test_every_kind_of_teacher_is_stored_as_it_labelled(options, shapes, gaussian, tmp_path):
+    rule = Labels.model_validate({**TEACHER.model_dump(), **options})
+    label(rule, gaussian, tmp_path / "l.h5")
+    data = read(gaussian, tmp_path / "l.h5")
+    for name, shape in shapes.items():
+        assert data.teacher.state[name].shape == shape
+    network = models.build(data.teacher.model, (3, 8, 8), 5).double().eval()
+    network.load_state_dict(dict(data.teacher.state), strict=False)
+    with torch.no_grad():
+        torch.testing.assert_close(data.teacher.train_outputs, network(data.train_images.double()).float())
+
+
+def test_a_teachers_batchnorm_has_the_statistics_of_the_training_images(gaussian, tmp_path):
+    rule = Labels.model_validate({**TEACHER.model_dump(), "teacher_norm": "before", "train_size": None})
+    label(rule, gaussian, tmp_path / "l.h5")
+    data = read(gaussian, tmp_path / "l.h5")
+    first = data.train_images.flatten(1).double() @ data.teacher.state["linear1.weight"].T
+    entering = first + data.teacher.state["linear1.bias"]
+    torch.testing.assert_close(data.teacher.state["linear1_bn.running_mean"], entering.mean(dim=0))
+    assert not any(name.endswith(("_bn.weight", "_bn.bias")) for name in data.teacher.state)
 
 
 def measurements(path):

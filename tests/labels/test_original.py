@@ -1,9 +1,9 @@
 import json
 
-import h5py
 import numpy as np
 import pytest
 import torch
+from stored import edited
 
 from gengap.errors import UserError
 from gengap.files import storage
@@ -73,7 +73,7 @@ def test_a_truncated_file_is_named(digits, tmp_path):
 
 def test_labels_that_were_changed_are_noticed(digits, tmp_path):
     label(ORIGINAL, digits, tmp_path / "l.h5")
-    with h5py.File(tmp_path / "l.h5", "r+") as file:
+    with edited(tmp_path / "l.h5") as file:
         file["train_labels"][0] = 9 - file["train_labels"][0]
     with pytest.raises(UserError, match="was made for other images"):
         read(digits, tmp_path / "l.h5")

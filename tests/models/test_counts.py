@@ -42,11 +42,17 @@ def kinds(network):
         ({"name": "mlp", "width": 400, "depth": 5}, MNIST, 10, 959_610),
         ({"name": "mlp", "width": 200}, CIFAR, 10, 656_810),
         ({"name": "mlp", "width": 50, "depth": 1}, MNIST, 10, 39_760),
+        ({"name": "mlp", "width": 50, "proportions": [1, 1.5, 2, 2.5]}, (20, 1, 1), 100, 37_700),
+        ({"name": "mlp", "width": 500, "proportions": [1, 1.5, 2, 2.5]}, (20, 1, 1), 100, 2_513_600),
+        ({"name": "plain_conv", "width": 64}, (1, 16, 16), 100, 521_124),
+        ({"name": "plain_conv", "width": 640}, (1, 16, 16), 100, 15_163_620),
+        ({"name": "plain_conv", "width": 64}, CIFAR, 10, 481_226),
+        ({"name": "plain_conv", "width": 640}, CIFAR, 10, 14_765_450),
     ],
 )
 def test_parameter_counts_are_those_published(options, image_shape, n_outputs, expected):
     with torch.device("meta"):
-        assert count(models.build(Model(**options), image_shape, n_outputs)) == expected
+        assert count(models.build(Model.model_validate(options), image_shape, n_outputs)) == expected
 
 
 @pytest.mark.parametrize("depth", [11, 13, 16, 19])
@@ -81,6 +87,38 @@ def test_batchnorm_stands_where_it_is_asked_for(batchnorm, hidden):
     assert kinds(network) == ["Flatten", *hidden * 3, "Linear"]
     lenet = models.build(Model(name="lenet", width=6, batchnorm=batchnorm), MNIST, 10)
     assert kinds(lenet).count("BatchNorm2d") == kinds(lenet).count("BatchNorm1d") == (batchnorm != "none") * 2
+
+
+def test_a_students_layers_are_as_many_times_its_teachers():
+    for name, least in (("mlp", 1), ("plain_conv", 9)):
+        sizes = []
+        for width in (5, 50):
+            model = Model.model_validate({"name": name, "width": width, "proportions": [1, 1.5, 2, 2.5]})
+            network = models.build(model, (1, least, least), 2)
+            sizes.append([layer.weight.shape[0] for layer in network if isinstance(layer, (nn.Conv2d, nn.Linear))])
+        assert sizes == [[5, 8, 10, 13, 2], [50, 75, 100, 125, 2]]
+    agreed = Model.model_validate({"name": "mlp", "depth": 2, "proportions": [1, 2]})
+    assert kinds(models.build(agreed, MNIST, 10)).count("Linear") == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 3, "proportions": [1, 2]}, "model.depth: 3 hidden layers, and model.proportions has 2 numbers"),
+        ({"proportions": [1, 0]}, "model.proportions: 0.0 is not allowed"),
+        ({"proportions": [1, -2.5]}, "model.proportions: -2.5 is not allowed"),
+        ({"proportions": [float("nan"), 1]}, "finite"),
+    ],
+)
+def test_proportions_that_make_no_network_are_refused(options, message):
+    with pytest.raises((UserError, ValueError), match=message):
+        models.build(Model.model_validate({"name": "mlp", **options}), MNIST, 10)
+
+
+def test_batchnorm_without_scales_has_no_parameters():
+    network = models.build(Model.model_validate({"name": "mlp", "batchnorm": "after", "affine": False}), MNIST, 10)
+    assert {name.split(".")[0] for name, _ in network.named_parameters()} == {"linear1", "linear2", "output"}
+    assert "linear1_bn.running_var" in network.state_dict()
 
 
 def test_without_activation_an_mlp_is_linear():

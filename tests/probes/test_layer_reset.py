@@ -12,6 +12,7 @@ from gengap.engine.graph.network_graph import layer_parts
 from gengap.engine.stack import take
 from gengap.probes import layer_reset
 from gengap.probes.context import BATCH_SIZE
+from gengap.studies.settings import Init
 
 MODES = ["running", "batch", "exact"]
 
@@ -100,7 +101,7 @@ def test_fresh_draws_by_hand(batchnorm):
         for draw in range(2):
             seed = seeding.torch_seed(seeding.torch_seed(cell.seed, seeding.PROBE, draw), seeding.INIT)
             network = models.build(cell.model, (3, 8, 8), 1)
-            inits.initialise(network, "xavier", torch.Generator().manual_seed(seed))
+            inits.initialise(network, Init(name="xavier"), torch.Generator().manual_seed(seed))
             for parts, values in expected.items():
                 values.append(by_hand(made, place, parts, network.state_dict()))
         for parts, values in expected.items():

@@ -63,6 +63,7 @@ def probe_of(monkeypatch):
 def measured(pack, probe):
     study, data, folder = pack
     path = folder / "trial.h5"
+    path.unlink(missing_ok=True)  # of another function under the same name
     probes.measure_pack(probe, study.cells, folder / "weights.h5", data, path, device="cpu")
     with storage.reading(path, "probe") as file:
         return path, storage.read_table(file, "measurements"), storage.read_table(file, "failures")

@@ -11,6 +11,9 @@ TINY = {
     "random_matrix": {"rows": 6, "columns": 3, "spectrum_values": 3},
     "linear_gradient": {"depth": 2, "width": 3, "batch_size": 4},
     "resnet34_gradient": {"batch_size": 2},
+    "near_teacher": {"steps": 2, "records": 2},
+    "lottery": {"steps": 2},
+    "matrix_dynamics": {"steps": 2, "records": 2},
 }
 
 

@@ -27,6 +27,14 @@ RESNETS = {
     "base": {"simulation": "resnet34_gradient", "batch_size": 2},
     "grid": {"norm": ["batchnorm", "none"], "block": ["residual", "plain"], "seed": "0..1"},
 }
+STUDENTS = {
+    "title": "Students",
+    "base": {"simulation": "near_teacher", "inputs": 4, "teacher_nodes": 2, "outputs": 3, "steps": 60, "records": 6},
+    "grid": [
+        {"multiplier": [1, 2], "overlap": [0.9], "seed": "0..5"},
+        {"multiplier": [2], "overlap": [0.5], "seed": "0..5"},
+    ],
+}
 
 
 def simulation(folder: Path, content: dict) -> Simulation:

@@ -1,8 +1,20 @@
-"""HDF5 files, compared by what they hold."""
+"""HDF5 files, compared by what they hold, and edited as if they had been written so."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+
+from gengap.files import file_digest
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """Open a file to be changed; at the end it has the digest of its new content."""
+    with h5py.File(path, "r+", locking=False) as file:
+        yield file
+    file_digest.write(path)
 
 
 def arrays(path: Path) -> dict[str, object]:

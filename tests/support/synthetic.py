@@ -121,9 +121,58 @@ def counts(cell, seed: int, epoch: float) -> dict[str, float]:
     return {name: float(rng.integers(1, 10 * cell.model.width)) * (1 + epoch) / 200 for name in names}
 
 
+NODE_LAYERS = ("linear1_relu", "linear2_relu")
+
+
+def node_numbers(cell, seed: int, epoch: float) -> dict[str, dict[tuple[str, str], float]]:
+    """What probes of nodes measure, by probe, layer and quantity: correlations rise, ranks fall, norms drift."""
+    rng = np.random.default_rng([11, seed, cell.model.width, int(epoch * 100)])
+    found: dict[str, dict[tuple[str, str], float]] = {"node_correlation": {}, "winners": {}, "node_norms": {}}
+    found["batchnorm_bias"] = {}
+    for place, layer in enumerate(NODE_LAYERS):
+        noise, age = 0.01 * rng.random(), 1 - np.exp(-epoch / 4)
+        found["node_correlation"] |= {
+            (layer, "best_node_correlation"): 0.4 - 0.1 * place + 0.5 * age + noise,
+            (layer, "best_node_correlation_by_chance"): 0.03 + noise,
+            (layer, "final_winner_rank"): (0.1 + 0.1 * place) * (1 - age),
+            (layer, "winner_start_rank"): (0.1 + 0.1 * place) * age,
+        }
+        for score, lead in (("correlation", 0.45), ("fan_in", 0.1), ("fan_out", 0.05), ("gradient", 0.2)):
+            found["winners"][layer, f"winner_auc_by_{score}"] = 0.5 + lead + noise
+        found["node_norms"][layer, "fan_in_norm_drift"] = float(cell.optimizer.lr**2 * (epoch + noise))
+        found["batchnorm_bias"][layer, "negative_bias_share"] = 0.5 * age + 0.2 * place
+    return found
+
+
+def coupling_arrays(cells: list[tuple]) -> list[arrays.Array]:
+    """What the probe ``backward_coupling`` measures as arrays, of (name, cell, last epoch)."""
+    rows = pd.DataFrame(
+        [(name, epoch) for name, _, ended in cells for epoch in (0.0, ended)], columns=["cell", "epoch"]
+    )
+    made = []
+    for place, layer in enumerate(NODE_LAYERS):
+        for quantity in ("coupling", "gated_coupling"):
+            values = np.random.default_rng([12, place]).normal(size=(len(rows), 3, 12))
+            made.append(arrays.Array(quantity, layer, ("teacher_node", "student_node"), "exact", "b", rows, values))
+    return made
+
+
+def correlation_arrays(cells: list[tuple]) -> list[arrays.Array]:
+    """What the probe ``node_correlation`` measures as arrays."""
+    rows = pd.DataFrame([(name, ended) for name, _, ended in cells], columns=["cell", "epoch"])
+    dims = ("teacher_node", "student_node")
+    return [
+        arrays.Array("node_correlation", layer, dims, "exact", "node_correlation", rows, values)
+        for place, layer in enumerate(NODE_LAYERS)
+        for values in [np.random.default_rng([13, place]).uniform(-1, 1, size=(len(rows), 3, 12))]
+    ]
+
+
 # Probes whose arrays are made up, of (name, cell, last epoch).
 ARRAYS = {"layer_reset": reset_arrays, "path": path_arrays, "hessian_spectrum": spectrum_arrays}
+ARRAYS |= {"backward_coupling": coupling_arrays, "node_correlation": correlation_arrays}
 PROBES = ("performance", "gradient", "layer_reset", "path", "hessian_spectrum", "hessian_extremes", "near_rank")
+PROBES += ("node_correlation", "winners", "node_norms", "batchnorm_bias", "backward_coupling")
 
 
 def write(
@@ -178,6 +227,9 @@ def write(
                         (name, epoch, layer, "layer_gradient_norm", value, "exact", "gradient")
                         for layer, value in layers.items()
                     ]
+                for probe, own in node_numbers(cell, cell.seed, epoch).items():
+                    if probe in probes:
+                        rows[probe] += [(name, epoch, *key, float(v), "exact", probe) for key, v in own.items()]
             if "layer_reset" in probes:
                 rows["layer_reset"] += reset_rows(name, cell, float(ended))
         path = folder / "packs" / pack / "history.h5"

@@ -1,8 +1,10 @@
 """`python -m gengap.training` on the studies of large networks, cut to toy size: the files that the workflow makes."""
 
+import json
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 import yaml
 
@@ -79,6 +81,23 @@ def test_what_is_finished_is_left_and_what_lacks_is_made(project, tmp_path):
         assert set(storage.read_table(file, "measurements")["cell"]) == {
             f"dataset=gaussian,batch_size=20,seed={seed}" for seed in (0, 1)
         }
+
+
+def test_what_other_code_made_is_made_again(project, tmp_path):
+    """One file says so, as after an edit of the probe; another says nothing of code, as those of earlier versions."""
+    name = project("near_rank_vgg")
+    command.main([name, "--device", "cpu", "--cells", "seed=0"])
+    packs = tmp_path / "results" / name / "packs"
+    for probe, code in (("near_rank", "other"), ("performance", None)):
+        with h5py.File(next(packs.rglob(f"{probe}.h5")), "r+") as file:
+            provenance = json.loads(file.attrs["provenance"])
+            assert provenance.pop("code")
+            file.attrs["provenance"] = json.dumps(provenance | ({"code": code} if code else {}))
+    before = files(tmp_path)
+    command.main([name, "--device", "cpu", "--cells", "seed=0"])
+    after = files(tmp_path)
+    changed = {Path(path).name for path in after if after[path] != before[path]}
+    assert changed - {"weights.h5", "history.h5"} == {"near_rank.h5"}  # these two are written again in any case
 
 
 def test_mistakes_are_named(project, capfd):

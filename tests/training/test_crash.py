@@ -56,19 +56,21 @@ def cells(make_cell):
     """Cells of unequal length, one that stops early, and one that diverges, so that the stack shrinks on the way."""
     return {
         "short": make_cell(0, training={"epochs": 6}),
-        "long": make_cell(1, training={"epochs": 40, "snapshots": [0.25, 1, 7, 20]}),
+        "long": make_cell(1, training={"epochs": 40, "snapshots": [0.25, 1, 7, 20]}, schedule={"warm_up": 30.5}),
         "stopped": make_cell(2, training={"epochs": 40, "stop_accuracy": 0.9}),
-        "diverged": make_cell(3, optimizer={"lr": 1e150}, training={"epochs": 40}),
+        "diverged": make_cell(3, optimizer={"lr": 1e30}, training={"epochs": 40}),
     }
 
 
-def test_killed_twenty_times_ends_with_the_same_bits(tmp_path, cells, data):
+@pytest.mark.long
+def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data):
     """At any moment of training: between two steps, within one, or while the pack is saved."""
     quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
     work(quiet, cells, data, 3600)
     chance = random.Random(0)
-    for _ in range(20):  # of at most 7 steps each, of 160
-        step = chance.randint(1, 4)
+    furthest = 140 // standstill.KILLS - 3  # so that together they stay below the 160 steps of an undisturbed run
+    for _ in range(standstill.KILLS):
+        step = chance.randint(max(1, furthest // 2), furthest)
         standstill.kill(
             work_step_by_step, hurt, cells, data, 0, at=step, held=step + 3, seconds=chance.uniform(0, 0.05)
         )
@@ -78,6 +80,7 @@ def test_killed_twenty_times_ends_with_the_same_bits(tmp_path, cells, data):
     assert not list((hurt / "store" / "unfinished").glob("*.h5"))
 
 
+@pytest.mark.long
 def test_killed_before_any_of_its_files_has_its_name_it_ends_with_the_same_bits(tmp_path, cells, data):
     quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
     work(quiet, cells, data, 3600)

@@ -76,6 +76,19 @@ def test_adam_equals_torchs(problem):
     assert_equal(pack, make, problem)
 
 
+def test_adamw_equals_torchs(problem):
+    pack = cells(
+        {"name": "adamw", "lr": 0.001},
+        {"name": "adamw", "lr": 0.1, "beta1": 0.8, "beta2": 0.95, "eps": 1e-5, "weight_decay": 0.3},
+    )
+
+    def make(parameters, o):
+        eps = 1e-8 if o.eps is None else o.eps
+        return torch.optim.AdamW(parameters, o.lr, (o.beta1, o.beta2), eps, o.weight_decay)
+
+    assert_equal(pack, make, problem)
+
+
 def test_adagrad_equals_torchs(problem):
     pack = cells({"name": "adagrad", "lr": 0.01}, {"name": "adagrad", "lr": 0.5, "eps": 1e-3, "weight_decay": 0.02})
 
@@ -95,7 +108,51 @@ def test_sgd_equals_torchs(problem):
     assert_equal(pack, lambda p, o: torch.optim.SGD(p, o.lr, momentum=o.momentum, weight_decay=o.weight_decay), problem)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adam", "adagrad"])
+def velocities(problem, rates, cell, update):
+    """Parameters after every step of a velocity that `update(velocity, gradient, step)` makes, of the first network."""
+    starts, gradients = problem
+    parameters = {name: value[0] for name, value in starts.items()}
+    velocity = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    for step, gradient in enumerate(gradients[: len(rates)]):
+        decay = cell.optimizer.weight_decay
+        slopes = {name: gradient[name][0] + decay * value for name, value in parameters.items()}
+        velocity = {name: update(velocity[name], slope, step) for name, slope in slopes.items()}
+        parameters = {name: value - velocity[name] for name, value in parameters.items()}
+        yield parameters
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_momentum_correction_where_the_rate_changes(corrected, problem):
+    """Equation 10 of Goyal et al. (2017), and equation 11, which multiplies the velocity by the ratio of the rates."""
+    rates = [0.1, 0.1, 0.2, 0.05, 0.05, 0.3]
+    (cell,) = cells({"momentum": 0.8, "weight_decay": 0.1, "momentum_correction": corrected})
+    optimizer = registry.load("optimizer", "sgd")
+    hyperparameters = stacked_settings([cell, cell], dtype=torch.float64, device=torch.device("cpu"))
+    parameters = problem[0]
+    optimizer_state = optimizer.start(parameters)
+
+    def update(velocity, gradient, step):
+        ratio = rates[step] / rates[step - 1] if corrected and step else 1.0
+        return 0.8 * ratio * velocity + rates[step] * gradient
+
+    for rate, gradient, expected in zip(rates, problem[1], velocities(problem, rates, cell, update), strict=False):
+        hyperparameters["lr"] = torch.full((2,), rate, dtype=torch.float64)
+        parameters, optimizer_state = optimizer.step(
+            parameters, gradient, optimizer_state, hyperparameters, cell.optimizer
+        )
+        for name, value in expected.items():
+            torch.testing.assert_close(parameters[name][0], value, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_at_a_constant_rate_the_correction_changes_nothing(nesterov, problem):
+    pair = [cells({"momentum_correction": each, "nesterov": nesterov}) * 2 for each in (True, False)]
+    for one, other in zip(*(ours(each, *problem) for each in pair), strict=True):
+        for name in one:
+            torch.testing.assert_close(one[name], other[name], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "adagrad"])
 def test_a_compiled_step_serves_every_rate_and_step(name, problem):
     """Neither a new learning rate nor Adam's count of steps may ask for another compilation."""
     starts, gradients = problem
@@ -116,7 +173,7 @@ def test_a_compiled_step_serves_every_rate_and_step(name, problem):
     assert len(compilations) == 1
 
 
-@pytest.mark.parametrize("name", ["adam", "adagrad"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "adagrad"])
 def test_a_network_learns(name, make_cell, train):
     found = train({"cell": make_cell(optimizer={"name": name, "lr": 0.02}, training={"epochs": 15})})["cell"]
     losses = [value for _, quantity, value in found.history if quantity == "train_loss"]

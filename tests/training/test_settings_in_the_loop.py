@@ -7,20 +7,21 @@ from torch import nn
 from gengap import models
 from gengap.engine import stack
 from gengap.engine.layers import noise as engine_noise
+from gengap.studies.settings import Schedule
 from gengap.training import augmentation, noise
 from gengap.training.data_order import order
 
 
-def plain_loop(data, cell, prepare=None, before_step=None):
+def plain_loop(data, cell, prepare=None, before_step=None, warm_up=None):
     """Two epochs by PyTorch's own modules and Adam, from the cell's initial weights and in its order of samples."""
     state = stack.initial_state([cell], (3, 8, 8), 1, dtype=torch.float64, device=torch.device("cpu"))
     network = models.build(cell.model, (3, 8, 8), 1).double()
     network.load_state_dict({name: value[0] for name, value in state.items()}, strict=False)
     adam = torch.optim.Adam(network.parameters(), cell.optimizer.lr, weight_decay=cell.optimizer.weight_decay)
     for epoch in range(2):
-        rates = cell.optimizer.lr * (1 - epoch / 2)
-        adam.param_groups[0]["lr"] = rates
         for number, index in enumerate(torch.from_numpy(order(cell.seed, epoch, 100)).split(30)):
+            rate = cell.optimizer.lr * (1 - epoch / 2)
+            adam.param_groups[0]["lr"] = rate * (warm_up(epoch + number / 4) if warm_up else 1.0)
             images = data.train_images[index]
             images = prepare(images, index, epoch) if prepare else images
             handles = before_step(network, epoch, number) if before_step else []
@@ -64,6 +65,18 @@ def test_augmented_training_equals_a_plain_loop(data, make, train):
             return augmentation.augment(images[None], flips[None], shifts[None])[0]
 
         assert_trained(found[name], plain_loop(data, cell, prepare=prepare))
+
+
+@pytest.mark.parametrize("epochs", [0.75, 1.5])
+def test_training_that_warms_up_equals_a_plain_loop(data, make, train, epochs):
+    """Beside a cell that does not."""
+    schedule = Schedule(name="linear", warm_up=epochs, warm_up_start=0.25)
+    cells = {"warm": make(0).model_copy(update={"schedule": schedule}), "plain": make(0)}
+    found = train(cells)
+    assert_trained(
+        found["warm"], plain_loop(data, cells["warm"], warm_up=lambda at: min(1.0, 0.25 + 0.75 * at / epochs))
+    )
+    assert_trained(found["plain"], plain_loop(data, cells["plain"]))
 
 
 @pytest.mark.parametrize("mode", ["shared", "unit"])

@@ -3,6 +3,9 @@
 import os
 import random
 
+import pytest
+
+pytestmark = pytest.mark.long
 EVIDENCE = {
     "Collecting tiny",
     "Drawing accuracy_by_width of tiny",

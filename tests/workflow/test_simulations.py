@@ -5,6 +5,7 @@ import json
 import h5py
 import pytest
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("simulations")]  # one worker makes `simulated`, once
 TEXT = """\
 title: Small matrices
 base: {simulation: random_matrix, columns: 3}

@@ -2,10 +2,12 @@
 
 from gengap.evidence import figures, measurements
 from gengap.snakemake_support.job import job
+from gengap.studies.packing import section_from
+from gengap.studies.study import Figure
 
 with job(snakemake.log[0]):
     figures.draw(
-        snakemake.params.figure,
+        section_from(Figure, snakemake.params.figure),
         measurements.read(snakemake.input.measurements),
         pdf=snakemake.output.pdf,
         png=snakemake.output.png,

@@ -9,6 +9,7 @@ from gengap import labels, probes, provenance
 from gengap.cost import estimate
 from gengap.engine import device
 from gengap.files import timings
+from gengap.registry import code_dependencies
 from gengap.snakemake_support.job import job
 from gengap.studies.packing import probe_from
 from gengap.studies.settings import Cell
@@ -19,14 +20,18 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     probe = probe_from(snakemake.params.probe)
     cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}
     data = labels.read(Path(snakemake.input.prepared), Path(snakemake.input.labelled))
-    probes.measure_pack(
+    measured = probes.measure_pack(
         probe,
         cells,
         Path(snakemake.input.weights),
         data,
         Path(snakemake.output[0]),
+        store_folder=Path(snakemake.config["store"]),
         device=snakemake.config["device"],
-        provenance=provenance.record({"probe": snakemake.params.probe, "cells": snakemake.params.cells}),
+        provenance=provenance.record(
+            {"probe": snakemake.params.probe, "cells": snakemake.params.cells},
+            code=code_dependencies.digest(snakemake.input.code),
+        ),
     )
     timings.note(
         timings.Timing(
@@ -34,7 +39,7 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
             part=snakemake.wildcards.pack,
             job=probe.name,
             kind=estimate.probe_kind(probe, next(iter(cells.values())), snakemake.threads),
-            work=estimate.probe_work(probe, list(cells.values()), len(data.train_images)),
+            work=measured * estimate.samples_read(probe, len(data.train_images)),
             seconds=time.monotonic() - begin,
         )
     )

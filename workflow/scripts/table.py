@@ -2,10 +2,12 @@
 
 from gengap.evidence import measurements, tables
 from gengap.snakemake_support.job import job
+from gengap.studies.packing import section_from
+from gengap.studies.study import Table
 
 with job(snakemake.log[0]):
     tables.write(
-        snakemake.params.table,
+        section_from(Table, snakemake.params.table),
         measurements.read(snakemake.input.measurements, snakemake.input.references),
         snakemake.output,
     )

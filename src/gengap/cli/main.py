@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gengap import layout, logs
-from gengap.cli import files, scoreboard
-from gengap.errors import UserError
+from gengap import escaping, layout, logs
+from gengap.cli import files, fsck, scoreboard
+from gengap.errors import UserError, refusal
 from gengap.files import legacy_names, timings
 from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
@@ -21,7 +21,7 @@ from gengap.studies.simulation import Simulation, cell_names, load_simulations
 from gengap.studies.study import Study, StudyFile, find_study, load_studies
 
 if TYPE_CHECKING:
-    from gengap.cli.prune import Stale
+    from gengap.cli.clean import Stale
 
 _SHOWN = 10  # files listed per reason
 
@@ -32,10 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaping.printable(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         sys.stderr.close()
+    except OSError as error:
+        if told := refusal(error):
+            print(f"error: {told}", file=sys.stderr)
+            return 1
+        raise
     return 0
 
 
@@ -125,10 +130,12 @@ def plan(options: argparse.Namespace) -> None:
 
 def clean(options: argparse.Namespace) -> None:
     """List what the store keeps that no study refers to, and remove it if you say so."""
-    from gengap.cli import prune
+    from gengap.cli import clean
 
-    wanted = prune.wanted(load_studies(layout.STUDIES), Path())
-    found = list(prune.stale(Path(), layout.STORE, wanted, options.days))
+    wanted = clean.wanted(load_studies(layout.STUDIES), Path())
+    found = list(clean.stale(Path(), layout.STORE, wanted, options.days))
+    if layout.STORE.resolve() != Path.cwd().resolve() / layout.STORE:
+        print(f"{layout.STORE} is a link to {layout.STORE.resolve()}: other projects may use what lies there.")
     if wanted.settings:
         print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
     if not found:
@@ -287,5 +294,6 @@ def _parser() -> argparse.ArgumentParser:
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
     files.add_parsers(commands)
+    fsck.add_parser(commands)
     scoreboard.add_parser(commands)
     return parser

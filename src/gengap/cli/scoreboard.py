@@ -1,4 +1,4 @@
-"""The command `gengap scoreboard`: judge the explanations in anyone's table, without a study or training."""
+"""The command `gengap scoreboard`: judge the explanations in anyone's table, or on the networks of studies."""
 
 import argparse
 from pathlib import Path
@@ -16,11 +16,14 @@ _OWN = ("gap", "axis", "measure", "seed", "status", "at_least", "equal", "decrea
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    text = "Judge which measures explain the generalization gap in a table of networks"
+    text = "Judge which measures explain the generalization gap, in a table of networks or on those of studies"
     command: argparse.ArgumentParser = commands.add_parser("scoreboard", help=text, description=f"{text}.")
     command.set_defaults(run=run)
     command.add_argument(
-        "table", metavar="TABLE", help="CSV file with one row per network; with --read, its file or folder"
+        "tables",
+        metavar="TABLE|STUDY",
+        nargs="+",
+        help="CSV file with one row per network (with --read, its file or folder); or names of finished studies",
     )
     command.add_argument("--read", choices=READERS, help="take TABLE as it was published there, with its own columns")
     command.add_argument("--example", action="store_true", help="write an example to TABLE, and judge nothing")
@@ -66,7 +69,7 @@ def add_parser(commands: Any) -> None:
         help="effective pairs of networks in an environment (default: 12)",
     )
     settings.add_argument(
-        "--resamples", type=int, default=1000, metavar="N", help="resamples for the intervals (default: 1000)"
+        "--resamples", type=int, default=None, metavar="N", help="resamples for the intervals (default: 1000)"
     )
     settings.add_argument(
         "--reference",
@@ -80,15 +83,19 @@ def add_parser(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Judge the measures of a table, and write a scoreboard: table, page and picture."""
-    path = Path(options.table)
+    """Judge the measures of a table or of studies, and write a scoreboard: table, page and picture."""
+    if not (options.example or options.read or _is_table(options.tables[0])):
+        _judge_studies(options)
+        return
+    if len(options.tables) > 1:
+        raise UserError(
+            f"{options.tables[1]}: only one table can be judged at a time. Join the rows of both, or name studies."
+        )
+    path = Path(options.tables[0])
     if options.example:
         example(path)
         return
-    for name, least in (("resamples", 50), ("least", 1), ("test_size", 0)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')}: {value:g} is not allowed, it is at least {least}.")
+    _check_numbers(options)
     from gengap.scoreboard import board, sign_error
 
     population = _population(path, options)
@@ -101,9 +108,50 @@ def run(options: argparse.Namespace) -> None:
         population,
         parameters=parameters,
         least=options.least if options.least is not None else sign_error.LEAST_SAMPLE,
-        resamples=options.resamples,
+        resamples=options.resamples or board.RESAMPLES,
     )
     write(made, path.stem, options.out, options.reference)
+
+
+def _is_table(name: str) -> bool:
+    """Whether a name is that of a file, as opposed to a study's."""
+    return "/" in name or "." in name or Path(name).is_file()
+
+
+def _judge_studies(options: argparse.Namespace) -> None:
+    """Judge the measures on the networks of all studies that are named, by the section `scoreboard` of the first."""
+    from gengap import layout
+    from gengap.evidence import measurements, scoreboard
+
+    _check_numbers(options)
+    for name in ("seed", "status", "parameters"):
+        if getattr(options, name):
+            raise UserError(f"--{name}: is for a table; the networks of a study know theirs. Leave it out.")
+    evidences = [measurements.read(layout.measurements(name)) for name in options.tables]
+    own = next((one for one in evidences if one.study.get("scoreboard")), evidences[0])
+    settings = scoreboard.settings_of(own)
+    given = {
+        "gap": options.gap,
+        "axes": options.axis,
+        "measures": options.measure,
+        "equal": options.equal,
+        "at_least": dict(map(_bound, options.at_least)),
+        "decreasing": options.decreasing,
+        "test_size": options.test_size,
+        "least_sample": options.least,
+        "resamples": options.resamples,
+    }
+    settings = settings.model_copy(
+        update={key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if value}
+    )
+    write(scoreboard.made(evidences, settings), ", ".join(options.tables), options.out, options.reference)
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    for name, least in (("resamples", 50), ("least", 1), ("test_size", 0)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')}: {value:g} is not allowed, it is at least {least}.")
 
 
 def example(path: Path) -> None:
@@ -133,7 +181,7 @@ def write(made: "Board", name: str, folder: Path, reference: Path | None = None)
         storage.write_text(folder / f"{file}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     storage.write_text(folder / "scoreboard.md", report.markdown(made, f"Scoreboard of {name}"))
     with matplotlib.style.context(STYLE):
-        drawn = figure.plot(made)
+        drawn = figure.draw(figure.ordered(tables["scoreboard"]), made.population.decreasing)
         for kind in ("png", "pdf"):
             with storage.beside(folder / f"scoreboard.{kind}") as temporary:
                 drawn.savefig(temporary, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)

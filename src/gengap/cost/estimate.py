@@ -13,6 +13,7 @@ from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import SIMULATE, TRAIN, Timing
+from gengap.probes.checkpoints import measured_epochs, planned_epochs
 from gengap.studies.names import path_name
 from gengap.studies.packing import packs, probe_settings, shape_key
 from gengap.studies.settings import Cell
@@ -57,9 +58,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a cell's data look like, known before they are made."""
+    """What a cell's data look like, known before they are made.
+
+    Attributes:
+        n_train: Training samples of an epoch.
+        n_stored: Training samples that evaluations and probes read.
+        n_test: Test samples.
+        image_shape: ``(channels, height, width)``.
+        n_outputs: Outputs of the network.
+    """
 
     n_train: int
+    n_stored: int
     n_test: int
     image_shape: tuple[int, int, int]
     n_outputs: int
@@ -84,7 +94,9 @@ def sizes(cell: Cell) -> Sizes:
         share = len(labels.classes) / n_classes
         n_train, n_test, n_classes = round(n_train * share), round(n_test * share), len(labels.classes)
     n_outputs = losses.n_outputs(cell.loss, n_classes)
-    return Sizes(labels.train_size or n_train, labels.test_size or n_test, (channels, size, size), n_outputs)
+    n_stored = labels.train_size or (cell.dataset.stored if cell.dataset.stream else n_train)
+    n_train = n_train if cell.dataset.stream else n_stored
+    return Sizes(n_train, n_stored, labels.test_size or n_test, (channels, size, size), n_outputs)
 
 
 def training_kind(cells: Sequence[Cell], threads: int) -> str:
@@ -104,15 +116,15 @@ def probe_kind(probe: Probe, cell: Cell, threads: int) -> str:
     return _digest(probe.name, options, cell.dataset, cell.model, cell.loss, threads)
 
 
+def samples_read(probe: Probe, n_train: int) -> int:
+    """Training samples that a probe reads of one checkpoint."""
+    return min(probe.samples or n_train, n_train)
+
+
 def probe_work(probe: Probe, cells: Sequence[Cell], n_train: int) -> float:
     """Samples that the probe reads, over all checkpoints."""
-    if probe.epochs == "last":
-        checkpoints = len(cells)
-    elif probe.epochs == "snapshots":
-        checkpoints = sum(len({0.0, *_kept(cell), float(cell.training.epochs)}) for cell in cells)
-    else:
-        checkpoints = len(cells) * len(probe.epochs)
-    return float(checkpoints * (probe.samples or n_train))
+    checkpoints = sum(len(measured_epochs(probe, planned_epochs(cell))) for cell in cells)
+    return float(checkpoints * samples_read(probe, n_train))
 
 
 def simulation_kind(point: Point) -> str:
@@ -149,7 +161,7 @@ def jobs(
             found.append(_training_job(part, cells, data, threads, known, calibrate or calibrated))
         for probe in study.probes:
             if waiting(part, probe.name):
-                kind, work = probe_kind(probe, cells[0], threads), probe_work(probe, cells, data.n_train)
+                kind, work = probe_kind(probe, cells[0], threads), probe_work(probe, cells, data.n_stored)
                 found.append(_job(part, probe.name, kind, work, known))
     return found
 
@@ -171,7 +183,7 @@ def calibrated(arch: Architecture, cells: Sequence[Cell], data: Sizes, threads: 
     sized = {"n_networks": len(cells), "batch_size": batch_size, "n_steps": steps, "image_area": area}
     compiled = compilation.pays(arch, **sized)
     trained = training_work(cells, data.n_train)
-    evaluated = trained / data.n_train / training.evaluate_every * (data.n_train + data.n_test)
+    evaluated = trained / data.n_train / training.evaluate_every * (data.n_stored + data.n_test)
     return (
         _START_SECONDS
         + _COMPILE_SECONDS * compiled
@@ -275,17 +287,13 @@ def _training_job(
 ) -> Job:
     kind, work = training_kind(cells, threads), training_work(cells, data.n_train)
     arch = stack.architecture(models.build(cells[0].model, data.image_shape, data.n_outputs))
-    each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_train, data.n_outputs)
+    each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
     seconds = known[kind] * work if kind in known else calibrate(arch, cells, data, threads)
     return Job(part, TRAIN, kind, work, seconds, len(cells), each * len(cells) + memory_budget.shared_bytes(cells[0]))
 
 
 def _job(part: str, job: str, kind: str, work: float, known: Mapping[str, float]) -> Job:
     return Job(part, job, kind, work, known[kind] * work if kind in known else None)
-
-
-def _kept(cell: Cell) -> list[float]:
-    return [float(epoch) for epoch in cell.training.snapshots if epoch <= cell.training.epochs]
 
 
 def _digest(*parts: object) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
 from torchvision.datasets.utils import calculate_md5
 
 from gengap.errors import UserError
+from gengap.files import cell_locks
 from gengap.files.paths import DATA_ROOT_VARIABLE
 from gengap.logs import log
 
@@ -54,7 +54,11 @@ def download_folder(root: Path, name: str, looked_for: Iterable[str], remedy: st
     before = socket.getdefaulttimeout()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{name}.lock"), tempfile.TemporaryDirectory(dir=root, prefix=f".{name}.") as folder:
+        # Not by `filelock`, which fails on a file system without locks.
+        with (
+            cell_locks.claimed(root / f".{name}.lock", [name]),
+            tempfile.TemporaryDirectory(dir=root, prefix=f".{name}.") as folder,
+        ):
             log.info("%s: not under %s, downloading", name, root)
             socket.setdefaulttimeout(SILENCE)
             yield Path(folder)

@@ -13,6 +13,7 @@ from gengap.datasets.raw import Raw
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.logs import log
+from gengap.registry import code_dependencies
 from gengap.studies.settings import Dataset
 
 CHUNK_BYTES = 64 * 2**20  # of float64 pixels held at a time
@@ -43,7 +44,9 @@ def prepare(settings: Dataset, root: Path, output: Path) -> None:
     shape = (shape[0], size or shape[1], size or shape[2])
     standardize = settings.standardize if raw.full_scale else "none"
     mean, std = _statistics(settings, raw, size, standardize)
-    with storage.writing(output, "prepared", provenance.record({"dataset": settings.model_dump(mode="json")})) as file:
+    code = code_dependencies.digest(code_dependencies.code_of_part("dataset", settings.name))
+    record = provenance.record({"dataset": settings.model_dump(mode="json")}, code=code)
+    with storage.writing(output, "prepared", record) as file:
         for split, images, labels in (
             ("train", raw.train_images, raw.train_labels),
             ("test", raw.test_images, raw.test_labels),

@@ -81,7 +81,7 @@ def initial_state(
     for cell in cells:
         network = models.build(cell.model, image_shape, n_outputs)
         generator = torch.Generator().manual_seed(seeding.torch_seed(cell.seed, seeding.INIT))
-        inits.initialise(network, cell.init.name, generator)
+        inits.initialise(network, cell.init, generator)
         states.append({name: value for name, value in network.state_dict().items() if value.is_floating_point()})
     return {name: torch.stack([state[name] for state in states]).to(device, dtype) for name in states[0]}
 

@@ -1,9 +1,11 @@
 """The weights of a pack's cells at their saved epochs: one HDF5 file, tensors and plain text only.
 
 ``checkpoints`` lists one row per (cell, epoch); ``weights/<name>`` holds that tensor for all rows, ``[rows, ...]``.
-``cells`` holds every cell's settings as JSON, so that a network can be built from the file alone.
+``cells`` holds every cell's settings as JSON, so that a network can be built from the file alone, and the digest of its
+weights.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,22 +46,30 @@ def write(
         file.attrs["image_shape"] = image_shape
         file.attrs["n_outputs"] = n_outputs
         storage.write_table(file, "checkpoints", pd.DataFrame(rows, columns=["cell", "epoch"]), {"epoch": "epochs"})
-        described = [(cell, json.dumps(settings[cell], sort_keys=True)) for cell in checkpoints]
-        storage.write_table(file, "cells", pd.DataFrame(described, columns=["cell", "settings"]))
+        described = [
+            (cell, json.dumps(settings[cell], sort_keys=True), digest(saved)) for cell, saved in checkpoints.items()
+        ]
+        storage.write_table(file, "cells", pd.DataFrame(described, columns=["cell", "settings", "digest"]))
         group = file.create_group("weights")
         for name in checkpoints[rows[0][0]][rows[0][1]]:
             group.create_dataset(name, data=np.stack([checkpoints[cell][epoch][name].numpy() for cell, epoch in rows]))
 
 
 def read(path: Path) -> dict[str, Checkpoints]:
-    """Read everything that `write` wrote."""
+    """Read all checkpoints that `write` wrote."""
+    return read_with_provenance(path)[0]
+
+
+def read_with_provenance(path: Path) -> tuple[dict[str, Checkpoints], dict[str, Any]]:
+    """Read all checkpoints that `write` wrote, and the provenance."""
     with storage.reading(path, "weights") as file:
+        provenance = storage.provenance_of(file)
         index = storage.read_table(file, "checkpoints")
-        tensors = {name: torch.from_numpy(file["weights"][name][()]) for name in storage.dataset_names(file["weights"])}
+        tensors = {name: torch.from_numpy(array) for name, array in storage.read_arrays(file["weights"]).items()}
     checkpoints: dict[str, Checkpoints] = {}
     for row, (cell, epoch) in enumerate(zip(index["cell"], index["epoch"], strict=True)):
         checkpoints.setdefault(cell, {})[float(epoch)] = {name: value[row] for name, value in tensors.items()}
-    return checkpoints
+    return checkpoints, provenance
 
 
 def read_index(path: Path) -> pd.DataFrame:
@@ -75,13 +85,31 @@ def read_settings(path: Path) -> dict[str, dict[str, Any]]:
     return {cell: json.loads(settings) for cell, settings in zip(described["cell"], described["settings"], strict=True)}
 
 
+def digest(checkpoints: Checkpoints) -> str:
+    """sha256 of a cell's weights at all its saved epochs."""
+    total = hashlib.sha256()
+    for epoch, state in sorted(checkpoints.items(), key=lambda item: item[0]):
+        for name, value in sorted(state.items(), key=lambda item: item[0]):
+            array = value.numpy()
+            total.update(f"{float(epoch)!r} {name} {array.dtype.str}{array.shape}".encode())
+            total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def read_digests(path: Path) -> dict[str, str]:
+    """The `digest` of every cell."""
+    with storage.reading(path, "weights") as file:
+        described = storage.read_table(file, "cells")
+    if "digest" in described:
+        return dict(zip(described["cell"], described["digest"], strict=True))
+    return {cell: digest(saved) for cell, saved in read(path).items()}  # of a version that kept none
+
+
 def read_rows(path: Path, rows: Sequence[int]) -> State:
     """The stacked state of the chosen checkpoints, ``[len(rows), ...]``, on the CPU."""
     with storage.reading(path, "weights") as file:
-        return {
-            name: torch.from_numpy(file["weights"][name][()][list(rows)])
-            for name in storage.dataset_names(file["weights"])
-        }
+        chosen = list(rows)
+        return {name: torch.from_numpy(array[chosen]) for name, array in storage.read_arrays(file["weights"]).items()}
 
 
 def read_cell(
@@ -112,9 +140,7 @@ def read_cell(
             listed = ", ".join(f"{value:g}" for value in epochs)
             raise UserError(f"{path}: cell '{cell}' has no weights at epoch {wanted:g}. Choose from: {listed}.")
         row = int(saved[epochs == wanted][0])
-        state = {
-            name: torch.from_numpy(np.asarray(file["weights"][name][row]))
-            for name in storage.dataset_names(file["weights"])
-        }
+        group = file["weights"]
+        state = {name: torch.from_numpy(np.asarray(group[name][row])) for name in storage.dataset_names(group)}
         channels, height, width = (int(size) for size in file.attrs["image_shape"])
         return json.loads(described[cell]), (channels, height, width), int(file.attrs["n_outputs"]), state

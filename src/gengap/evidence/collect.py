@@ -62,6 +62,8 @@ def collect(
     axes = list(axis_names(study))
     described = {**description(study), "axes": axes, "n_cells": len(study.cells), "data": dict(data_facts)}
     described |= {"fixed": fixed, "varied": list(varied)}
+    if study.scoreboard:
+        described["scoreboard"] = study.scoreboard.model_dump(mode="json")
     write(measurements, cells_csv, described, tables, found)
 
 

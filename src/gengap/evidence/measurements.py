@@ -1,8 +1,9 @@
 """A study's measurements as tables: what figures, tables, verdicts and `gengap.load` read."""
 
+import dataclasses
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from gengap.evidence.published import read_reference
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.quantities import QUANTITIES
+from gengap.studies.options import own_options
+from gengap.studies.study import Figure, Table
 
 SEED = "seed"
 
@@ -24,7 +27,8 @@ class Evidence:
     Attributes:
         study: ``name``, ``title``, ``question``, ``source``, ``reduced``, ``axes`` (short names of the grid axes),
             ``n_cells``, ``data`` (facts about the labelled data), ``fixed`` (settings that all cells share, by short
-            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`).
+            name) and ``varied`` (settings that change with an axis such as ``arm``, which are columns of `cells`); the
+            section ``scoreboard`` if the study has one.
         cells: One row per cell: ``cell``, its value on every axis, ``status`` (finished, dead, stuck, diverged),
             ``stopped_by``, ``epochs_trained``, ``n_parameters``, ``pack``, and the last value of every quantity that
             a probe measured on the whole network, and what `gengap.evidence.derived` makes of them; shares are
@@ -35,6 +39,7 @@ class Evidence:
         failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
         path: The file, from which `arrays` reads.
         references: Tables of the published numbers that the study is compared with, where they were asked for.
+        options: Options of the figure or table that is made of it, by name; see `with_options`.
     """
 
     study: dict[str, Any]
@@ -44,6 +49,7 @@ class Evidence:
     failures: pd.DataFrame
     path: Path
     references: tuple[pd.DataFrame, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -81,6 +87,12 @@ def read(path: str | Path, references: Iterable[str | Path] = ()) -> Evidence:
             path=Path(path),
             references=tuple(read_reference(one) for one in references),
         )
+
+
+def with_options(evidence: Evidence, part: Figure | Table) -> Evidence:
+    """The evidence with the options of one figure or table: what the study says, or the defaults of its header."""
+    options = {key: getattr(part, key) for key in own_options(part.kind, part.name)}
+    return dataclasses.replace(evidence, options=options)
 
 
 def measured(evidence: Evidence, quantity: str, probe: str) -> pd.DataFrame:

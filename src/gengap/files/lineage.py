@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from gengap import layout
-from gengap.errors import UserError
-from gengap.files import storage
+from gengap.files import hdf5, storage
 from gengap.snakemake_support import records
 
 # Below these is what jobs made; every other input is code or a published number.
@@ -69,13 +66,10 @@ def read(path: Path, project: Path) -> Made:
     digests = record.get("input_checksums") or {}
     attributes: dict[str, Any] = {}
     if path.suffix == ".h5":
-        try:
-            with h5py.File(project / path) as file:
-                attributes = dict(file.attrs)
-                if "cells" in file and "status" in file["cells"]:
-                    attributes["cells"] = storage.read_table(file, "cells")["status"].value_counts().to_dict()
-        except OSError as error:
-            raise UserError(f"{path}: is damaged or no HDF5 file. Remove it, and run the study again.") from error
+        with hdf5.read(project / path) as file:
+            attributes = dict(file.attrs)
+            if "cells" in file and "status" in file["cells"]:
+                attributes["cells"] = storage.read_table(file, "cells")["status"].value_counts().to_dict()
     started, ended = record.get("starttime"), record.get("endtime")
     return Made(
         path=path,

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gengap import layout
+from gengap.logs import log
 
 TRAIN, SIMULATE = "train", "simulate"
 
@@ -48,15 +49,22 @@ def note(timing: Timing) -> None:
 
 
 def append(path: Path, timings: list[Timing]) -> None:
-    """Add lines to a file; several processes may do so at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(asdict(timing)) + "\n" for timing in timings))
+    """Add lines to a file; several processes may do so at once. Without them predictions are worse, and no more."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(asdict(timing)) + "\n" for timing in timings))
+    except OSError as error:
+        log.warning("%s: cannot be written (%s): this job's time is not kept for predictions", path, error.strerror)
 
 
 def read(path: Path) -> list[Timing]:
     """All lines that can be read, the oldest first; a damaged one costs a prediction, no result."""
-    return list(_lines(path))
+    try:
+        return list(_lines(path))
+    except OSError as error:
+        log.warning("%s: cannot be read (%s): predictions do without it", path, error.strerror)
+        return []
 
 
 def _lines(path: Path) -> Iterator[Timing]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gengap import registry
+from gengap.studies.settings import Init
 
 State = dict[str, Tensor]
 
@@ -19,7 +20,7 @@ class Drawn:
     """One network as `initialise` drew it, for a rule that looks at the data.
 
     Attributes:
-        init: The registered name of the rule.
+        init: The rule and its options.
         model: The registered name of the model.
         seed: The cell's seed.
         state: Its parameters and buffers by name, float64.
@@ -31,7 +32,7 @@ class Drawn:
             are 0; none if something else enters it too.
     """
 
-    init: str
+    init: Init
     model: str
     seed: int
     state: State
@@ -41,16 +42,16 @@ class Drawn:
     output_norms: tuple[str, ...]
 
 
-def initialise(network: nn.Module, name: str, generator: torch.Generator) -> None:
+def initialise(network: nn.Module, settings: Init, generator: torch.Generator) -> None:
     """Set the initial weights of a network, in place.
 
     Args:
         network: Any module; its convolutions, linear and BatchNorm layers are set.
-        name: Registered rule.
+        settings: The rule and its options.
         generator: The source of randomness, on the CPU.
     """
     with torch.no_grad():
-        registry.load("init", name).initialise(network, generator)
+        registry.load("init", settings.name).initialise(network, settings, generator)
 
 
 def looks_at_data(name: str) -> bool:
@@ -60,7 +61,7 @@ def looks_at_data(name: str) -> bool:
 
 def adjust(drawn: Drawn) -> State:
     """The initial state of a network whose rule `looks_at_data`."""
-    state: State = registry.load("init", drawn.init).adjust(drawn)
+    state: State = registry.load("init", drawn.init.name).adjust(drawn)
     return state
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from gengap.errors import UserError
 from gengap.inits import Drawn, State, he
 from gengap.logs import log
+from gengap.studies.settings import Init
 
 PARTS = {
     "balanced:geo": {
@@ -54,9 +55,9 @@ _TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
+def initialise(network: nn.Module, settings: Init, generator: torch.Generator) -> None:
     """The draws of `he`, number by number: cells of one seed are pairs."""
-    he.initialise(network, generator)
+    he.initialise(network, Init(name="he"), generator)
 
 
 def adjust(drawn: Drawn) -> State:
@@ -74,7 +75,8 @@ def adjust(drawn: Drawn) -> State:
     Raises:
         UserError: If a hidden layer has no BatchNorm after it, whose rescaling would change the function.
     """
-    rule, _, with_gamma = drawn.init.partition(":")[2].partition("+")
+    name = drawn.init.name
+    rule, _, with_gamma = name.partition(":")[2].partition("+")
     output = drawn.layers[-1]
     for layer in drawn.layers[:-1]:
         if layer not in drawn.scale_free:
@@ -86,7 +88,7 @@ def adjust(drawn: Drawn) -> State:
     alive = [layer for layer in drawn.layers if torch.isfinite(norms[layer]) and norms[layer] > 0]
     hidden = [layer for layer in alive if layer != output]
     if lost := [layer for layer in drawn.layers if layer not in alive]:
-        log.warning("init '%s', seed %d: no gradient in %s, left as drawn", drawn.init, drawn.seed, ", ".join(lost))
+        log.warning("init '%s', seed %d: no gradient in %s, left as drawn", name, drawn.seed, ", ".join(lost))
     if not hidden or output not in alive:
         return drawn.state
     target = _TARGETS[rule](torch.stack([norms[layer] for layer in hidden]), norms[output])
@@ -102,7 +104,7 @@ def adjust(drawn: Drawn) -> State:
     after = torch.stack([norms[layer] for layer in balanced])
     if not after.max() / after.min() < _WORST:
         worst = (after.max() / after.min()).item()
-        log.warning("init '%s', seed %d: the gradients' ratio is still %.3g", drawn.init, drawn.seed, worst)
+        log.warning("init '%s', seed %d: the gradients' ratio is still %.3g", name, drawn.seed, worst)
     return state
 
 
@@ -125,6 +127,6 @@ def _rescaled(state: State, name: str, factor: Tensor, norms: tuple[str, ...] = 
 
 def _impossible(drawn: Drawn, why: str) -> UserError:
     return UserError(
-        f"init.name: '{drawn.init}' needs BatchNorm after every hidden layer of model '{drawn.model}', but the output "
-        f"{why}. Set model.batchnorm to before or after where the model has it, or choose another init or model."
+        f"init.name: '{drawn.init.name}' needs BatchNorm after every hidden layer of model '{drawn.model}', but the "
+        f"output {why}. Set model.batchnorm to before or after where the model has it, or choose another init or model."
     )

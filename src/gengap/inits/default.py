@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from gengap.inits import reset_biases_and_batchnorm, weight_layers
+from gengap.studies.settings import Init
 
 PART = {
     "summary": "PyTorch's own initialisation of each layer.",
 }
 
 
-def initialise(network: nn.Module, generator: torch.Generator) -> None:
+def initialise(network: nn.Module, settings: Init, generator: torch.Generator) -> None:
     """Weights and biases uniform in +-1/sqrt(fan_in); BatchNorm 1 and 0."""
     reset_biases_and_batchnorm(network)
     for _, layer in weight_layers(network):

@@ -2,6 +2,6 @@
 
 from gengap.labels.labelling import label
 from gengap.labels.pool import Teacher
-from gengap.labels.reading import LabelledData, digest, read
+from gengap.labels.reading import Digests, LabelledData, digest, read, read_digests
 
-__all__ = ["LabelledData", "Teacher", "digest", "label", "read"]
+__all__ = ["Digests", "LabelledData", "Teacher", "digest", "label", "read", "read_digests"]

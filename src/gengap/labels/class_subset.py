@@ -3,7 +3,7 @@
 import numpy as np
 
 from gengap.errors import UserError
-from gengap.labels.pool import Pool, Selection, dataset_split
+from gengap.labels.pool import Pool, Selection, dataset_split, own_labels
 from gengap.studies.settings import Labels
 
 PART = {
@@ -21,20 +21,17 @@ def select(settings: Labels, pool: Pool) -> Selection:
     Raises:
         UserError: If the dataset has no such class, or too few images of them.
     """
+    own = own_labels(settings, pool)
     chosen = _numbers(settings, pool)
     places = np.full(max(len(pool.classes), 1), -1, dtype=np.int64)
     places[chosen] = np.arange(len(chosen))
-    labels = places[pool.labels]
+    labels = places[own]
     train, test = dataset_split(settings, pool, labels >= 0)
     return Selection(train, test, labels[train], labels[test], len(chosen))
 
 
 def _numbers(settings: Labels, pool: Pool) -> list[int]:
     """The classes' numbers in the dataset."""
-    if len(pool.classes) < 2:
-        raise UserError(
-            f"labels.name: 'class_subset': the images in {pool.path} came without labels. Set labels.name to teacher."
-        )
     listed = ", ".join(f"{name} ({number})" for number, name in enumerate(pool.classes))
     if settings.classes is None:
         raise UserError(f"labels.classes: 'class_subset' needs it. Give at least two of: {listed}.")

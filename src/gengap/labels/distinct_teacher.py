@@ -1,4 +1,4 @@
-"""A fully connected teacher whose nodes differ from one another by design (Luck Matters).
+"""A teacher whose nodes differ from one another by design (Luck Matters).
 
 Its outputs are what the loss `distillation` asks for. As labels, several outputs say the largest one, a single output
 its sign; neither a margin nor the balance of the classes chooses the images.
@@ -17,11 +17,27 @@ from gengap.seeding import INIT, torch_seed
 from gengap.studies.settings import Labels, Model
 
 PART = {
-    "summary": (
-        "A fully connected teacher whose weights make its nodes differ (Luck Matters 2019); no image is dropped."
-    ),
+    "summary": "A teacher whose weights make its nodes differ (Luck Matters 2019); no image is dropped.",
     "reads": ("teacher_width", "teacher_depth", "teacher_outputs", "teacher_seed"),
+    "options": {
+        "teacher_model": {
+            "choices": ["mlp", "plain_conv"],
+            "default": "mlp",
+            "meaning": "The teacher's model.",
+        },
+        "teacher_proportions": {
+            "type": "floats",
+            "default": [],
+            "meaning": "As `proportions` of the model, for the teacher.",
+        },
+        "teacher_norm": {
+            "choices": ["none", "before", "after"],
+            "default": "none",
+            "meaning": "As `batchnorm` of the model, for the teacher; it has the images' statistics and no scales.",
+        },
+    },
     "teacher": True,
+    "streams": True,
 }
 
 VALUES = (-0.5, -0.25, 0.0, 0.25, 0.5)
@@ -33,23 +49,29 @@ def select(settings: Labels, pool: Pool) -> Selection:
     Raises:
         UserError: If there are too few images, or if no such teacher exists.
     """
-    if pool.stream:
-        raise UserError(
-            f"labels.name: 'distinct_teacher' labels stored images, and {pool.path} holds no training images because "
-            "of dataset.stream: true. Set dataset.stream to false, and dataset.n_train to the images needed."
-        )
     if settings.teacher_outputs == 2:
         raise UserError("labels.teacher_outputs: 2 is not allowed: one output tells two classes apart. Use 1, or 3.")
     train, test = dataset_split(settings, pool)
-    model = Model(name="mlp", width=settings.teacher_width, depth=settings.teacher_depth)
+    model = teacher_model(settings)
     channels, height, width = pool.images.shape[1:]
     network = models.build(model, (channels, height, width), settings.teacher_outputs).double().eval()
     draw(network, torch.Generator().manual_seed(torch_seed(settings.teacher_seed, INIT)))
+    if settings.teacher_norm != "none":
+        statistics.calibrate(network, pool.images[: pool.n_train])
     on_train, on_test = (statistics.all_outputs(network, pool.images[torch.from_numpy(s)]) for s in (train, test))
-    teacher = Teacher(model, network.state_dict(), on_train.float(), on_test.float())
+    # The count of batches, an integer that BatchNorm keeps, plays no part in the arithmetic.
+    state = {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
+    teacher = Teacher(model, state, on_train.float(), on_test.float())
     facts = {"seed": settings.teacher_seed, "width": settings.teacher_width, "output_std": float(on_train.std())}
     n_classes = max(settings.teacher_outputs, 2)
     return Selection(train, test, _labels(on_train), _labels(on_test), n_classes, teacher, facts)
+
+
+def teacher_model(settings: Labels) -> Model:
+    """Settings of the teacher's network."""
+    own = {"proportions": settings.teacher_proportions, "affine": settings.teacher_norm == "none"}
+    shared = {"width": settings.teacher_width, "depth": settings.teacher_depth, "batchnorm": settings.teacher_norm}
+    return Model.model_validate({"name": settings.teacher_model, **shared, **own})
 
 
 @torch.no_grad()

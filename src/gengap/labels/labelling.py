@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from gengap import provenance, registry
 from gengap.files import storage
-from gengap.labels.pool import Pool, Selection, Teacher, read_pool
+from gengap.labels.pool import Pool, Selection, Teacher, changes_images, read_pool, selected_images
 from gengap.labels.reading import digest
 from gengap.logs import log
+from gengap.registry import code_dependencies
 from gengap.studies.settings import Labels
 
 
@@ -24,7 +25,8 @@ def label(settings: Labels, prepared: Path, output: Path) -> None:
         settings: Which rule, how many images.
         prepared: The file of kind ``prepared``.
         output: The file, of kind ``labelled``: indices into the pool and labels of each split; if a network labelled,
-            the group ``teacher`` with its weights, and ``train_outputs`` and ``test_outputs`` with what it says.
+            the group ``teacher`` with its weights, and ``train_outputs`` and ``test_outputs`` with what it says; if the
+            rule changes images, the group ``rule`` with what it needs to do so again.
 
     Raises:
         UserError: If the prepared file is no good, or has too few images for the rule.
@@ -34,15 +36,21 @@ def label(settings: Labels, prepared: Path, output: Path) -> None:
     balance = {"train": _shares(selection.train_labels), "test": _shares(selection.test_labels)}
     with storage.reading(prepared, "prepared") as file:
         dataset = storage.provenance_of(file)["settings"]
-    record = provenance.record({"labels": settings.model_dump(mode="json"), **dataset})
+    code = code_dependencies.digest(code_dependencies.code_of_part("labels", settings.name))
+    record = provenance.record({"labels": settings.model_dump(mode="json"), **dataset}, code=code)
     with storage.writing(output, "labelled", record) as file:
         for name in ("train_indices", "test_indices", "train_labels", "test_labels"):
             storage.write_array(file, name, getattr(selection, name))
         if selection.teacher:
             _write_teacher(file, selection.teacher, selection.facts)
+        if changes_images(settings):
+            group = file.create_group("rule")
+            group.attrs["settings"] = settings.model_dump_json()
+            for name, array in selection.constants.items():
+                storage.write_array(group, name, array)
         file.attrs["n_classes"] = selection.n_classes
         file.attrs["class_balance"] = json.dumps(balance)
-        file.attrs["digest"] = _digest(pool, selection)
+        file.attrs["digest"] = _digest(settings, pool, selection)
     log.info(
         "%s: %d train and %d test images, shares of the classes when training: %s",
         *(settings.name, len(selection.train_indices), len(selection.test_indices)),
@@ -67,8 +75,10 @@ def _shares(labels: NDArray[np.int64]) -> dict[str, float]:
     return {str(value): count / len(labels) for value, count in zip(values.tolist(), counts.tolist(), strict=True)}
 
 
-def _digest(pool: Pool, selection: Selection) -> str:
-    images = pool.images.numpy()
-    return digest(
-        images[selection.train_indices], selection.train_labels, images[selection.test_indices], selection.test_labels
+def _digest(settings: Labels, pool: Pool, selection: Selection) -> str:
+    """As `gengap.labels.reading.read` finds it."""
+    train, test = (
+        selected_images(settings, pool, indices, selection.constants).numpy()
+        for indices in (selection.train_indices, selection.test_indices)
     )
+    return digest(train, selection.train_labels, test, selection.test_labels)

@@ -1,7 +1,6 @@
 """The labels that the dataset came with."""
 
-from gengap.errors import UserError
-from gengap.labels.pool import Pool, Selection, dataset_split
+from gengap.labels.pool import Pool, Selection, dataset_split, own_labels
 from gengap.studies.settings import Labels
 
 PART = {
@@ -15,9 +14,6 @@ def select(settings: Labels, pool: Pool) -> Selection:
     Raises:
         UserError: If the dataset has no labels, or fewer images than asked for.
     """
-    if len(pool.classes) < 2:
-        raise UserError(
-            f"labels.name: 'original': the images in {pool.path} came without labels. Set labels.name to teacher."
-        )
+    labels = own_labels(settings, pool)
     train, test = dataset_split(settings, pool)
-    return Selection(train, test, pool.labels[train], pool.labels[test], len(pool.classes))
+    return Selection(train, test, labels[train], labels[test], len(pool.classes))

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gengap import registry
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.seeding import ORDER, stream
@@ -27,7 +28,7 @@ class Pool:
         labels: int64 ``[N]``, as the dataset came.
         n_train: How many of them are train images.
         classes: Names of the dataset's classes.
-        stream: Whether training images are drawn without end, so that none is stored.
+        stream: Whether training draws its own images, so that the train images here only measure it.
     """
 
     path: Path
@@ -72,6 +73,8 @@ class Selection:
         n_classes: How many classes there are.
         teacher: The network that labelled, if one did.
         facts: What to record of it.
+        constants: Arrays that the rule's `change` needs beside its settings, by name. They are stored, since sums are
+            rounded differently from machine to machine, and the changed images must be the same on all.
     """
 
     train_indices: NDArray[np.int64]
@@ -81,6 +84,7 @@ class Selection:
     n_classes: int
     teacher: Teacher | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def read_pool(prepared: Path) -> Pool:
@@ -129,6 +133,57 @@ def dataset_split(
     allowed = np.arange(len(pool.labels)) if kept is None else np.flatnonzero(kept)
     train, test = allowed[allowed < pool.n_train], allowed[allowed >= pool.n_train]
     return _first(settings.train_size, train, "train_size", pool), _first(settings.test_size, test, "test_size", pool)
+
+
+def own_labels(settings: Labels, pool: Pool) -> NDArray[np.int64]:
+    """The labels that the dataset came with, ``[N]``.
+
+    Raises:
+        UserError: If it came without.
+    """
+    if len(pool.classes) < 2:
+        raise UserError(
+            f"labels.name: '{settings.name}': the images in {pool.path} came without labels. "
+            "Set labels.name to teacher."
+        )
+    return pool.labels
+
+
+def selected_images(
+    settings: Labels, pool: Pool, indices: NDArray[np.int64], constants: Mapping[str, NDArray[Any]]
+) -> Tensor:
+    """The images at some indices as networks see them: the pool's, or what the rule's `change` makes of them.
+
+    Changed images are not stored, since they are as large as the pool: they are computed again whenever they are read,
+    and the digest of the labelled data says that they are the same.
+
+    Args:
+        settings: Which rule, and its options.
+        pool: The images.
+        indices: int64 ``[M]``, into the pool.
+        constants: See `Selection`.
+
+    Returns:
+        float32 ``[M, C, H, W]``.
+    """
+    images = _chosen(pool.images, indices)
+    if not changes_images(settings):
+        return images
+    changed: Tensor = registry.load("labels", settings.name).change(settings, images, indices, constants)
+    return changed
+
+
+def _chosen(images: Tensor, indices: NDArray[np.int64]) -> Tensor:
+    """Some images; not copied if they follow each other, as a dataset's own train and test images do."""
+    first, count = int(indices[0]) if len(indices) else 0, len(indices)
+    if np.array_equal(indices, np.arange(first, first + count)):
+        return images[first : first + count]
+    return images[torch.from_numpy(indices)]
+
+
+def changes_images(settings: Labels) -> bool:
+    """Whether a label rule changes images too."""
+    return hasattr(registry.load("labels", settings.name), "change")
 
 
 def _first(size: int | None, indices: NDArray[np.int64], key: str, pool: Pool) -> NDArray[np.int64]:

@@ -14,8 +14,33 @@ from torch import Tensor
 from gengap import losses
 from gengap.errors import UserError
 from gengap.files import storage
-from gengap.labels.pool import Teacher, read_pool
-from gengap.studies.settings import Loss, Model
+from gengap.labels.pool import Teacher, read_pool, selected_images
+from gengap.studies.settings import Labels, Loss, Model
+
+
+@dataclass(frozen=True)
+class Digests:
+    """sha256 of labelled data, by which results know them.
+
+    Attributes:
+        data: Of images and labels.
+        teacher: Of the teacher's outputs; empty without a teacher.
+    """
+
+    data: str
+    teacher: str = ""
+
+    @property
+    def all(self) -> str:
+        """Of everything."""
+        return hashlib.sha256((self.data + self.teacher).encode()).hexdigest() if self.teacher else self.data
+
+    def for_loss(self, loss: Loss) -> str:
+        """Of what a cell with this loss depends on: images and labels, and the teacher's outputs if it is told.
+
+        The outputs are left out for other losses, so that it is the same as before they were kept.
+        """
+        return self.all if losses.needs_teacher(loss) else self.data
 
 
 @dataclass(frozen=True)
@@ -56,15 +81,17 @@ class LabelledData:
         return losses.targets(self.train_labels, n_outputs), losses.targets(self.test_labels, n_outputs)
 
     def digest_for(self, loss: Loss) -> str:
-        """sha256 of what a cell with this loss depends on: images and labels, and the teacher's outputs if it is told.
+        """See `Digests.for_loss`."""
+        if losses.needs_teacher(loss):
+            self._teacher_for(loss)
+        return self.digests.for_loss(loss)
 
-        The outputs are left out of `digest`, so that it is the same as before they were kept.
-        """
-        if not losses.needs_teacher(loss):
-            return self.digest
-        teacher = self._teacher_for(loss)
-        outputs = digest(teacher.train_outputs.numpy(), teacher.test_outputs.numpy())
-        return hashlib.sha256((self.digest + outputs).encode()).hexdigest()
+    @property
+    def digests(self) -> Digests:
+        """Digests of all of it."""
+        if self.teacher is None:
+            return Digests(self.digest)
+        return Digests(self.digest, digest(self.teacher.train_outputs.numpy(), self.teacher.test_outputs.numpy()))
 
     def _teacher_for(self, loss: Loss) -> Teacher:
         if self.teacher is None:
@@ -74,6 +101,17 @@ class LabelledData:
                 "remove it, and run the study again."
             )
         return self.teacher
+
+
+def read_digests(labelled: Path) -> Digests:
+    """The digests that a file of kind ``labelled`` was written with.
+
+    Raises:
+        UserError: If it is missing or damaged.
+    """
+    with storage.reading(labelled, "labelled") as file:
+        teacher = str(file["teacher"].attrs["outputs_digest"]) if "train_outputs" in file else ""
+        return Digests(str(file.attrs["digest"]), teacher)
 
 
 def read(prepared: Path, labelled: Path) -> LabelledData:
@@ -91,10 +129,11 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         labels = {split: file[f"{split}_labels"][()] for split in ("train", "test")}
         n_classes, expected = int(file.attrs["n_classes"]), str(file.attrs["digest"])
         teacher = _read_teacher(file, labelled)
-    pool = read_pool(prepared).images
+        rule, constants = _read_rule(file)
+    pool = read_pool(prepared)
     found = ""
-    if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool):
-        images = {split: pool[torch.from_numpy(chosen)] for split, chosen in indices.items()}
+    if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool.images):
+        images = {split: selected_images(rule, pool, chosen, constants) for split, chosen in indices.items()}
         found = digest(images["train"].numpy(), labels["train"], images["test"].numpy(), labels["test"])
     if found != expected:
         raise UserError(
@@ -111,6 +150,15 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
     )
 
 
+def _read_rule(file: h5py.File) -> tuple[Labels, dict[str, NDArray[Any]]]:
+    """The rule if it changes images, with what it needs to do so; else one that changes none."""
+    if "rule" not in file:
+        return Labels(), {}
+    group = file["rule"]
+    settings = Labels.model_validate_json(group.attrs["settings"])
+    return settings, {name: group[name][()] for name in storage.dataset_names(group)}
+
+
 def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:
     """The network that labelled; None if none did, or if the file was made before outputs were kept."""
     if "train_outputs" not in file:
@@ -121,7 +169,7 @@ def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:
         raise UserError(f"{path}: the teacher's outputs were changed. Remove the file, and run the study again.")
     return Teacher(
         model=Model.model_validate_json(group.attrs["model"]),
-        state={name: torch.from_numpy(group[name][()]) for name in storage.dataset_names(group)},
+        state={name: torch.from_numpy(array) for name, array in storage.read_arrays(group).items()},
         **{name: torch.from_numpy(array) for name, array in outputs.items()},
     )
 

@@ -24,7 +24,7 @@ from gengap.labels import statistics
 from gengap.labels.pool import Pool, Selection, Teacher
 from gengap.logs import log
 from gengap.seeding import INIT, ORDER, stream, torch_seed
-from gengap.studies.settings import Labels, Model
+from gengap.studies.settings import Init, Labels, Model
 
 PART = {
     "summary": ("The sign of a small random network; samples inside the margin are dropped (Song 2019, appendix A)."),
@@ -73,8 +73,8 @@ def select(settings: Labels, pool: Pool) -> Selection:
     """
     if pool.stream:
         raise UserError(
-            f"labels.name: 'teacher' labels stored images, and {pool.path} holds no training images because of "
-            "dataset.stream: true. Set dataset.stream to false, and dataset.n_train to the images needed."
+            f"labels.name: 'teacher' drops images within its margin, and those of {pool.path} are streamed, so that "
+            "none can be dropped. Set dataset.stream to false, or labels.name to distinct_teacher."
         )
     if settings.teacher_batchnorm == "calibrated" and settings.margin == 0:
         raise UserError("labels.margin: 0 leaves nothing to scale a calibrated teacher to. Choose a margin above 0.")
@@ -93,7 +93,7 @@ def select(settings: Labels, pool: Pool) -> Selection:
 def examine(settings: Labels, images: Tensor, seed: int) -> Candidate:
     """Draw the teacher of one seed, and see which of the images ``[N, C, H, W]`` pass its margin."""
     network = _build(_model(settings), images)
-    inits.initialise(network, "normal", torch.Generator().manual_seed(torch_seed(seed, INIT)))
+    inits.initialise(network, Init(name="normal"), torch.Generator().manual_seed(torch_seed(seed, INIT)))
     network = network.double().eval()
     adjust = _shift if settings.teacher_batchnorm == "fresh" else _calibrate
     adjust(network, images, settings.margin)

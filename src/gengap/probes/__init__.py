@@ -9,11 +9,14 @@ import torch
 from gengap import losses, models, registry
 from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
+from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.logs import log
+from gengap.probes import measurement_store, results
 from gengap.probes.checkpoints import Checkpoints
 from gengap.probes.context import Measure, ProbeContext, Teacher
-from gengap.probes.results import ProbeResults
+from gengap.probes.identity import identities, method
+from gengap.probes.results import Checkpoint, Measured, ProbeResults
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe
 
@@ -29,10 +32,11 @@ def measure_pack(
     data: LabelledData,
     output: Path,
     *,
+    store_folder: Path | None = None,
     device: str = "auto",
     provenance: Mapping[str, Any] | None = None,
-) -> None:
-    """Measure one probe on a pack's checkpoints.
+) -> int:
+    """Measure one probe on a pack's checkpoints, except those that its file or the store already hold.
 
     A network that cannot be measured is recorded with the reason, and the others are measured all the same.
 
@@ -41,34 +45,125 @@ def measure_pack(
         cells: The pack's cells by name.
         weights_path: Their weights file.
         data: Their labelled data.
-        output: HDF5 file of kind ``probe``: table ``measurements``, group ``arrays``, and table ``failures`` of what
-            could not be measured, and why.
+        output: HDF5 file of kind ``probe``: table ``measurements``, group ``arrays``, table ``failures`` of what
+            could not be measured, and why; table ``checkpoints`` of what was. Replaced as a whole.
+        store_folder: Measurements of all studies; None keeps none.
         device: ``auto``, ``cpu`` or ``cuda``.
         provenance: Stored in the file.
+
+    Returns:
+        Checkpoints that were measured in this call.
 
     Raises:
         UserError: If a file is damaged or of another version.
     """
-    measure: Measure = registry.load("probe", probe.name).measure
     target_device = devices.choose(device)
     checkpoints = Checkpoints(weights_path, cells, target_device)
     wanted = checkpoints.wanted(probe)
-    subject_of = _subjects(probe, cells, checkpoints, data, target_device)
-    findings = ProbeResults(probe)
-    measured = 0
-    for part in checkpoints.parts(wanted, _CHECKPOINTS_AT_ONCE):
-        names, epochs = checkpoints.names(part), checkpoints.epochs(part)
+    order = checkpoints.at(wanted)
+    known = identities(probe, cells, data.digests, checkpoints.digests())
+    found = ProbeResults(probe)
+    found.measured = _measured(order, known, output, store_folder)
+    missing = [row for row, at in zip(wanted, order, strict=True) if at not in found.measured]
+    log.info("%s: %d of %d checkpoints are to be measured", probe.name, len(missing), len(wanted))
+    if missing:
+        measure: Measure = registry.load("probe", probe.name).measure
+        subject_of = _subjects(probe, cells, checkpoints, data, target_device)
+        how, done = method(probe), 0
+        for part in checkpoints.parts(missing, _CHECKPOINTS_AT_ONCE):
+            _measure_part(measure, subject_of, part, checkpoints, found)
+            done += len(part)
+            log.info("%s: %d of %d checkpoints measured", probe.name, done, len(missing))
+            if store_folder:
+                for name, measured in _by_cell(checkpoints.at(part), found).items():
+                    measurement_store.put(store_folder, known[name], probe, cells[name], measured, how)
+    found.warn()
+    described = {**(provenance or {}), "device": devices.describe(target_device)}
+    found.write(output, described, order=order, identities=known)
+    return len(missing)
+
+
+def outstanding(
+    wanted: Sequence[Checkpoint],
+    known: Mapping[str, str],
+    output: Path,
+    store_folder: Path | None,
+) -> list[Checkpoint]:
+    """Which checkpoints `measure_pack` would have to measure.
+
+    Args:
+        wanted: Cells and epochs that it is to measure.
+        known: See `gengap.probes.identity.identities`; a cell that has none was not trained yet.
+        output: The pack's file, which need not exist.
+        store_folder: See `measure_pack`.
+    """
+    held = _held(wanted, known, output, store_folder)
+    return [at for at in wanted if at not in held]
+
+
+def _held(
+    wanted: Sequence[Checkpoint], known: Mapping[str, str], output: Path, store_folder: Path | None
+) -> dict[Checkpoint, bool]:
+    """Which checkpoints need not be measured, and whether the pack's own file has them, not only the store."""
+    in_file: set[tuple[str, float]] = set()
+    if output.exists():
         try:
-            findings.add(measure(subject_of(part)), names, epochs)
-        except _FAILURES:
-            for row, name, epoch in zip(part, names, epochs, strict=True):
-                try:
-                    findings.add(measure(subject_of([row])), [name], [epoch])
-                except _FAILURES as error:
-                    findings.fail(name, epoch, error)
-        measured += len(part)
-        log.info("%s: %d of %d checkpoints measured", probe.name, measured, len(wanted))
-    findings.write(output, {**(provenance or {}), "device": devices.describe(target_device)})
+            in_file = results.read_index(output)
+        except UserError as error:
+            log.warning("%s It is measured again.", error)
+    held = {at: True for at in wanted if at[0] in known and (known[at[0]], at[1]) in in_file}
+    if store_folder:
+        epochs = {name: measurement_store.epochs(store_folder, known[name]) for name, _ in wanted if name in known}
+        held |= {at: False for at in wanted if at not in held and at[1] in epochs.get(at[0], ())}
+    return held
+
+
+def _measured(
+    wanted: Sequence[Checkpoint], known: Mapping[str, str], output: Path, store_folder: Path | None
+) -> dict[Checkpoint, Measured]:
+    """What the pack's file and the store hold of these checkpoints."""
+    held = _held(wanted, known, output, store_folder)
+    in_file: dict[tuple[str, float], Measured] = {}
+    if own := {(known[name], epoch) for (name, epoch), here in held.items() if here}:
+        try:
+            in_file = results.read(output, own)
+        except UserError as error:
+            log.warning("%s It is measured again.", error)
+    found = {(name, epoch): in_file[known[name], epoch] for name, epoch in held if (known[name], epoch) in in_file}
+    for name in dict.fromkeys(name for name, _ in held):
+        if store_folder:
+            epochs = {epoch for one, epoch in wanted if one == name and (one, epoch) not in found}
+            stored = measurement_store.get(store_folder, known[name], epochs)
+            found |= {(name, epoch): one for epoch, one in stored.items()}
+    return found
+
+
+def _measure_part(
+    measure: Measure,
+    subject_of: Callable[[Sequence[int]], ProbeContext],
+    part: Sequence[int],
+    checkpoints: Checkpoints,
+    found: ProbeResults,
+) -> None:
+    """Measure some checkpoints together; if that fails, one by one."""
+    names, epochs = checkpoints.names(part), checkpoints.epochs(part)
+    try:
+        found.add(measure(subject_of(part)), names, epochs)
+    except _FAILURES:
+        for row, name, epoch in zip(part, names, epochs, strict=True):
+            try:
+                found.add(measure(subject_of([row])), [name], [epoch])
+            except _FAILURES as error:
+                found.fail(name, epoch, error)
+
+
+def _by_cell(part: Sequence[Checkpoint], found: ProbeResults) -> dict[str, dict[float, Measured]]:
+    """What was measured of these checkpoints, by cell and epoch."""
+    cells: dict[str, dict[float, Measured]] = {}
+    for name, epoch in part:
+        if (name, epoch) in found.measured:
+            cells.setdefault(name, {})[epoch] = found.measured[name, epoch]
+    return cells
 
 
 def _subjects(

@@ -44,12 +44,8 @@ class Checkpoints:
 
     def wanted(self, probe: Probe) -> list[int]:
         """Row numbers of the checkpoints that a probe measures."""
-        index = self._index
-        if probe.epochs == "last":
-            index = index[index["epoch"] == index.groupby("cell")["epoch"].transform("max")]
-        elif not isinstance(probe.epochs, str):
-            index = index[index["epoch"].isin(probe.epochs)]
-        return [int(row) for row in index.index]
+        wanted = {name: set(measured_epochs(probe, saved)) for name, saved in self._saved.items()}
+        return [int(row) for row, cell, epoch in self._index.itertuples() if epoch in wanted[cell]]
 
     def parts(self, rows: Sequence[int], most: int) -> Iterator[list[int]]:
         """Cut rows into parts whose cells were all saved at the same epochs, so that none hides another's."""
@@ -58,6 +54,15 @@ class Checkpoints:
             alike.setdefault(self.saved_epochs(name), []).append(row)
         for part in alike.values():
             yield from (part[at : at + most] for at in range(0, len(part), most))
+
+    def at(self, rows: Sequence[int]) -> list[tuple[str, float]]:
+        """The cell and epoch of each row."""
+        return list(zip(self.names(rows), self.epochs(rows), strict=True))
+
+    def digests(self) -> dict[str, str]:
+        """Of every cell, the digest of its weights at all epochs."""
+        found = weights.read_digests(self._path)
+        return {name: found[name] for name in self._saved}
 
     def names(self, rows: Sequence[int]) -> list[str]:
         """The cells of the rows."""
@@ -81,6 +86,19 @@ class Checkpoints:
             last = self._index.groupby("cell")["epoch"].idxmax()
             return self.read([int(last[name]) for name in names])
         return self.read([self._row[name, epoch] for name in names])
+
+
+def measured_epochs(probe: Probe, saved: Sequence[float]) -> list[float]:
+    """Those of a cell's saved epochs at which a probe measures it."""
+    if probe.epochs == "last":
+        return [max(saved)]
+    return [epoch for epoch in saved if isinstance(probe.epochs, str) or epoch in probe.epochs]
+
+
+def planned_epochs(cell: Cell) -> list[float]:
+    """Epochs at which a cell that trains for all its epochs is saved."""
+    last = float(cell.training.epochs)
+    return sorted({0.0, last, *(float(epoch) for epoch in cell.training.snapshots if epoch <= last)})
 
 
 def _is_of(cell: Cell, settings: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """How closely a student's hidden nodes follow those of the teacher that labelled, and which of them were lucky."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,10 +125,10 @@ def measure(context: ProbeContext) -> list[Measurement]:
     teacher = teacher_of(context)
     n_draws = context.options.draws
     by_layer = correlations(context, teacher, context.state, n_draws)
-    start, final = _at(context, teacher, 0.0), _at(context, teacher, math.inf)
+    start, final = correlations_at(context, teacher, 0.0), correlations_at(context, teacher, math.inf)
     measured = []
     for layer, correlation in by_layer.items():
-        best = _mean(correlation.rho.amax(dim=3), correlation.live_teacher.unsqueeze(1))  # [K, 1 + draws]
+        best = mean_best(correlation)
         rho, chance = correlation.rho[:, 0], best[:, 1:]
         final_rank = _rank(rho, final[layer].argmax(dim=2))
         start_rank = _rank(start[layer], rho.argmax(dim=2))
@@ -162,7 +163,14 @@ class Correlation:
     live_student: Tensor
 
 
-def correlations(context: ProbeContext, teacher: Teacher, state: State, n_draws: int = 0) -> dict[str, Correlation]:
+def mean_best(correlation: Correlation) -> Tensor:
+    """Mean over live teacher nodes of the largest correlation, ``[K, 1 + draws]``, the true one first."""
+    return _mean(correlation.rho.amax(dim=3), correlation.live_teacher.unsqueeze(1))
+
+
+def correlations(
+    context: ProbeContext, teacher: Teacher, state: State, n_draws: int = 0, images_of: Sequence[Tensor] | None = None
+) -> dict[str, Correlation]:
     """Correlate the nodes of every layer that the teacher shares with networks of the context's architecture.
 
     Args:
@@ -170,12 +178,13 @@ def correlations(context: ProbeContext, teacher: Teacher, state: State, n_draws:
         teacher: See `teacher_of`.
         state: Stacked state ``[K, ...]``, already made for the BatchNorm mode.
         n_draws: How often to shuffle the images, for which the networks must be the context's cells in their order.
+        images_of: Images for each network, ``[N, C, H, W]``; by default the probe's own for all.
     """
-    images, _ = context.probe_images()
     layers = _shared_layers(context, teacher)
     comoments: dict[str, list[Comoments]] = {layer: [] for layer in layers}
     for place in range(n_networks(state)):
         network = take(state, [place])
+        images = context.probe_images()[0] if images_of is None else images_of[place]
         orders = _orders(context.cells[place].seed, n_draws, len(images)).to(images.device)
         moments = {layer: Comoments() for layer in layers}
         for batch in orders.split(_IMAGES, dim=1):
@@ -275,7 +284,7 @@ def _samples(activation: Tensor, n_orders: int) -> Tensor:
     return rows.reshape(n_orders, -1, activation.shape[1]).double()
 
 
-def _at(context: ProbeContext, teacher: Teacher, epoch: float) -> dict[str, Tensor]:
+def correlations_at(context: ProbeContext, teacher: Teacher, epoch: float) -> dict[str, Tensor]:
     """The true correlations ``[K, teacher nodes, student nodes]`` of the context's networks at another epoch."""
     cells = list(dict.fromkeys(context.cells))  # a cell has several checkpoints in a context, and one start
     saved = take(context.saved(epoch), [context.cells.index(cell) for cell in cells])

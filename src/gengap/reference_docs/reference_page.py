@@ -9,7 +9,7 @@ from typing import Any
 from gengap.quantities import QUANTITIES, Quantity
 from gengap.registry import REGISTRY
 from gengap.registry.entry import Option
-from gengap.studies import settings, simulation, study
+from gengap.studies import scoreboard, settings, simulation, study
 from gengap.studies.schema import Settings
 
 _TITLES = {
@@ -40,6 +40,9 @@ def markdown() -> str:
         "## A probe in `probes`",
         "A name alone, or these keys and the probe's own, which stand with its name below:",
         _settings_table(study.Probe),
+        "## Keys of `scoreboard`",
+        "`docs/scoreboard.md` explains them. A study that has this section, even an empty one, has a scoreboard.",
+        _settings_table(scoreboard.Scoreboard),
         "## Keys of a simulation's file",
         _settings_table(simulation.SimulationFile),
         "In `base` and `grid`: `simulation`, `seed`, and the simulation's own keys, which stand with its name below.",

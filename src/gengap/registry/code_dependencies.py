@@ -8,7 +8,8 @@ golden run tells when it must. Evidence is cheap to make again, so there the sha
 """
 
 import functools
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gengap.registry import PACKAGE, ROOMS, check, plugins
@@ -55,6 +56,15 @@ def code_of_part(kind: str, name: str) -> tuple[str, ...]:
 def code_of_evidence(*modules: str) -> tuple[str, ...]:
     """As `code_of_part`, of modules of evidence such as ``gengap.evidence.verdicts``."""
     return imported(_EVIDENCE, *modules)
+
+
+def digest(paths: Iterable[str]) -> str:
+    """Digest of the content of files that `code_of_part` named, for the provenance of what they made."""
+    content = hashlib.sha256()
+    for path in paths:
+        source = (PACKAGE.parents[1] / path).read_bytes()
+        content.update(f"{path} {len(source)} ".encode() + source)
+    return content.hexdigest()[:16]
 
 
 @functools.cache

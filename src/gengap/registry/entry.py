@@ -13,16 +13,16 @@ Listed = Annotated[tuple[str, ...], Field(strict=False)]
 # Keys of a header beside `summary`, by the kind of part.
 KEYS: dict[str, tuple[str, ...]] = {
     "dataset": ("reads", "options", "images", "class_names", "class_sizes"),
-    "labels": ("reads", "options", "teacher"),
+    "labels": ("reads", "options", "teacher", "streams"),
     "model": ("reads", "options", "depth"),
-    "init": (),
+    "init": ("options",),
     "loss": ("reads", "options", "teacher", "classes"),
     "optimizer": ("reads", "options"),
     "schedule": ("reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("caption", "simulation", "needs", "needs_until"),
-    "table": ("caption", "references", "needs", "needs_until"),
+    "figure": ("options", "caption", "simulation", "needs", "needs_until"),
+    "table": ("options", "caption", "references", "needs", "needs_until"),
 }
 
 
@@ -98,6 +98,7 @@ class Entry(_Plain):
         options: Its own options by name.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
+        streams: Of a label rule, whether its teacher labels images that training draws.
         images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
         class_names: Of a dataset, the names of its classes; one name: its images come without labels.
         class_sizes: Of a dataset, the train and the test images of each class; one number if all are equal.
@@ -110,7 +111,7 @@ class Entry(_Plain):
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
         references: Of a table, whether it compares with published numbers.
         needs: Of a figure or a table, quantities without which it cannot be made.
-        needs_until: The last epoch at which they may be measured first; None: any.
+        needs_until: The last epoch at which they may be measured first, or the option that says it; None: any.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
@@ -122,6 +123,7 @@ class Entry(_Plain):
     options: dict[str, Option] = {}
     batchnorm: Listed = ("running", "batch", "exact")
     teacher: bool = False
+    streams: bool = False
     images: Annotated[tuple[int, ...], Field(strict=False)] = ()
     class_names: Annotated[Listed, BeforeValidator(_words)] = ()
     class_sizes: Annotated[tuple[tuple[int, ...], ...], Field(strict=False)] = ()
@@ -134,7 +136,7 @@ class Entry(_Plain):
     simulation: str = ""
     references: bool = False
     needs: Listed = ()
-    needs_until: float | None = None
+    needs_until: float | str | None = None
     mem_mb: int = 2000
 
     @property

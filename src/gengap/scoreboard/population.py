@@ -11,11 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gengap.errors import UserError, unknown_name
+from gengap.studies.scoreboard import FEWEST
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FINISHED = "finished"
-FEWEST = 8  # configurations: below, an interval by resampling them says nothing
+
+
+class TooFewNetworksError(UserError):
+    """A table that is right, of which too little is left to judge anything."""
 
 
 @dataclass(frozen=True)
@@ -239,15 +243,19 @@ def _enough(made: Population, where: str) -> None:
     n, configurations = len(made.table), len(np.unique(made.config)) if len(made.table) else 0
     if configurations < FEWEST:
         reasons = f" Left out were {described(made.left_out)}." if made.left_out else ""
-        raise UserError(
+        raise TooFewNetworksError(
             f"{where}: {n} networks in {configurations} configurations are left; at least {FEWEST} configurations "
             f"are needed.{reasons}"
         )
     for axis in made.axes:
         if made.table[axis].nunique() < 2:
-            raise UserError(f"{where}: axis '{axis}' has one value only. An axis needs at least two; leave it out.")
+            raise TooFewNetworksError(
+                f"{where}: axis '{axis}' has one value only. An axis needs at least two; leave it out."
+            )
     if made.table[made.gap].nunique() < 2:
-        raise UserError(f"{where}: the gap '{made.gap}' is the same in all networks; there is nothing to explain.")
+        raise TooFewNetworksError(
+            f"{where}: the gap '{made.gap}' is the same in all networks; there is nothing to explain."
+        )
     if made.seed and made.table.duplicated([*made.axes, made.seed]).any():
         again = made.table[made.table.duplicated([*made.axes, made.seed])].astype(object).iloc[0]
         text = ", ".join(f"{name}={again[name]}" for name in (*made.axes, made.seed))

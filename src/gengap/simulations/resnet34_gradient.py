@@ -12,6 +12,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from gengap import inits, seeding
 from gengap.errors import UserError
 from gengap.files import storage
+from gengap.studies.settings import Init
 from gengap.studies.simulation import NORMAL, Point
 
 PART = {
@@ -108,7 +109,7 @@ def network(point: Point, seed: int) -> ResNet:
     made.conv1 = nn.Conv2d(IMAGE[0], 64, kernel_size=3, padding=1, bias=False)
     made.maxpool = nn.Identity()
     generator = torch.Generator().manual_seed(seeding.torch_seed(seed, seeding.SIMULATION, _WEIGHTS))
-    inits.initialise(made, "he", generator)
+    inits.initialise(made, Init(name="he"), generator)
     for layer in made.modules():
         if isinstance(layer, _Plain):  # only now, so that all variants draw the same numbers
             layer.downsample = None

@@ -5,22 +5,23 @@ It records the failed job's parameters for them and takes their marks as incompl
 settings.
 """
 
-import functools
+from collections.abc import Callable
 from typing import Any
+
+from gengap.snakemake_support.wrapping import wrap
 
 
 def install() -> None:
     """Mark outputs of failed jobs as incomplete in this process of Snakemake, so that the next run makes them again."""
     from snakemake.jobs import Job
 
-    original = Job.postprocess
-    if hasattr(original, "__wrapped__"):
-        return
+    wrap(Job, "postprocess", _marking)
 
-    @functools.wraps(original)
+
+def _marking(original: Callable[..., Any]) -> Callable[..., Any]:
     async def postprocess(job: Any, *args: Any, error: bool = False, **options: Any) -> None:
         await original(job, *args, error=error, **options)
         if error:
             job.dag.workflow.persistence.started(job)
 
-    Job.postprocess = postprocess
+    return postprocess

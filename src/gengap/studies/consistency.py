@@ -1,12 +1,12 @@
 """What the settings of a study must satisfy together, whatever its data are."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import registry
 from gengap.errors import UserError
-from gengap.studies.options import check_reads
+from gengap.studies.schema import Component
 from gengap.studies.settings import Cell, Training
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def check_study(study: "Study", path: Path) -> None:
     """
     _check_snapshots(study, path)
     _check_effects(study, path)
-    for kind, names in (("figure", study.figures), ("table", study.tables)):
-        for name in names:
-            _check_needs(study, kind, name, f"{path}: {kind}s")
+    for kind, parts in (("figure", study.figures), ("table", study.tables)):
+        for part in parts:
+            _check_needs(study, part, f"{path}: {kind}s")
 
 
 def _check_snapshots(study: "Study", path: Path) -> None:
@@ -92,9 +92,11 @@ def _check_effects(study: "Study", path: Path) -> None:
             raise UserError(f"{path}: {key}: {shown} changes nothing, since {_READ_IF[key][1]}. Remove it.")
 
 
-def _check_needs(study: "Study", kind: str, name: str, where: str) -> None:
+def _check_needs(study: "Study", part: Component, where: str) -> None:
     """Refuse a figure or table of what no probe of the study measures."""
+    kind, name = part.kind, part.name
     entry = registry.check(kind, name)
+    until = getattr(part, entry.needs_until) if isinstance(entry.needs_until, str) else entry.needs_until
     for quantity in entry.needs:
         able = [probe for probe in study.probes if quantity in registry.check("probe", probe.name).measured]
         measuring = [one for one, probe in registry.REGISTRY["probe"].items() if quantity in probe.measured]
@@ -103,7 +105,6 @@ def _check_needs(study: "Study", kind: str, name: str, where: str) -> None:
                 f"{where}: '{name}' shows the quantity '{quantity}', which no probe of this study measures. Add "
                 f"{' or '.join(measuring)} to `probes`, or remove the {kind}."
             )
-        until = entry.needs_until
         if until is not None and not any(at <= until for probe in able for at in _measured_epochs(study, probe)):
             raise UserError(
                 f"{where}: '{name}' shows '{quantity}' at epochs up to {until:g}, at which '{able[0].name}' does not "
@@ -124,23 +125,6 @@ def _sections(study: "Study", section: str) -> list[Any]:
     return list({id(found): found for cell in study.cells.values() if (found := getattr(cell, section))}.values())
 
 
-def check_probe_options(given: Iterable[Any], probes: Iterable["Probe"], path: Path) -> None:
-    """Refuse options that a probe does not read, and BatchNorm modes in which it means nothing."""
-    for keys, probe in zip(given, probes, strict=True):
-        entry = registry.check("probe", probe.name)
-        check_reads(type(probe), probe.name)
-        known = ("name", "epochs", "batchnorm", *entry.reads, *entry.options)
-        for key in keys if isinstance(keys, Mapping) else ():
-            if key not in known:
-                uses = ", ".join(known[1:])
-                raise UserError(f"{path}: probes: {key}: '{probe.name}' does not use it. It uses: {uses}.")
-        if probe.batchnorm not in entry.batchnorm:
-            raise UserError(
-                f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "
-                f"sample's output depends on its batch. Choose from: {', '.join(entry.batchnorm)}."
-            )
-
-
 def check_teachers(study: "Study", path: Path) -> None:
     """Refuse losses without the teacher that they need, and probes for which no cell has one."""
     rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.teacher)
@@ -157,6 +141,21 @@ def check_teachers(study: "Study", path: Path) -> None:
                 f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
                 f"one. Set labels.name to {rules}, or remove the probe."
             )
+
+
+def check_streams(study: "Study", path: Path) -> None:
+    """Refuse streamed images with settings that are about stored ones."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.streams)
+    for name, cell in study.cells.items():
+        if not cell.dataset.stream:
+            continue
+        where = f"{path}: cell {name}: dataset.stream: true draws images while training"
+        if not registry.check("labels", cell.labels.name).streams:
+            raise UserError(f"{where}, and labels.name '{cell.labels.name}' cannot label them. Set it to {rules}.")
+        if cell.training.batch_size == "full":
+            raise UserError(f"{where}, so training.batch_size cannot be full. Give a number of samples.")
+        if cell.training.augmentation != "none":
+            raise UserError(f"{where}, so training.augmentation must be none, not {cell.training.augmentation}.")
 
 
 def check_probe_epochs(study: "Study", path: Path) -> None:

@@ -4,27 +4,31 @@ The rules of Snakemake, the stages of DVC and `python -m gengap.training` all as
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from gengap import layout, quantities, versions
-from gengap.registry import PACKAGE, check, code
+from gengap.registry import PACKAGE, check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
 from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
     collected_settings,
     dataset_key,
+    evidence_settings,
     labels_key,
     pack_settings,
     packs,
     probe_settings,
     section_settings,
 )
+from gengap.studies.schema import Component
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
-from gengap.studies.study import Study
+from gengap.studies.study import Figure, Study, Table
+
+T = TypeVar("T", bound=Component)
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,7 @@ class Plan:
                 "script": _script("figure"),
             },
             {suffix: str(layout.figure(study, name, suffix)) for suffix in ("pdf", "png", "csv")},
-            {"figure": name, "code": code("figure", name)},
+            {"figure": evidence_settings(_named(self._target(study).figures, name) or Figure(name=name))},
         )
 
     def table(self, study: str, name: str) -> Job:
@@ -220,7 +224,7 @@ class Plan:
                 "script": _script("table"),
             },
             {suffix: str(layout.table(study, name, suffix)) for suffix in ("csv", "md", "tex", "html")},
-            {"table": name, "code": code("table", name)},
+            {"table": evidence_settings(_named(self._target(study).tables, name) or Table(name=name))},
         )
 
     def verdicts(self, study: str) -> Job:
@@ -265,8 +269,8 @@ class Plan:
         """The jobs that a study or a simulation ends with."""
         target = self._target(study)
         yield self.collect(study) if study in self.studies else self.collect_simulation(study)
-        yield from (self.figure(study, name) for name in target.figures)
-        yield from (self.table(study, name) for name in target.tables)
+        yield from (self.figure(study, figure.name) for figure in target.figures)
+        yield from (self.table(study, table.name) for table in target.tables)
         yield self.verdicts(study)
         yield self.metrics(study)
 
@@ -307,6 +311,11 @@ class Plan:
             parts = [("simulation", self.simulations[study].simulated)]
         paths = {path for part in parts for path in quantities.declared_in(*part)}
         return [path.relative_to(PACKAGE.parents[1]).as_posix() for path in paths]
+
+
+def _named(parts: Iterable[T], name: str) -> T | None:
+    """The figure or table of this name, if a study lists it."""
+    return next((part for part in parts if part.name == name), None)
 
 
 def _collected(study: str) -> dict[str, str]:

@@ -11,14 +11,13 @@ from gengap.studies.grid import cell_name, value_at
 from gengap.studies.names import MOST_BYTES, path_name
 from gengap.studies.schema import Component, Settings
 from gengap.studies.settings import ARM, CODE, Cell
-from gengap.studies.study import Probe, Study
+from gengap.studies.study import Figure, Probe, Study, Table
 
 # What may differ between the cells of a pack: everything else shapes the computation.
 PER_CELL_KEYS = frozenset(
     {
         "seed",
         ARM,
-        "init.name",
         "optimizer.lr",
         "optimizer.momentum",
         "optimizer.beta1",
@@ -49,8 +48,8 @@ def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _per_cell(dotted: str) -> bool:
-    """Whether a setting may differ within a pack; a schedule decides for each cell alone, whatever its options are."""
-    return dotted in PER_CELL_KEYS or dotted.startswith("schedule.")
+    """Whether a setting may differ within a pack: options of inits and schedules may, which see one cell at a time."""
+    return dotted in PER_CELL_KEYS or dotted.startswith(("init.", "schedule."))
 
 
 def packs(study: Study) -> dict[str, tuple[str, ...]]:
@@ -100,7 +99,7 @@ def pack_settings(study: Study, names: Iterable[str]) -> Fingerprinted:
 
 def collected_settings(study: Study) -> Fingerprinted:
     """What a study's collected measurements depend on, as plain data that `Study` reads: all but probes, evidence."""
-    keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size"}
+    keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size", "scoreboard"}
     return Fingerprinted(study.model_dump(include=keys, exclude_defaults=True))
 
 
@@ -143,6 +142,12 @@ def probe_from(settings: Mapping[str, Any]) -> Probe:
         if key != CODE and not (key in _ALWAYS_RECORDED and value == _ALWAYS_RECORDED[key])
     }
     return Probe.model_validate(given)
+
+
+def evidence_settings(part: Figure | Table) -> dict[str, Any]:
+    """What the job of a figure or a table depends on, as plain data that `section_from` reads."""
+    digest = registry.code(part.kind, part.name)
+    return {**part.model_dump(mode="json"), **({CODE: digest} if digest else {})}
 
 
 def dataset_key(cell: Cell) -> str:

@@ -44,10 +44,12 @@ class Dataset(Component):
         "train", description="Which images give the per-channel mean and standard deviation: train, train + test, none."
     )
     channels: Count = Field(3, description="Channels of a Gaussian image.")
-    n_train: Count = Field(50_000, description="Gaussian images to draw for training.")
+    n_train: Count = Field(50_000, description="Gaussian images to draw for training; with `stream`, in every epoch.")
     n_test: Count = Field(10_000, description="Gaussian images to draw for testing.")
     std: Positive = Field(1.0, description="Standard deviation of a Gaussian pixel.")
-    stream: bool = Field(False, description="Draw Gaussian training images afresh for every batch, without end.")
+    stream: bool = Field(
+        False, description="Draw Gaussian training images afresh for every step and store none; a teacher labels them."
+    )
     data_seed: Seed = Field(0, description="Seed of the Gaussian images.")
 
 
@@ -63,8 +65,8 @@ class Labels(Component):
     )
     teacher_width: Count = Field(4, description="Width of the teacher network.")
     teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
-    teacher_depth: Depth | None = Field(None, description="As `depth` of the model, for a fully connected teacher.")
-    teacher_outputs: Count = Field(10, description="Outputs of a fully connected teacher; 1 labels by sign.")
+    teacher_depth: Depth | None = Field(None, description="As `depth` of the model, for a teacher of distinct nodes.")
+    teacher_outputs: Count = Field(10, description="Outputs of a teacher of distinct nodes; 1 labels by sign.")
     teacher_seed: Seed = Field(0, description="First teacher seed to try.")
     teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
     teacher_batchnorm: Literal["fresh", "calibrated"] = Field(
@@ -93,8 +95,8 @@ class Model(Component):
     )
     depth: Depth | None = Field(
         None,
-        description="Hidden layers of mlp and keskar_fc; the number in the name VGG-16, ResNet-20 or WRN-16-4; null: "
-        "2 for mlp, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+        description="Hidden layers of mlp, plain_conv and keskar_fc; the number in the name VGG-16, ResNet-20 or "
+        "WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
     )
     batchnorm: Literal["none", "before", "after"] = Field(
         "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."
@@ -130,13 +132,21 @@ class Optimizer(Component):
     lr: Positive = Field(0.1, description="Learning rate at the start.")
     momentum: Decay = Field(0.9, description="Momentum.")
     nesterov: bool = Field(False, description="Nesterov's form of momentum.")
+    momentum_correction: bool = Field(
+        True,
+        description="Whether a new learning rate holds for the velocity of sgd too, as in PyTorch (Goyal et al. 2017, "
+        "equations 9 and 11), or for new gradients alone (equation 10).",
+    )
     beta1: Decay = Field(0.9, description="Decay of Adam's average gradient, per step.")
     beta2: Decay = Field(0.999, description="Decay of Adam's average squared gradient, per step.")
     eps: Positive | None = Field(
-        None, description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and 1e-10 for adagrad."
+        None,
+        description="Added to the divisor of a step; null: as in PyTorch, 1e-8 for adam and adamw, 1e-10 for adagrad.",
     )
     weight_decay: NotNegative = Field(
-        0.0, description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss."
+        0.0,
+        description="Coefficient d of the L2 penalty d/2 |theta|^2, added to the gradient and never to a loss; adamw "
+        "multiplies the weights by 1 - d lr instead.",
     )
 
 
@@ -154,7 +164,15 @@ class Schedule(Component):
     max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
     refresh_steps: Count = Field(50, description="Steps between measurements of the curvature L.")
     max_lr: Positive = Field(10.0, description="Largest learning rate that the division by L may give.")
-    final: Fraction = Field(0.0, description="Last multiplier of the learning rate, at the end of `training.epochs`.")
+    final: Fraction = Field(
+        0.0, description="Last multiplier of the learning rate, at the end of `training.epochs` or of a cycle."
+    )
+    warm_up: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0,
+        description="Epochs, or a part of one, in which the learning rate rises from step to step along a straight "
+        "line up to what the schedule says; 0: none.",
+    )
+    warm_up_start: Fraction = Field(0.0, description="Share of the learning rate with which a warm-up starts.")
 
 
 class Training(Settings):
@@ -279,6 +297,7 @@ def _identity(settings: Settings) -> Mapping[str, Any]:
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
     "model": ("width",),
+    "schedule": ("warm_up", "warm_up_start"),
 }
 
 

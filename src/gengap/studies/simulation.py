@@ -19,9 +19,10 @@ from gengap.studies.names import REDUCED, check_part_names, check_study_name, st
 from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Names, Seed, Settings
+from gengap.studies.schema import Names, Seed, Settings, Text
 from gengap.studies.settings import CODE, Cell, Dataset
-from gengap.studies.validation import check_names, check_once, validate
+from gengap.studies.study import Figures, Tables
+from gengap.studies.validation import check_once, check_parts, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -43,9 +44,9 @@ class Point(PartSettings):
 class SimulationFile(Settings):
     """The keys of a simulation's file, except `reduced`, whose values replace these."""
 
-    title: str = Field(description="One line for the report.")
-    question: str = Field("", description="What the simulation asks.")
-    source: str = Field("", description="The paper whose experiment it is.")
+    title: Text = Field(description="One line for the report.")
+    question: Text = Field("", description="What the simulation asks.")
+    source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
         (),
         description="What the source leaves open and is fixed here, one sentence each; the report quotes them.",
@@ -54,8 +55,8 @@ class SimulationFile(Settings):
     grid: Any = Field(
         {}, description="Keys with lists of values; every combination is one draw. A list of grids is joined."
     )
-    figures: Names = Field((), description="Figures to draw.")
-    tables: Names = Field((), description="Tables to write.")
+    figures: Figures = Field((), description="Figures to draw.")
+    tables: Tables = Field((), description="Tables to write.")
     reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
     full_on: Literal["any", "gpu"] = Field("any", description="As in a study's file.")
 
@@ -106,17 +107,19 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
             both = key in ("base", "grid") and isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
             content[key] = {**content[key], **value} if both else value
     file = validate(SimulationFile, content, f"{path}: ")
-    for kind, names in (("figure", file.figures), ("table", file.tables)):
-        check_names(kind, names, f"{path}: {kind}s")
-        check_part_names(kind, names, f"{path}: {kind}s")
+    check_parts("figure", content.get("figures") or (), file.figures, path)
+    check_parts("table", content.get("tables") or (), file.tables, path)
+    for kind, parts in (("figure", file.figures), ("table", file.tables)):
+        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
     check_once(file.reference, f"{path}: reference")
     simulated = file.base.get("simulation")
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
     _check_options({*file.base, *axes}, simulated, path)
-    for name in file.figures:
-        if (shown := registry.check("figure", name).simulation) != simulated:
-            raise UserError(f"{path}: figures: '{name}' shows {f'{shown!r}' if shown else 'networks'}. Remove it.")
+    for figure in file.figures:
+        if (shown := registry.check("figure", figure.name).simulation) != simulated:
+            subject = f"simulation '{shown}'" if shown else "networks"
+            raise UserError(f"{path}: figures: '{figure.name}' only plots {subject}; remove it from this simulation.")
     return Simulation.model_construct(
         **{key: getattr(file, key) for key in SimulationFile.model_fields},
         name=path.stem + (REDUCED if reduced else ""),

@@ -1,6 +1,6 @@
 """How many images a cell has, how large they are and how many classes: known from headers and settings alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gengap import registry
 from gengap.errors import UserError, hint
@@ -47,13 +47,9 @@ def sizes(dataset: Dataset, labels: Labels, where: str) -> Sizes:
     rule = registry.check("labels", labels.name)
     if pool is None or rule.external:
         return Sizes(pool, labels.train_size, labels.test_size, shape)
-    if dataset.stream:
-        raise UserError(
-            f"{where}dataset.stream: true keeps no training images, and '{labels.name}' labels stored ones. "
-            "Set dataset.stream to false, and dataset.n_train to the images needed."
-        )
     if rule.teacher:
-        return _taught(labels, pool, shape, where)
+        found = _taught(labels, pool, shape, where)
+        return replace(found, pool=None, n_train=None) if dataset.stream else found  # drawn while training
     names = entry.class_names
     if len(names) == 1:
         raise UserError(

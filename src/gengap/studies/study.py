@@ -10,13 +10,14 @@ from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
-from gengap.studies.consistency import check_probe_epochs, check_probe_options, check_teachers
+from gengap.studies.consistency import check_probe_epochs, check_streams, check_teachers
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Component, Count, Epoch, Names, Settings
+from gengap.studies.schema import Component, Count, Epoch, Names, Settings, Text
+from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_names, check_once, validate
+from gengap.studies.validation import check_once, check_parts, validate
 
 T = TypeVar("T")
 
@@ -36,6 +37,22 @@ class Probe(Component):
     )
 
 
+class Figure(Component):
+    """A figure to draw."""
+
+    kind = "figure"
+
+
+class Table(Component):
+    """A table to write."""
+
+    kind = "table"
+
+
+Figures = Annotated[tuple[Figure, ...], Field(strict=False)]
+Tables = Annotated[tuple[Table, ...], Field(strict=False)]
+
+
 def _every_probe(probes: Any) -> Any:
     """Write out `all`, which needs no change where a probe is new; a user's own are left to the user."""
     if probes != "all":
@@ -52,9 +69,9 @@ def _list_or_all(schema: dict[str, Any]) -> None:
 class StudyFile(Settings):
     """The keys of a study file, except `reduced`, whose values replace these."""
 
-    title: str = Field(description="One line for the report.")
-    question: str = Field("", description="What the study asks.")
-    source: str = Field("", description="The paper whose experiment it is.")
+    title: Text = Field(description="One line for the report.")
+    question: Text = Field("", description="What the study asks.")
+    source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
         (), description="What the source leaves open and is fixed here, one sentence each; the report quotes them."
     )
@@ -67,9 +84,13 @@ class StudyFile(Settings):
         description="Probes to measure; all: every one of docs/probes.md, as its picture there shows it.",
         json_schema_extra=_list_or_all,
     )
-    figures: Names = Field((), description="Figures to draw.")
-    tables: Names = Field((), description="Tables to write.")
+    figures: Figures = Field((), description="Figures to draw.")
+    tables: Tables = Field((), description="Tables to write.")
     reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    scoreboard: Scoreboard | None = Field(
+        None,
+        description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
+    )
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
     full_on: Literal["any", "gpu"] = Field(
         "any",
@@ -101,6 +122,7 @@ class Config(Settings):
     describe: Names = ()  # in the report's text; none: all that are built
     data_root: str
     store: str = str(layout.STORE)  # of finished networks
+    store_group: str = ""  # of users that share the store
     device: Literal["auto", "cpu", "cuda"]
     container: str
 
@@ -128,29 +150,47 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
     file = validate(StudyFile, content, f"{path}: ")
-    for kind, names in (("probe", [p.name for p in file.probes]), ("figure", file.figures), ("table", file.tables)):
-        check_names(kind, names, f"{path}: {kind}s")
-        check_part_names(kind, names, f"{path}: {kind}s")
+    for kind, parts in (("probe", file.probes), ("figure", file.figures), ("table", file.tables)):
+        given = content.get(f"{kind}s") or ()
+        check_parts(kind, _every_probe(given) if kind == "probe" else given, parts, path)
+        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
     check_once(file.reference, f"{path}: reference")
-    for name in file.figures:
-        if simulation := registry.check("figure", name).simulation:
+    _check_batchnorm(file.probes, path)
+    for figure in file.figures:
+        if simulation := registry.check("figure", figure.name).simulation:
             raise UserError(
-                f"{path}: figures: '{name}' only plots simulation '{simulation}'; remove it from this study."
+                f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
-    check_probe_options(_every_probe(content.get("probes") or ()), file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
     cells = expand(base, grids, axes, path)
     name = path.stem + (REDUCED if reduced else "")
+    own = {key: getattr(file, key) for key in StudyFile.model_fields}
+    if file.scoreboard:
+        short = leaf_names()
+        design = [axis for axis in axes if axis != SEED]
+        configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in cells.values()}
+        check_scoreboard(
+            file.scoreboard,
+            [short.get(axis, axis) for axis in axes],
+            len(configurations),
+            [probe.name for probe in file.probes],
+            path,
+        )
+        if "scoreboard" not in [figure.name for figure in file.figures]:
+            own["figures"] = (*file.figures, Figure(name="scoreboard"))
+        if "scoreboard" not in [table.name for table in file.tables]:
+            own["tables"] = (*file.tables, Table(name="scoreboard"))
     study = Study.model_construct(
-        **{key: getattr(file, key) for key in StudyFile.model_fields},
+        **own,
         name=name,
         reduced=reduced,
         cells=cells,
         axes=axes,
     )
     check_teachers(study, path)
+    check_streams(study, path)
     check_probe_epochs(study, path)
     return study
 
@@ -216,9 +256,11 @@ def check_references(studies: Mapping[str, Any], folder: Path) -> None:
         for name in study.reference:
             if name not in known:
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
-        for name in study.tables if not study.reference else ():
-            if registry.check("table", name).references:
-                raise UserError(f"{where}: tables: '{name}' needs published numbers. Name a file under `reference`.")
+        for table in study.tables if not study.reference else ():
+            if registry.check("table", table.name).references:
+                raise UserError(
+                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `reference`."
+                )
 
 
 def find_study(studies: Mapping[str, T], name: str) -> T:
@@ -282,6 +324,17 @@ def _nest(base: Any, path: Path) -> dict[str, Any]:
     if not isinstance(base, Mapping):
         raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
     return undot(base, f"{path}: base")
+
+
+def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse BatchNorm modes in which a probe means nothing."""
+    for probe in probes:
+        entry = registry.check("probe", probe.name)
+        if probe.batchnorm not in entry.batchnorm:
+            raise UserError(
+                f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "
+                f"sample's output depends on its batch. Choose from: {', '.join(entry.batchnorm)}."
+            )
 
 
 def _spell_or_value(value: Any) -> Any:

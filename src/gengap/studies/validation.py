@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,7 +11,8 @@ from pydantic import ValidationError
 from gengap import registry
 from gengap.errors import UserError, hint
 from gengap.studies import allowed
-from gengap.studies.schema import Settings
+from gengap.studies.options import check_reads
+from gengap.studies.schema import Component, Settings
 
 T = TypeVar("T", bound=Settings)
 
@@ -53,6 +55,30 @@ def check_once(names: Sequence[str], where: str) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"{where}: '{name}' appears twice. Remove one.")
+
+
+def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], path: Path) -> None:
+    """Check the probes, figures or tables that a file lists.
+
+    Args:
+        kind: Table of the registry.
+        given: The list as the file has it.
+        parts: The same, checked by itself.
+        path: The file, for messages.
+
+    Raises:
+        UserError: If a name is unknown or appears twice, or a part does not read an option that is given.
+    """
+    check_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    for keys, part in zip(given, parts, strict=True):
+        entry = registry.check(kind, part.name)
+        check_reads(type(part), part.name)
+        always = ("epochs", "batchnorm") if kind == "probe" else ()
+        known = (*always, *entry.reads, *entry.options)
+        for key in keys if isinstance(keys, Mapping) else ():
+            if key != "name" and key not in known:
+                uses = ", ".join(known) or "no options"
+                raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
 
 
 def _explanations(model: type[Settings], findings: Iterable[Any], where: str) -> Iterable[str]:

@@ -1,6 +1,5 @@
 """Training packs of cells."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from gengap.engine import device as devices
 from gengap.engine import stack
 from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
-from gengap.errors import UserError
-from gengap.files import cell_locks
-from gengap.labels import LabelledData
+from gengap.errors import UnreadableError, UserError
+from gengap.files import cell_locks, store_access
+from gengap.labels import Digests, LabelledData
 from gengap.logs import log
-from gengap.studies.settings import Cell, Loss
-from gengap.training import cell_result, cell_store, loop, memory_budget, pack_state, resume
+from gengap.studies.settings import Cell
+from gengap.training import cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
 from gengap.training.cell_result import CellResult
 
 _NAMED = 5  # cells that a warning names
@@ -33,6 +32,7 @@ class RunOptions:
         device: ``auto``, ``cpu`` or ``cuda``.
         compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
         store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
+        store_group: The group of users that share the store; empty: nobody else may write it.
         save_seconds: How often an unfinished pack is saved.
         memory_limit: Bytes that this process may take on a CPU; None: what is free. A pack that would take more is
             trained in parts.
@@ -41,6 +41,7 @@ class RunOptions:
     device: str = "auto"
     compile_step: str = "auto"
     store_folder: Path | None = None
+    store_group: str = ""
     save_seconds: float = resume.INTERVAL_SECONDS
     memory_limit: int | None = None
 
@@ -73,13 +74,15 @@ def train_pack(
     Raises:
         UserError: If the loss does not fit the labels, a file cannot be written, or the process was asked to end.
     """
+    if options.store_folder:
+        store_access.make(options.store_folder, options.store_group)
     device = devices.choose(options.device)
     first = next(iter(cells.values()))
     n_outputs = losses.n_outputs(first.loss, data.n_classes)
     image_shape = (data.train_images.shape[1], data.train_images.shape[2], data.train_images.shape[3])
     arch = stack.architecture(models.build(first.model, image_shape, n_outputs))
     digest = data.digest_for(first.loss)
-    identities = {name: cell_result.identity(cell, digest) for name, cell in cells.items()}
+    identities = identities_of(cells, data.digests)
     done = _finished(cells, identities, weights, history, options.store_folder)
     log.info("%d of %d cells are to be trained, %d were found finished", len(cells) - len(done), len(cells), len(done))
     savers: list[resume.Saver] = []
@@ -87,7 +90,14 @@ def train_pack(
     if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
         job = _Job(
-            cells, identities, arch, on_device(data, first.loss, dtype, device), n_outputs, options, done, savers
+            cells,
+            identities,
+            arch,
+            on_device(data, list(cells.values()), dtype, device),
+            n_outputs,
+            options,
+            done,
+            savers,
         )
 
         def train(names: Sequence[str]) -> None:
@@ -98,8 +108,10 @@ def train_pack(
         free = memory_budget.free_bytes(device, options.memory_limit)
         memory_budget.in_parts(list(cells), each, memory_budget.shared_bytes(first), free, train)
     where = {**(provenance or {}), "device": devices.describe(device), "data_digest": digest}
+    where["pack"] = cell_result.pack_digest(identities.values())
     cell_result.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
-    for saver in savers:
+    # What a job that failed after its last step has saved is found here by the next one, which has nothing to train.
+    for saver in savers or [resume.Saver(_unfinished(options.store_folder, list(identities.values())))]:
         saver.remove()
     return passed
 
@@ -178,10 +190,23 @@ def _warn(results: Sequence[CellResult]) -> None:
             )
 
 
-def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.device) -> loop.Data:
-    """Move a labelled data set to the device, its labels or the teacher's outputs as the loss wants them."""
-    train_targets, test_targets = data.targets(loss)
+def on_device(data: LabelledData, cells: Sequence[Cell], dtype: torch.dtype, device: torch.device) -> loop.Data:
+    """Move a labelled data set to the device, its labels or the teacher's outputs as the cells' loss wants them.
+
+    Raises:
+        UserError: If the images are streamed and no network labels them.
+    """
+    train_targets, test_targets = data.targets(cells[0].loss)
+    stream = None
+    if cells[0].dataset.stream:
+        if data.teacher is None:
+            raise UserError(
+                "dataset.stream: true draws images without labels. Set labels.name to a rule with a teacher."
+            )
+        channels, height, width = data.train_images.shape[1:]
+        stream = data_stream.data_stream(cells, data.teacher, (channels, height, width), dtype, device)
     return loop.Data(
+        stream=stream,
         train_images=data.train_images.to(device, dtype),
         train_targets=train_targets.to(device),
         test_images=data.test_images.to(device, dtype),
@@ -189,17 +214,55 @@ def on_device(data: LabelledData, loss: Loss, dtype: torch.dtype, device: torch.
     )
 
 
+def outstanding(
+    cells: Mapping[str, Cell], data: Digests, weights: Path, history: Path, store_folder: Path | None
+) -> list[str]:
+    """Names of the cells that `train_pack` would have to train; nothing but their identities is read.
+
+    Args:
+        cells: Settings by name.
+        data: Digests of their labelled data.
+        weights: See `train_pack`.
+        history: See `train_pack`.
+        store_folder: See `RunOptions`.
+    """
+    identities = identities_of(cells, data)
+    in_files = in_own_files(identities, weights, history)
+    stored = {name for name in cells if store_folder and layout.stored_cell(store_folder, identities[name]).exists()}
+    return [name for name in cells if name not in in_files and name not in stored]
+
+
+def identities_of(cells: Mapping[str, Cell], data: Digests) -> dict[str, str]:
+    """The identity of every cell; see `gengap.training.cell_result.identity`."""
+    return {name: cell_result.identity(cell, data.for_loss(cell.loss)) for name, cell in cells.items()}
+
+
+def in_own_files(identities: Mapping[str, str], weights: Path, history: Path) -> set[str]:
+    """Names of the cells that a pack's files hold as they are wanted."""
+    if not (weights.exists() and history.exists()):
+        return set()
+    try:
+        found = cell_result.read_identities(history)
+    except UnreadableError:
+        raise
+    except UserError as error:
+        log.warning("%s Its cells are looked for in the store, or trained again.", error)
+        return set()
+    return {name for name, identity in identities.items() if found.get(name) == identity}
+
+
 def _finished(
     cells: Mapping[str, Cell], identities: Mapping[str, str], weights: Path, history: Path, store_folder: Path | None
 ) -> dict[str, CellResult]:
     """Cells that an earlier run of the same code on the same data has trained."""
-    results: dict[str, CellResult] = {}
-    if weights.exists() and history.exists():
+    done: dict[str, CellResult] = {}
+    if own := in_own_files(identities, weights, history):
         try:
-            results = cell_result.read(cells, weights, history)
+            done = cell_result.read({name: cells[name] for name in cells if name in own}, weights, history)
+        except UnreadableError:
+            raise
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
-    done = {name: results[name] for name in cells if name in results and results[name].identity == identities[name]}
     return done | _stored({n: cell for n, cell in cells.items() if n not in done}, identities, store_folder)
 
 
@@ -221,5 +284,4 @@ def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | 
     """Where cells that are trained together are saved while they are."""
     if store_folder is None:
         return None
-    digest = hashlib.sha256("".join(sorted(identities)).encode()).hexdigest()
-    return layout.unfinished(store_folder) / f"{digest}.h5"
+    return layout.unfinished(store_folder) / f"{cell_result.pack_digest(identities)}.h5"

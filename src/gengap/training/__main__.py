@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from gengap import datasets, labels, layout, logs, probes, provenance, training
+from gengap.cost import remaining
 from gengap.errors import UserError, unknown_name
 from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
+from gengap.registry import code_dependencies
 from gengap.studies import feasibility
 from gengap.studies.consistency import check_study
 from gengap.studies.jobs import Job, Plan
@@ -86,35 +88,46 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
     cells = {name: plan.studies[study].cells[name] for name in plan.packs[study][pack]}
     train = plan.train(study, pack)
     data = labels.read(Path(train.inputs["prepared"]), Path(train.inputs["labelled"]))
-    weights = Path(train.outputs["weights"])
-    written = weights.stat().st_mtime if weights.exists() else float("inf")
-    trained = training.train_pack(
+    weights, store = Path(train.outputs["weights"]), Path(config.store)
+    training.train_pack(
         cells,
         data,
         weights,
         Path(train.outputs["history"]),
-        training.RunOptions(store_folder=Path(config.store), device=device),
+        training.RunOptions(store_folder=store, store_group=config.store_group, device=device),
         provenance=_provenance(train),
     )
+    there = remaining.pack(plan, study, pack, store, data_are_made=False)
     for probe in plan.studies[study].probes:
         job = plan.probe(study, pack, probe.name)
         output = Path(job.outputs["measured"])
-        if trained or not _measured(output, written, _settings(job)):
-            probes.measure_pack(probe, cells, weights, data, output, device=device, provenance=_provenance(job))
+        if there.to_measure(probe) or not _is_current(output, "probe", job, _settings(job)):
+            probes.measure_pack(
+                probe,
+                cells,
+                weights,
+                data,
+                output,
+                store_folder=store,
+                device=device,
+                provenance=_provenance(job),
+            )
 
 
 def make_data(plan: Plan, study: str, pack: str, config: Config) -> None:
-    """Make the prepared and the labelled file of a pack, if they are missing.
+    """Make the prepared and the labelled file of a pack, if they are missing or other code made them.
 
     Raises:
         UserError: If the raw data cannot be had.
     """
     cell = plan.cell(study, pack)
     prepare = plan.prepare(dataset_key(cell))
-    if not (prepared := Path(prepare.outputs["prepared"])).exists():
+    prepared = Path(prepare.outputs["prepared"])
+    if not (kept := _is_current(prepared, "prepared", prepare)):
         datasets.prepare(cell.dataset, paths.data_root(config.data_root), prepared)
     label = plan.label(dataset_key(cell), labels_key(cell))
-    if not (labelled := Path(label.outputs["labelled"])).exists():
+    labelled = Path(label.outputs["labelled"])
+    if not kept or not _is_current(labelled, "labelled", label):
         labels.label(cell.labels, prepared, labelled)
 
 
@@ -124,19 +137,24 @@ def _settings(job: Job) -> dict[str, Any]:
 
 
 def _provenance(job: Job) -> dict[str, Any]:
-    return provenance.record(_settings(job))
+    return provenance.record(_settings(job), code=code_dependencies.digest(job.inputs.get("code", ())))
 
 
-def _measured(output: Path, written: float, settings: Mapping[str, Any]) -> bool:
-    """Whether a probe measured with these settings what was written at that time."""
-    if not output.exists() or output.stat().st_mtime < written:
-        return False
+def _is_current(output: Path, kind: str, job: Job, settings: Mapping[str, Any] | None = None) -> bool:
+    """Whether a file is whole and was made by the present code of its job and, where given, with these settings.
+
+    A file of an earlier version, which does not say what code made it, is judged by its settings.
+    """
     try:
-        with storage.reading(output, "probe") as file:
-            return bool(storage.provenance_of(file)["settings"] == json.loads(json.dumps(settings)))
+        with storage.reading(output, kind) as file:
+            made = storage.provenance_of(file)
     except UserError as error:
-        log.warning("%s It is measured again.", error)
+        if output.exists():
+            log.warning("%s It is made again.", error)
         return False
+    code = code_dependencies.digest(job.inputs["code"])
+    same_settings = settings is None or made["settings"] == json.loads(json.dumps(settings))
+    return bool(same_settings and made.get("code", code) == code)
 
 
 def _parser() -> argparse.ArgumentParser:

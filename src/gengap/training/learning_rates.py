@@ -9,9 +9,10 @@ from gengap import registry, seeding
 from gengap.engine import stack
 from gengap.engine.objective import Objective
 from gengap.engine.stack import Architecture
+from gengap.studies.settings import Cell, Schedule
 from gengap.training.cell_result import CellResult
 from gengap.training.pack_state import PackState
-from gengap.training.schedules import Decision
+from gengap.training.schedules import Accuracies, Decision
 
 # Cost of a product of the Hessian with a vector, in gradients of the same samples: the gradient's own forward and
 # backward pass, and a pass of derivatives beside each (Pearlmutter 1994, section 3). Measured, uncompiled on one core:
@@ -20,31 +21,76 @@ PRODUCT_COST = 2
 _TOLERANCE, _PRODUCTS = 1e-3, 30  # of Lanczos' method: relative error, and most products per measurement
 
 
-def decision(result: CellResult, done: int) -> Decision:
+def decision(result: CellResult, done: float) -> Decision:
     """What the cell's schedule says after so many epochs."""
-    if done == 0 and result.cell.schedule.name != "inverse_lipschitz":
+    return _decided(result.cell, done, result.train_accuracies())
+
+
+def learning_rates(pack: PackState) -> list[float]:
+    """The learning rate of every slot in the epoch's first step."""
+    return [_rates(pack, slot, 1)[0] for slot in range(len(pack.results))]
+
+
+def epoch_rates(pack: PackState, n_steps: int, like: Tensor) -> list[Tensor]:
+    """The learning rates of every step of the epoch, each ``[K]``.
+
+    They are a number within the epoch unless a cell warms up or its schedule decides before every step. A warm-up
+    multiplies what the schedule says by a line from `warm_up_start` to 1 (Goyal et al. 2017, arXiv:1706.02677, section
+    2.2), from step to step: large batches have few steps an epoch, and some warm up for less than one.
+
+    Args:
+        pack: The stack.
+        n_steps: Steps of the epoch.
+        like: Gives dtype and device.
+    """
+    changing = any(_changes_within_epoch(result.cell, pack.epoch) for result in pack.results)
+    columns = [_rates(pack, slot, n_steps if changing else 1) for slot in range(len(pack.results))]
+    rows = [like.new_tensor(row) for row in zip(*columns, strict=True)]
+    return rows if changing else rows * n_steps  # the same tensor, which a recorded step need not copy again
+
+
+def _rates(pack: PackState, slot: int, n_steps: int) -> list[float]:
+    """The learning rate of one network in each of the epoch's steps."""
+    result = pack.results[slot]
+    cell, accuracies = result.cell, result.train_accuracies()
+    every_step = _changes_within_epoch(cell, pack.epoch)
+    found: list[float] = []
+    for step in range(n_steps if every_step else 1):
+        at = pack.epoch + step / n_steps
+        decided = _decided(cell, at if _decides_every_step(cell) else pack.epoch, accuracies)
+        rate = cell.optimizer.lr * decided.multiplier
+        if decided.over_curvature:
+            largest, most = pack.curvature[slot], cell.schedule.max_lr
+            # Where no direction curves upwards, 1 / L is no guide. Not a number stays what it is: the cell diverges.
+            rate = min(rate / largest, most) if largest > 0 or math.isnan(largest) else most
+        found.append(rate * _warm_up(cell.schedule, at))
+    return found if every_step else found * n_steps
+
+
+def _decided(cell: Cell, done: float, accuracies: Accuracies) -> Decision:
+    """What a schedule says, given the past."""
+    schedule = cell.schedule
+    if done == 0 and schedule.name != "inverse_lipschitz":
         return Decision()
-    schedule = result.cell.schedule
     decided: Decision = registry.load("schedule", schedule.name).decide(
-        schedule, result.cell.training.epochs, done, result.train_accuracies()
+        schedule, cell.training.epochs, done, accuracies
     )
     return decided
 
 
-def learning_rates(pack: PackState) -> list[float]:
-    """The learning rate of every slot in the next step."""
-    return [_rate(pack, slot) for slot in range(len(pack.results))]
+def _decides_every_step(cell: Cell) -> bool:
+    return getattr(registry.load("schedule", cell.schedule.name), "EVERY_STEP", False)
 
 
-def _rate(pack: PackState, slot: int) -> float:
-    result = pack.results[slot]
-    decided = decision(result, pack.epoch)
-    rate = result.cell.optimizer.lr * decided.multiplier
-    if not decided.over_curvature:
-        return rate
-    largest, most = pack.curvature[slot], result.cell.schedule.max_lr
-    # Where no direction curves upwards, 1 / L is no guide; not a number stays what it is, and the cell diverges.
-    return min(rate / largest, most) if largest > 0 or math.isnan(largest) else most
+def _changes_within_epoch(cell: Cell, epoch: int) -> bool:
+    return epoch < cell.schedule.warm_up or _decides_every_step(cell)
+
+
+def _warm_up(settings: Schedule, done: float) -> float:
+    """The multiplier of a warm-up after so many epochs."""
+    if done >= settings.warm_up:
+        return 1.0
+    return settings.warm_up_start + (1 - settings.warm_up_start) * done / settings.warm_up
 
 
 def refresh(

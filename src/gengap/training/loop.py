@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from gengap.studies.settings import Cell
 from gengap.training import augmentation, compilation, learning_rates, random_inputs, statistics
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
+from gengap.training.data_stream import DataStream
 from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
 from gengap.training.progress import Progress
@@ -25,12 +26,26 @@ from gengap.training.step import Step, StepInputs, make_step
 
 @dataclass(frozen=True)
 class Data:
-    """A labelled data set on the device, with targets as the loss wants them."""
+    """A labelled data set on the device, with targets as the loss wants them.
+
+    Attributes:
+        train_images: ``[N, C, H, W]``; of streamed data, those on which training is evaluated.
+        train_targets: ``[N]``, or ``[N, n_outputs]``.
+        test_images: As `train_images`.
+        test_targets: As `train_targets`.
+        stream: What draws the images of every step, where they are not stored.
+    """
 
     train_images: Tensor
     train_targets: Tensor
     test_images: Tensor
     test_targets: Tensor
+    stream: DataStream | None = None
+
+    @property
+    def n_samples(self) -> int:
+        """Training samples of an epoch."""
+        return self.stream.n_samples if self.stream else len(self.train_images)
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class _Job:
 
     def batch_size(self, done: int) -> int:
         """Samples per step in the epoch that follows `done` epochs."""
-        return _batch_size(self.shared, done, len(self.data.train_images))
+        return _batch_size(self.shared, done, self.data.n_samples)
 
     @functools.cached_property
     def compiled_step(self) -> Step:
@@ -69,9 +84,9 @@ class _Job:
 
     def pays_to_compile(self, n_networks: int, epochs: int) -> bool:
         """Whether compiling the step pays for this many networks and the epochs that are left."""
-        n_samples, _, height, width = self.data.train_images.shape
+        height, width = self.data.train_images.shape[2:]
         batch_size = self.batch_size(0)
-        n_steps = epochs * (n_samples // batch_size)
+        n_steps = epochs * (self.data.n_samples // batch_size)
         return compilation.pays(
             self.arch, n_networks=n_networks, batch_size=batch_size, n_steps=n_steps, image_area=height * width
         )
@@ -94,7 +109,7 @@ def train(
         Training samples that passed through networks, summed over networks and epochs.
     """
     first = results[0].cell
-    n_samples, channels, height, width = data.train_images.shape
+    channels, height, width = data.train_images.shape[1:]
     longest = max(result.cell.training.epochs for result in results)
     buffer_shapes = random_inputs.buffer_shapes(arch, first, (channels, height, width))
     job = _Job(results, arch, data, saver, make_step(arch, first), buffer_shapes)
@@ -119,7 +134,9 @@ def train(
             _evaluate(pack, job)
         _finish(pack)
         left = pack.waiting()
-        progress.epoch(pack.epoch, sum(bool(r.stopped_by) for r in results), n_samples * working, _summary(results))
+        progress.epoch(
+            pack.epoch, sum(bool(r.stopped_by) for r in results), data.n_samples * working, _summary(results)
+        )
         # Compiled code is for one size of stack: making it smaller must be worth compiling again.
         if left and len(left) < len(pack.results) and (not pack.compiled or 2 * len(left) <= len(pack.results)):
             pack.keep(left)
@@ -136,21 +153,23 @@ def _batch_size(cell: Cell, done: int, n_samples: int) -> int:
 
 
 def _epoch(pack: PackState, job: _Job) -> None:
-    """The rest of one pass over the data, every network in its own order; snapshots that fall within it are kept."""
+    """The rest of one pass over the data, every network in its own order; snapshots that fall within it are kept.
+
+    Streamed data have no order: an epoch is so many fresh images.
+    """
     arch, data, cells = job.arch, job.data, [result.cell for result in pack.results]
-    n_samples, batch_size = len(data.train_images), job.batch_size(pack.epoch)
+    n_samples, batch_size = data.n_samples, job.batch_size(pack.epoch)
     some = next(iter(pack.networks.parameters.values()))
     hyperparameters = stacked_settings(cells, dtype=some.dtype, device=some.device)
-    hyperparameters["lr"] = torch.tensor(learning_rates.learning_rates(pack), dtype=some.dtype, device=some.device)
-    orders = torch.from_numpy(np.stack([order(cell.seed, pack.epoch, n_samples) for cell in cells]))
-    batches = orders.to(some.device).split(batch_size, dim=1)
+    sizes = [min(batch_size, n_samples - at) for at in range(0, n_samples, batch_size)]
     augmentations = augmentation.draws(cells, pack.epoch, n_samples, some.device)
-    sizes = [index.shape[1] for index in batches]
+    rates = learning_rates.epoch_rates(pack, len(sizes), like=some)
     drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
-    due = _snapshots_within(pack, len(batches))
+    due = _snapshots_within(pack, len(sizes))
     before = sum(math.ceil(n_samples / job.batch_size(done)) for done in range(pack.epoch))
     fast_step = job.compiled_step if pack.compiled else job.step
-    for index, buffers in itertools.islice(zip(batches, drawn, strict=True), pack.step, None):
+    images, targets, batches = _batches(pack, data, sizes)
+    for index, buffers in zip(batches, itertools.islice(drawn, pack.step, None), strict=True):
         job.saver.step(pack, job.results)
         if pack.step:  # at an epoch's start they have been measured, for its evaluation
             statistics.refresh(pack, arch, data.train_images, cells[0])
@@ -158,17 +177,27 @@ def _epoch(pack: PackState, job: _Job) -> None:
         if steps_done and learning_rates.refresh(
             pack, arch, data.train_images, data.train_targets, batch_size, steps_done
         ):
-            rates = learning_rates.learning_rates(pack)
-            hyperparameters["lr"] = torch.tensor(rates, dtype=some.dtype, device=some.device)
+            rates = learning_rates.epoch_rates(pack, len(sizes), like=some)
+        hyperparameters["lr"] = rates[pack.step]
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         step = fast_step if index.shape[1] == batch_size else job.step
         inputs = StepInputs(index, hyperparameters, augmentations, buffers)
-        pack.networks, _ = step(pack.networks, data.train_images, data.train_targets, inputs)
+        pack.networks, _ = step(pack.networks, images, targets, inputs)
         pack.step += 1
         if pack.step in due:
             kept = statistics.measured(pack, arch, data.train_images, cells[0])
             for slot, at in due[pack.step]:
                 pack.results[slot].checkpoints[at] = kept.one(slot)
+
+
+def _batches(pack: PackState, data: Data, sizes: Sequence[int]) -> tuple[Tensor, Tensor, Iterable[Tensor]]:
+    """The resident images and targets of an epoch's steps, and each step's ``[K, B]`` of them, from `pack.step` on."""
+    seeds = [result.cell.seed for result in pack.results]
+    if data.stream:
+        return data.stream.images, data.stream.targets, data.stream.epoch(seeds, pack.epoch, sizes, pack.step)
+    orders = torch.from_numpy(np.stack([order(seed, pack.epoch, len(data.train_images)) for seed in seeds]))
+    batches = orders.to(data.train_images.device).split(list(sizes), dim=1)
+    return data.train_images, data.train_targets, batches[pack.step :]
 
 
 def _snapshots_within(pack: PackState, n_steps: int) -> dict[int, list[tuple[int, float]]]:

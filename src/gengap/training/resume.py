@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.files import storage
 from gengap.logs import log
 from gengap.training import serialization
@@ -72,8 +72,12 @@ class Saver:
 
     def remove(self) -> None:
         """Forget the saved pack: its results are written."""
-        if self.path is not None:
+        if self.path is None:
+            return
+        try:
             self.path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s: cannot be removed (%s), and is needed no more", self.path, error.strerror)
 
 
 def write(path: Path, pack: PackState, results: Sequence[CellResult]) -> None:
@@ -101,6 +105,9 @@ def read(
 
     Returns:
         The stack in training and the results of all its cells; None if there is no saved pack that helps.
+
+    Raises:
+        UnreadableError: If the system cannot read a saved pack, which may be sound.
     """
     if path is None or not path.exists():
         return None
@@ -120,6 +127,8 @@ def read(
                 step=int(file.attrs["step"]),
                 compiled=bool(file.attrs["compiled"]),
             )
+    except UnreadableError:
+        raise
     except (UserError, ValueError, OSError, KeyError) as error:
         log.warning("%s cannot be used (%s); training starts afresh", path, error)
         return None
@@ -135,5 +144,4 @@ def _write_tensors(group: h5py.Group, tensors: dict[str, Tensor]) -> None:
 
 
 def _read_tensors(group: h5py.Group, device: torch.device) -> dict[str, Tensor]:
-    names = storage.dataset_names(group)
-    return {name: torch.from_numpy(np.asarray(group[name])).to(device) for name in names}
+    return {name: torch.from_numpy(np.asarray(array)).to(device) for name, array in storage.read_arrays(group).items()}

@@ -9,6 +9,8 @@ from gengap import registry
 from gengap.errors import UserError
 from gengap.evidence.figures import accuracy_by_width, gradient_norm, layer_gradients, learning_curves
 from gengap.evidence.figures.groups import curves, labelled
+from gengap.evidence.measurements import with_options
+from gengap.studies.study import Figure
 
 DEAD, DIVERGED = "width=4,init=he,seed=3", "width=4,init=he,seed=4"
 FAILED = {DEAD: "dead", DIVERGED: "diverged"}
@@ -63,7 +65,7 @@ def test_gradient_norms_are_the_probes(made, found):
 
 
 def test_layers_keep_the_networks_order_and_the_first_epochs(found):
-    data = layer_gradients.data(found)
+    data = layer_gradients.data(with_options(found, Figure(name="layer_gradients")))
     for _, own in data[data["layer"] != ""].groupby("group"):
         assert tuple(own["layer"].unique()) == synthetic.LAYERS
     assert data["epoch"].max() == 5.0
@@ -73,7 +75,7 @@ def test_layers_keep_the_networks_order_and_the_first_epochs(found):
 def test_more_panels_than_four_are_left_out_of_both_widths_alike(tmp_path):
     grid = {"model.width": [4, 8, 16], "optimizer.lr": [0.1, 0.01, 0.001], "seed": [0]}
     found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
-    assert list(layer_gradients.data(found)["group"].unique()) == [
+    assert list(layer_gradients.data(with_options(found, Figure(name="layer_gradients")))["group"].unique()) == [
         *("width 4, lr 0.1", "width 4, lr 0.01"),
         *("width 16, lr 0.1", "width 16, lr 0.01"),
     ]
@@ -116,13 +118,13 @@ def test_a_missing_probe_is_named(tmp_path, made, name, probe):
     others = tuple({"performance", "gradient"} - {probe})
     found = synthetic.collected(tmp_path, made, probes=others)
     with pytest.raises(UserError, match=f"study 'made_up': .* was not measured. Add '{probe}' to `probes`"):
-        registry.load("figure", name).data(found)
+        registry.load("figure", name).data(with_options(found, Figure(name=name)))
 
 
 def test_layer_gradients_without_early_epochs_say_so(tmp_path, made):
     found = synthetic.collected(tmp_path, made, snapshots=(10.0,))
     with pytest.raises(UserError, match=r"first 5 epochs.*snapshots"):
-        layer_gradients.data(found)
+        layer_gradients.data(with_options(found, Figure(name="layer_gradients")))
 
 
 def test_many_groups_of_learning_curves_are_spread_over_panels(tmp_path):

@@ -24,6 +24,7 @@ CONTENT = {
     "singular_value_distribution": drawn.MATRICES,
     "gradient_ratio_by_width": drawn.GRADIENTS,
     "gradient_by_depth": drawn.RESNETS,
+    "near_teacher": drawn.STUDENTS,
 }
 
 

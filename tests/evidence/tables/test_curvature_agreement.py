@@ -7,14 +7,17 @@ import synthetic
 
 from gengap.errors import UserError
 from gengap.evidence.figures import curvature as figure
+from gengap.evidence.measurements import with_options
 from gengap.evidence.tables import curvature_agreement
+from gengap.studies.study import Table
 
 GRID = {"seed": [0, 1]}
 
 
 @pytest.fixture
 def found(tmp_path):
-    return synthetic.collected(tmp_path, synthetic.study(tmp_path, GRID))
+    made = synthetic.collected(tmp_path, synthetic.study(tmp_path, GRID))
+    return with_options(made, Table(name="curvature_agreement"))
 
 
 def moved(evidence, cell, quantity, factor, epoch):
@@ -35,6 +38,13 @@ def test_the_largest_difference_is_found_and_judged(found):
     assert rows.loc[("seed=1", "smallest"), "within_0.001"] == "yes"
 
 
+def test_the_tolerance_is_an_option(found):
+    changed = moved(found, "seed=1", "hessian_largest", 1.01, 20.0)
+    wide = Table.model_validate({"name": "curvature_agreement", "tolerance": 0.02})
+    table = curvature_agreement.table(with_options(changed, wide))
+    assert table.set_index(["cell", "eigenvalue"]).loc[("seed=1", "largest"), "within_0.02"] == "yes"
+
+
 def test_a_missing_value_is_not_within_the_tolerance(found):
     table = curvature_agreement.table(moved(found, "seed=0", "hessian_largest", float("nan"), 0.0))
     assert table.set_index(["cell", "eigenvalue"]).loc[("seed=0", "largest"), "within_0.001"] == "no"
@@ -43,6 +53,7 @@ def test_a_missing_value_is_not_within_the_tolerance(found):
 def test_a_probe_that_is_missing_is_named(tmp_path):
     made = synthetic.study(tmp_path, GRID)
     alone = synthetic.collected(tmp_path, made, probes=("hessian_spectrum",))
+    alone = with_options(alone, Table(name="curvature_agreement"))
     with pytest.raises(UserError, match="Add 'hessian_extremes' to `probes`"):
         curvature_agreement.table(alone)
 

@@ -66,7 +66,7 @@ def _adjusted(objective: Objective, invariances: Scales, cell: Cell) -> State:
 
     return inits.adjust(
         inits.Drawn(
-            init=cell.init.name,
+            init=cell.init,
             model=cell.model.name,
             seed=cell.seed,
             state={name: value.to(torch.float64) for name, value in stack.network_state(objective.state, 0).items()},

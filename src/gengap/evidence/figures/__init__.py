@@ -6,29 +6,35 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from gengap import registry
-from gengap.evidence.measurements import Evidence
+from gengap.evidence.measurements import Evidence, with_options
 from gengap.files import storage
+from gengap.studies.study import Figure as FigureSettings
 
 STYLE = Path(__file__).with_name("gengap.mplstyle")
 
 
-def plot(name: str, evidence: Evidence) -> Figure:
+def plot(figure: str | FigureSettings, evidence: Evidence) -> Figure:
     """Draw a registered figure in the project's style.
+
+    Args:
+        figure: Its name and options, or its name alone.
+        evidence: The study's measurements.
 
     Raises:
         UserError: If there is no such figure, or the study did not measure what it shows.
     """
-    module = registry.load("figure", name)
+    settings = FigureSettings.model_validate(figure)
+    module, evidence = registry.load("figure", settings.name), with_options(evidence, settings)
     with matplotlib.style.context(STYLE):
-        figure: Figure = module.plot(module.data(evidence), evidence)
-    return figure
+        plotted: Figure = module.plot(module.data(evidence), evidence)
+    return plotted
 
 
-def draw(name: str, evidence: Evidence, pdf: str | Path, png: str | Path, csv: str | Path) -> None:
+def draw(figure: str | FigureSettings, evidence: Evidence, pdf: str | Path, png: str | Path, csv: str | Path) -> None:
     """Write a registered figure and the plotted numbers; equal measurements give equal bytes.
 
     Args:
-        name: Registered name of the figure.
+        figure: Its name and options, or its name alone.
         evidence: The study's measurements.
         pdf: Vector figure to write.
         png: Picture to write, 300 dots per inch.
@@ -37,12 +43,13 @@ def draw(name: str, evidence: Evidence, pdf: str | Path, png: str | Path, csv: s
     Raises:
         UserError: As `plot`.
     """
-    module = registry.load("figure", name)
+    settings = FigureSettings.model_validate(figure)
+    module, evidence = registry.load("figure", settings.name), with_options(evidence, settings)
     with matplotlib.style.context(STYLE):
         data = module.data(evidence)
-        figure: Figure = module.plot(data, evidence)
+        plotted: Figure = module.plot(data, evidence)
         with storage.beside(pdf) as temporary:
-            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+            plotted.savefig(temporary, format="pdf", metadata={"CreationDate": None})
         with storage.beside(png) as temporary:
-            figure.savefig(temporary, format="png")
+            plotted.savefig(temporary, format="png")
     storage.write_text(csv, data.to_csv(index=False, float_format="%.8g", lineterminator="\n"))

@@ -15,7 +15,10 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Gradient norm of each layer, first epochs.",
-    "needs_until": 5,
+    "options": {
+        "first_epochs": {"type": "float", "default": 5.0, "gt": 0, "meaning": "Epochs from the start that are shown."},
+    },
+    "needs_until": "first_epochs",
     "needs": (
         "layer_gradient_norm",
         "gradient_ratio",
@@ -23,15 +26,14 @@ PART = {
     "caption": """\
 **Gradient norm of each layer in the first epochs** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig.
 4.5). Upper panels: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights, from
-the input (dark) to the output (light), as means over the finished seeds, over the first 5 epochs; biases and
-BatchNorm's parameters are left out. Lower panels: the largest of these norms divided by the smallest, with its range
-over seeds. One column for the narrowest and one for the widest networks, both on the same axes. BatchNorm uses the mode
-of the probe ``gradient``; see ``batchnorm`` in the CSV. *What to look for:* how unequal the layers are at the start,
-whether training evens them out, and whether narrow networks are the less balanced ones.
+the input (dark) to the output (light), as means over the finished seeds, over the first 5 epochs (option
+``first_epochs``); biases and BatchNorm's parameters are left out. Lower panels: the largest of these norms divided by
+the smallest, with its range over seeds. One column for the narrowest and one for the widest networks, both on the same
+axes. BatchNorm uses the mode of the probe ``gradient``; see ``batchnorm`` in the CSV. *What to look for:* how unequal
+the layers are at the start, whether training evens them out, and whether narrow networks are the less balanced ones.
 """,
 }
 
-FIRST_EPOCHS = 5.0
 MOST_PANELS = 4
 
 
@@ -49,12 +51,13 @@ def first_rows(evidence: Evidence) -> pd.DataFrame:
     Raises:
         UserError: If there are none.
     """
+    epochs = evidence.options["first_epochs"]
     wanted = [measured(evidence, quantity, "gradient") for quantity in ("layer_gradient_norm", "gradient_ratio")]
     rows = pd.concat(wanted, ignore_index=True)
-    first = rows[rows["epoch"] <= FIRST_EPOCHS]
+    first: pd.DataFrame = rows[rows["epoch"] <= epochs]
     if first.empty:
         raise UserError(
-            f"study '{evidence.study['name']}': no layer gradients were measured in the first {FIRST_EPOCHS:g} epochs. "
+            f"study '{evidence.study['name']}': no layer gradients were measured in the first {epochs:g} epochs. "
             "Add such epochs to `base.training.snapshots`, and let the probe 'gradient' measure at `epochs: snapshots`."
         )
     return first

@@ -24,7 +24,10 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "As `layer_gradients`, for up to nine groups, with all of their ratios in one panel.",
-    "needs_until": 5,
+    "options": {
+        "first_epochs": {"type": "float", "default": 5.0, "gt": 0, "meaning": "Epochs from the start that are shown."},
+    },
+    "needs_until": "first_epochs",
     "needs": (
         "layer_gradient_norm",
         "gradient_ratio",
@@ -33,10 +36,10 @@ PART = {
 **Gradient norm of each layer in the first epochs, group by group** (study ``{{ snakemake.wildcards.study }}``; after
 Song 2019, Fig. 4.5). Small panels, all on the same axes: Frobenius norm of the gradient of the mean training loss with
 respect to each layer's weights, from the input (dark) to the output (light), as means over the finished seeds, over the
-first 5 epochs; biases and BatchNorm's parameters are left out. Lowest panel: the largest of these norms divided by the
-smallest, in the colours of the panels' titles, with the range over seeds where there are at most three groups.
-BatchNorm uses the mode of the probe ``gradient``. *What to look for:* whether a balanced start stays balanced once
-training begins.
+first 5 epochs (option ``first_epochs``); biases and BatchNorm's parameters are left out. Lowest panel: the largest of
+these norms divided by the smallest, in the colours of the panels' titles, with the range over seeds where there are at
+most three groups. BatchNorm uses the mode of the probe ``gradient``. *What to look for:* whether a balanced start stays
+balanced once training begins.
 """,
 }
 

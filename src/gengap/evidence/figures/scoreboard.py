@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gengap.evidence.figures.drawing import GREY
+from gengap.evidence import scoreboard
+from gengap.evidence.figures.drawing import GREY, note, panels
+from gengap.evidence.measurements import Evidence
+from gengap.quantities import QUANTITIES
 from gengap.scoreboard import board as names
-from gengap.scoreboard.board import Board
-from gengap.scoreboard.report import wide
 from gengap.scoreboard.verdicts import (
     CONTRADICTS,
     EQUAL_ONLY,
@@ -23,6 +24,19 @@ from gengap.scoreboard.verdicts import (
     PROXY,
     UNDECIDED,
 )
+
+PART = {
+    "summary": "How far each measure moves with the gap, along the design and at equal design.",
+    "caption": """\
+**Which measures explain the generalization gap** (study ``{{ snakemake.wildcards.study }}``).
+*Left:* hollow marks are Kendall's tau of measure and gap where one axis of the design changes, mean over groups and
+axes; filled marks are the rank correlation among networks of the same configuration, which differ in their seed
+alone. Lines are 95 % intervals from resampling configurations. A measure that explains has both marks to the right of
+zero; of a proxy, the filled mark stays at zero: what it knows, the design knows. *Right:* Kendall's tau along each
+axis. Grey, in italics: controls. A minus sign before a name says that less of it should mean a larger gap. The words
+at the right edge of the left panel are the verdicts; the table ``scoreboard`` says why.
+""",
+}
 
 COLORS = {
     EXPLAINS: "#0072B2",
@@ -38,21 +52,46 @@ ROW = 0.19  # inches
 _LONGEST = 28  # characters of a measure's name
 
 
-def ordered(board: Board) -> pd.DataFrame:
-    """The rows of the picture from top to bottom: measures by verdict, then by correlation; controls last."""
-    table = wide(board)
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a scoreboard from top to bottom: measures by verdict, then by correlation; controls last."""
+    if names.EQUAL not in table:
+        return table
     rank = table["verdict"].map({word: number for number, word in enumerate(ORDER)})
     order = np.lexsort((-table[names.EQUAL], np.where(table["control"], 0, rank), table["control"]))
     return table.iloc[order].reset_index(drop=True)
 
 
-def plot(board: Board) -> Figure:
-    """Draw it: left, two marks per measure with their intervals; right, psi of every axis.
+def data(evidence: Evidence) -> pd.DataFrame:
+    """The study's scoreboard, from top to bottom; see `gengap.scoreboard.report.wide` for the columns.
+
+    Raises:
+        UserError: If a quantity was not measured.
+    """
+    return ordered(scoreboard.judged(evidence))
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """Draw what `data` returned; see `draw`. If too few networks finished, say so."""
+    if names.PSI not in data:
+        figure, (panel,) = panels(1, height=1.2, wide=True)
+        panel.set_axis_off()
+        note(panel, "too few networks finished to judge the measures")
+        return figure
+    return draw(data, scoreboard.settings_of(evidence).decreasing)
+
+
+def draw(table: pd.DataFrame, decreasing: Sequence[str]) -> Figure:
+    """Left, two marks per measure with their intervals; right, psi of every axis.
 
     A measure that explains has both marks to the right of zero; of a proxy, the filled mark stays at zero: what it
     knows, the design knows.
+
+    Args:
+        table: Rows of the picture, as `ordered` gives them.
+        decreasing: Measures whose negative was judged.
     """
-    table, axes = ordered(board), board.population.axes
+    prefix = f"{names.PSI}["
+    axes = [name[len(prefix) : -1] for name in map(str, table.columns) if name.startswith(prefix) and name[-1] == "]"]
     places = np.arange(len(table)) + 0.6 * table["control"].to_numpy()
     width = 2.1 * mpl.rcParams["figure.figsize"][0]
     figure = Figure(figsize=(width, 1.15 + ROW * (places[-1] + 1)))
@@ -61,7 +100,7 @@ def plot(board: Board) -> Figure:
     _dots(dots, table, places)
     _cells(cells, table, places, axes)
     dots.set_ylim(places[-1] + 0.6, -0.6)
-    dots.set_yticks(places, [_label(str(name), board.population.decreasing) for name in table["measure"]])
+    dots.set_yticks(places, [_label(str(name), decreasing) for name in table["measure"]])
     for label, control in zip(dots.get_yticklabels(), table["control"], strict=True):
         label.set_style("italic" if control else "normal")
         label.set_color(GREY if control else "black")
@@ -162,5 +201,6 @@ def _legend() -> list[Line2D]:
 
 
 def _label(name: str, decreasing: Sequence[str]) -> str:
-    plain = ("− " if name in decreasing else "") + name.replace("_", " ")
+    words = QUANTITIES[name].label if name in QUANTITIES else name.replace("_", " ")
+    plain = ("− " if name in decreasing else "") + words
     return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"

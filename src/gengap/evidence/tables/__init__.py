@@ -12,10 +12,11 @@ import pandas as pd
 from tabulate import tabulate
 
 from gengap import registry
-from gengap.evidence.measurements import Evidence
+from gengap.evidence.measurements import Evidence, with_options
 from gengap.evidence.tables.page import page
 from gengap.files import storage
 from gengap.quantities import QUANTITIES
+from gengap.studies.study import Table
 
 # Columns of a verdict for reading: what it is about, the verdict, and what is known besides.
 VERDICT = [
@@ -34,17 +35,19 @@ VERDICT = [
 ]
 
 
-def write(name: str, evidence: Evidence, paths: Mapping[str, str | Path]) -> None:
+def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path]) -> None:
     """Write a registered table as numbers (CSV) and for reading (Markdown, LaTeX with booktabs, a page of HTML).
 
     Args:
-        name: Registered name of the table.
+        table: Its name and options, or its name alone.
         evidence: The study's measurements.
         paths: The files to write, by ``csv``, ``md``, ``tex`` and ``html``.
 
     Raises:
         UserError: If there is no such table, or the study did not measure what it shows.
     """
+    settings = Table.model_validate(table)
+    name, evidence = settings.name, with_options(evidence, settings)
     numbers = registry.load("table", name).table(evidence)
     shown = readable(numbers)
     csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")

@@ -13,16 +13,23 @@ PART = {
         "hessian_eigenvalues",
         "hessian_largest_residual",
     ),
+    "options": {
+        "tolerance": {
+            "type": "float",
+            "default": 1e-3,
+            "gt": 0,
+            "meaning": "Largest relative difference that counts as agreement.",
+        },
+    },
     "caption": """\
-**Lanczos' method against the whole spectrum** (study ``{{ snakemake.wildcards.study }}``).
-One row per network and end of the Hessian's spectrum: over the epochs that both probes measured on the same images in
-the same BatchNorm mode, the largest difference relative to the whole spectrum's value, its epoch, and whether it is
-within 1e-3. Lanczos' method stops where its estimated relative error is 1e-4, and an eigenvalue near 0 is only known
-to a thousandth of the other end's magnitude, so that the most negative one may differ by more where it is small.
+**Lanczos' method against the whole spectrum** (study ``{{ snakemake.wildcards.study }}``). One row per network and end
+of the Hessian's spectrum: over the epochs that both probes measured on the same images in the same BatchNorm mode, the
+largest difference relative to the whole spectrum's value, its epoch, and whether it is within the option ``tolerance``,
+by default 1e-3. Lanczos' method stops where its estimated relative error is 1e-4, and an eigenvalue near 0 is only
+known to a thousandth of the other end's magnitude, so that the most negative one may differ by more where it is small.
 """,
 }
 
-TOLERANCE = 1e-3
 EXACT, LANCZOS = "hessian_spectrum", "hessian_extremes"
 ENDS = {"largest": "hessian_largest", "smallest": "hessian_smallest"}
 
@@ -33,17 +40,18 @@ def table(evidence: Evidence) -> pd.DataFrame:
     Returns:
         One row per cell and end of the spectrum: ``cell``, ``eigenvalue``, ``batchnorm``, ``epochs``, how many both
         measured, ``largest_difference``, relative to the whole spectrum's value, ``at_epoch`` of it, and
-        ``within_0.001``, yes or no.
+        ``within_0.001``, named after the tolerance, yes or no.
 
     Raises:
         UserError: If the study lacks one of the probes, or they share no epoch, sample count or BatchNorm mode.
     """
+    tolerance = evidence.options["tolerance"]
     rows = []
     for end, quantity in ENDS.items():
         both = _both(evidence, quantity)
         for (cell, mode), part in both.groupby(["cell", "batchnorm"], sort=False):
             worst = part.nlargest(1, "difference").iloc[0]
-            within = bool((part["difference"] <= TOLERANCE).all())
+            within = bool((part["difference"] <= tolerance).all())
             rows.append(
                 {
                     "cell": cell,
@@ -52,7 +60,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
                     "epochs": len(part),
                     "largest_difference": f"{worst['difference']:.2g}",
                     "at_epoch": f"{worst['epoch']:g}",
-                    f"within_{TOLERANCE:g}": "yes" if within else "no",
+                    f"within_{tolerance:g}": "yes" if within else "no",
                 }
             )
     return pd.DataFrame(rows)

@@ -1,6 +1,8 @@
 """Learning-rate schedules, each a pure function of a cell's own past.
 
-Each module has `decide(settings, epochs, done, accuracies)`; a new one is one file with a header.
+Each module has `decide(settings, epochs, done, accuracies)`; a new one is one file with a header. It is asked before
+every epoch, with `done` the epochs that are finished; with ``EVERY_STEP = True`` in the module before every step, with
+`done` a fraction.
 """
 
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Decision:
-    """What holds for the next epoch.
+    """What holds for the next epoch, or the next step.
 
     Attributes:
         multiplier: Learning rate divided by its initial value.

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gengap import datasets, labels, layout
+from gengap import datasets, labels, layout, probes
 from gengap.cli import main
 from gengap.errors import UserError
 from gengap.studies.packing import dataset_key, labels_key
@@ -101,6 +101,24 @@ def test_without_labelled_data_a_studys_cells_are_kept(project, capsys):
     edit(project, "epochs: 1", "epochs: 2")
     assert main.main(["clean", "--yes"]) == 0
     assert cell_store.entries(layout.STORE) == []
+
+
+@pytest.mark.parametrize(("old", "new", "removed"), [("[0, 1]", "[1]", 1), ("samples: 9", "samples: 8", 2)])
+def test_measurements_that_no_study_refers_to_go(project, capsys, old, new, removed):
+    edit(project, "grid:", "probes: [{name: gradient, samples: 9}]\ngrid:")
+    study = load_study(project / "config/studies/tiny.yaml")
+    (prepared,), (labelled,) = (project / "data/prepared").glob("*"), (project / "data/labelled").rglob("*.h5")
+    weights, output = project / "results/tiny/weights.h5", project / "results/tiny/gradient.h5"
+    data = labels.read(prepared, labelled)
+    probes.measure_pack(study.probes[0], study.cells, weights, data, output, store_folder=layout.STORE, device="cpu")
+    before = files(project)
+    assert main.main(["clean", "--yes"]) == 0
+    assert files(project) == before
+    edit(project, old, new)
+    assert main.main(["clean", "--yes"]) == 0
+    assert f"measurement that no study refers to: {removed} file" in capsys.readouterr().out
+    gone = before - files(project)
+    assert sum(path.is_relative_to(project / layout.stored_measurements(layout.STORE)) for path in gone) == removed
 
 
 def test_a_broken_study_stops_it(project, capsys):

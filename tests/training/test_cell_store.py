@@ -1,7 +1,7 @@
 """Finished cells are found again, whoever trained them, and only if they are whole."""
 
-import h5py
 import pytest
+from stored import edited
 
 from gengap.training import RunOptions, cell_result, cell_store, train_pack
 
@@ -71,7 +71,7 @@ def test_a_bad_entry_is_set_aside_and_trained_again(run, make_cell, tmp_path, da
     if damage == "cut short":
         bad.write_bytes(bad.read_bytes()[:2000])
     elif damage == "changed weight":
-        with h5py.File(bad, "r+") as file:
+        with edited(bad) as file:
             file["weights"][-1, 0] ^= 1
     else:
         bad.write_bytes(good.read_bytes())

@@ -10,6 +10,9 @@ from typing import Any
 
 from gengap import labels, layout
 from gengap.errors import UserError
+from gengap.files import paths
+from gengap.probes import measurement_store
+from gengap.probes.identity import method
 from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.study import Study
 from gengap.training import cell_result, cell_store
@@ -39,10 +42,14 @@ class Wanted:
     Attributes:
         identities: Of the cells whose labelled data are there.
         settings: Of the cells whose labelled data are not, as text: with any data, an entry with these is kept.
+        cells: Settings of all cells, as text.
+        methods: Of all probes; see `gengap.probes.identity.method`.
     """
 
     identities: frozenset[str]
     settings: frozenset[str]
+    cells: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
 
 
 def wanted(studies: Mapping[str, Study], project: Path) -> Wanted:
@@ -67,7 +74,9 @@ def wanted(studies: Mapping[str, Study], project: Path) -> Wanted:
                 settings |= {_text(cell.identity()) for cell in cells}
             else:
                 identities |= {cell_result.identity(cell, digest) for cell in cells}
-    return Wanted(frozenset(identities), frozenset(settings))
+    texts = {_text(cell.identity()) for study in studies.values() for cell in study.cells.values()}
+    methods = {method(probe) for study in studies.values() for probe in study.probes}
+    return Wanted(frozenset(identities), frozenset(settings), frozenset(texts), frozenset(methods))
 
 
 def stale(project: Path, store_folder: Path, found: Wanted, days: float) -> Iterator[Stale]:
@@ -87,14 +96,21 @@ def stale(project: Path, store_folder: Path, found: Wanted, days: float) -> Iter
             yield from _stale([path], "damaged")
         elif _text(settings) not in found.settings:
             yield from _stale([path], "trained cell that no study refers to")
-    yield from _stale(layout.stored_cells(store_folder).glob("*/*.damaged"), "damaged")
+    for path, says in measurement_store.entries(store_folder):
+        if not says:
+            yield from _stale([path], "damaged")
+        elif _text(says["cell"]) not in found.cells or says["method"] not in found.methods:
+            yield from _stale([path], "measurement that no study refers to")
+    for folder in (layout.stored_cells(store_folder), layout.stored_measurements(store_folder)):
+        yield from _stale(folder.glob("*/*.damaged"), "damaged")
     yield from _stale(store_folder.glob("??/*"), "of an earlier version of the store")
     limit = time.time() - days * _DAY_SECONDS
     yield from _stale(
         layout.unfinished(store_folder).glob("*.h5"), f"pack left unfinished for {days:g} days", _older(limit)
     )
     for folder in (store_folder, project / layout.RESULTS, project / layout.DATA):
-        yield from _stale(folder.rglob(".*.part"), "half-written by a job that was killed", _older(limit))
+        half = (path for path in paths.files_below(folder) if path.name.startswith(".") and path.suffix == ".part")
+        yield from _stale(half, "half-written by a job that was killed", _older(limit))
 
 
 def _stale(

@@ -1,0 +1,100 @@
+"""The section `scoreboard` of a study: which measures are judged as explanations of the gap, and what is expected."""
+
+import fnmatch
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gengap import registry
+from gengap.errors import UserError, unknown_name
+from gengap.studies.schema import Count, Names, Settings
+
+# Words of `gengap.scoreboard.verdicts`, which needs SciPy; a test holds the two together.
+VerdictWord = Literal[
+    "explains", "equal design only", "contradicts", "inconsistent", "proxy", "no evidence", "undecided"
+]
+SEED = "seed"
+GAP = "generalization_gap"
+FEWEST = 8  # configurations: below, an interval by resampling them says nothing
+
+
+class Scoreboard(Settings):
+    """What the scoreboard of a study judges."""
+
+    measures: Names = Field(
+        ("*",),
+        description="Quantities of the study's probes that are judged, or patterns such as `norm_*`; by default all "
+        "that are measured on the whole network without the test set.",
+    )
+    gap: str = Field(GAP, description="The quantity that they should explain.")
+    axes: Names | None = Field(None, description="Axes of the grid that make up the design; null: all but the seed.")
+    decreasing: Names = Field((), description="Measures of which less should mean a larger gap, such as margins.")
+    equal: Names = Field((), description="Quantities that are held equal as well, such as train_loss.")
+    at_least: dict[str, float] = Field(
+        {}, description="Smallest values of quantities; networks below are left out, e.g. {train_accuracy: 0.99}."
+    )
+    least_sample: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+        12.0, description="Smallest effective number of pairs of networks in an environment of the sign error."
+    )
+    resamples: Annotated[int, Field(ge=50)] = Field(1000, description="Resamples of configurations for the intervals.")
+    test_size: Count | None = Field(
+        None, description="Test samples behind every gap, which filter its noise in the sign error; null: no filter."
+    )
+    expected: dict[str, VerdictWord] = Field(
+        {}, description="Verdicts expected before the study ran, by measure: its preregistration, quoted in the report."
+    )
+
+
+def check_scoreboard(
+    board: Scoreboard, axes: Collection[str], configurations: int, probes: Iterable[str], path: Path
+) -> None:
+    """Check a study's section `scoreboard`: its names, and that the grid is large enough.
+
+    Args:
+        board: The section.
+        axes: Short names of the study's axes.
+        configurations: Combinations of the axes' values in the grid, the seed left out.
+        probes: Names of its probes.
+        path: Its file, for messages.
+
+    Raises:
+        UserError: If an axis, a quantity or an expectation has no such name in this study, or the grid has too few
+            configurations for any verdict.
+    """
+    where = f"{path}: scoreboard"
+    design = [axis for axis in axes if axis != SEED]
+    if not design:
+        raise UserError(f"{where}: the grid varies nothing but the seed, so there is no design. Add an axis to `grid`.")
+    if configurations < FEWEST:
+        raise UserError(
+            f"{where}: the grid has {configurations} configurations, and at least {FEWEST} are needed. "
+            "Add values to its axes, or remove the section."
+        )
+    for axis in board.axes or ():
+        if axis not in design:
+            raise unknown_name("axis", axis, design, where=f"{where}.axes")
+    known = known_quantities(probes)
+    for key, names in (
+        ("gap", [board.gap]),
+        ("measures", board.measures),
+        ("equal", board.equal),
+        ("decreasing", board.decreasing),
+        ("at_least", board.at_least),
+        ("expected", board.expected),
+    ):
+        for name in names:
+            if not (fnmatch.filter(known, name) if key == "measures" else name in known):
+                raise unknown_name("quantity of this study's probes", name, known, where=f"{where}.{key}")
+    for key, names in (("decreasing", board.decreasing), ("expected", board.expected)):
+        for name in names:
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in board.measures):
+                raise UserError(f"{where}.{key}: '{name}' is not among the measures. Add it to scoreboard.measures.")
+
+
+def known_quantities(probes: Iterable[str]) -> list[str]:
+    """The quantities that these probes measure, and what is derived from them."""
+    found = [name for probe in probes for name in registry.check("probe", probe).measured]
+    derived = ("generalization_gap", "train_error", "test_error", "l2_penalty", "train_objective", "test_objective")
+    return list(dict.fromkeys([*found, *(derived if "train_accuracy" in found else ())]))
