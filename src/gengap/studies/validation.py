@@ -137,7 +137,7 @@ def _not_allowed(finding: Any, schema: allowed.Schema) -> str:
         return f"{shown} is not allowed: {finding['ctx']['error']}."
     finite = "finite, and " if isinstance(value, float) and not math.isfinite(value) else ""
     said = f"{shown} is not allowed: it must be {finite}{allowed.words(schema)}."
-    if schema.get("type") == "array" and isinstance(value, str):
+    if "a list" in allowed.words(schema) and isinstance(value, str) and value.isidentifier():
         return f"{said} Write [{value}]."
     if schema.get("type") == "string" and isinstance(value, (int, float)):
         return f"{said} Write '{shown}' in quotes, if text is meant."
