@@ -18,8 +18,8 @@ def _project(tmp_path, monkeypatch):
     (tmp_path / "config/studies").mkdir(parents=True)
     for name, text in STUDIES.items():
         (tmp_path / f"config/studies/{name}.yaml").write_text(text)
-    (tmp_path / "config/reference").mkdir()
-    (tmp_path / "config/reference/table.csv").write_text("")
+    (tmp_path / "config/published").mkdir()
+    (tmp_path / "config/published/table.csv").write_text("")
 
 
 @pytest.mark.parametrize(
