@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check every study and simulation; print the packs of one, or the size of all."""
+    """Check every study and simulation; list all of them, or the cells of one."""
     known = _known()
     papers = load_papers(layout.PAPERS, known)
     if options.study is None:
@@ -61,7 +61,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def scale(options: argparse.Namespace) -> None:
-    """Print what `make run` builds of a study or of each study of a paper: the full or the reduced settings."""
+    """Print the names of the studies that `make run` builds: with full or with reduced settings."""
     known, gpu = _known(), has_nvidia_gpu()
     papers = load_papers(layout.PAPERS, known)
     if options.study not in papers:
@@ -73,7 +73,7 @@ def scale(options: argparse.Namespace) -> None:
 
 
 def summary(options: argparse.Namespace) -> None:
-    """Say what finished studies found and where their results are."""
+    """Summarise finished studies: networks, verdicts, and where the results are."""
     known = _known()
     for name in options.studies:
         _summarise(find_study(known, name))
@@ -101,7 +101,7 @@ def _summarise(study: Study | Simulation) -> None:
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Predict what studies will cost on this machine: packs, hours and memory of what has not run."""
+    """Predict the time and memory that the unfinished part of studies will take on this machine."""
     with logs.job():
         legacy_names.rename()
     known, cores = _known(), len(os.sched_getaffinity(0))
@@ -124,7 +124,7 @@ def plan(options: argparse.Namespace) -> None:
 
 
 def clean(options: argparse.Namespace) -> None:
-    """List what the store keeps that no study refers to, and remove it if you say so."""
+    """List stored networks that no study refers to and files of killed jobs; remove them after you confirm."""
     from gengap.cli import clean
 
     wanted = clean.wanted(load_studies(layout.STUDIES), Path())
@@ -154,7 +154,7 @@ def clean(options: argparse.Namespace) -> None:
 
 
 def explain(options: argparse.Namespace) -> None:
-    """Tell where a result came from: the chain from a figure, table or HDF5 file back to the raw data."""
+    """Show how a result was made: the chain from a figure, table or HDF5 file back to the raw data."""
     from gengap.cli import explain
 
     print(*explain.explain(Path(options.file)), sep="\n")
@@ -170,7 +170,7 @@ def schema(options: argparse.Namespace) -> None:
 
 
 def new(options: argparse.Namespace) -> None:
-    """Write a new part or study: a skeleton that runs, and its test."""
+    """Write a new part or study: a working skeleton and its test."""
     from gengap.cli import new
 
     for path in new.new(options.kind, options.name, plugin=options.plugin):
