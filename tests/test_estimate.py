@@ -123,7 +123,7 @@ def test_the_text_names_packs_and_what_nobody_knows(study):
     text = "\n".join(estimate.describe(planned, 2))
     assert "width=8_pack=0" in text
     assert "2.0 h" in text
-    assert "not known, since none has run on this machine: margin, distance" in text
+    assert "time unknown until they have run on this machine: margin, distance" in text
     rows = estimate.predictions("s", planned)
     assert len({row.written for row in rows}) == 1
     assert json.dumps(rows[0].seconds) == "7200.0"

@@ -53,7 +53,9 @@ def add_parser(commands: Any) -> None:
     text = "Verify the digest of every stored file; list damaged files and the commands that make them again"
     command: argparse.ArgumentParser = commands.add_parser("fsck", help=text, description=f"{text}.")
     command.set_defaults(run=fsck)
-    command.add_argument("--repair", action="store_true", help="move damaged files to .gengap/damaged, and make them again")
+    command.add_argument(
+        "--repair", action="store_true", help="move damaged files to .gengap/damaged, and make them again"
+    )
 
 
 def fsck(options: argparse.Namespace) -> None:

@@ -252,8 +252,8 @@ def describe(planned: Sequence[Job], cores: int) -> list[str]:
             missing = f", {len(group) - len(seconds)} of them unknown" if len(seconds) < len(group) else ""
             lines.append(f"  {name}: {len(group)} jobs, {spell(sum(seconds))} of one core{missing}")
     if unknown:
-        lines.append(f"  not known, since none has run on this machine: {', '.join(unknown)}")
-    lines.append(f"  together, as far as is known: {spell(hours(planned, cores) * 3600)} on {cores} cores")
+        lines.append(f"  time unknown until they have run on this machine: {', '.join(unknown)}")
+    lines.append(f"  total of the known times: {spell(hours(planned, cores) * 3600)} on {cores} cores")
     return lines
 
 
