@@ -50,10 +50,12 @@ class Damage:
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    text = "Compare every file that is kept with its digest; name what is damaged and how it is made again"
+    text = "Verify the digest of every stored file; list damaged files and the commands that make them again"
     command: argparse.ArgumentParser = commands.add_parser("fsck", help=text, description=f"{text}.")
     command.set_defaults(run=fsck)
-    command.add_argument("--repair", action="store_true", help="set damaged files aside and have them made again")
+    command.add_argument(
+        "--repair", action="store_true", help="move damaged files to .gengap/damaged, and make them again"
+    )
 
 
 def fsck(options: argparse.Namespace) -> None:

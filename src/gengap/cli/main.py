@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check every study and simulation; print the packs of one, or the size of all."""
+    """Check every study and simulation; list all of them, or the cells of one."""
     project = load_project()
     known, papers = project.targets, project.papers
     for warning in project.check_machine([options.study] if options.study else project.built):
@@ -64,7 +64,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def scale(options: argparse.Namespace) -> None:
-    """Print what `make run` builds of a study or of each study of a paper: the full or the reduced settings."""
+    """Print the names of the studies that `make run` builds: with full or with reduced settings."""
     known, gpu = _known(), has_nvidia_gpu()
     papers = load_papers(layout.PAPERS, known)
     if options.study not in papers:
@@ -76,7 +76,7 @@ def scale(options: argparse.Namespace) -> None:
 
 
 def summary(options: argparse.Namespace) -> None:
-    """Say what finished studies found and where their results are."""
+    """Summarise finished studies: networks, verdicts, and where the results are."""
     known = _known()
     for name in options.studies:
         _summarise(find_study(known, name))
@@ -104,7 +104,7 @@ def _summarise(study: Study | Simulation) -> None:
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Say what studies will cost on this machine: the jobs that are to run, what is left to do, and how long."""
+    """Predict what studies will cost on this machine: the jobs to run, the work left in them, and the time."""
     from gengap.cost import plan
 
     with logs.job():
@@ -117,7 +117,7 @@ def plan(options: argparse.Namespace) -> None:
 
 
 def clean(options: argparse.Namespace) -> None:
-    """List what the store keeps that no study refers to, and remove it if you say so."""
+    """List stored networks that no study refers to and files of killed jobs; remove them after you confirm."""
     from gengap.cli import clean
 
     wanted = clean.wanted(load_studies(layout.STUDIES), Path())
@@ -147,7 +147,7 @@ def clean(options: argparse.Namespace) -> None:
 
 
 def explain(options: argparse.Namespace) -> None:
-    """Tell where a result came from: the chain from a figure, table or HDF5 file back to the raw data."""
+    """Show how a result was made: the chain from a figure, table or HDF5 file back to the raw data."""
     from gengap.cli import explain
 
     print(*explain.explain(Path(options.file)), sep="\n")
@@ -163,7 +163,7 @@ def schema(options: argparse.Namespace) -> None:
 
 
 def new(options: argparse.Namespace) -> None:
-    """Write a new part or study: a skeleton that runs, and its test."""
+    """Write a new part or study: a working skeleton and its test."""
     from gengap.cli import new
 
     for path in new.new(options.kind, options.name, plugin=options.plugin):
