@@ -82,5 +82,7 @@ def entries(store: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             with storage.reading(path, "probe") as file:
                 yield path, storage.provenance_of(file)
+        except UnreadableError:
+            raise
         except _DAMAGE:
             yield path, {}
