@@ -57,7 +57,7 @@ def measure(tmp_path, data):
     def run(probe, names, output, *, store=None, factor=0.1):
         cells = {name: CELLS[name] for name in names}
         path = write_weights(tmp_path / f"{output.stem}-weights.h5", names, factor=factor)
-        return probes.measure_pack(probe, cells, path, data, output, store_folder=store, device="cpu")
+        return probes.measure_pack(probe, cells, path, data, output, store_folder=store, device="cpu").work
 
     return run
 
