@@ -198,13 +198,21 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    content = path.read_bytes()
-    if path.suffix == ".h5":
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return _content_digest(found, path) if path.suffix == ".h5" else found
+
+
+_KNOWN: dict[str, str] = {}
+
+
+def _content_digest(file_digest: str, path: Path) -> str:
+    """Digest of what an HDF5 file holds; most files are copies of few, so it is kept by the digest of all bytes."""
+    if file_digest not in _KNOWN:
         try:
-            content = _held(path)
+            _KNOWN[file_digest] = hashlib.sha256(_held(path)).hexdigest()
         except (OSError, RuntimeError, KeyError) as error:
-            return f"damaged: {error}"
-    return hashlib.sha256(content).hexdigest()
+            _KNOWN[file_digest] = f"damaged: {error}"
+    return _KNOWN[file_digest]
 
 
 def _held(path: Path) -> bytes:

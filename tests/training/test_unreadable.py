@@ -50,6 +50,8 @@ def test_a_file_on_a_broken_disk_is_not_called_damaged(tmp_path):
     with pytest.raises(UnreadableError) as caught, storage.reading(tmp_path / "weights.h5", "weights"):
         pass
     assert told(caught.value)
+    with pytest.raises(UnreadableError, match="mem: could not be read"):
+        storage.read_csv(BROKEN)
     with pytest.raises(UnreadableError):
         lineage.read(Path("weights.h5"), tmp_path)
 

@@ -194,6 +194,19 @@ def read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
     return {name: read_array(group, name) for name in dataset_names(group)}
 
 
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Read a table that `write_text` wrote.
+
+    Raises:
+        UnreadableError: If the system could not read it.
+    """
+    try:
+        return pd.read_csv(path)
+    except OSError as error:
+        hdf5.check_readable(Path(path), error)
+        raise  # pragma: no cover - an error of Python's has the system's number
+
+
 def dataset_names(group: h5py.Group) -> list[str]:
     """Names of all datasets below a group, as paths from it."""
     names: list[str] = []
