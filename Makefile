@@ -130,10 +130,10 @@ test-versions: $(ENV) ## Test every supported version of Python, Snakemake and P
 		fi
 	done
 
-test-faults: $(ENV) ## Every call on files fails once, from raw data to figures: ten thousand, some hours
+test-faults: $(ENV) ## Let every call on files fail once, from raw data to figures; some hours
 	@FAULTS=all pytest -m "faults or not kills" tests/faults
 
-test-kills: $(ENV) ## 100 kills at random moments: jobs, runs of Snakemake, `dvc repro`, jobs of Slurm
+test-kills: $(ENV) ## Kill jobs, runs of Snakemake, `dvc repro` and jobs of Slurm 100 times
 	@KILLS=80 pytest tests/faults/test_kills.py
 	pytest -m kills tests/faults tests/clone tests/cluster
 

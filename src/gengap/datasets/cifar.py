@@ -117,9 +117,7 @@ def _members(source: Source, path: Path) -> Mapping[str, bytes]:
         if missing := sorted(set(wanted.values()) - set(files)):
             raise KeyError(f"{missing[0]} is no file in it")
     except archives.BROKEN as error:
-        raise UserError(
-            f"{path}: is not the archive that it should be ({error}). Remove it; it comes from {PAGE}."
-        ) from error
+        raise UserError(f"{path}: is not the expected archive ({error}). Remove it; it comes from {PAGE}.") from error
     return files
 
 

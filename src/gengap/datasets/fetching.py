@@ -59,7 +59,7 @@ def download_folder(root: Path, name: str, looked_for: Iterable[str], remedy: st
             cell_locks.claimed(root / f".{name}.lock", [name]),
             tempfile.TemporaryDirectory(dir=root, prefix=f".{name}.") as folder,
         ):
-            log.info("%s: not under %s, downloading", name, root)
+            log.info("%s: not found in %s, downloading it", name, root)
             socket.setdefaulttimeout(SILENCE)
             yield Path(folder)
     # What torchvision lets through: URLError and timeouts are OSErrors, a wrong digest is a RuntimeError.
