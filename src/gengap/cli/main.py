@@ -16,6 +16,7 @@ from gengap.files import legacy_names
 from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
+from gengap.studies.project import load_project
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
 from gengap.studies.study import Study, StudyFile, find_study, load_studies
 
@@ -45,8 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Check every study and simulation; print the packs of one, or the size of all."""
-    known = _known()
-    papers = load_papers(layout.PAPERS, known)
+    project = load_project()
+    known, papers = project.targets, project.papers
+    for warning in project.check_machine([options.study] if options.study else project.built):
+        print(f"warning: {warning}", file=sys.stderr)
     if options.study is None:
         for name, target in known.items():
             cells, cell, parts, part = _counted(target)
@@ -106,8 +109,10 @@ def plan(options: argparse.Namespace) -> None:
 
     with logs.job():
         legacy_names.rename()
-    known = _known()
-    for line in plan.plan([find_study(known, name) for name in options.studies], known, len(os.sched_getaffinity(0))):
+    project, cores = load_project(), len(os.sched_getaffinity(0))
+    known = project.targets
+    project.check_machine(options.studies)
+    for line in plan.plan([find_study(known, name) for name in options.studies], known, cores):
         print(line)
 
 

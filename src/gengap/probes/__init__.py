@@ -190,6 +190,10 @@ def _subjects(
     test_images = data.test_images.to(device, dtype)
     train_targets, test_targets = (targets.to(device) for targets in data.targets(first.loss))
     teacher = _teacher(data, image_shape, dtype, device)
+    test_sets = {
+        name: (images.to(device, dtype), losses.targets(labels, n_outputs).to(device))
+        for name, (images, labels) in data.test_sets.items()
+    }
 
     def subject_of(rows: Sequence[int]) -> ProbeContext:
         names = checkpoints.names(rows)
@@ -209,6 +213,8 @@ def _subjects(
             epochs=checkpoints.saved_epochs(names[0]),
             saved=lambda epoch: checkpoints.read_at(names, epoch),
             teacher=teacher,
+            test_sets=test_sets,
+            pixel_scale=data.pixel_scale,
         )
 
     return subject_of

@@ -49,7 +49,7 @@ def epochs(store: Path, identity: str) -> set[float]:
         return set()
     try:
         return {epoch for known, epoch in read_index(path) if known == identity}
-    except UnreadableError:
+    except UnreadableError:  # the system could not; the entry may be sound
         raise
     except _DAMAGE as error:
         _set_aside(path, error)
@@ -63,7 +63,7 @@ def get(store: Path, identity: str, wanted: set[float]) -> dict[float, Measured]
         return {}
     try:
         return {epoch: one for (_, epoch), one in read(path, {(identity, epoch) for epoch in wanted}).items()}
-    except UnreadableError:
+    except UnreadableError:  # the system could not; the entry may be sound
         raise
     except _DAMAGE as error:
         _set_aside(path, error)

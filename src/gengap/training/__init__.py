@@ -212,6 +212,7 @@ def on_device(data: LabelledData, cells: Sequence[Cell], dtype: torch.dtype, dev
         train_targets=train_targets.to(device),
         test_images=data.test_images.to(device, dtype),
         test_targets=test_targets.to(device),
+        patches=data.patches and data.patches.to(device, dtype),
     )
 
 

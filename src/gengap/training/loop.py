@@ -12,9 +12,10 @@ from torch import Tensor
 
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
+from gengap.labels.patching import Patches
 from gengap.progress import Pace, Progress
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, learning_rates, random_inputs, statistics
+from gengap.training import augmentation, compilation, learning_rates, patches, random_inputs, statistics
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
@@ -29,11 +30,12 @@ class Data:
     """A labelled data set on the device, with targets as the loss wants them.
 
     Attributes:
-        train_images: ``[N, C, H, W]``; of streamed data, those on which training is evaluated.
+        train_images: ``[N, C, H, W]``; those on which training is evaluated.
         train_targets: ``[N]``, or ``[N, n_outputs]``.
         test_images: As `train_images`.
         test_targets: As `train_targets`.
         stream: What draws the images of every step, where they are not stored.
+        patches: What steps make their images of, if not of `train_images`.
     """
 
     train_images: Tensor
@@ -41,6 +43,7 @@ class Data:
     test_images: Tensor
     test_targets: Tensor
     stream: DataStream | None = None
+    patches: Patches | None = None
 
     @property
     def n_samples(self) -> int:
@@ -162,6 +165,7 @@ def _epoch(pack: PackState, job: _Job) -> None:
     hyperparameters = stacked_settings(cells, dtype=some.dtype, device=some.device)
     sizes = [min(batch_size, n_samples - at) for at in range(0, n_samples, batch_size)]
     augmentations = augmentation.draws(cells, pack.epoch, n_samples, some.device)
+    augmentations |= patches.draws(cells, data.patches, pack.epoch)
     rates = learning_rates.epoch_rates(pack, len(sizes), like=some)
     drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(pack, len(sizes))
@@ -196,7 +200,8 @@ def _batches(pack: PackState, data: Data, sizes: Sequence[int]) -> tuple[Tensor,
         return data.stream.images, data.stream.targets, data.stream.epoch(seeds, pack.epoch, sizes, pack.step)
     orders = torch.from_numpy(np.stack([order(seed, pack.epoch, len(data.train_images)) for seed in seeds]))
     batches = orders.to(data.train_images.device).split(list(sizes), dim=1)
-    return data.train_images, data.train_targets, batches[pack.step :]
+    images = data.train_images if data.patches is None else data.patches.images
+    return images, data.train_targets, batches[pack.step :]
 
 
 def _snapshots_within(pack: PackState, n_steps: int) -> dict[int, list[tuple[int, float]]]:

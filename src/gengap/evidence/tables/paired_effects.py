@@ -17,6 +17,12 @@ PART = {
             "meaning": "Axis whose values are compared; may be left out where the grid has one beside the seed.",
         },
     },
+    "needs": (
+        "train_accuracy",
+        "test_accuracy",
+        "train_loss",
+        "test_loss",
+    ),
     "caption": """\
 **Paired effects** (study ``{{ snakemake.wildcards.study }}``). Every value of one axis of the grid against its first
 value, the column ``baseline``: mean differences over pairs of networks that agree on everything else, the seed
