@@ -9,13 +9,14 @@ snakemake data                prepared and labelled data only
 import functools
 import re
 import sys
+from pathlib import Path
 
 from snakemake.utils import min_version
 
-from gengap import layout, logs, snakemake_support
-from gengap.files import legacy_names
+from gengap import escaping, layout, logs, snakemake_support
+from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
-from gengap.registry import REGISTRY, code
+from gengap.registry import REGISTRY
 from gengap.snakemake_support import captions, run_lock
 from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED, rule_of
@@ -28,6 +29,7 @@ with logs.job():
     snakemake_support.install(workflow)
     if workflow.is_main_process:
         legacy_names.rename()
+        snakemake_support.begin()
 
 
 configfile: "config/config.yaml"
@@ -50,6 +52,7 @@ with logs.job():
     made = (layout.packs, layout.points, layout.figures, layout.tables, layout.logs)
     for folder in (layout.PREPARED, layout.LABELLED, *(one(name) for name in TARGETS for one in made)):
         check_writable(folder)
+    store_access.check(Path(config.get("store", layout.STORE)), config.get("store_group", ""))
     BUILT_STUDIES = [*config["studies"], *(name + REDUCED for name in config.get("reduced", []))]
     BUILT = [*BUILT_STUDIES, *config.get("simulations", [])]
 
@@ -57,10 +60,10 @@ with logs.job():
 # The report's text lists these: Snakemake's report leaves the configuration out.
 config["described"] = {
     name: {
-        "title": TARGETS[name].title,
-        "question": TARGETS[name].question,
-        "source": TARGETS[name].source,
-        "choices": list(TARGETS[name].choices),
+        "title": escaping.rst_line(TARGETS[name].title),
+        "question": escaping.rst(TARGETS[name].question),
+        "source": escaping.rst_line(TARGETS[name].source),
+        "choices": [escaping.rst_line(choice) for choice in TARGETS[name].choices],
         "reduced": TARGETS[name].reduced,
         "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
         "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws:,} draws",

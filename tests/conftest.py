@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import closed_port
 import pytest
 import torch
+from bounded import bounded
 from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -29,6 +31,41 @@ probes: [performance]
 figures: [accuracy_by_width]
 tables: [final_performance]
 """
+
+
+def pytest_configure() -> None:
+    """One thread, here and in what a test starts, however many cores the machine has: tiny tensors are fastest so."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers, one has all tests of a file, but for those marked `long`, which begin first."""
+    for item in items:
+        if not any(item.iter_markers("long")) and not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    # Of the long ones, those that wait for nobody come before those that need the finished workspace.
+    items.sort(key=lambda item: (not any(item.iter_markers("long")), needs(item, "finished_workspace")))
+
+
+def needs(item: pytest.Item, fixture: str) -> bool:
+    """Whether a test takes a fixture, through others too."""
+    return fixture in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """What its fixtures make ends, or fails."""
+    with bounded(f"setting up {item.name}"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """A test ends, or fails."""
+    with bounded(item.name):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)
@@ -54,15 +91,15 @@ class Workspace:
         return self.folder / path
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
-        """Exit status and all output of snakemake with these arguments."""
+        """Exit status and all output of snakemake with these arguments, on one core unless they say otherwise."""
         environment = os.environ | {
             "PYTHONPATH": str(self / "src"),
             "GENGAP_DATA_ROOT": str(self / "data/raw"),
-            "https_proxy": "http://127.0.0.1:9",  # nobody listens: a test downloads nothing
-            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": closed_port.ADDRESS,  # a test downloads nothing
+            "http_proxy": closed_port.ADDRESS,
         }
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
+            [sys.executable, "-m", "snakemake", *arguments, *([] if "--cores" in arguments else ["--cores", "1"])],
             cwd=self.folder,
             env=environment | variables,
             stdout=subprocess.PIPE,
@@ -107,7 +144,7 @@ class Workspace:
 
 def _project(made: Workspace, study: str, text: str) -> None:
     """Copy the project, with one study in place of its own."""
-    for name in ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/reference"):
+    for name in ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/published"):
         source, target = REPOSITORY / name, made / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if source.is_dir() else shutil.copy2

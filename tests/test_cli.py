@@ -8,7 +8,7 @@ from gengap.cli import main
 
 STUDIES = {
     "heavy": "title: Heavy\ngrid: {seed: 0..9}\nfull_on: gpu\nreduced: {grid: {seed: [0]}}\n",
-    "light": "title: Light\nreference: [table]\n",
+    "light": "title: Light\npublished: [table]\n",
 }
 
 

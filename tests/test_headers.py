@@ -11,6 +11,7 @@ from gengap.cli import main
 from gengap.errors import UserError
 from gengap.registry import headers, plugins
 from gengap.studies.settings import Cell, leaf_names
+from gengap.studies.simulation import load_simulation
 from gengap.studies.study import load_study
 
 SCHEDULE = """\
@@ -31,7 +32,7 @@ PART = {
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty folder in which parts of one's own can be put; the registry finds them anew."""
+    """An empty folder in which parts of one's own can be put; the registry looks for parts again."""
     tables = dict(registry.REGISTRY._tables)
     registry.REGISTRY._tables.clear()
     plugins.digest.cache_clear()
@@ -65,6 +66,40 @@ def test_options_have_defaults_and_are_part_of_the_identity_where_they_differ(st
     assert Cell.from_identity(json.loads(json.dumps(made.identity()))) == made
     assert cell(steps=3) == cell()
     assert cell(steps=4) != cell()
+
+
+LISTED = ("probe", "figure", "table")
+
+
+@pytest.mark.parametrize("kind", registry.ROOMS)
+def test_a_part_of_any_kind_declares_options(kind, project):
+    """In one file: the study sets them, and mistakes are met before anything runs."""
+    path = project / "plugins" / registry.ROOMS[kind] / "own.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        'PART = {\n"summary": "s",\n'
+        '"options": {"share": {"type": "float", "default": 0.5, "le": 1, "meaning": "m"}},\n}\n'
+    )
+
+    def load(name, option):
+        part = f"{{name: {name}, {option}}}"
+        if kind == "simulation":
+            (project / "own.yaml").write_text(f"title: t\nbase: {{simulation: {name}, {option}}}\n")
+            return next(iter(load_simulation(project / "own.yaml").points.values()))
+        lines = f"{kind}s: [{part}]" if kind in LISTED else f"base: {{{kind}: {part}}}"
+        (project / "own.yaml").write_text(f"title: t\n{lines}\n")
+        study = load_study(project / "own.yaml")
+        return getattr(study, f"{kind}s")[0] if kind in LISTED else getattr(study.cells["base"], kind)
+
+    assert load("own", "share: 0.25").share == 0.25
+    assert load("own", "share: 0.5") == load("own", "")
+    with pytest.raises(UserError, match=r"own\.yaml: .*share: 2\.0 is not allowed"):
+        load("own", "share: 2.0")
+    with pytest.raises(UserError, match=r"own\.yaml: .*shore: unknown key|unknown key 'shore'"):
+        load("own", "shore: 1.0")
+    other = next(name for name in registry.REGISTRY[kind] if name != "own")
+    with pytest.raises(UserError, match=rf"own\.yaml: .*share: '{other}' does not use it"):
+        load(other, "share: 0.25")
 
 
 def test_the_shortest_name_that_is_free_stands_in_a_cells_name(steps):
@@ -177,6 +212,9 @@ def test_a_header_is_found_on_the_first_level(tmp_path, text, found):
         ('PART = {"summary": "A.", "images": (1,)}', "PART: 'images' is no key of a schedule. Allowed: summary, reads"),
         ("PART = {1: open('x')}", "odd.py: PART: is not plain data"),
         ("PART = {'summary'}", "odd.py: PART: must hold keys and values"),
+        ("PART = {**BASE}", "odd.py: PART: is not plain data"),
+        ("PART = dict(summary='Odd.')", "odd.py: PART: must be written out as a dictionary"),
+        ('PART = {"summary": 3}', "odd.py: PART: summary: input should be a valid string"),
     ],
 )
 def test_a_wrong_header_is_told_with_file_and_key(project, text, words):
@@ -185,6 +223,13 @@ def test_a_wrong_header_is_told_with_file_and_key(project, text, words):
         registry.check("schedule", "cosine")
     assert words in str(error.value)
     assert str(error.value).startswith("plugins/training/schedules/odd.py: PART: ")
+
+
+def test_a_part_with_the_name_of_another_is_refused(project):
+    (project / "plugins/models").mkdir()
+    (project / "plugins/models/vgg.py").write_text('PART = {"summary": "Another one."}\n')
+    with pytest.raises(UserError, match=r"^plugins/models/vgg.py: the model 'vgg' exists already, in "):
+        registry.check("model", "vgg")
 
 
 def test_the_code_of_a_part_is_that_of_all_modules_of_its_package_that_it_imports(project):

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [
     # facts
-    {"errors", "versions", "layout"},
+    {"errors", "escaping", "versions", "layout"},
     {"registry", "seeding"},
     {"quantities", "provenance", "logs"},
     {"snakemake_support"},

@@ -13,6 +13,7 @@ import pytest
 from gengap.cli import main
 from gengap.cli.new import KINDS, new
 
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("new")]  # one worker makes `copy`, once
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = (
     "src",
@@ -28,7 +29,7 @@ COPIED = (
 # Tests that hold for every part of a kind; those of the new ones have their name in their parameters.
 SHARED = ("models/test_registered.py", "evidence/figures/test_draw.py", "test_registry.py")
 DOCUMENTED = (
-    "test_reference.py",
+    "test_reference_page.py",
     "test_probe_pages.py::test_the_page_is_up_to_date",
     "test_probe_pages.py::test_a_probe_measures_what_its_page_says[made_probe]",
     "test_probe_pictures.py::test_no_picture_is_of_a_probe_that_is_gone",
@@ -121,7 +122,7 @@ def test_a_new_probe_is_documented_by_one_command(copy):
         ("probe", "class", "'class' cannot be the name of a probe"),
         ("probe", "../evil", "cannot be the name"),
         ("model", "vgg", "the model 'vgg' exists, in "),
-        ("study", "taken", "config/studies/taken.yaml: is there already. Choose another name"),
+        ("study", "taken", "config/studies/taken.yaml: exists already. Choose another name"),
     ],
 )
 def test_a_bad_name_is_refused_in_one_sentence(kind, name, words, tmp_path, monkeypatch, capsys):

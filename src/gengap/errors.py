@@ -1,6 +1,7 @@
 """The errors a user can cause: each is one message that says where, what, what is allowed and what to do."""
 
 import difflib
+import errno
 import re
 from collections.abc import Iterable
 
@@ -8,7 +9,26 @@ _LIKE, _LIKE_WORD = 0.7, 0.65  # least likeness of two names, and of their words
 
 
 class UserError(Exception):
-    """A mistake in the input. Shown as its message alone, never as a traceback."""
+    """A mistake in the input. Only its message is shown, never a traceback."""
+
+
+class UnreadableError(UserError):
+    """The system could not read a file, which may be as sound as before: nothing that it holds is given up."""
+
+
+# What the system refuses whatever the program: rights, space, a disk's error. Other numbers tell of a bug.
+_REFUSALS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE),
+    *(errno.ENFILE, errno.ENOLCK, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.EBUSY, errno.ETIMEDOUT),
+}
+
+
+def refusal(error: OSError) -> UserError | None:
+    """What to tell of an error of the system that no part of the program expected; None if it tells of a bug."""
+    if error.errno not in _REFUSALS:
+        return None
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return UserError(f"{place}{error.strerror}. Nothing that was finished is lost: run the same again afterwards.")
 
 
 def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str = "") -> UserError:

@@ -1,5 +1,6 @@
 """Messages of one job: to the console and to its log file; a user's mistake without a traceback."""
 
+import contextlib
 import logging
 import sys
 import warnings
@@ -8,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gengap import layout
-from gengap.errors import UserError
+from gengap.errors import UserError, refusal
+from gengap.escaping import printable
 
 log = logging.getLogger("gengap")
+_UNWRITABLE = "%s: cannot be written (%s): messages of this job are shown here alone"
 
 
 @contextmanager
@@ -20,26 +23,52 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     log.setLevel(logging.INFO)
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    unwritable: OSError | None = None
     if log_file:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+        try:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(_LogFile(log_file, mode="w", encoding="utf-8"))
+        except OSError as error:
+            unwritable = error
     for handler in handlers:
         # Jobs run side by side: on the console, a line says whose it is.
         prefix = _label(Path(log_file)) if log_file and not isinstance(handler, logging.FileHandler) else ""
-        handler.setFormatter(logging.Formatter(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
+        handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
+    if unwritable:
+        log.warning(_UNWRITABLE, log_file, unwritable.strerror)
     try:
         yield log
     except UserError as error:
         log.error("error: %s", error)
         sys.exit(1)
-    except Exception:
-        log.exception("this is a bug in gengap, not in your input")
+    except Exception as error:
+        if isinstance(error, OSError) and (told := refusal(error)):
+            log.error("error: %s", told)
+        else:
+            log.exception("this is a bug in gengap, not in your input")
         sys.exit(1)
     finally:
         for handler in handlers:
             log.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # what a log file could not take was said
+                handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A job's log file. If it cannot be written, that is said once, and the work goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        log.removeHandler(self)
+        error = sys.exc_info()[1]
+        log.warning(_UNWRITABLE, self.baseFilename, getattr(error, "strerror", None) or error)
+
+
+class _Printable(logging.Formatter):
+    """Messages may hold names from a study's file or an archive."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _label(log_file: Path) -> str:

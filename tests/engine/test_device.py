@@ -27,7 +27,8 @@ def work(leases, visible, got, leave):
 
 def test_every_job_has_a_gpu_of_its_own_and_the_third_waits(tmp_path):
     got, leave = CONTEXT.Queue(), CONTEXT.Event()
-    jobs = [CONTEXT.Process(target=work, args=(tmp_path / "leases", "4, 7", got, leave)) for _ in range(3)]
+    arguments = (tmp_path / "leases", "4, 7", got, leave)
+    jobs = [CONTEXT.Process(target=work, args=arguments, daemon=True) for _ in range(3)]
     for job in jobs:
         job.start()
     first = [got.get() for _ in jobs]  # what two have, and that one waits

@@ -65,21 +65,23 @@ def half_written(output):
     return list(output.parent.glob(".*.part"))
 
 
-def test_killed_twenty_times_it_leaves_whole_files_only(tmp_path, weights_file, data):
-    """Ten times while there is no older file, and ten times while there is one."""
+@pytest.mark.long
+def test_killed_again_and_again_it_leaves_whole_files_only(tmp_path, weights_file, data):
+    """Half of the times while there is no older file, and half while there is one."""
     quiet, hurt = tmp_path / "quiet/distance.h5", tmp_path / "hurt/distance.h5"
     measure(weights_file, data, quiet)
     expected = bits(quiet)
     assert len(expected["measurements/value"]) >= len(CELLS) * len(EPOCHS)
     chance = random.Random(0)
-    for number in range(20):
-        if number == 10:
+    half = standstill.KILLS // 2
+    for number in range(2 * half):
+        if number == half:
             measure(weights_file, data, hurt)
             assert bits(hurt) == expected
         first = chance.randint(1, len(expected))
         last, seconds = (first, 0.0) if number % 2 else (len(expected), chance.uniform(0, 0.005))
         standstill.kill(measure_array_by_array, weights_file, data, hurt, at=first, held=last, seconds=seconds)
         assert len(half_written(hurt)) == number + 1
-        assert bits(hurt) == expected if number >= 10 else not hurt.exists()
+        assert bits(hurt) == expected if number >= half else not hurt.exists()
     measure(weights_file, data, hurt)
     assert bits(hurt) == expected

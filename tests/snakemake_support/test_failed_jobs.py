@@ -36,6 +36,8 @@ def test_what_was_restored_after_a_failure_is_made_again(tmp_path, installed):
     status, output = snakemake(tmp_path, "bad", "--dry-run")
     assert status == 0, output
     assert ("Nothing to be done" in output) != installed, output
+    if not installed:
+        return
     assert snakemake(tmp_path, "better")[0] == 0
     assert (tmp_path / "made.txt").read_text() == "better\n"
     assert "Nothing to be done" in snakemake(tmp_path, "better", "--dry-run")[1]

@@ -12,7 +12,12 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["gengap.training", "gengap.probes", "gengap.probes.distance", "gengap.labels"])
+# The last is what PyTorch imports for its first derivative.
+CONTEXT.set_forkserver_preload(
+    ["gengap.training", "gengap.probes", "gengap.probes.distance", "gengap.labels", "torch._dynamo"]
+)
+# How often a test kills what it disturbs at random; a run at night may do it more often.
+KILLS = int(os.environ.get("GENGAP_TEST_KILLS", "6"))
 
 
 @dataclass
@@ -61,7 +66,7 @@ def told(work: Callable[..., None], *arguments: Any, at: int, held: int | None =
         EOFError: If it ended before that point.
     """
     to_process, to_test = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=work, args=(Points(to_test, at, held or at), *arguments))
+    process = CONTEXT.Process(target=work, args=(Points(to_test, at, held or at), *arguments), daemon=True)
     process.start()
     to_test.close()  # so that its end is heard
     try:

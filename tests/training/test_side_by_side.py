@@ -21,7 +21,7 @@ def train(folders, store, packs, data):
     """Train packs at once, each in a folder of its own; returns the samples that passed through each's networks."""
     begin, passed = CONTEXT.Barrier(len(packs)), CONTEXT.Queue()
     jobs = [
-        CONTEXT.Process(target=work, args=(folder, store, cells, data, begin, passed))
+        CONTEXT.Process(target=work, args=(folder, store, cells, data, begin, passed), daemon=True)
         for folder, cells in zip(folders, packs, strict=True)
     ]
     for job in jobs:

@@ -1,48 +1,57 @@
 """Two runs of Snakemake at once, as two people start them: nothing is damaged, and no network is trained twice."""
 
+import shutil
 import threading
 
+import pytest
 from stored import arrays
+
+pytestmark = pytest.mark.long
+PACKS = ("width=2_pack=0", "width=3_pack=0")
 
 
 def together(*runs):
     """Statuses and outputs of runs that go on at the same time."""
     found = {}
-    threads = [threading.Thread(target=lambda key=key, run=run: found.update({key: run()})) for key, run in runs]
+    threads = [
+        threading.Thread(target=lambda key=key, run=run: found.update({key: run()}), daemon=True) for key, run in runs
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(found) == len(runs)
     for status, output in found.values():
         assert status == 0, output
     return found
 
 
-def weights_of(workspace, study):
-    folder = workspace / f"results/{study}/packs"
-    return {path.parent.name: arrays(path) for path in folder.glob("*/weights.h5")}
+def weights(study):
+    return [f"results/{study}/packs/{pack}/weights.h5" for pack in PACKS]
 
 
-def test_two_clones_share_a_store(finished_workspace, make_workspace, tmp_path):
-    study = (finished_workspace / "config/studies/tiny.yaml").read_text()
-    clones = [make_workspace(tmp_path / name, "tiny", study) for name in ("one", "other")]
-    store = f"store={tmp_path / 'store'}"
-    together(
-        *((clone.folder, lambda clone=clone: clone.run("tiny", "--cores", "1", "--config", store)) for clone in clones)
-    )
-    expected = weights_of(finished_workspace, "tiny")
-    assert len(expected) == 2
+def test_two_clones_share_a_store(finished_workspace, tmp_path):
+    """They have the data, so that both begin to train at once; the store and the networks are all that they share."""
+    clones = [finished_workspace.copy(tmp_path / name) for name in ("one", "other")]
     for clone in clones:
-        assert weights_of(clone, "tiny") == expected
-        assert clone.planned("tiny") == set()
+        shutil.rmtree(clone / "results")
+        shutil.rmtree(clone / ".gengap/store")
+    options = (*weights("tiny"), "--config", f"store={tmp_path / 'store'}")
+    together(*((clone.folder, lambda clone=clone: clone.run(*options)) for clone in clones))
+    for clone in clones:
+        for path in weights("tiny"):
+            assert arrays(clone / path) == arrays(finished_workspace / path)
+        assert clone.planned(*weights("tiny")) == set()
     assert len(list((tmp_path / "store/cells").rglob("*.h5"))) == 2
 
 
 def test_two_studies_in_one_folder_share_data_that_are_there(workspace):
+    """Each to its collected measurements; what comes after them is of one study alone, and has one run's jobs."""
     text = (workspace / "config/studies/tiny.yaml").read_text()
+    text = text.replace("  - {model.width: [3], optimizer.lr: [0.1], seed: [0]}\n", "")
     for name, seed in (("one", 1), ("other", 2)):
-        text_of = text.replace("seed: [0]", f"seed: [0, {seed}]")
-        (workspace / f"config/studies/{name}.yaml").write_text(text_of)
-    together(*((name, lambda name=name: workspace.run(name, "--cores", "1")) for name in ("one", "other")))
-    assert workspace.planned("one", "other") == set()
-    assert len(list((workspace / ".gengap/store/cells").rglob("*.h5"))) == 2 + 4
+        (workspace / f"config/studies/{name}.yaml").write_text(text.replace("seed: [0]", f"seed: [0, {seed}]"))
+    cells = {name: f"results/{name}/cells.csv" for name in ("one", "other")}
+    together(*((name, lambda path=path: workspace.run(path)) for name, path in cells.items()))
+    assert workspace.planned(*cells.values()) == set()
+    assert len(list((workspace / ".gengap/store/cells").rglob("*.h5"))) == 2 + 2

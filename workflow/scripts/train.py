@@ -23,6 +23,7 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
         Path(snakemake.output.history),
         training.RunOptions(
             store_folder=Path(snakemake.config["store"]),
+            store_group=snakemake.config.get("store_group", ""),
             device=snakemake.config["device"],
             memory_limit=snakemake.resources.mem_mb * 1_000_000,
         ),

@@ -10,6 +10,7 @@ from typing import Any
 
 from gengap import labels, layout
 from gengap.errors import UserError
+from gengap.files import paths
 from gengap.probes import measurement_store
 from gengap.probes.identity import method
 from gengap.studies.packing import dataset_key, labels_key, packs
@@ -108,7 +109,8 @@ def stale(project: Path, store_folder: Path, found: Wanted, days: float) -> Iter
         layout.unfinished(store_folder).glob("*.h5"), f"pack left unfinished for {days:g} days", _older(limit)
     )
     for folder in (store_folder, project / layout.RESULTS, project / layout.DATA):
-        yield from _stale(folder.rglob(".*.part"), "half-written by a job that was killed", _older(limit))
+        half = (path for path in paths.files_below(folder) if path.name.startswith(".") and path.suffix == ".part")
+        yield from _stale(half, "half-written by a job that was killed", _older(limit))
 
 
 def _stale(

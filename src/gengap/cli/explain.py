@@ -1,4 +1,4 @@
-"""Where a result came from, told from the files alone: from a figure back to the raw archive."""
+"""Where a result came from, read from the files only: from a figure back to the raw archive."""
 
 import csv
 import datetime
@@ -10,6 +10,7 @@ from typing import Any
 
 from gengap import layout
 from gengap.errors import UserError
+from gengap.files import paths
 from gengap.files.lineage import MADE, Made, changed, follow
 from gengap.studies.packing import Fingerprinted
 
@@ -27,25 +28,21 @@ _HEX = 12  # digits shown of a digest
 _LIBRARIES = ("torch", "numpy")
 
 
-def explain(path: Path, project: Path = Path()) -> list[str]:
+def explain(path: Path, project: Path | None = None) -> list[str]:
     """Tell where a result came from.
 
     Args:
-        path: The file, from the project's top or from anywhere.
-        project: The project's top.
+        path: The file, from the working folder or absolute.
+        project: The project's top; found if it is left out.
 
     Returns:
         Lines to print.
 
     Raises:
-        UserError: If there is no such file, or it lies outside the project.
+        UserError: If there is no such file, it lies outside of any project, or its record is damaged.
     """
-    try:
-        top = (Path.cwd() / path).resolve().relative_to(project.resolve())
-    except ValueError as error:
-        raise UserError(
-            f"{path}: lies outside this project. Run `gengap explain` at the top of its project."
-        ) from error
+    project = paths.project_of(path) if project is None else project
+    top = paths.from_top(path, project)
     if not (project / top).is_file():
         raise UserError(f"{path}: there is no such file. Name a file below results or data.")
     found = follow(top, project)
@@ -152,7 +149,7 @@ def _verdict(found: Mapping[Path, Made], project: Path) -> Iterator[str]:
     ]
     unknown = [made for made in found.values() if not made.inputs]
     if broken:
-        yield "The chain is broken; running the study again mends it:"
+        yield "The chain is broken; run the study again to repair it:"
         yield from (f"  {line}" for line in broken)
     elif unknown:
         yield f"Of {len(unknown)} of {len(found)} files it is not recorded what they were made from."

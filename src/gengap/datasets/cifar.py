@@ -1,12 +1,10 @@
 """CIFAR's binary version: one record per image, label bytes and then 3 x 32 x 32 pixels, channel by channel.
 
-torchvision's own reader takes the "python" version, which is a pickle, and gengap unpickles nothing: whoever has only
-that one is told which file to get. The archive is read where it lies; it is never unpacked, so no member of it,
-whatever its name, can be written anywhere.
+torchvision's own reader takes the "python" version, which is a pickle, and gengap unpickles nothing: a user who only
+has that one is told which file to get. The archive is read where it lies; it is never unpacked, so no member of it,
+can be written outside the folder, whatever its name.
 """
 
-import tarfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torchvision.datasets.utils import download_url
 
-from gengap.datasets import fetching
+from gengap.datasets import archives, fetching
 from gengap.datasets.raw import Raw
 from gengap.errors import UserError
 from gengap.logs import log
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
 IMAGE = (3, 32, 32)
+_SMALL_BYTES, _SMALL_FILES = 2**20, 16  # texts that an archive has beside the images
 
 
 @dataclass(frozen=True)
@@ -110,18 +109,15 @@ def _download(source: Source, root: Path, also: str) -> None:
 
 
 def _members(source: Source, path: Path) -> Mapping[str, bytes]:
-    files = {}
+    wanted = {f"{source.folder}/{name}": name for name in (*source.train, source.test)}
+    largest = max(source.records) * (source.label_bytes + int(np.prod(IMAGE)))
     try:
-        with tarfile.open(path) as archive:
-            for name in (*source.train, source.test):
-                member = archive.extractfile(f"{source.folder}/{name}")
-                if member is None:
-                    raise KeyError(f"{name} is no file in it")
-                files[name] = member.read()
-    except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path}: is not the archive that it should be ({error}). Remove it; it comes from {PAGE}."
-        ) from error
+        found = archives.members(path, most_bytes=largest + _SMALL_BYTES, most_files=len(wanted) + _SMALL_FILES)
+        files = {wanted[name]: content for name, content in found if name in wanted}
+        if missing := sorted(set(wanted.values()) - set(files)):
+            raise KeyError(f"{missing[0]} is no file in it")
+    except archives.BROKEN as error:
+        raise UserError(f"{path}: is not the expected archive ({error}). Remove it; it comes from {PAGE}.") from error
     return files
 
 

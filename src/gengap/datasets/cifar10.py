@@ -5,15 +5,13 @@ little, so its images are the variant "jpeg", and results say so.
 """
 
 import io
-import lzma
-import tarfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gengap.datasets import cifar, fetching
+from gengap.datasets import archives, cifar, fetching
 from gengap.datasets.raw import Raw
 from gengap.errors import UserError
 from gengap.logs import log
@@ -40,6 +38,7 @@ SOURCE = cifar.Source(
 )
 Images = dict[tuple[int, str], NDArray[np.uint8]]  # by class and file name
 JPEG = "cifar10-jpeg.tar.xz"
+_JPEG_BYTES, _JPEG_FILES = 2**16, 60_000  # a file's, and how many
 JPEG_MD5 = "4ab025a322774979c21b2d5283f6245a"
 
 
@@ -60,16 +59,14 @@ def read_jpeg(path: Path) -> Raw:
     log.info("%s: reading CIFAR-10 from JPEG files, which differ slightly from the original", path)
     found: dict[str, Images] = {"train": {}, "test": {}}
     try:
-        with tarfile.open(path, "r|xz") as archive:
-            for member in archive:
-                file = archive.extractfile(member)
-                if file is None:
-                    continue
-                split, label, number = member.name.split("/")
-                with Image.open(io.BytesIO(file.read())) as image:
-                    pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-                found[split][CLASSES.index(label), number] = pixels
-    except (tarfile.TarError, lzma.LZMAError, OSError, EOFError, ValueError, KeyError) as error:
+        for name, content in archives.members(path, most_bytes=_JPEG_BYTES, most_files=_JPEG_FILES):
+            split, label, number = name.split("/")
+            with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+                if image.size != cifar.IMAGE[1:]:
+                    raise ValueError(f"{name} is of {image.size[0]} x {image.size[1]} pixels")
+                pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+            found[split][CLASSES.index(label), number] = pixels
+    except archives.BROKEN as error:
         raise UserError(
             f"{path}: is not an archive of split/class/NNNN.jpg files ({error}). "
             "Remove it, and the original is downloaded."

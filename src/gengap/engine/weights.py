@@ -1,7 +1,7 @@
 """The weights of a pack's cells at their saved epochs: one HDF5 file, tensors and plain text only.
 
 ``checkpoints`` lists one row per (cell, epoch); ``weights/<name>`` holds that tensor for all rows, ``[rows, ...]``.
-``cells`` holds every cell's settings as JSON, so that a network can be built from the file alone, and the digest of its
+``cells`` holds every cell's settings as JSON, so that a network can be built from the file only, and the digest of its
 weights.
 """
 
@@ -56,14 +56,20 @@ def write(
 
 
 def read(path: Path) -> dict[str, Checkpoints]:
-    """Read everything that `write` wrote."""
+    """Read all checkpoints that `write` wrote."""
+    return read_with_provenance(path)[0]
+
+
+def read_with_provenance(path: Path) -> tuple[dict[str, Checkpoints], dict[str, Any]]:
+    """Read all checkpoints that `write` wrote, and the provenance."""
     with storage.reading(path, "weights") as file:
+        provenance = storage.provenance_of(file)
         index = storage.read_table(file, "checkpoints")
         tensors = {name: torch.from_numpy(array) for name, array in storage.read_arrays(file["weights"]).items()}
     checkpoints: dict[str, Checkpoints] = {}
     for row, (cell, epoch) in enumerate(zip(index["cell"], index["epoch"], strict=True)):
         checkpoints.setdefault(cell, {})[float(epoch)] = {name: value[row] for name, value in tensors.items()}
-    return checkpoints
+    return checkpoints, provenance
 
 
 def read_index(path: Path) -> pd.DataFrame:

@@ -5,13 +5,14 @@ need no lock. A file from somewhere else may hold links to other files, datasets
 filters that are loaded as plugins: gengap writes none of these, and reads none.
 """
 
+import os
 import re
 from pathlib import Path
 
 import h5py
 from h5py import h5d, h5l, h5o, h5pl, h5z
 
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.files import file_digest
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
@@ -33,34 +34,31 @@ def damaged(path: Path, why: object) -> DamagedError:
     )
 
 
-def create(path: Path) -> h5py.File:
-    """Open a new file; `file_digest.write` completes it after it was closed."""
-    return h5py.File(path, "w", locking=False, userblock_size=file_digest.BLOCK_BYTES)
-
-
 def read(path: Path) -> h5py.File:
     """Open a file for reading, after comparing it with its digest.
 
     Raises:
-        UserError: If it cannot be read, or leads elsewhere.
+        UserError: If it leads elsewhere.
+        UnreadableError: If the system could not read it.
         DamagedError: If it is no HDF5 file, or its content is not what was written.
     """
     try:
         file_digest.check(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from error
+        check_readable(path, error)
+        raise
     except file_digest.ContentError as error:
         raise damaged(path, error) from error
     try:
         file = h5py.File(path, "r", locking=False)
     except OSError as error:
-        if found := re.search(r"errno = \d+, error message = '([^']*)'", str(error)):  # of the system, not of the file
-            raise UserError(f"{path}: cannot be read ({found[1]}).") from error
+        check_readable(path, error)
         raise damaged(path, "HDF5 cannot read it") from error
     try:
         foreign = _foreign(file)
     except (RuntimeError, OSError, KeyError, ValueError) as error:
         file.close()
+        check_readable(path, error)
         raise damaged(path, "HDF5 cannot read it") from error
     if foreign:
         file.close()
@@ -69,6 +67,22 @@ def read(path: Path) -> h5py.File:
             "run the study again."
         )
     return file
+
+
+def check_readable(path: Path, error: Exception) -> None:
+    """Tell an error of the system, after which a file may be as sound as before, from one of the file's content.
+
+    Raises:
+        UnreadableError: If it was one of the system; HDF5 hides the system's error number in a long text.
+    """
+    number = getattr(error, "errno", None)
+    if number is None and (hidden := re.search(r"errno = (\d+),", str(error))):
+        number = int(hidden[1])
+    if number:
+        raise UnreadableError(
+            f"{path}: could not be read ({os.strerror(number)}), and is left as it is. Run the same again; if it can "
+            "never be read, move it away, and it is made again."
+        ) from error
 
 
 def _foreign(file: h5py.File) -> str:

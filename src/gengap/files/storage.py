@@ -1,9 +1,10 @@
-"""Reading and writing HDF5: beside and renamed, self-describing, never pickled.
+"""Reading and writing HDF5: atomically, self-describing, never pickled.
 
 Every file carries its kind, the format version and its provenance as attributes, and its digest before its content. A
 table is a group with one one-dimensional dataset per column; strings are UTF-8.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from gengap.errors import UserError
-from gengap.files import file_digest, hdf5
+from gengap.files import file_digest, hdf5, hdf5_output
 
 FORMAT = 1  # raised when files of an older version can no longer be read
 
@@ -37,7 +38,7 @@ def writing(path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync:
         UserError: If the folder cannot be written, or the disk is full.
     """
     with beside(path, sync=sync) as temporary:
-        with hdf5.create(temporary) as file:
+        with hdf5_output.opened(temporary) as file:
             file.attrs["kind"] = kind
             file.attrs["format"] = FORMAT
             file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
@@ -51,8 +52,11 @@ def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
 
     Args:
         path: The final name.
-        sync: Wait until the disk has it, so that a loss of power leaves the old file or the new one. Without, it may
-            leave a damaged one.
+        sync: Wait until the disk has it, and the folder its name, so that a loss of power leaves the old file or the
+            new one. Without, it may leave a damaged one.
+
+    Raises:
+        UserError: If the folder or the file cannot be written.
     """
     path = Path(path)
     try:
@@ -69,22 +73,43 @@ def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if sync:
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
+            _sync(temporary)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # `gengap clean` removes what is left
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise UserError(
+                f"{path}: could not be written ({_reason(error)}). What was there before is untouched."
+            ) from error
+        raise
+    if sync:
+        try:
+            # The folders of a project too: whoever made them, a log file perhaps, did not wait for the disk.
+            for folder in path.parents if not path.is_absolute() else [path.parent]:
+                _sync(folder)
+        except OSError as error:
+            raise UserError(
+                f"{path}: was written, but the disk did not confirm it ({_reason(error)}). Run the same again."
+            ) from error
+
+
+def _sync(path: Path) -> None:
+    """Wait until the disk has a file's content, or the names in a folder, on file systems that sync folders."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
     except OSError as error:
-        raise UserError(
-            f"{path}: could not be written ({_reason(error)}). What was there before is untouched."
-        ) from error
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _reason(error: OSError) -> str:
-    """Why a write failed, in a few words; HDF5 hides the system's error number in a long text."""
-    full = error.errno == errno.ENOSPC or f"errno = {errno.ENOSPC}," in str(error)
-    return "the disk is full" if full else error.strerror or str(error)
+    """Why a write failed, in a few words."""
+    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
 
 
 @contextmanager
@@ -93,29 +118,36 @@ def reading(path: str | Path, kind: str) -> Iterator[h5py.File]:
 
     Raises:
         UserError: If it is missing, damaged, of another kind, or from another version of gengap.
+        UnreadableError: If the system could not read it.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: does not exist. Run the study that makes it.")
     with hdf5.read(path) as file:
-        found, version = file.attrs.get("kind"), file.attrs.get("format")
-        if found is None or version is None:
-            raise UserError(f"{path}: was not written by gengap. Remove it, and run the study again.")
-        if int(version) != FORMAT:
-            raise UserError(
-                f"{path}: has format {version}, this version of gengap reads format {FORMAT}. "
-                "Move the folder away, or use the version that wrote it."
-            )
-        if found != kind:
-            raise UserError(f"{path}: holds {found}, expected {kind}.")
         try:
+            _check_kind(file, path, kind)
             yield file
-        except KeyError as error:
-            raise UserError(f"{path}: lacks a part of what '{kind}' files hold ({error.args[0]}).") from error
-        except OSError as error:
-            if error.errno is None and "synchronously" in str(error):  # HDF5's, of a file without a digest
+        except (KeyError, OSError, RuntimeError) as error:  # what h5py makes of an error while reading
+            hdf5.check_readable(path, error)
+            if isinstance(error, KeyError):
+                raise UserError(f"{path}: lacks a part of what '{kind}' files hold ({error.args[0]}).") from error
+            if "synchronously" in str(error):  # HDF5's, of a file without a digest
                 raise hdf5.damaged(path, "HDF5 cannot read it") from error
             raise
+
+
+def _check_kind(file: h5py.File, path: Path, kind: str) -> None:
+    """Refuse a file of another kind or format."""
+    found, version = file.attrs.get("kind"), file.attrs.get("format")
+    if found is None or version is None:
+        raise UserError(f"{path}: was not written by gengap. Remove it, and run the study again.")
+    if int(version) != FORMAT:
+        raise UserError(
+            f"{path}: has format {version}, this version of gengap reads format {FORMAT}. "
+            "Move the folder away, or use the version that wrote it."
+        )
+    if found != kind:
+        raise UserError(f"{path}: holds {found}, expected {kind}.")
 
 
 def provenance_of(file: h5py.File) -> dict[str, Any]:

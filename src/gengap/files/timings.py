@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from gengap import layout
+from gengap.logs import log
 
 TRAIN, SIMULATE = "train", "simulate"
 
@@ -48,15 +49,22 @@ def note(timing: Timing) -> None:
 
 
 def append(path: Path, timings: list[Timing]) -> None:
-    """Add lines to a file; several processes may do so at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(asdict(timing)) + "\n" for timing in timings))
+    """Add lines to a file; several processes may do so at once. Without them predictions are worse, and no more."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(json.dumps(asdict(timing)) + "\n" for timing in timings))
+    except OSError as error:
+        log.warning("%s: cannot be written (%s): this job's time is not kept for predictions", path, error.strerror)
 
 
 def read(path: Path) -> list[Timing]:
     """All lines that can be read, the oldest first; a damaged one costs a prediction, no result."""
-    return list(_lines(path))
+    try:
+        return list(_lines(path))
+    except OSError as error:
+        log.warning("%s: cannot be read (%s): predictions do without it", path, error.strerror)
+        return []
 
 
 def _lines(path: Path) -> Iterator[Timing]:
@@ -72,10 +80,10 @@ def _lines(path: Path) -> Iterator[Timing]:
 def rates(timings: list[Timing]) -> Mapping[str, float]:
     """Seconds per unit of work of every kind: those of the last job that took a second or longer, else of the last."""
     found: dict[str, Timing] = {}
-    for one in timings:
-        if one.work > 0 and (one.kind not in found or one.seconds >= 1 or found[one.kind].seconds < 1):
-            found[one.kind] = one
-    return {kind: one.seconds / one.work for kind, one in found.items()}
+    for timing in timings:
+        if timing.work > 0 and (timing.kind not in found or timing.seconds >= 1 or found[timing.kind].seconds < 1):
+            found[timing.kind] = timing
+    return {kind: timing.seconds / timing.work for kind, timing in found.items()}
 
 
 def error(predictions: list[Timing], timings: list[Timing], study: str) -> tuple[float, float, str] | None:
@@ -85,14 +93,19 @@ def error(predictions: list[Timing], timings: list[Timing], study: str) -> tuple
         Seconds predicted and taken for the jobs that have run since, scaled to the work that they found to do, and when
         it was predicted; None if there is nothing to compare.
     """
-    own = [one for one in predictions if one.study == study]
+    own = [timing for timing in predictions if timing.study == study]
     # A prediction is followed by its jobs: the last one that was.
-    for when in sorted({one.written for one in own}, reverse=True):
-        made = {(one.part, one.job): one for one in own if one.written == when}
-        later = [one for one in timings if one.study == study and one.written >= when and (one.part, one.job) in made]
+    for when in sorted({timing.written for timing in own}, reverse=True):
+        made = {(timing.part, timing.job): timing for timing in own if timing.written == when}
+        later = [
+            timing
+            for timing in timings
+            if timing.study == study and timing.written >= when and (timing.part, timing.job) in made
+        ]
         if later:
             predicted = sum(
-                made[one.part, one.job].seconds * one.work / max(made[one.part, one.job].work, 1) for one in later
+                made[timing.part, timing.job].seconds * timing.work / max(made[timing.part, timing.job].work, 1)
+                for timing in later
             )
-            return predicted, sum(one.seconds for one in later), when
+            return predicted, sum(timing.seconds for timing in later), when
     return None

@@ -5,10 +5,12 @@ that was not tested.
 """
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 from gengap.errors import UserError
-from gengap.snakemake_support import failed_jobs, python_path
+from gengap.logs import log
+from gengap.snakemake_support import contents, failed_jobs, linked_files, python_path, records
 
 # Versions with which `make test-versions` passed: the first one, and the first one that was not tested. pyproject.toml
 # and the Snakefile say the same.
@@ -30,7 +32,7 @@ def install(workflow: Any) -> None:
     if missing := next(_missing(), ""):
         raise UserError(
             f"Snakemake {snakemake.__version__} has {missing}, which gengap relies on. "
-            f'Install it afresh: pip install --force-reinstall "snakemake>={OLDEST},<{UNTESTED}".'
+            f'Reinstall it: pip install --force-reinstall "snakemake>={OLDEST},<{UNTESTED}".'
         )
     backend = getattr(workflow.workflow_settings, "persistence_backend", None)
     if backend is not None and backend.item_to_choice() != "file":
@@ -38,8 +40,22 @@ def install(workflow: Any) -> None:
             "--persistence-backend: gengap reads Snakemake's records, and removes the locks of killed runs, as files. "
             "Leave this option out, or give 'file'."
         )
+    contents.install()
     failed_jobs.install()
+    linked_files.install()
     python_path.install()
+
+
+def begin(project: Path = Path()) -> None:
+    """Before a run: let Snakemake's records be files of their own, and have made again what lost its record.
+
+    Args:
+        project: The folder in which Snakemake runs.
+    """
+    linked_files.own_records(project)
+    for record, path in list(records.damaged(project)):
+        records.set_aside(record, path, project)
+        log.warning("%s: Snakemake's record of %s is damaged; the file is made again.", record, path)
 
 
 def check(version: str) -> None:
@@ -67,13 +83,17 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _missing() -> Any:
     """What the workarounds need and this Snakemake lacks."""
-    from snakemake import persistence
     from snakemake.jobs import Job
 
     if not inspect.iscoroutinefunction(getattr(Job, "postprocess", None)):
         yield "no coroutine Job.postprocess"
     elif "error" not in inspect.signature(Job.postprocess).parameters:
         yield "a Job.postprocess without the argument 'error'"
-    base = getattr(persistence, "PersistenceBase", None) or getattr(persistence, "Persistence", None)
-    if list(inspect.signature(getattr(base, "started", lambda: None)).parameters)[:2] != ["self", "job"]:
-        yield "no persistence.started(job)"
+    elif "check_output_mtime" not in inspect.signature(Job.postprocess).parameters:
+        yield "a Job.postprocess without the argument 'check_output_mtime'"
+    if not inspect.iscoroutinefunction(getattr(Job, "prepare", None)):
+        yield "no coroutine Job.prepare"
+    for name, arguments in (("started", ["self", "job"]), ("input_changed", ["self", "job", "file"])):
+        method = getattr(contents.persistence(), name, lambda: None)
+        if list(inspect.signature(method).parameters)[: len(arguments)] != arguments:
+            yield f"no persistence.{name}({', '.join(arguments[1:])})"

@@ -3,30 +3,115 @@
 They are JSON files below ``.snakemake``, named by the made file's path in base64. Snakemake's own class for them makes
 folders, and has another name and place in almost every release from 9.14 to 9.27, while the files kept their form; so
 we read the files. The ``db`` backend has none, and `gengap.snakemake_support.install` refuses it.
+
+To each record we add what Snakemake leaves out, under the key ``gengap``: what the inputs and the output held. The last
+thing in it is the digest of the whole record.
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import tempfile
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gengap import layout
+from gengap.errors import UserError
+
+_DIGEST = re.compile(rb', "gengap_digest": "([0-9a-f]{64})"\}$')
 
 
 def read(path: Path, project: Path) -> dict[str, Any]:
-    """The record of a file; empty if it was made without Snakemake, or its record is missing or damaged.
+    """The record of a file; empty if it was made without Snakemake, or its record is missing.
 
     Args:
         path: The file, from the project's top.
         project: The project's top.
+
+    Raises:
+        UserError: If the record is damaged.
     """
-    with contextlib.suppress(OSError, ValueError):
-        return dict(json.loads(_record(project / layout.RECORDS, str(path)).read_text(encoding="utf-8")))
+    record = _record(project / layout.RECORDS, str(path))
+    try:
+        raw = record.read_bytes()
+    except OSError:
+        return {}
+    if not _is_whole(raw):
+        raise UserError(
+            f"{record}: Snakemake's record of {path} is damaged. `gengap fsck --repair` sets it aside and has the file "
+            "made again."
+        )
+    return dict(json.loads(raw))
+
+
+def sealed(path: Path, project: Path = Path()) -> dict[str, Any]:
+    """What `seal` added to the record of a file: ``inputs`` and ``output``; empty if nothing or it is damaged."""
+    with contextlib.suppress(UserError):
+        return dict(read(path, project).get("gengap") or {})
     return {}
+
+
+def seal(path: Path, inputs: Mapping[str, str], output: str, project: Path = Path()) -> None:
+    """Complete the record of a file that was just made, if there is one.
+
+    Args:
+        path: The file, from the project's top.
+        inputs: The digest of what each input held.
+        output: The digest of what the file itself holds.
+        project: The project's top.
+    """
+    record = _record(project / layout.RECORDS, str(path))
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        content = json.loads(record.read_text(encoding="utf-8"))
+        content.pop("gengap_digest", None)
+        text = json.dumps(content | {"gengap": {"inputs": dict(inputs), "output": output}})
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        _write(record, f'{text[:-1]}, "gengap_digest": "{digest}"}}')
+
+
+def everything(project: Path) -> Iterator[tuple[Path, Path]]:
+    """Every record, and the file that it is of."""
+    yield from ((record, Path(name)) for record, name in _all(project / layout.RECORDS))
+
+
+def damaged(project: Path) -> Iterator[tuple[Path, Path]]:
+    """Every damaged record, and the file that it is of; one that a job is about to write is none."""
+    for record, name in everything(project):
+        if not _record(project / layout.INCOMPLETE, str(name)).exists():
+            with contextlib.suppress(FileNotFoundError):
+                if not _is_whole(record.read_bytes()):
+                    yield record, name
+
+
+def set_aside(record: Path, path: Path, project: Path) -> None:
+    """Move a damaged record away, so that the file that it is of is made again.
+
+    Args:
+        record: The record.
+        path: The file, from the project's top.
+        project: The project's top.
+    """
+    aside = project / layout.DAMAGED / record.relative_to(project / layout.RECORDS)
+    mark = _record(project / layout.INCOMPLETE, str(path))
+    for one in (aside, mark):
+        one.parent.mkdir(parents=True, exist_ok=True)
+    if (project / path).exists():
+        mark.write_text('{"external_jobid": null}', encoding="utf-8")
+    record.replace(aside)
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Whether a record is what was written; of one without a digest, whether it can be read."""
+    if found := _DIGEST.search(raw):
+        return hashlib.sha256(raw[: found.start()] + b"}").hexdigest().encode() == found[1]
+    try:
+        return isinstance(json.loads(raw), dict)
+    except ValueError:
+        return False
 
 
 def rename(project: Path, new_name: Callable[[str], str]) -> None:
@@ -38,10 +123,9 @@ def rename(project: Path, new_name: Callable[[str], str]) -> None:
     """
     for record, _ in _all(project / layout.RECORDS):
         with contextlib.suppress(ValueError):  # damaged: Snakemake takes no notice of it either
-            text = record.read_text(encoding="utf-8")
-            content = _renamed(json.loads(text), new_name)
-            if content != json.loads(text):
-                _write(record, json.dumps(content))
+            before = json.loads(record.read_text(encoding="utf-8"))
+            if (content := _renamed(before, new_name)) != before:
+                _write(record, json.dumps({key: content[key] for key in content if not key.startswith("gengap")}))
     for folder in (project / layout.RECORDS, project / layout.INCOMPLETE):
         for record, name in _all(folder):
             if new_name(name) != name:

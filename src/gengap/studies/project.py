@@ -8,7 +8,7 @@ from gengap import layout, quantities
 from gengap.studies.paper import Paper, load_papers
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation, load_simulations
-from gengap.studies.study import Study, check_config, check_references, load_studies
+from gengap.studies.study import Study, check_config, check_published, load_studies
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,6 @@ def load_project(config: Mapping[str, Any] | None = None) -> Project:
     papers = load_papers(layout.PAPERS, targets)
     if (content := written if config is None else config) is not None:
         check_config(content, studies, simulations, layout.CONFIG)
-    check_references(targets, layout.PUBLISHED)
+    check_published(targets, layout.PUBLISHED)
     quantities.check_all()
     return Project(studies, simulations, papers)

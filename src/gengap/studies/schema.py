@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 from pydantic_core import CoreSchema
 
+from gengap import escaping
 from gengap.studies.names import unfit_sign
 from gengap.studies.options import PartSettings, Settings
 
@@ -24,10 +25,17 @@ __all__ = [
     "Positive",
     "Seed",
     "Settings",
+    "Text",
     "write_out",
 ]
 
 MOST_VALUES = 100_000  # of a range, and cells of a study
+
+
+def _visible(text: str) -> str:
+    if sign := escaping.invisible(text):
+        raise ValueError(f"{sign!a} is a character that is not seen; remove it")
+    return text
 
 
 def _single_precision(value: float) -> float:
@@ -62,6 +70,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Epoch = Annotated[float, Field(ge=0, le=10**9)]
+Text = Annotated[str, AfterValidator(_visible)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 

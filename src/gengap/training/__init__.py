@@ -1,6 +1,5 @@
 """Training packs of cells."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from gengap.engine import device as devices
 from gengap.engine import stack
 from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
-from gengap.errors import UserError
-from gengap.files import cell_locks
+from gengap.errors import UnreadableError, UserError
+from gengap.files import cell_locks, store_access
 from gengap.labels import Digests, LabelledData
 from gengap.logs import log
 from gengap.studies.settings import Cell
@@ -33,6 +32,7 @@ class RunOptions:
         device: ``auto``, ``cpu`` or ``cuda``.
         compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
         store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
+        store_group: The group of users that share the store; empty: nobody else may write it.
         save_seconds: How often an unfinished pack is saved.
         memory_limit: Bytes that this process may take on a CPU; None: what is free. A pack that would take more is
             trained in parts.
@@ -41,6 +41,7 @@ class RunOptions:
     device: str = "auto"
     compile_step: str = "auto"
     store_folder: Path | None = None
+    store_group: str = ""
     save_seconds: float = resume.INTERVAL_SECONDS
     memory_limit: int | None = None
 
@@ -73,6 +74,8 @@ def train_pack(
     Raises:
         UserError: If the loss does not fit the labels, a file cannot be written, or the process was asked to end.
     """
+    if options.store_folder:
+        store_access.make(options.store_folder, options.store_group)
     device = devices.choose(options.device)
     first = next(iter(cells.values()))
     n_outputs = losses.n_outputs(first.loss, data.n_classes)
@@ -105,8 +108,10 @@ def train_pack(
         free = memory_budget.free_bytes(device, options.memory_limit)
         memory_budget.in_parts(list(cells), each, memory_budget.shared_bytes(first), free, train)
     where = {**(provenance or {}), "device": devices.describe(device), "data_digest": digest}
+    where["pack"] = cell_result.pack_digest(identities.values())
     cell_result.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)
-    for saver in savers:
+    # What a job that failed after its last step has saved is found here by the next one, which has nothing to train.
+    for saver in savers or [resume.Saver(_unfinished(options.store_folder, list(identities.values())))]:
         saver.remove()
     return passed
 
@@ -238,6 +243,8 @@ def in_own_files(identities: Mapping[str, str], weights: Path, history: Path) ->
         return set()
     try:
         found = cell_result.read_identities(history)
+    except UnreadableError:
+        raise
     except UserError as error:
         log.warning("%s Its cells are looked for in the store, or trained again.", error)
         return set()
@@ -252,6 +259,8 @@ def _finished(
     if own := in_own_files(identities, weights, history):
         try:
             done = cell_result.read({name: cells[name] for name in cells if name in own}, weights, history)
+        except UnreadableError:
+            raise
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
     return done | _stored({n: cell for n, cell in cells.items() if n not in done}, identities, store_folder)
@@ -275,5 +284,4 @@ def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | 
     """Where cells that are trained together are saved while they are."""
     if store_folder is None:
         return None
-    digest = hashlib.sha256("".join(sorted(identities)).encode()).hexdigest()
-    return layout.unfinished(store_folder) / f"{digest}.h5"
+    return layout.unfinished(store_folder) / f"{cell_result.pack_digest(identities)}.h5"

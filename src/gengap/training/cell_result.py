@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 
 from gengap import versions
 from gengap.engine import weights
+from gengap.errors import UserError
 from gengap.files import storage
 from gengap.quantities import QUANTITIES
 from gengap.studies.settings import Cell
@@ -56,6 +57,11 @@ def identity(cell: Cell, data_digest: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def pack_digest(identities: Iterable[str]) -> str:
+    """Digest of the identities of cells, in any order."""
+    return hashlib.sha256("".join(sorted(identities)).encode()).hexdigest()
+
+
 def write(
     results: Sequence[CellResult],
     weights_path: Path,
@@ -64,7 +70,7 @@ def write(
     n_outputs: int,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the results of a pack."""
+    """Write the results of a pack; ``pack`` in `provenance` says to `read` which two files belong together."""
     cells = [(r.name, r.status, r.stopped_by, float(r.epochs_trained), r.n_parameters, r.identity) for r in results]
     rows = [(r.name, *row, r.cell.training.batchnorm) for r in results for row in r.history]
     units = {"epoch": "epochs", "epochs_trained": "epochs"}
@@ -90,11 +96,18 @@ def read_identities(history_path: Path) -> dict[str, str]:
 
 
 def read(cells: Mapping[str, Cell], weights_path: Path, history_path: Path) -> dict[str, CellResult]:
-    """Read back the results of those of `cells` that the two files hold, whatever their identity."""
+    """Read back the results of those of `cells` that the two files hold, of any identity.
+
+    Raises:
+        UserError: If a file is damaged, or a job was killed between writing the two.
+    """
     with storage.reading(history_path, "history") as file:
+        provenance = storage.provenance_of(file)
         facts = {row["cell"]: row for row in storage.read_table(file, "cells").to_dict("records")}
         history = storage.read_table(file, "history")
-    checkpoints = weights.read(weights_path)
+    checkpoints, other = weights.read_with_provenance(weights_path)
+    if provenance.get("pack") != other.get("pack"):
+        raise UserError(f"{history_path} and {weights_path.name} were not written together.")
     rows = dict(iter(history.groupby("cell")))
     results = {}
     for name in (name for name in cells if name in facts and name in checkpoints):

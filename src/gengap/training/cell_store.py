@@ -1,13 +1,13 @@
 """The store of finished cells: one file per identity, so that no study trains a cell that another has trained.
 
-A file is written beside and renamed, so two jobs that finish the same cell at once leave one good copy.
+A file is written under a temporary name and renamed, so two jobs that finish the same cell at once leave one good copy.
 """
 
 from pathlib import Path
 from typing import Any
 
 from gengap import layout
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.files import storage
 from gengap.logs import log
 from gengap.studies.settings import Cell
@@ -37,6 +37,9 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
 
     Returns:
         The result, or None. A damaged entry is set aside with a warning, and counts as missing.
+
+    Raises:
+        UnreadableError: If the system cannot read an entry, which may be sound.
     """
     path = layout.stored_cell(store, identity)
     if not path.exists():
@@ -46,6 +49,8 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
             result = serialization.read_results(file)[0]
         if result.identity != identity:
             raise ValueError(f"it holds the cell {result.identity}")
+    except UnreadableError:
+        raise
     except _DAMAGE as error:
         aside = path.with_suffix(".damaged")
         path.replace(aside)
@@ -55,15 +60,30 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
     return result
 
 
+def is_whole(entry: Path) -> bool:
+    """Whether an entry is what was written, by the digest that its records have of their own."""
+    try:
+        with storage.reading(entry, "cell") as file:
+            return serialization.read_results(file)[0].identity == entry.stem
+    except _DAMAGE:
+        return False
+
+
 def entries(store: Path) -> list[Path]:
     """Every finished cell's file; its stem is the cell's identity."""
     return sorted(layout.stored_cells(store).glob("*/*.h5"))
 
 
 def settings(entry: Path) -> dict[str, Any] | None:
-    """What `Cell.identity` gave for the cell that an entry keeps; None if the entry is damaged."""
+    """What `Cell.identity` gave for the cell that an entry keeps; None if the entry is damaged.
+
+    Raises:
+        UnreadableError: If the system cannot read it.
+    """
     try:
         with storage.reading(entry, "cell") as file:
             return serialization.read_settings(file)[0]
+    except UnreadableError:
+        raise
     except _DAMAGE:
         return None

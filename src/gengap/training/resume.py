@@ -1,4 +1,4 @@
-"""An interrupted pack: all that its loop needs to go on and to end with the bits of an undisturbed run."""
+"""An interrupted pack: all that its loop needs to resume, and to end with the bits of an uninterrupted run."""
 
 import signal
 import time
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.files import storage
 from gengap.logs import log
 from gengap.training import serialization
@@ -72,8 +72,12 @@ class Saver:
 
     def remove(self) -> None:
         """Forget the saved pack: its results are written."""
-        if self.path is not None:
+        if self.path is None:
+            return
+        try:
             self.path.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s: cannot be removed (%s), and is needed no more", self.path, error.strerror)
 
 
 def write(path: Path, pack: PackState, results: Sequence[CellResult]) -> None:
@@ -101,6 +105,9 @@ def read(
 
     Returns:
         The stack in training and the results of all its cells; None if there is no saved pack that helps.
+
+    Raises:
+        UnreadableError: If the system cannot read a saved pack, which may be sound.
     """
     if path is None or not path.exists():
         return None
@@ -120,8 +127,10 @@ def read(
                 step=int(file.attrs["step"]),
                 compiled=bool(file.attrs["compiled"]),
             )
+    except UnreadableError:
+        raise
     except (UserError, ValueError, OSError, KeyError) as error:
-        log.warning("%s cannot be used (%s); training starts afresh", path, error)
+        log.warning("%s cannot be used (%s); training starts from the beginning", path, error)
         return None
     if not {result.identity for result in wanted} <= {result.identity for result in results}:
         return None

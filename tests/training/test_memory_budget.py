@@ -13,7 +13,7 @@ from gengap.studies.settings import Cell
 from gengap.training import RunOptions, cell_result, memory_budget, train_pack
 
 PEAK = r"""
-import pathlib, re, tempfile
+import pathlib, re, sys
 import torch
 from gengap.labels import LabelledData
 from gengap.studies.settings import Cell
@@ -29,20 +29,20 @@ def peak():
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
 
 before = peak()
-folder = pathlib.Path(tempfile.mkdtemp())
+folder = pathlib.Path(sys.argv[1])
 train_pack(cells, data, folder / "weights.h5", folder / "history.h5", RunOptions(compile_step="off", device="cpu"))
 print(peak() - before)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux")
-def test_the_predicted_peak_suffices_and_is_of_use():
+def test_the_predicted_peak_suffices_and_is_of_use(tmp_path):
     """What is taken depends on PyTorch: 0.75 of the prediction in 2.8, 0.79 to 0.86 in 2.15, 0.58 in another.
 
     Above, what counts is that a pack which was planned into the free memory fits, and a fifth of that is kept spare.
     Below, that a prediction cuts no pack to less than two fifths of what would fit.
     """
-    done = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", PEAK, str(tmp_path)], check=True, capture_output=True, text=True)
     cell = Cell.model_validate({"model": {"width": 32}, "training": {"batch_size": 512, "snapshots": [0]}})
     arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
     predicted = memory_budget.shared_bytes(cell) + 24 * memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 512, 1)
