@@ -178,3 +178,34 @@ def test_a_network_learns(name, make_cell, train):
     found = train({"cell": make_cell(optimizer={"name": name, "lr": 0.02}, training={"epochs": 15})})["cell"]
     losses = [value for _, quantity, value in found.history if quantity == "train_loss"]
     assert losses[-1] < losses[0] / 2
+
+
+def test_unit_rows_are_sgds_with_every_row_divided_by_its_norm():
+    """Of a linear layer and a convolution; a row of zeros stays, and BatchNorm's scales and shifts are not rows."""
+    shapes = {"linear.weight": (4, 3), "linear.bias": (4,), "conv.weight": (5, 2, 3, 3), "norm.weight": (4,)}
+    shapes |= {"norm.bias": (4,), "conv.bias": (5,)}
+    generator = torch.Generator().manual_seed(2)
+
+    def drawn():
+        return {
+            name: torch.randn(2, *shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()
+        }
+
+    starts, gradient = drawn(), drawn()
+    for values in (starts["linear.weight"], gradient["linear.weight"]):
+        values[:, 0] = 0
+    cells = {
+        name: [Cell.model_validate({"optimizer": {"name": name, "lr": lr}}) for lr in (0.1, 0.5)]
+        for name in ("sgd", "sgd_unit_rows")
+    }
+    plain, found = (ours(cells[name], starts, [gradient])[0] for name in ("sgd", "sgd_unit_rows"))
+    for layer, rows in (("linear", slice(1, None)), ("conv", slice(None))):
+        norms = plain[f"{layer}.weight"][:, rows].flatten(2).norm(dim=2)
+        weight, bias = found[f"{layer}.weight"][:, rows], found[f"{layer}.bias"][:, rows]
+        assert weight.flatten(2).norm(dim=2).flatten().tolist() == pytest.approx([1.0] * norms.numel())
+        expected = plain[f"{layer}.weight"][:, rows].flatten(2) / norms[:, :, None]
+        torch.testing.assert_close(weight.flatten(2), expected)
+        torch.testing.assert_close(bias, plain[f"{layer}.bias"][:, rows] / norms)
+    assert not found["linear.weight"][:, 0].any()
+    for name in ("norm.weight", "norm.bias"):
+        assert torch.equal(found[name], plain[name])
