@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from stored import edited
 
 from gengap.cli import main
 from gengap.cli.explain import explain
@@ -74,7 +75,7 @@ def test_every_result_can_be_explained(finished_workspace):
 
 def test_a_file_that_was_replaced_breaks_the_chain(workspace):
     replaced = f"{PACKS}/width=2_pack=0/probes/performance.h5"
-    with h5py.File(workspace / replaced, "r+") as file:
+    with edited(workspace / replaced) as file:
         file.attrs["note"] = "edited by hand"
     assert f"  {replaced} has changed since results/tiny/measurements.h5 was made from it" in told(workspace)
     (workspace / replaced).unlink()

@@ -12,6 +12,7 @@ from gengap.studies.settings import Model
 PART = {
     "summary": "An mlp with BatchNorm before every ReLU; F1 at width 512, F2 at depth 7 as well (Keskar 2017).",
     "reads": ("depth", "norm", "group_size"),
+    "depth": 5,
 }
 
 DEPTH = 5  # where the study says nothing

@@ -15,6 +15,7 @@ PART = {
         "16 (He 2016, section 4.2)."
     ),
     "reads": ("depth", "norm", "group_size"),
+    "depth": 20,
 }
 
 DEPTH = 20  # where the study says nothing

@@ -19,6 +19,7 @@ PART = {
         "VGG-11, -13, -16 or -19 with BatchNorm, a global mean and one linear layer; the published width is 64."
     ),
     "reads": ("depth", "norm", "group_size"),
+    "depth": 16,
 }
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # per stage

@@ -13,6 +13,7 @@ from gengap.studies.settings import Model
 PART = {
     "summary": "Pre-activated wide residual network, depth 6 n + 4 (Zagoruyko and Komodakis 2016).",
     "reads": ("depth", "norm", "group_size"),
+    "depth": 16,
 }
 
 STEM = 16  # channels of the first convolution

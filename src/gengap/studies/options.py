@@ -19,6 +19,7 @@ _TYPES: dict[str, Any] = {
     "float": float,
     "bool": bool,
     "str": str,
+    "axis": str,
     "floats": Annotated[tuple[float, ...], Field(strict=False)],
     "strs": Annotated[tuple[str, ...], Field(strict=False)],
 }

@@ -13,6 +13,7 @@ from torch import Tensor
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
 from gengap.labels.patching import Patches
+from gengap.progress import Pace, Progress
 from gengap.studies.settings import Cell
 from gengap.training import augmentation, compilation, learning_rates, patches, random_inputs, statistics
 from gengap.training.cell_result import CellResult
@@ -20,7 +21,6 @@ from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
 from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
-from gengap.training.progress import Progress
 from gengap.training.resume import Saver
 from gengap.training.step import Step, StepInputs, make_step
 
@@ -97,7 +97,7 @@ class _Job:
 
 def train(
     pack: PackState, results: Sequence[CellResult], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
-) -> int:
+) -> Pace:
     """Train all cells of a pack together and fill in their results.
 
     Args:
@@ -109,7 +109,7 @@ def train(
         compile_step: ``auto``, ``on`` or ``off``.
 
     Returns:
-        Training samples that passed through networks, summed over networks and epochs.
+        Training samples that passed through networks, summed over networks and epochs, and their time.
     """
     first = results[0].cell
     channels, height, width = data.train_images.shape[1:]
@@ -120,7 +120,7 @@ def train(
     def compiles(n_networks: int, epochs: int) -> bool:
         return job.pays_to_compile(n_networks, epochs) if compile_step == "auto" else compile_step == "on"
 
-    progress = Progress(longest, len(results), pack.epoch)
+    progress = Progress("epoch", longest, "samples", pack.epoch)
     if not any(result.checkpoints for result in results):
         pack.compiled = compiles(len(pack.results), longest)
         statistics.refresh(pack, arch, data.train_images, first)
@@ -137,14 +137,13 @@ def train(
             _evaluate(pack, job)
         _finish(pack)
         left = pack.waiting()
-        progress.epoch(
-            pack.epoch, sum(bool(r.stopped_by) for r in results), data.n_samples * working, _summary(results)
-        )
+        finished = f"{sum(bool(result.stopped_by) for result in results)}/{len(results)} cells finished"
+        progress.advance(pack.epoch, data.n_samples * working, finished, _summary(results), last=not left)
         # Compiled code is for one size of stack: making it smaller must be worth compiling again.
         if left and len(left) < len(pack.results) and (not pack.compiled or 2 * len(left) <= len(pack.results)):
             pack.keep(left)
             pack.compiled = compiles(len(left), longest - pack.epoch)
-    return progress.samples
+    return progress.pace()
 
 
 def _batch_size(cell: Cell, done: int, n_samples: int) -> int:

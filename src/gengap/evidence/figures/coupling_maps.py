@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gengap.evidence.figures.drawing import panels, title, unfinished
+from gengap.evidence.figures.drawing import title, unfinished
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.measurements import Evidence, lacking
 
@@ -25,11 +26,11 @@ beta*, and nothing in the right half.
 
 MAPS = {"coupling": r"$\beta^*$", "gated_coupling": "$H^*$"}
 RHO = "node_correlation"
-COLUMNS = ["cell", "layer", "epoch", "quantity", "teacher_node", "column", "student_node", "value"]
+COLUMNS = ["layer", "epoch", "quantity", "teacher_node", "column", "student_node", "value"]
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row per entry drawn, in units of the largest size of its map.
+    """One row per entry drawn, in units of the largest size of its map, to three digits.
 
     Raises:
         UserError: If the study lacks ``backward_coupling`` or ``node_correlation``.
@@ -37,8 +38,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     for quantity, probe in ((RHO, RHO), ("coupling", "backward_coupling")):
         if not evidence.arrays(quantity):
             raise lacking(evidence, quantity, probe)
-    known = {cell for array in evidence.arrays("coupling") for cell in array.rows["cell"]}
-    shown = next((cell for cell in evidence.finished["cell"] if cell in known), "")
+    shown = shown_cell(evidence)
     orders = {layer: _order(maps[max(maps)]) for layer, maps in _maps(evidence, RHO, shown).items()}
     rows: list[tuple[Any, ...]] = []
     for quantity in MAPS:
@@ -47,16 +47,24 @@ def data(evidence: Evidence) -> pd.DataFrame:
                 values = maps[epoch][:, orders[layer]]
                 values = values / max(np.abs(values).max(), np.finfo(float).tiny)
                 for node, column in np.ndindex(*values.shape):
-                    key = shown, layer, epoch, quantity, node, column, int(orders[layer][column])
-                    rows.append((*key, float(values[node, column])))
+                    key = layer, epoch, quantity, node, column, int(orders[layer][column])
+                    rows.append((*key, round(float(values[node, column]), 3)))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def shown_cell(evidence: Evidence) -> str:
+    """Name of the first network that finished and was measured; empty if none did."""
+    known = {cell for array in evidence.arrays("coupling") for cell in array.rows["cell"]}
+    return next((str(cell) for cell in evidence.finished["cell"] if cell in known), "")
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """A row per quantity and epoch, a column per layer."""
     layers = list(dict.fromkeys(data["layer"])) or [""]
     rows = list(dict.fromkeys(zip(data["quantity"], data["epoch"], strict=True))) or [("", 0.0)]
-    figure, axes = panels(len(rows), len(layers), height=0.8 + 0.9 * len(rows), wide=len(layers) > 2, share_rows=False)
+    width = mpl.rcParams["figure.figsize"][0] * (2.1 if len(layers) > 2 else 1.0)
+    figure = Figure(figsize=(width, 0.8 + 0.9 * len(rows)))
+    axes = list(figure.subplots(len(rows), len(layers), squeeze=False).flat)
     if data.empty:
         unfinished(axes, evidence.cells)
     image = None
@@ -76,7 +84,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             panel.set_xlabel("student node", fontsize="small")
     if image is not None:
         figure.colorbar(image, ax=axes, shrink=0.6, label="coupling over its largest")
-    one = f"shown: {data['cell'].iloc[0].replace(',', ', ')}; " if len(data) else ""
+    one = f"shown: {shown_cell(evidence).replace(',', ', ')}; " if len(data) else ""
     title(figure, one + description(labelled(evidence), evidence))
     return figure
 
