@@ -20,5 +20,5 @@ DEPTH = 5  # where the study says nothing
 
 def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:
     """Build the network; see `gengap.models.build`. `depth` counts the hidden layers."""
-    deep = normalised(settings).model_copy(update={"depth": settings.depth or DEPTH})
+    deep = normalised(settings).model_copy(update={"name": "mlp", "depth": settings.depth or DEPTH})
     return mlp.build(deep, image_shape, n_outputs)

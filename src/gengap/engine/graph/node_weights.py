@@ -13,7 +13,7 @@ from gengap.engine.graph.network_graph import UNTRACEABLE, is_batchnorm, module_
 from gengap.engine.stack import Architecture
 
 # What a node's value passes on its way to the next layer, and keeps it apart from other nodes' values.
-_PASSED = (nn.Flatten, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+_PASSED = (nn.Identity, nn.Flatten, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 _PASSED_CALLS: set[Any] = {torch.flatten, torch.mean, operator.getitem, nn.functional.pad, "flatten", "mean", "view"}
 _SUMS: set[Any] = {operator.add, operator.iadd, torch.add}
 
