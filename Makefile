@@ -1,4 +1,4 @@
-# Every target makes the environment in .venv first, if it is missing or requirements.lock has changed.
+# Every target first makes the environment in .venv if it is missing or requirements.lock has changed.
 STUDY ?= quickstart
 SCALE ?= auto
 CORES ?= all
@@ -23,17 +23,17 @@ help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
 	sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
 
-env: $(ENV) ## The environment alone
+env: $(ENV) ## Make or update the environment in .venv
 
 $(ENV): requirements.lock pyproject.toml
-	@for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3; do
-		if "$$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+	@for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3; do
+		if "$$candidate" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2> /dev/null; then
 			python=$$candidate
 			break
 		fi
 	done
 	if [ -z "$${python-}" ]; then
-		echo "error: found no Python 3.11 or newer with venv." >&2
+		echo "error: found no Python 3.11 to 3.13 with venv." >&2
 		echo "On Debian or Ubuntu: sudo apt-get install python3 python3-venv. Or name one: make $(MAKECMDGOALS) PYTHON=..." >&2
 		exit 1
 	fi
@@ -43,7 +43,7 @@ $(ENV): requirements.lock pyproject.toml
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-# The studies of STUDY on this machine, and the page that reports on them: one study's lies beside its results.
+# The studies of STUDY on this machine, and the path of their report; that of one study lies beside its results.
 define studies
 studies=$$(gengap scale "$(STUDY)" "$(SCALE)")
 [[ $$studies == *' '* ]] && report=$$(gengap path report "$(STUDY)") || report=$$(gengap path report "$$studies")
@@ -53,7 +53,7 @@ shown() { find -L $$folders workflow/report .gengap/captions -type f -not -path 
 make_report() { mkdir -p "$${report%/*}" && snakemake --cores $(CORES) $$studies --config "describe=[$${studies// /,}]" --report "$$report" && echo "<!-- $$(shown) -->" >> "$$report"; }
 endef
 
-run: $(ENV) ## Everything of a study, or of all studies of a paper, up to its report
+run: $(ENV) ## Run a study, or all studies of a paper, up to the report
 	@$(studies)
 	gengap plan $$studies
 	snakemake --cores $(CORES) $$studies
@@ -61,11 +61,11 @@ run: $(ENV) ## Everything of a study, or of all studies of a paper, up to its re
 	echo
 	gengap summary $$studies
 
-report: $(ENV) ## The HTML report of a study, or of all studies of a paper, that was run
+report: $(ENV) ## Write the HTML report of a finished study or paper
 	@$(studies)
 	make_report
 
-evidence: $(ENV) ## Keep the tables and figures of a study, or of all studies of a paper, under docs/findings
+evidence: $(ENV) ## Copy tables and figures of a finished study or paper to docs/findings
 	@$(studies)
 	folder=docs/findings
 	[[ $$studies != *' '* ]] || folder+=/$(STUDY)
@@ -81,58 +81,73 @@ evidence: $(ENV) ## Keep the tables and figures of a study, or of all studies of
 		figures=$$(gengap path figures "$$study") tables=$$(gengap path tables "$$study")
 		cp "$$(gengap path verdicts "$$study")" "$$tables"/*.csv "$$figures"/*.{csv,png} "$$folder/$$study"
 		[ "$$(wc -l < "$$folder/$$study/verdicts.csv")" -gt 1 ] || rm "$$folder/$$study/verdicts.csv" # nothing was published
+		echo "Copied tables and figures to $$folder/$$study"
 	done
-	echo "kept: $$folder"
 
-plan: $(ENV) ## What a study, or all studies of a paper, will cost
+plan: $(ENV) ## Predict time and memory of a study or paper
 	@$(studies)
 	gengap plan $$studies
 
-repro: $(ENV) ## All studies of config/config.yaml, versioned by DVC
+repro: $(ENV) ## Run all studies of config/config.yaml through DVC
 	@dvc repro
 
-push: $(ENV) ## What dvc.lock names, to DVC's remote
+push: $(ENV) ## Send the files that dvc.lock names to DVC's remote
 	@dvc push
 	if [ -n "$$(git status --porcelain dvc.lock metrics)" ]; then
-		echo "Now git must know of it: git add dvc.lock metrics && git commit -m \"Results\" && git push"
+		echo "Next, commit the digests: git add dvc.lock metrics && git commit -m \"Results\" && git push"
 	fi
 
-pull: $(ENV) ## Results and what is known of them, from DVC's remote
+pull: $(ENV) ## Get results and their records from DVC's remote
 	@if [ ! -e dvc.lock ]; then
-		echo "error: there is no dvc.lock, so no results were versioned yet. Make them by \`make repro\`, then \`make push\`." >&2
+		echo "error: there is no dvc.lock: no results were versioned yet. Run \`make repro\`, then \`make push\`." >&2
 		exit 1
 	fi
 	dvc pull
 
-test: $(ENV) ## The tests
+test: $(ENV) ## Run the tests
 	@pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-clone: $(ENV) ## Clones are up to date, and interrupted runs go on: real git, DVC and Snakemake
+test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Snakemake
 	@pytest -m clone tests/clone
 
-test-versions: $(ENV) ## The workflow with the oldest and the newest Snakemake, and with the oldest PyTorch; installs them
-	@tests/versions.sh "snakemake==9.14.0"
-	tests/versions.sh "snakemake<9.28"
-	TESTS="tests/workflow tests/training/test_loop.py tests/models" tests/versions.sh torch==2.8.0 torchvision==0.23.0
+# A few tests stand for all, since five environments are tested: one whole run of a study with its records, which names
+# of files and jobs rely on; everything that relies on Snakemake's internals; training, and every model in packs.
+SNAKEMAKE_TESTS := tests/workflow/test_jobs.py tests/snakemake_support
+TRAINING_TESTS := tests/workflow/test_jobs.py tests/training/test_loop.py tests/models
 
-test-faults: $(ENV) ## Every call on files fails once, from raw data to figures: ten thousand, some hours
+test-versions: $(ENV) ## Test every supported version of Python, Snakemake and PyTorch; installs up to 20 GB
+	@tests/versions.sh snakemake==9.14.0 -- $(SNAKEMAKE_TESTS)
+	tests/versions.sh "snakemake<9.28" -- $(SNAKEMAKE_TESTS)
+	tests/versions.sh torch==2.8.0 torchvision==0.23.0 -- $(TRAINING_TESTS)
+	own=$$(python -c 'import sys; print("{}.{}".format(*sys.version_info))') # `make test` runs with it
+	for version in 3.11 3.12 3.13; do
+		if [ "$$version" = "$$own" ]; then
+			continue
+		elif "python$$version" -c "" 2> /dev/null; then
+			tests/versions.sh --python "python$$version" -- $(TRAINING_TESTS)
+		else
+			echo "not tested: python$$version is not installed" >&2
+		fi
+	done
+
+test-faults: $(ENV) ## Let every call on files fail once, from raw data to figures; some hours
 	@FAULTS=all pytest -m "faults or not kills" tests/faults
 
-test-kills: $(ENV) ## 100 kills at random moments: jobs, runs of Snakemake, `dvc repro`, jobs of Slurm
+test-kills: $(ENV) ## Kill jobs, runs of Snakemake, `dvc repro` and jobs of Slurm 100 times
 	@KILLS=80 pytest tests/faults/test_kills.py
 	pytest -m kills tests/faults tests/clone tests/cluster
 
-test-slurm: $(ENV) ## Studies on real Slurm daemons on this machine, disturbed; installs Slurm if it may
+test-slurm: $(ENV) ## Test with real Slurm daemons on this machine; installs Slurm if it may
 	@tests/cluster/install.sh
 	pytest -m slurm tests/cluster
 
-test-sanitizers: $(ENV) ## The C++ kernels under AddressSanitizer and UndefinedBehaviorSanitizer
+test-sanitizers: $(ENV) ## Test the C++ kernels under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tests/engine/cpu/sanitizers.sh
 
-golden: $(ENV) ## Write the golden numbers again, after a constant of versions.py was raised
+golden: $(ENV) ## Rewrite the golden numbers, after a constant of versions.py was raised
 	@python tests/golden/write_golden.py
 
-lint: $(ENV) ## Style, types and the workflow's rules
+lint: $(ENV) ## Check style, types and the workflow's rules
 	@ruff check .
 	ruff format --check .
 	mypy
@@ -144,13 +159,13 @@ format: $(ENV) ## Format all code
 	ruff format .
 	snakefmt .
 
-docs: $(ENV) ## Every generated page of docs/, and the pictures that are missing
+docs: $(ENV) ## Write every generated page of docs/, and missing pictures
 	@python -m gengap.reference_docs
 
-bench: $(ENV) ## Packs against plain PyTorch on this processor
+bench: $(ENV) ## Benchmark packs against plain PyTorch on this CPU
 	@python -m bench.cpu
 
-# CUDA's libraries are for Linux on x86-64 alone, as PyTorch's own requirements say.
+# CUDA's libraries are only for Linux on x86-64, as PyTorch's own requirements say.
 lock: ## Write requirements.lock from the present environment
 	@.venv/bin/python -m pip freeze --exclude-editable \
 		| sed -E 's/^(nvidia-|cuda-|triton)(.*)$$/\1\2; sys_platform == "linux" and platform_machine == "x86_64"/' \

@@ -16,7 +16,7 @@ from snakemake.utils import min_version
 from gengap import escaping, layout, logs, snakemake_support
 from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
-from gengap.registry import REGISTRY, code
+from gengap.registry import REGISTRY
 from gengap.snakemake_support import captions, run_lock, targets
 from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED, rule_of

@@ -65,7 +65,7 @@ PARTS = {"cpu": steps, "cpu_evaluation": evaluation}
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--toy", action="store_true", help="only show that it runs; writes nothing")
-    parser.add_argument("--part", choices=PARTS, help="one half alone")
+    parser.add_argument("--part", choices=PARTS, help="only one half")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     for part in [options.part] if options.part else PARTS:

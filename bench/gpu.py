@@ -158,7 +158,7 @@ def prefix(device: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--toy", action="store_true", help="only show that it runs; writes nothing")
-    parser.add_argument("--part", choices=PARTS, help="packs or single networks alone; both if it is left out")
+    parser.add_argument("--part", choices=PARTS, help="only packs or only single networks; both if it is left out")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     if not options.toy and not torch.cuda.is_available():

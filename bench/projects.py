@@ -11,7 +11,7 @@ from pathlib import Path
 from gengap import layout
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-COPIED = ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/reference")
+COPIED = ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/published")
 # A process begins with the peak memory of the one that starts it, and PyTorch is large: this one is small.
 MEASURE = """\
 import resource, subprocess, sys, time

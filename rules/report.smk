@@ -1,4 +1,4 @@
-# One rule per figure and table, because a rule has one caption. An edit of a module remakes its own alone.
+# One rule per figure and table, because a rule has one caption. An edit of a module remakes only its own.
 for name in REGISTRY["figure"]:
 
     rule:

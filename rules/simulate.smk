@@ -6,14 +6,14 @@ rule simulate:
         update(layout.point("{study}", "{point}")),
     log:
         layout.log("{study}", "simulate", "{point}"),
-    threads: 1  # points run side by side, and the last bits depend on nothing
+    threads: 1  # points run side by side, and their last bits must not depend on the load
     resources:
         mem_mb=lambda wildcards, attempt: attempt
         * REGISTRY["simulation"][SIMULATIONS[wildcards.study].simulated].mem_mb,
         runtime=lambda wildcards, attempt: 60 * attempt,  # minutes
     params:
         point=param("simulate", "point"),
-        # Snakemake takes what is asked of `output` for derived from it, so that a name's spelling makes nothing again.
+        # A function of `output` is not recorded as a parameter, so another spelling of the name makes nothing again.
         name=lambda wildcards, output: PLAN.points[wildcards.study][wildcards.point],
         results_version=param("simulate", "results_version"),
     message:

@@ -144,7 +144,7 @@ class Workspace:
 
 def _project(made: Workspace, study: str, text: str) -> None:
     """Copy the project, with one study in place of its own."""
-    for name in ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/reference"):
+    for name in ("Snakefile", "rules", "workflow", "profiles", "src", "config/config.yaml", "config/published"):
         source, target = REPOSITORY / name, made / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if source.is_dir() else shutil.copy2

@@ -92,9 +92,9 @@ CASES = {
         ["config/config.yaml: studies", "'tyni'", "Did you mean 'tiny'?"],
     ),
     "unknown device": (config("device: auto", "device: gpu"), ["config/config.yaml: device: 'gpu'", "'cuda'"]),
-    "unknown reference": (
-        study("tables: [final", "reference: [song_table_41]\ntables: [final"),
-        [STUDY, "reference", "'song_table_41'", "Did you mean 'song_table_4_1'?"],
+    "unknown published numbers": (
+        study("tables: [final", "published: [song_table_41]\ntables: [final"),
+        [STUDY, "published", "'song_table_41'", "Did you mean 'song_table_4_1'?"],
     ),
     "wrong type": (study("epochs: 1,", "epochs: many,"), [STUDY, "training.epochs: 'many'", "a whole number"]),
     "number as text": (

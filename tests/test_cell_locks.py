@@ -50,7 +50,7 @@ def test_waits_until_something_is_free(start):
     _, first, leave = start(["a"])
     assert first.get() == ["a"]
     _, second, _ = start(["a"])
-    assert second.get().getMessage() == "another job is at work on it: waiting for it"
+    assert second.get().getMessage() == "another job is working on it: waiting for it"
     leave.set()
     assert second.get() == ["a"]
 

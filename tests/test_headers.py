@@ -11,6 +11,7 @@ from gengap.cli import main
 from gengap.errors import UserError
 from gengap.registry import headers, plugins
 from gengap.studies.settings import Cell, leaf_names
+from gengap.studies.simulation import load_simulation
 from gengap.studies.study import load_study
 
 SCHEDULE = """\
@@ -31,7 +32,7 @@ PART = {
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty folder in which parts of one's own can be put; the registry finds them anew."""
+    """An empty folder in which parts of one's own can be put; the registry looks for parts again."""
     tables = dict(registry.REGISTRY._tables)
     registry.REGISTRY._tables.clear()
     plugins.digest.cache_clear()
@@ -65,6 +66,40 @@ def test_options_have_defaults_and_are_part_of_the_identity_where_they_differ(st
     assert Cell.from_identity(json.loads(json.dumps(made.identity()))) == made
     assert cell(steps=3) == cell()
     assert cell(steps=4) != cell()
+
+
+LISTED = ("probe", "figure", "table")
+
+
+@pytest.mark.parametrize("kind", registry.ROOMS)
+def test_a_part_of_any_kind_declares_options(kind, project):
+    """In one file: the study sets them, and mistakes are met before anything runs."""
+    path = project / "plugins" / registry.ROOMS[kind] / "own.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        'PART = {\n"summary": "s",\n'
+        '"options": {"share": {"type": "float", "default": 0.5, "le": 1, "meaning": "m"}},\n}\n'
+    )
+
+    def load(name, option):
+        part = f"{{name: {name}, {option}}}"
+        if kind == "simulation":
+            (project / "own.yaml").write_text(f"title: t\nbase: {{simulation: {name}, {option}}}\n")
+            return next(iter(load_simulation(project / "own.yaml").points.values()))
+        lines = f"{kind}s: [{part}]" if kind in LISTED else f"base: {{{kind}: {part}}}"
+        (project / "own.yaml").write_text(f"title: t\n{lines}\n")
+        study = load_study(project / "own.yaml")
+        return getattr(study, f"{kind}s")[0] if kind in LISTED else getattr(study.cells["base"], kind)
+
+    assert load("own", "share: 0.25").share == 0.25
+    assert load("own", "share: 0.5") == load("own", "")
+    with pytest.raises(UserError, match=r"own\.yaml: .*share: 2\.0 is not allowed"):
+        load("own", "share: 2.0")
+    with pytest.raises(UserError, match=r"own\.yaml: .*shore: unknown key|unknown key 'shore'"):
+        load("own", "shore: 1.0")
+    other = next(name for name in registry.REGISTRY[kind] if name != "own")
+    with pytest.raises(UserError, match=rf"own\.yaml: .*share: '{other}' does not use it"):
+        load(other, "share: 0.25")
 
 
 def test_the_shortest_name_that_is_free_stands_in_a_cells_name(steps):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gengap.evidence.published import parse_selector, read_reference
+from gengap.evidence.published import parse_selector, read_published
 from gengap.studies.study import axis_names, axis_values, load_study
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -32,8 +32,8 @@ def test_the_fashion_seed_is_a_part_of_the_whole_study():
 def test_every_printed_number_has_cells(name):
     """A selector that finds nothing would only be told by a verdict, after the training."""
     made = study(name)
-    for reference in made.reference:
-        for selector in read_reference(CONFIG / f"reference/{reference}.csv")["cells"].unique():
+    for published in made.published:
+        for selector in read_published(CONFIG / f"published/{published}.csv")["cells"].unique():
             wanted = {axis: value for axis, value in parse_selector(selector).items() if "*" not in value}
             axes = {axis: value for axis, value in wanted.items() if axis in axis_names(made)}
             found = [cell for cell in made.cells.values() if _has(axis_values(made, cell), axes)]

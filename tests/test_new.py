@@ -122,7 +122,7 @@ def test_a_new_probe_is_documented_by_one_command(copy):
         ("probe", "class", "'class' cannot be the name of a probe"),
         ("probe", "../evil", "cannot be the name"),
         ("model", "vgg", "the model 'vgg' exists, in "),
-        ("study", "taken", "config/studies/taken.yaml: is there already. Choose another name"),
+        ("study", "taken", "config/studies/taken.yaml: exists already. Choose another name"),
     ],
 )
 def test_a_bad_name_is_refused_in_one_sentence(kind, name, words, tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ from gengap.cli.main import main
 from gengap.errors import UserError
 from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.settings import Cell
-from gengap.studies.study import axis_names, axis_values, check_references, load_studies, load_study
+from gengap.studies.study import axis_names, axis_values, check_published, load_studies, load_study
 
 BASE = """
 title: Test
@@ -190,11 +190,22 @@ def test_a_probe_refuses_what_means_nothing_to_it(load, probe, words):
 
 def test_published_numbers_that_a_study_needs_must_be_there(load, tmp_path):
     (tmp_path / "printed.csv").touch()
-    check_references({"study": load("title: T\ntables: [closest]\nreference: [printed]\n")}, tmp_path)
+    check_published({"study": load("title: T\ntables: [closest]\npublished: [printed]\n")}, tmp_path)
     with pytest.raises(UserError, match=r"study\.yaml: tables: 'closest' needs published numbers"):
-        check_references({"study": load("title: T\ntables: [closest]\n")}, tmp_path)
-    with pytest.raises(UserError, match=r"reference: unknown file of published numbers 'print'.*Did you mean"):
-        check_references({"study": load("title: T\nreference: [print]\n")}, tmp_path)
+        check_published({"study": load("title: T\ntables: [closest]\n")}, tmp_path)
+    with pytest.raises(UserError, match=r"published: unknown file of published numbers 'print'.*Did you mean"):
+        check_published({"study": load("title: T\npublished: [print]\n")}, tmp_path)
+
+
+def test_the_earlier_name_of_a_key_or_a_folder_is_met_with_the_new_one(load, tmp_path):
+    expected = r"study\.yaml: reference: this key is called `published` now\. Write `published:` in its place\."
+    for text in ("reference: [printed]", "reduced: {reference: []}"):
+        with pytest.raises(UserError, match=expected):
+            load(f"title: T\n{text}\n", reduced="reduced" in text)
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference/printed.csv").touch()
+    with pytest.raises(UserError, match=r"'printed' is in .*reference\. Move the file to .*published\."):
+        check_published({"study": load("title: T\npublished: [printed]\n")}, tmp_path / "published")
 
 
 def test_a_folder_without_studies_is_a_mistake(tmp_path):

@@ -9,7 +9,7 @@ _LIKE, _LIKE_WORD = 0.7, 0.65  # least likeness of two names, and of their words
 
 
 class UserError(Exception):
-    """A mistake in the input. Shown as its message alone, never as a traceback."""
+    """A mistake in the input. Only its message is shown, never a traceback."""
 
 
 class UnreadableError(UserError):

@@ -1,4 +1,4 @@
-"""The names of all files, each spelled here and nowhere else.
+"""The names of all files, each defined only here.
 
 Paths are relative to the project's folder; with another folder in front, `project / layout.weights(...)`, they are
 those of another project. The rules call the same functions with wildcards: `layout.weights("{study}", "{pack}")`.
@@ -11,7 +11,7 @@ CONFIG = Path("config/config.yaml")
 STUDIES = Path("config/studies")
 SIMULATIONS = Path("config/simulations")
 PAPERS = Path("config/papers.yaml")
-PUBLISHED = Path("config/reference")
+PUBLISHED = Path("config/published")
 PLUGINS = Path("plugins")
 DATASET_ARCHIVES = Path("data/sources.csv")
 

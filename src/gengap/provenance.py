@@ -1,4 +1,4 @@
-"""What made a file: settings, code, libraries, device and time, as plain values."""
+"""How a file was made: settings, code, libraries, device and time, as plain values."""
 
 import datetime
 import functools

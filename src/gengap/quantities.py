@@ -13,7 +13,7 @@ from pathlib import Path
 from gengap.errors import UserError
 from gengap.registry import REGISTRY, Entry, check
 
-# Quantities that lie between 0 and 1, as stored, whatever was trained.
+# Quantities that always lie between 0 and 1 as stored.
 SHARES = frozenset(
     f"{split}_{kind}" for split in ("train", "test") for kind in ("accuracy", "balanced_accuracy", "error")
 )
@@ -80,13 +80,13 @@ def _joined(paths: tuple[Path, ...]) -> dict[str, Quantity]:
     declared = dict.fromkeys(found, table)
     entries = [entry for kind in ("probe", "simulation") for entry in REGISTRY[kind].values()]
     for entry in entries:
-        for name, one in entry.quantities.items():
+        for name, quantity in entry.quantities.items():
             if name in found:
                 raise UserError(
                     f"{entry.path}: PART: quantities.{name}: is declared in {declared[name]} already. "
                     "Name it under `uses`, or choose another name."
                 )
-            found[name], declared[name] = Quantity(name, **one.model_dump()), entry.path
+            found[name], declared[name] = Quantity(name, **quantity.model_dump()), entry.path
     for entry in entries:
         _check_used(entry, found)
     return found

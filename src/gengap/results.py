@@ -1,4 +1,4 @@
-"""The Python door: a study's results as pandas tables, and any of its networks as a PyTorch module."""
+"""The Python interface: a study's results as pandas tables, and any of its networks as a PyTorch module."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        siblings = [one.name for one in folder.parent.iterdir() if layout.measurements_in(one).exists()]
+        siblings = [sibling.name for sibling in folder.parent.iterdir() if layout.measurements_in(sibling).exists()]
         if siblings:
             raise unknown_name("study", folder.name, siblings, where=str(folder.parent))
         raise UserError(f"{folder}: does not exist. Run the study that makes it, or name its folder from here.")

@@ -6,7 +6,7 @@ INIT, ORDER, NOISE, PROBE, AUGMENTATION, DROPOUT, CURVATURE, SIMULATION, STREAM,
 
 
 def stream(seed: int, purpose: int, *path: int) -> np.random.Generator:
-    """A generator that depends on the seed, the purpose and the path alone.
+    """A generator that depends only on the seed, the purpose and the path.
 
     Args:
         seed: A cell's seed, or a dataset's.

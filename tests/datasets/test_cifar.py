@@ -146,7 +146,7 @@ def test_an_archive_without_the_files(tmp_path, monkeypatch):
     content = pack({"other/file.bin": b"x"})
     source, _ = tiny(cifar10, monkeypatch, md5=hashlib.md5(content).hexdigest())
     (tmp_path / source.archive).write_bytes(content)
-    with pytest.raises(UserError, match=r"is not the archive that it should be.*data_batch_1"):
+    with pytest.raises(UserError, match=r"is not the expected archive.*data_batch_1"):
         cifar10.read(Dataset(name="cifar10"), tmp_path)
 
 

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 
 from gengap.evidence.derived import with_derived
-from gengap.evidence.published import read_reference
+from gengap.evidence.published import read_published
 from gengap.evidence.tables import errors_and_losses
 from gengap.evidence.verdicts import judge
 
@@ -70,4 +70,4 @@ def test_both_readings_of_a_printed_loss_are_judged(tmp_path, found):
         "S,1,r; loss and L2 penalty,width=4,train_objective,0.3300,,1\n"
         "S,1,r,width=4,train_error,10.00,,%\n"
     )
-    assert list(judge(found, [read_reference(path)])["verdict"]) == ["disagrees", "agrees", "agrees"]
+    assert list(judge(found, [read_published(path)])["verdict"]) == ["disagrees", "agrees", "agrees"]

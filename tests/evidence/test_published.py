@@ -5,23 +5,23 @@ from pathlib import Path
 import pytest
 
 from gengap.errors import UserError
-from gengap.evidence.published import parse_selector, read_reference
+from gengap.evidence.published import parse_selector, read_published
 from gengap.quantities import QUANTITIES
 
-FOLDER = Path(__file__).parents[2] / "config" / "reference"
+FOLDER = Path(__file__).parents[2] / "config" / "published"
 HEADER = "source,table,row,cells,quantity,published,spread,unit,note\n"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
 def test_every_shipped_file_is_valid(path):
-    table = read_reference(path)
+    table = read_published(path)
     assert len(table) > 0
     assert set(table["quantity"]) <= set(QUANTITIES)
     assert not table.duplicated(["table", "row", "quantity"]).any()
 
 
 def test_table_4_1_as_printed():
-    table = read_reference(FOLDER / "song_table_4_1.csv").set_index(["cells", "quantity"])["published"]
+    table = read_published(FOLDER / "song_table_4_1.csv").set_index(["cells", "quantity"])["published"]
     assert table["width=4,init=he", "train_accuracy"] == "88.60"
     assert table["width=4,init=balanced:*", "test_loss"] == "0.1370"
     assert table["width=64,init=he", "train_loss"] == "0.0000"
@@ -47,7 +47,7 @@ def test_a_wrong_line_is_named(tmp_path, line, message):
     path = tmp_path / "wrong.csv"
     path.write_text(HEADER + line + "\n")
     with pytest.raises(UserError) as error:
-        read_reference(path)
+        read_published(path)
     assert f"{path}: {message}" in str(error.value)
 
 
@@ -56,13 +56,13 @@ def test_a_wrong_number_of_runs_is_named(tmp_path, runs):
     path = tmp_path / "wrong.csv"
     path.write_text(HEADER.replace("spread,", "spread,runs,") + f"a,1,r,width=4,test_loss,1,,{runs},1,\n")
     with pytest.raises(UserError, match=f"line 2: runs: '{runs}' is not allowed"):
-        read_reference(path)
+        read_published(path)
 
 
 def test_misprints_of_the_random_matrices_are_noted():
     """Rows of Table A3 copied from Table A2, and the size that two tables print wrongly."""
     tables = {
-        name: read_reference(FOLDER / f"oyedotun_table_{name}.csv").set_index("row") for name in ("a1", "a2", "a3")
+        name: read_published(FOLDER / f"oyedotun_table_{name}.csv").set_index("row") for name in ("a1", "a2", "a3")
     }
     assert [len(table) for table in tables.values()] == [16, 16, 15]
     for row in ("4000 x 50", "4000 x 500", "4000 x 2000", "4000 x 3000"):
@@ -79,12 +79,12 @@ def test_wrong_columns_are_named(tmp_path):
     path = tmp_path / "wrong.csv"
     path.write_text(HEADER.replace("published", "publisched"))
     with pytest.raises(UserError, match=r"unknown column 'publisched'.*Did you mean 'published'"):
-        read_reference(path)
+        read_published(path)
     path.write_text(HEADER.replace("published,", ""))
     with pytest.raises(UserError, match="lacks the column 'published'"):
-        read_reference(path)
+        read_published(path)
     with pytest.raises(UserError, match="cannot be read"):
-        read_reference(tmp_path / "none.csv")
+        read_published(tmp_path / "none.csv")
 
 
 def test_a_selector_is_axis_value_pairs():

@@ -19,7 +19,7 @@ OURS = interval(ACCURACY, share=True)
 NEXT_LOW, NEXT_HIGH = (100 * end for end in OURS.of_next())
 
 
-def reference(**changes):
+def printed(**changes):
     row = dict.fromkeys(COLUMNS, "") | {"source": "Song (2019)", "table": "4.1", "row": "Small He"}
     row |= {"cells": "width=4,init=he", "quantity": "train_accuracy", "published": "88.60", "unit": "%"}
     return pd.DataFrame([row | changes])
@@ -32,7 +32,7 @@ def evidence(folder, *, grid=GRID, reduced=False, status=None, accuracy=ACCURACY
 
 
 def verdict(found, **changes):
-    table = judge(found, [reference(**changes)])
+    table = judge(found, [printed(**changes)])
     assert list(table.columns) == JUDGED
     return table.iloc[0]
 
@@ -156,7 +156,7 @@ def test_values_match_as_numbers(tmp_path):
 
 def test_an_open_axis_gives_one_verdict_per_value(tmp_path):
     found = evidence(tmp_path, grid={"model.width": [4, 8], "optimizer.lr": [0.1, 0.01], "seed": [0, 1, 2, 3, 4]})
-    table = judge(found, [reference(cells="width=4"), reference(published="97.39", cells="lr=0.1", row="Other")])
+    table = judge(found, [printed(cells="width=4"), printed(published="97.39", cells="lr=0.1", row="Other")])
     assert list(table["alternative"]) == ["lr=0.1", "lr=0.01", "width=4", "width=8"]
     assert list(table["verdict"]) == ["agrees"] * 2 + ["disagrees"] * 2
     assert set(table["n_seeds"]) == {5}
@@ -168,14 +168,14 @@ def test_an_open_axis_gives_one_verdict_per_value(tmp_path):
 def test_alternatives_are_the_combinations_that_the_grid_has(tmp_path):
     grid = [{"loss.power": [2.0], "optimizer.lr": [0.1], "seed": [0]}, {"loss.power": [3.0], "optimizer.lr": [0.01]}]
     made = synthetic.study(tmp_path, [{**one, "init": ["he", "xavier"]} for one in grid])
-    table = judge(synthetic.collected(tmp_path, made), [reference(cells="init=he")])
+    table = judge(synthetic.collected(tmp_path, made), [printed(cells="init=he")])
     assert list(table["alternative"]) == ["power=2.0,lr=0.1", "power=3.0,lr=0.01"]
     assert list(table["why"]) == ["1 finished seed where at least 3 are needed; one of 2 alternatives"] * 2
 
 
 def test_a_pattern_selects_and_opens_its_axis(tmp_path):
     found = evidence(tmp_path, grid={"model.width": [4], "init": ["he", "xavier", "default"], "seed": [0, 1, 2]})
-    table = judge(found, [reference(cells="init=*e*")])
+    table = judge(found, [printed(cells="init=*e*")])
     assert list(table["alternative"]) == ["init=he", "init=xavier", "init=default"]
     alone = verdict(found, cells="init=x*,width=4")
     assert alone["alternative"] == "init=xavier"
@@ -194,9 +194,9 @@ def test_a_selector_may_name_what_an_axis_of_arms_varies(tmp_path):
     found = evidence(tmp_path, grid={"arm": arms, "seed": [0, 1, 2]})
     assert list(found.cells["lr"].unique()) == ["0.1", "0.01"]
     assert (found.study["varied"], found.study["fixed"]["width"]) == (["power", "lr"], "4")
-    table = judge(found, [reference(cells="lr=0.010")])
+    table = judge(found, [printed(cells="lr=0.010")])
     assert list(table["alternative"]) == ["arm=slow", "arm=slower"]
-    assert list(judge(found, [reference(cells="power=3,lr=0.01")])["alternative"]) == [""]
+    assert list(judge(found, [printed(cells="power=3,lr=0.01")])["alternative"]) == [""]
 
 
 def test_no_published_numbers_give_an_empty_table(tmp_path):

@@ -206,7 +206,7 @@ def test_what_cannot_be_reached_is_warned_of(caplog):
     assert "seed 7: the gradients' ratio is still 125" in caplog.text
 
 
-def test_layers_are_drawn_afresh_from_the_balanced_start():
+def test_layers_are_redrawn_from_the_balanced_start():
     made = subject({}, {"init": "balanced:geo"}, seeds=(3,))
     fresh = layer_reset.fresh(made, draw=0)
     he = layer_reset.fresh(subject({}, {"init": "he"}, seeds=(3,)), draw=0)

@@ -91,7 +91,7 @@ def test_one_reset_by_hand(batchnorm, parts):
 
 @pytest.mark.parametrize("batchnorm", ["running", "batch"])
 def test_fresh_draws_by_hand(batchnorm):
-    """Each draw is the cell's own init from another seed, which depends on the cell's seed and the draw alone."""
+    """Each draw is the cell's own init from another seed, which depends only on the cell's seed and the draw."""
     made = subjects.subject(
         {"name": "layer_reset", "batchnorm": batchnorm, "samples": 25, "draws": 2}, {"init": {"name": "xavier"}}
     )

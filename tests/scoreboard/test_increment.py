@@ -50,7 +50,7 @@ def test_a_function_of_the_features_adds_nothing_and_the_gap_adds_the_rest():
 
 
 def test_the_prediction_is_of_configurations_that_were_not_fitted():
-    """A gap that depends on each configuration alone cannot be predicted; one along an axis can."""
+    """A gap that depends only on each configuration cannot be predicted; one along an axis can."""
     table = networks.grid(axes=(5, 4, 3), seeds=2).table
     number = table.groupby(list("abc")).ngroup()
     alone = networks.made(table.assign(gap=np.random.default_rng(1).normal(size=60)[number]), axes=list("abc"))

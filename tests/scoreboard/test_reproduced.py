@@ -7,15 +7,15 @@ import networks
 import pytest
 
 from gengap.errors import UserError
-from gengap.evidence.published import read_reference
+from gengap.evidence.published import read_published
 from gengap.evidence.reproduced import reproduced
 from gengap.scoreboard.board import board
 
-FOLDER = Path(__file__).parents[2] / "config/reference"
+FOLDER = Path(__file__).parents[2] / "config/published"
 
 
 def test_dziugaites_figure():
-    table = read_reference(FOLDER / "dziugaite_figure_1.csv")
+    table = read_published(FOLDER / "dziugaite_figure_1.csv")
     counts = table[table["quantity"] == "directed_environments"].set_index("cells")["published"].astype(int)
     assert counts["axis=all"] == 9242 == counts.drop("axis=all").sum()
     overall = table[table["cells"].str.endswith("axis=all")]
@@ -29,28 +29,28 @@ def test_dziugaites_figure():
 
 
 def test_pgdl_and_known_truth():
-    scores = read_reference(FOLDER / "pgdl_scores.csv")
+    scores = read_published(FOLDER / "pgdl_scores.csv")
     assert scores["published"].tolist()[:2] == ["22.92", "25.22"]
     assert len(scores) == 9
-    assert read_reference(FOLDER / "known_truth.csv")["published"].tolist() == ["0.778", "0.418", "0.556", "0.129"]
+    assert read_published(FOLDER / "known_truth.csv")["published"].tolist() == ["0.778", "0.418", "0.556", "0.129"]
 
 
 HEADER = "source,table,row,cells,quantity,published,spread,unit,tolerance,note\n"
 
 
-def reference(tmp_path, *rows):
+def published(tmp_path, *rows):
     path = tmp_path / "published.csv"
     path.write_text(
         HEADER + "".join(f'a,1,"{cells}","{cells}",{quantity},{value},,1,,\n' for cells, quantity, value in rows)
     )
-    return read_reference(path)
+    return read_published(path)
 
 
 def test_verdicts(tmp_path):
     statistics = board(networks.grid(axes=(3, 3), seeds=4), resamples=60).statistics
     means = statistics[statistics["statistic"] == "sign_error_mean"].set_index(["measure", "axis"])
     value = means.loc[("m", "a"), "value"]
-    rows = reference(
+    rows = published(
         tmp_path,
         ("measure=m,axis=a", "sign_error_mean", f"{value:.3f}"),
         ("measure=m,axis=a", "sign_error_mean", f"{value + 0.002:.3f}"),
@@ -69,4 +69,4 @@ def test_verdicts(tmp_path):
 def test_a_wrong_selector_is_named(tmp_path):
     statistics = board(networks.grid(axes=(3, 3), seeds=2), resamples=60).statistics
     with pytest.raises(UserError, match=r"cells: 'width' is not allowed. Choose from: measure, axis, task"):
-        reproduced(statistics, reference(tmp_path, ("width=4", "granulated_psi", "1")))
+        reproduced(statistics, published(tmp_path, ("width=4", "granulated_psi", "1")))

@@ -53,7 +53,7 @@ def gradients(cell, seed: int, epoch: float) -> dict[str, float]:
 
 
 def resets(cell, seed: int) -> dict[str, list[float]]:
-    """Test error after each layer's reset to `RESET_EPOCHS`, and last drawn afresh: the first layers matter most."""
+    """Test error after each layer's reset to `RESET_EPOCHS`, and last redrawn: the first layers matter most."""
     rng = np.random.default_rng([8, seed, cell.model.width])
     decay = np.array([*np.exp(-np.array(RESET_EPOCHS) / 3), 1.5])
     return {

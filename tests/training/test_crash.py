@@ -131,10 +131,10 @@ def cut_short(path, length):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_a_damaged_save_is_said_and_training_starts_afresh(tmp_path, cells, data, saved, caplog, share):
+def test_a_damaged_save_is_reported_and_training_starts_again(tmp_path, cells, data, saved, caplog, share):
     cut_short(saved, int(share * saved.stat().st_size))
     work(tmp_path / "stopped", cells, data, 3600)
-    assert "training starts afresh" in caplog.text
+    assert "training starts from the beginning" in caplog.text
     work(tmp_path / "quiet", cells, data, 3600)
     assert bits(tmp_path / "stopped", cells) == bits(tmp_path / "quiet", cells)
 

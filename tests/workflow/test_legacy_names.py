@@ -107,7 +107,7 @@ def test_a_new_result_is_never_replaced(old):
         ),
         ("data/prepared/digits.h5", "data/prepared/digits.h5"),
         ("results/a,b/cells.csv", "results/a,b/cells.csv"),
-        ("config/reference/a,b.csv", "config/reference/a,b.csv"),
+        ("config/published/a,b.csv", "config/published/a,b.csv"),
     ],
 )
 def test_only_names_of_packs_points_and_data_change(path, expected):

@@ -15,7 +15,7 @@ grid:
   schedule: [constant, my_package.falling]
   schedule.rest: [0.5]
 probes: [performance, my_package.largest]
-figures: [largest]
+figures: [{name: largest, first: 3}]
 """
 PLAIN = '''\
 """A network of a hidden layer."""
@@ -75,11 +75,15 @@ FIGURE = '''\
 
 from matplotlib.figure import Figure
 
-PART = {"summary": "Largest weights.", "caption": "**Largest weights.** One bar per network.\\n"}
+PART = {
+    "summary": "Largest weights.",
+    "options": {"first": {"type": "int", "default": None, "ge": 1, "meaning": "Networks shown; null: all."}},
+    "caption": "**Largest weights.** One bar per network.\\n",
+}
 
 
 def data(evidence):
-    return evidence.cells[["cell", "largest_weight"]]
+    return evidence.cells[["cell", "largest_weight"]].head(evidence.options["first"])
 
 
 def plot(data, evidence):
@@ -159,6 +163,12 @@ def test_an_edited_probe_measures_exactly_itself_again(own):
     assert "Training" not in found
     assert {job.split(" ")[0] for job in found["Measuring"]} == {"my_package.largest"}
     assert packs(found["Measuring"]) == {"song", "plain"}
+
+
+def test_an_option_of_the_figure_reaches_it_and_another_value_redraws_it_only(own):
+    assert len((own / "results/own/figures/largest.csv").read_text().splitlines()) == 1 + 3
+    own.edit("config/studies/own.yaml", "first: 3", "first: 2")
+    assert planned(own) == {"Drawing": {"largest of own"}}
 
 
 def test_an_edited_figure_is_drawn_again_alone(own):

@@ -86,6 +86,18 @@ def test_edited_probe_measures_again_and_trains_nothing(workspace):
     }
 
 
+def test_an_edited_dataset_trains_nothing_where_its_images_stay_the_same(workspace):
+    """Snakemake plans to train, since it cannot know the images before they are made; then the networks are found."""
+    with (workspace / "src/gengap/datasets/gaussian.py").open("a") as module:
+        module.write("# edited\n")
+    weights = [f"results/tiny/packs/width={width}_pack=0/weights.h5" for width in (2, 3)]
+    assert {"Preparing", "Labelling", "Training"} == {job.split()[0] for job in workspace.planned(*weights)}
+    status, output = workspace.run(*weights)
+    assert status == 0, output
+    assert output.count("0 of 1 cells are to be trained, 1 were found finished") == 2
+    assert workspace.planned(*weights) == set()
+
+
 def test_an_edited_method_measures_what_uses_it_again(workspace):
     """The tiny study's one probe uses no numerical method; training does, and never runs again for an edit."""
     for name in ("engine/hessian/lanczos.py", "engine/stack.py", "training/loop.py", "probes/results.py"):

@@ -12,7 +12,7 @@ base: {simulation: random_matrix, columns: 3}
 grid: {rows: [6, 7], distribution: [normal], seed: 0..3}
 figures: [smallest_singular_value]
 tables: [draws]
-reference: [matrices]
+published: [matrices]
 reduced: {grid: {rows: [6], seed: [0]}}
 """
 REFERENCE = """\
@@ -36,7 +36,7 @@ def simulated(finished_workspace, tmp_path_factory):
     made = finished_workspace.copy(tmp_path_factory.mktemp("simulated") / "copy")
     (made / "config/simulations").mkdir()
     (made / FILE).write_text(TEXT)
-    (made / "config/reference/matrices.csv").write_text(REFERENCE)
+    (made / "config/published/matrices.csv").write_text(REFERENCE)
     status, output = made.run("small")
     assert status == 0, output
     return made

@@ -8,6 +8,6 @@ from gengap.studies.study import Table
 with job(snakemake.log[0]):
     tables.write(
         section_from(Table, snakemake.params.table),
-        measurements.read(snakemake.input.measurements, snakemake.input.references),
+        measurements.read(snakemake.input.measurements, snakemake.input.published),
         snakemake.output,
     )

@@ -1,11 +1,11 @@
 """Compare a study with published numbers (rule `verdicts`); the work is in gengap.evidence.verdicts."""
 
 from gengap.evidence import measurements, tables
-from gengap.evidence.published import read_reference
+from gengap.evidence.published import read_published
 from gengap.evidence.verdicts import judge
 from gengap.snakemake_support.job import job
 
 with job(snakemake.log[0]):
-    references = [read_reference(path) for path in snakemake.input.references]
-    verdicts = judge(measurements.read(snakemake.input.measurements), references)
+    published = [read_published(path) for path in snakemake.input.published]
+    verdicts = judge(measurements.read(snakemake.input.measurements), published)
     tables.write_verdicts(verdicts, snakemake.wildcards.study, snakemake.output.csv, snakemake.output.html)

@@ -1,4 +1,4 @@
-"""Where a result came from, told from the files alone: from a figure back to the raw archive."""
+"""Where a result came from, read from the files only: from a figure back to the raw archive."""
 
 import csv
 import datetime
@@ -149,7 +149,7 @@ def _verdict(found: Mapping[Path, Made], project: Path) -> Iterator[str]:
     ]
     unknown = [made for made in found.values() if not made.inputs]
     if broken:
-        yield "The chain is broken; running the study again mends it:"
+        yield "The chain is broken; run the study again to repair it:"
         yield from (f"  {line}" for line in broken)
     elif unknown:
         yield f"Of {len(unknown)} of {len(found)} files it is not recorded what they were made from."

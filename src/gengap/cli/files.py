@@ -1,4 +1,4 @@
-"""The commands `gengap path` and `gengap jobs`: what the Makefile and DVC ask of the layout and of the plan of jobs."""
+"""The commands `gengap path` and `gengap jobs`, which give the Makefile and DVC names of files and lists of jobs."""
 
 import argparse
 import csv
@@ -27,8 +27,10 @@ def add_parsers(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("path", help=text, description=f"{text}.")
     command.set_defaults(run=path)
     command.add_argument("kind", metavar="KIND", choices=kinds, help=", ".join(kinds))
-    command.add_argument("names", metavar="NAME", nargs="*", help="of the study, then of what it is part of")
-    text = "List what every job of config/config.yaml is made of, for DVC, which compares the lists"
+    command.add_argument(
+        "names", metavar="NAME", nargs="*", help="name of the study, then of the pack, probe, figure or table"
+    )
+    text = "List the settings and code of every job of config/config.yaml; DVC compares the lists"
     commands.add_parser("jobs", help=text, description=f"{text}.").set_defaults(run=jobs)
 
 
@@ -105,7 +107,7 @@ def _named() -> dict[str, Callable[..., Path]]:
         name: function
         for name, function in functions
         if all(
-            one.annotation is str and one.default is one.empty
-            for one in inspect.signature(function).parameters.values()
+            parameter.annotation is str and parameter.default is parameter.empty
+            for parameter in inspect.signature(function).parameters.values()
         )
     }

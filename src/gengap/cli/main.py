@@ -1,4 +1,4 @@
-"""The command `gengap`: check studies, choose their settings for this machine, say where results are, clean up."""
+"""The command `gengap`: check studies, choose their settings for this machine, show where results are, clean up."""
 
 import argparse
 import json
@@ -51,15 +51,15 @@ def check(options: argparse.Namespace) -> None:
     for warning in project.check_machine([options.study] if options.study else project.built):
         print(f"warning: {warning}", file=sys.stderr)
     if options.study is None:
-        for name, one in known.items():
-            cells, cell, parts, part = _counted(one)
-            print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {one.title}")
+        for name, target in known.items():
+            cells, cell, parts, part = _counted(target)
+            print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {target.title}")
         for name, paper in papers.items():
             print(f"{name:32}{len(paper.studies):6} studies: {', '.join(paper.studies)}")
         return
-    one = find_study(known, options.study)
-    print("{}: {}\n{} {} in {} {}".format(one.name, one.title, *_counted(one)))
-    for name, names in _parts(one).items():
+    target = find_study(known, options.study)
+    print("{}: {}\n{} {} in {} {}".format(target.name, target.title, *_counted(target)))
+    for name, names in _parts(target).items():
         print("\n  ".join([f"\n{name}", *names]))
 
 
@@ -90,11 +90,11 @@ def _summarise(study: Study | Simulation) -> None:
         raise UserError(f"{folder}: there are no finished results. Run `make run STUDY={study.name}`.") from error
     lines = {
         "cells": _counts(metrics["cells"]),
-        "verdicts": _verdicts(metrics) if study.reference else "no published numbers to compare with",
+        "verdicts": _verdicts(metrics) if study.published else "no published numbers to compare with",
         "report": layout.report(study.name),
         "figures": layout.figures(study.name),
         "tables": layout.tables(study.name),
-        "verdict table": layout.verdicts(study.name) if study.reference else "",
+        "verdict table": layout.verdicts(study.name) if study.published else "",
         "measurements": f'{layout.measurements(study.name)}, in Python: gengap.load("{folder}")',
     }
     print(f"{study.name}: {study.title}")
@@ -141,11 +141,11 @@ def clean(options: argparse.Namespace) -> None:
     if not found:
         print("Nothing can be removed.")
         return
-    for why in dict.fromkeys(one.why for one in found):
-        those = [one for one in found if one.why == why]
+    for why in dict.fromkeys(file.why for file in found):
+        those = [file for file in found if file.why == why]
         print(f"{why}: {_files(those)}")
-        for one in those[:_SHOWN]:
-            print(f"  {_size(one.size):>10}  {one.path}")
+        for file in those[:_SHOWN]:
+            print(f"  {_size(file.size):>10}  {file.path}")
         if len(those) > _SHOWN:
             print(f"  {'':10}  and {len(those) - _SHOWN} more")
     if not options.yes and not (
@@ -153,8 +153,8 @@ def clean(options: argparse.Namespace) -> None:
     ):
         print("Nothing was removed. `gengap clean --yes` removes it.")
         return
-    for one in found:
-        one.path.unlink(missing_ok=True)
+    for file in found:
+        file.path.unlink(missing_ok=True)
     print(f"Removed {_files(found)}.")
 
 
@@ -192,30 +192,32 @@ def _known() -> dict[str, Study | Simulation]:
     return {**studies, **load_simulations(layout.SIMULATIONS, studies)}
 
 
-def _parts(one: Study | Simulation) -> Mapping[str, Sequence[str]]:
+def _parts(target: Study | Simulation) -> Mapping[str, Sequence[str]]:
     """Names of the cells of each job."""
-    if isinstance(one, Study):
-        return packs(one)
-    return {path_name(name): cell_names(name, point) for name, point in one.points.items()}
+    if isinstance(target, Study):
+        return packs(target)
+    return {path_name(name): cell_names(name, point) for name, point in target.points.items()}
 
 
-def _jobs(one: Study | Simulation) -> tuple[str, ...]:
+def _jobs(target: Study | Simulation) -> tuple[str, ...]:
     """What is done to each part: training and probes, or the simulation."""
-    return (timings.TRAIN, *(probe.name for probe in one.probes)) if isinstance(one, Study) else (timings.SIMULATE,)
+    return (
+        (timings.TRAIN, *(probe.name for probe in target.probes)) if isinstance(target, Study) else (timings.SIMULATE,)
+    )
 
 
-def _result(one: Study | Simulation, part: str, job: str) -> Path:
+def _result(target: Study | Simulation, part: str, job: str) -> Path:
     """The file that a job makes."""
     if job == timings.SIMULATE:
-        return layout.point(one.name, part)
-    return layout.history(one.name, part) if job == timings.TRAIN else layout.probe(one.name, part, job)
+        return layout.point(target.name, part)
+    return layout.history(target.name, part) if job == timings.TRAIN else layout.probe(target.name, part, job)
 
 
-def _counted(one: Study | Simulation) -> tuple[int, str, int, str]:
+def _counted(target: Study | Simulation) -> tuple[int, str, int, str]:
     """How many cells and jobs, and what they are called."""
-    if isinstance(one, Study):
-        return len(one.cells), "cells", len(packs(one)), "packs"
-    return one.n_draws, "draws", len(one.points), "points"
+    if isinstance(target, Study):
+        return len(target.cells), "cells", len(packs(target)), "packs"
+    return target.n_draws, "draws", len(target.points), "points"
 
 
 def _scaled(studies: Mapping[str, Study | Simulation], name: str, wanted: str, *, gpu: bool) -> str:
@@ -234,7 +236,7 @@ def _scaled(studies: Mapping[str, Study | Simulation], name: str, wanted: str, *
 
 
 def _files(found: Sequence["Stale"]) -> str:
-    return f"{len(found):,} file{'s' if len(found) > 1 else ''}, {_size(sum(one.size for one in found))}"
+    return f"{len(found):,} file{'s' if len(found) > 1 else ''}, {_size(sum(file.size for file in found))}"
 
 
 def _size(n_bytes: int) -> str:
@@ -257,7 +259,9 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gengap", description="A laboratory for small networks. Run it at the top.")
+    parser = argparse.ArgumentParser(
+        prog="gengap", description="Train, measure and compare small networks. Run it in the project's folder."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for run, with_study in (
         (check, "?"),

@@ -51,7 +51,7 @@ def new(kind: str, name: str, *, plugin: bool = False) -> list[Path]:
     test = test / f"test_{name}_{kind}.py"
     for path in (part, test):
         if path.exists():
-            raise UserError(f"{path}: is there already. Choose another name, or remove the file.")
+            raise UserError(f"{path}: exists already. Choose another name, or remove the file.")
     texts = {part: template, test: _TEMPLATES / f"test_{kind}.py"}
     for path, source in texts.items():
         text = source.read_text(encoding="utf-8")

@@ -59,7 +59,7 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="test samples behind every gap; filters noise (default: no filter)",
+        help="number of test samples of every gap, to filter its noise (default: no filter)",
     )
     settings.add_argument(
         "--least",
@@ -72,10 +72,10 @@ def add_parser(commands: Any) -> None:
         "--resamples", type=int, default=None, metavar="N", help="resamples for the intervals (default: 1000)"
     )
     settings.add_argument(
-        "--reference",
+        "--published",
         type=Path,
         metavar="FILE",
-        help="published values to compare with, e.g. config/reference/dziugaite_figure_1.csv",
+        help="published values to compare with, e.g. config/published/dziugaite_figure_1.csv",
     )
     settings.add_argument(
         "--out", type=Path, default=Path("scoreboard"), metavar="FOLDER", help="where to write (default: scoreboard)"
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> None:
         least=options.least if options.least is not None else sign_error.LEAST_SAMPLE,
         resamples=options.resamples or board.RESAMPLES,
     )
-    write(made, path.stem, options.out, options.reference)
+    write(made, path.stem, options.out, options.published)
 
 
 def _is_table(name: str) -> bool:
@@ -128,7 +128,7 @@ def _judge_studies(options: argparse.Namespace) -> None:
         if getattr(options, name):
             raise UserError(f"--{name}: is for a table; the networks of a study know theirs. Leave it out.")
     evidences = [measurements.read(layout.measurements(name)) for name in options.tables]
-    own = next((one for one in evidences if one.study.get("scoreboard")), evidences[0])
+    own = next((evidence for evidence in evidences if evidence.study.get("scoreboard")), evidences[0])
     settings = scoreboard.settings_of(own)
     given = {
         "gap": options.gap,
@@ -144,7 +144,7 @@ def _judge_studies(options: argparse.Namespace) -> None:
     settings = settings.model_copy(
         update={key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if value}
     )
-    write(scoreboard.made(evidences, settings), ", ".join(options.tables), options.out, options.reference)
+    write(scoreboard.made(evidences, settings), ", ".join(options.tables), options.out, options.published)
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
@@ -163,20 +163,20 @@ def example(path: Path) -> None:
     print(f"wrote {path}. Judge it with:\n  gengap scoreboard {path} {simulated.EXAMPLE_OPTIONS}")
 
 
-def write(made: "Board", name: str, folder: Path, reference: Path | None = None) -> None:
+def write(made: "Board", name: str, folder: Path, published: Path | None = None) -> None:
     """Write a scoreboard's files, and print where they are and what the verdicts are."""
     import matplotlib.style
 
     from gengap.evidence.figures import STYLE
     from gengap.evidence.figures import scoreboard as figure
-    from gengap.evidence.published import read_reference
+    from gengap.evidence.published import read_published
     from gengap.evidence.reproduced import reproduced
     from gengap.files import storage
     from gengap.scoreboard import report
 
     tables = {"scoreboard": report.wide(made), "statistics": made.statistics, "levels": made.levels}
-    if reference is not None:
-        tables["reproduced"] = reproduced(made.statistics, read_reference(reference), name)
+    if published is not None:
+        tables["reproduced"] = reproduced(made.statistics, read_published(published), name)
     for file, table in tables.items():
         storage.write_text(folder / f"{file}.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     storage.write_text(folder / "scoreboard.md", report.markdown(made, f"Scoreboard of {name}"))
@@ -186,7 +186,7 @@ def write(made: "Board", name: str, folder: Path, reference: Path | None = None)
             with storage.beside(folder / f"scoreboard.{kind}") as temporary:
                 drawn.savefig(temporary, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
     print(*report.summary(made), sep="\n")
-    if reference is not None:
+    if published is not None:
         counts = tables["reproduced"]["verdict"].value_counts()
         print("published values: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
     print(f"wrote {folder}/scoreboard.png, .pdf, .md, .csv and {', '.join(f'{file}.csv' for file in list(tables)[1:])}")

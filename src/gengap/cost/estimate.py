@@ -79,7 +79,7 @@ Calibrate = Callable[[Architecture, Sequence[Cell], Sizes, int], float]
 
 
 def sizes(cell: Cell) -> Sizes:
-    """Sizes of a cell's data, from its settings alone; where a teacher drops images, an upper bound."""
+    """Sizes of a cell's data, only from its settings; where a teacher drops images, an upper bound."""
     facts = registry.check("dataset", cell.dataset.name).images
     if facts:
         n_train, n_test, channels, size, n_classes = facts

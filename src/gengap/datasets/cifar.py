@@ -1,8 +1,8 @@
 """CIFAR's binary version: one record per image, label bytes and then 3 x 32 x 32 pixels, channel by channel.
 
-torchvision's own reader takes the "python" version, which is a pickle, and gengap unpickles nothing: whoever has only
-that one is told which file to get. The archive is read where it lies; it is never unpacked, so no member of it,
-whatever its name, can be written anywhere.
+torchvision's own reader takes the "python" version, which is a pickle, and gengap unpickles nothing: a user who only
+has that one is told which file to get. The archive is read where it lies; it is never unpacked, so no member of it,
+can be written outside the folder, whatever its name.
 """
 
 from collections.abc import Mapping
@@ -117,9 +117,7 @@ def _members(source: Source, path: Path) -> Mapping[str, bytes]:
         if missing := sorted(set(wanted.values()) - set(files)):
             raise KeyError(f"{missing[0]} is no file in it")
     except archives.BROKEN as error:
-        raise UserError(
-            f"{path}: is not the archive that it should be ({error}). Remove it; it comes from {PAGE}."
-        ) from error
+        raise UserError(f"{path}: is not the expected archive ({error}). Remove it; it comes from {PAGE}.") from error
     return files
 
 

@@ -39,7 +39,7 @@ def verify(path: Path, md5: str, page: str) -> None:
 def download_folder(root: Path, name: str, looked_for: Iterable[str], remedy: str) -> Iterator[Path]:
     """A folder inside the data root to download into; what is to stay is moved out of it by the caller.
 
-    An interrupted download so leaves nothing behind that looks like a dataset. One job at a time may hold the folder
+    So an interrupted download leaves nothing that looks like a dataset. One job at a time may hold the folder
     of a dataset: the caller looks again for the files, which another job may have fetched while this one waited.
 
     Args:
@@ -59,7 +59,7 @@ def download_folder(root: Path, name: str, looked_for: Iterable[str], remedy: st
             cell_locks.claimed(root / f".{name}.lock", [name]),
             tempfile.TemporaryDirectory(dir=root, prefix=f".{name}.") as folder,
         ):
-            log.info("%s: not under %s, downloading", name, root)
+            log.info("%s: not found in %s, downloading it", name, root)
             socket.setdefaulttimeout(SILENCE)
             yield Path(folder)
     # What torchvision lets through: URLError and timeouts are OSErrors, a wrong digest is a RuntimeError.

@@ -27,7 +27,7 @@ def prepare(settings: Dataset, root: Path, output: Path) -> None:
 
     Pixels are scaled to [0, 1], averaged over areas down to `image_size`, and then have the mean of their channel
     subtracted and are divided by its standard deviation, over the images that `standardize` names. Gaussian images
-    are kept as they were drawn. Memory beyond the raw images is bounded, whatever their size.
+    are kept as they were drawn. Memory beyond that of the raw images is bounded.
 
     Args:
         settings: Which dataset, and how.

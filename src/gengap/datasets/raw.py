@@ -1,4 +1,4 @@
-"""A dataset as it comes, before it is rescaled and standardised."""
+"""A raw dataset, before it is rescaled and standardised."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the layers of a stack put out, captured as a function of its state.
+"""The outputs of the layers of a stack, captured as a function of its state.
 
 *Post-activation outputs* are the outputs of every ReLU, in order of execution, and the network's own output (the
 logits) at the end. In a residual network the ReLU after the sum counts: the next block reads what it passes on.
@@ -111,7 +111,7 @@ def visit(
     def show(name: str, _module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if name in visited:
             raise ValueError(
-                f"the module '{name}' runs more than once, so it has no single output. Use a module per place"
+                f"the module '{name}' runs more than once, so it has no single output. Use one module per place"
             )
         visited.add(name)
         visitor(name, output)

@@ -28,7 +28,7 @@ def ensure() -> "tempfile.TemporaryDirectory[str] | None":
             getpass.getuser()  # who is part of the default, in older versions of PyTorch always
     except (OSError, KeyError) as error:
         reason = f"{folder} cannot be made ({error})" if folder is not None else "this user has no name"
-        log.warning("%s, so PyTorch's compiler keeps its code for this process alone: set %s", reason, _VARIABLE)
+        log.warning("%s, so PyTorch's compiler keeps its code only for this process: set %s", reason, _VARIABLE)
         private = tempfile.TemporaryDirectory(prefix="gengap-inductor-")
         os.environ[_VARIABLE] = private.name
         return private

@@ -1,4 +1,9 @@
-"""What is differentiated: the mean training loss over a whole set, as a function of each network's parameters."""
+"""What is differentiated: the mean training loss over a whole set, as a function of each network's parameters.
+
+Products with the Hessian use forward over reverse mode through our own BatchNorm, which is written in elementary
+operations. Through `nn.BatchNorm` in training mode, forward over reverse mode of PyTorch disagreed with finite
+differences (largest eigenvalue 9.21 instead of 9.29, an asymmetric matrix), while reverse over reverse agreed.
+"""
 
 import dataclasses
 from collections.abc import Callable

@@ -75,7 +75,7 @@ def initial_state(
 ) -> State:
     """Initial weights of every cell, each from the cell's own stream, so that no pack changes them.
 
-    Drawn in float32 on the CPU, whatever `dtype` and `device`: the same cell starts from the same numbers everywhere.
+    Drawn in float32 on the CPU for every `dtype` and `device`: the same cell starts from the same numbers everywhere.
     """
     states = []
     for cell in cells:
@@ -104,7 +104,7 @@ def network_state(state: Mapping[str, Tensor], place: int) -> State:
 
 
 def concatenate(parts: Sequence[Mapping[Name, Tensor]]) -> dict[Name, Tensor]:
-    """Stacks ``[K_i, ...]`` put together to one, by name."""
+    """Stacks ``[K_i, ...]`` joined into one, by name."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

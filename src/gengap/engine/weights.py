@@ -1,7 +1,7 @@
 """The weights of a pack's cells at their saved epochs: one HDF5 file, tensors and plain text only.
 
 ``checkpoints`` lists one row per (cell, epoch); ``weights/<name>`` holds that tensor for all rows, ``[rows, ...]``.
-``cells`` holds every cell's settings as JSON, so that a network can be built from the file alone, and the digest of its
+``cells`` holds every cell's settings as JSON, so that a network can be built from the file only, and the digest of its
 weights.
 """
 

@@ -13,7 +13,7 @@ from gengap.evidence.published import parse_selector
 
 @dataclass(frozen=True)
 class Alternative:
-    """Cells that differ in their seed alone.
+    """Cells that differ only in their seed.
 
     Attributes:
         name: Their values on the axes that are open, e.g. ``power=3.0,lr=0.01``; empty if none is.
@@ -41,7 +41,7 @@ def alternatives(evidence: Evidence, selector: str) -> tuple[list[Alternative], 
     for name, value in wanted.items():
         if (own := _values(evidence, cells, name)) is None:
             return [], f"'{name}' of {selector} is neither an axis of this study's grid nor a setting of all its cells"
-        cells = cells[[_matches(one, value) for one in own]]
+        cells = cells[[_matches(cell_value, value) for cell_value in own]]
     if cells.empty:
         return [], f"this study has no cell with {selector}"
     axes = [axis for axis in evidence.axes if _is_open(axis, cells, wanted)]

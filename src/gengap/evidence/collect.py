@@ -140,8 +140,12 @@ def beside_axes(study: Study) -> tuple[dict[str, str], dict[str, list[str]]]:
     """
     read = [_read_settings(cell) for cell in study.cells.values()]
     names = [name for name in leaf_names().values() if name not in axis_names(study)]
-    values = {name: [one.get(name, "") for one in read] for name in names}
-    fixed = {name: own[0] for name, own in values.items() if len(set(own)) == 1 and all(name in one for one in read)}
+    values = {name: [settings.get(name, "") for settings in read] for name in names}
+    fixed = {
+        name: own[0]
+        for name, own in values.items()
+        if len(set(own)) == 1 and all(name in settings for settings in read)
+    }
     return fixed, {name: own for name, own in values.items() if len({*own} - {""}) > 1}
 
 

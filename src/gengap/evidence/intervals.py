@@ -102,7 +102,7 @@ def _back(value: float, share: bool) -> float:
 
 
 def over_seeds(evidence: Evidence, quantities: Sequence[str]) -> pd.DataFrame:
-    """Summarise the final values of every group of cells that differ in their seed alone.
+    """Summarise the final values of every group of cells that differ only in their seed.
 
     Returns:
         One row per group and quantity, in the grid's order: the axes, ``quantity``, ``n``, ``mean``,

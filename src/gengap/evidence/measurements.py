@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from gengap.errors import UserError
-from gengap.evidence.published import read_reference
+from gengap.evidence.published import read_published
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.quantities import QUANTITIES
@@ -38,7 +38,7 @@ class Evidence:
             ``quantity``, ``value``, ``batchnorm``, ``probe``.
         failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
         path: The file, from which `arrays` reads.
-        references: Tables of the published numbers that the study is compared with, where they were asked for.
+        published: Tables of the published numbers that the study is compared with, where they were asked for.
         options: Options of the figure or table that is made of it, by name; see `with_options`.
     """
 
@@ -48,7 +48,7 @@ class Evidence:
     measurements: pd.DataFrame
     failures: pd.DataFrame
     path: Path
-    references: tuple[pd.DataFrame, ...] = ()
+    published: tuple[pd.DataFrame, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -67,12 +67,12 @@ class Evidence:
             return list(arrays.read(file, quantity))
 
 
-def read(path: str | Path, references: Iterable[str | Path] = ()) -> Evidence:
+def read(path: str | Path, published: Iterable[str | Path] = ()) -> Evidence:
     """Read the file that `gengap.evidence.collect.collect` wrote.
 
     Args:
         path: The file.
-        references: Files of published numbers; see `gengap.evidence.published.read_reference`.
+        published: Files of published numbers; see `gengap.evidence.published.read_published`.
 
     Raises:
         UserError: If a file is missing, damaged, of another kind, or from another version.
@@ -85,7 +85,7 @@ def read(path: str | Path, references: Iterable[str | Path] = ()) -> Evidence:
             measurements=storage.read_table(file, "measurements"),
             failures=storage.read_table(file, "failures"),
             path=Path(path),
-            references=tuple(read_reference(one) for one in references),
+            published=tuple(read_published(one) for one in published),
         )
 
 
@@ -111,5 +111,5 @@ def lacking(evidence: Evidence, quantity: str, probe: str) -> UserError:
     """Say that a quantity was not measured, and which probe measures it."""
     return UserError(
         f"study '{evidence.study['name']}': {QUANTITIES[quantity].label} was not measured. "
-        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained anew."
+        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained again."
     )

@@ -1,4 +1,4 @@
-"""A study in a few numbers and two small tables: what `dvc metrics` and `dvc plots` compare between versions."""
+"""A summary of a study in a few numbers and two small tables: what `dvc metrics` and `dvc plots` compare."""
 
 from collections.abc import Callable
 from typing import Any
@@ -105,7 +105,7 @@ def quantities(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _groups(evidence: Evidence) -> list[tuple[str, pd.DataFrame]]:
-    """Finished cells that differ in their seed alone, and what they share, spelled as in their names."""
+    """Finished cells that differ only in their seed, and what they share, spelled as in their names."""
     return [
         (",".join(f"{axis}={value}" for axis, value in values.items()) or "all cells", cells)
         for values, cells in grouped(evidence.finished, evidence.axes)

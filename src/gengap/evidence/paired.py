@@ -30,7 +30,7 @@ def pairs(evidence: Evidence, axis: str) -> list[tuple[object, object, pd.DataFr
 
     Returns:
         For each other value: the value, the baseline, and a table with the columns ``cell`` and ``baseline``, names
-        of cells, of whatever status.
+        of cells of any status.
     """
     cells = evidence.cells
     others = [name for name in evidence.study["axes"] if name != axis]

@@ -14,7 +14,7 @@ COLUMNS = ["source", "table", "row", "cells", "quantity", "published", "spread",
 OPTIONAL = {"runs", "tolerance", "note"}
 
 
-def read_reference(path: str | Path) -> pd.DataFrame:
+def read_published(path: str | Path) -> pd.DataFrame:
     """Read a file of published numbers; every column is text, numbers stay as they were printed.
 
     Columns: ``source``, ``table`` and ``row`` say where it was printed; ``cells`` selects the cells of a study, e.g.

@@ -16,14 +16,14 @@ SELECTORS = ("measure", "axis", "task")
 FOUND = ["source", "table", "row", "quantity", "published", "ours", "verdict", "why", "note"]
 
 
-def reproduced(statistics: pd.DataFrame, reference: pd.DataFrame, population: str = "") -> pd.DataFrame:
+def reproduced(statistics: pd.DataFrame, published: pd.DataFrame, population: str = "") -> pd.DataFrame:
     """Compare every published value with ours; a value agrees if it is ours, rounded as it was printed.
 
-    There is no interval here: published and ours come from the same networks, so they differ by rounding alone.
+    There is no interval here: published and ours come from the same networks, so they differ only by rounding.
 
     Args:
         statistics: As `gengap.scoreboard.board.Board.statistics`.
-        reference: As `gengap.evidence.published.read_reference` returns it; ``cells`` names ``measure``, ``axis`` (all,
+        published: As `gengap.evidence.published.read_published` returns it; ``cells`` names ``measure``, ``axis`` (all,
             if it is left out) and ``task``, the name of the population.
         population: Name of the population, compared with ``task``.
 
@@ -35,7 +35,7 @@ def reproduced(statistics: pd.DataFrame, reference: pd.DataFrame, population: st
         UserError: If a selector names anything else.
     """
     ours = _with_ranks(statistics)
-    rows = [_judged(ours, row, population) for row in reference.to_dict("records")]
+    rows = [_judged(ours, row, population) for row in published.to_dict("records")]
     return pd.DataFrame(rows, columns=FOUND)
 
 

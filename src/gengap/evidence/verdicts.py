@@ -40,7 +40,7 @@ WIDEST = {
 WIDEST_SHARE = 0.25
 
 
-def judge(evidence: Evidence, references: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def judge(evidence: Evidence, published: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Give a verdict on every published number.
 
     A printed single run agrees if it lies in the 95 % prediction interval for one further run, a printed mean of
@@ -57,17 +57,17 @@ def judge(evidence: Evidence, references: Sequence[pd.DataFrame]) -> pd.DataFram
 
     Args:
         evidence: The study's measurements.
-        references: Tables as `gengap.evidence.published.read_reference` returns them.
+        published: Tables as `gengap.evidence.published.read_published` returns them.
 
     Returns:
         One row per published number and alternative; ``published`` as it was printed, ``mean``, ``low``, ``high`` and
         ``width``, high minus low, in its unit; ``p``, the two-sided probability of a value as far from our mean as the
         printed one, at the near end of its rounding; ``note`` is what the file of published numbers says of it.
     """
-    return compare(evidence, references)[COLUMNS]
+    return compare(evidence, published)[COLUMNS]
 
 
-def compare(evidence: Evidence, references: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def compare(evidence: Evidence, published: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """What `judge` returns, and five columns more, which are the same for reduced settings.
 
     Returns:
@@ -75,7 +75,7 @@ def compare(evidence: Evidence, references: Sequence[pd.DataFrame]) -> pd.DataFr
         the interval (None: fewer than 3 seeds); ``deviation``, the standard deviation over our seeds (NaN: fewer than
         2); ``runs``, how many runs were printed; ``rounding``, how far the printed number may be off.
     """
-    rows = [judged for table in references for row in table.to_dict("records") for judged in _judge_all(evidence, row)]
+    rows = [judged for table in published for row in table.to_dict("records") for judged in _judge_all(evidence, row)]
     return pd.DataFrame(rows, columns=COMPARED)
 
 
@@ -100,8 +100,10 @@ def _judge_all(evidence: Evidence, row: Mapping[Any, Any]) -> list[dict[str, obj
         return [start | {"why": problem}]
     many = f"; one of {len(found)} alternatives" if len(found) > 1 else ""
     start["found"] = True
-    judged = [start | {"alternative": one.name} | _judge(one, row, reduced=reduced) for one in found]
-    return [one | {"why": f"{one['why']}{many}"} for one in judged]
+    judged = [
+        start | {"alternative": alternative.name} | _judge(alternative, row, reduced=reduced) for alternative in found
+    ]
+    return [alternative | {"why": f"{alternative['why']}{many}"} for alternative in judged]
 
 
 def _judge(alternative: Alternative, row: Mapping[Any, Any], *, reduced: bool) -> dict[str, object]:

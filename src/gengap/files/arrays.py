@@ -70,14 +70,14 @@ def write(group: h5py.Group, arrays: list[Array]) -> None:
 
 def read(group: h5py.Group, quantity: str | None = None) -> Iterator[Array]:
     """The arrays of a quantity, or all; a file without arrays has none."""
-    for one in group["arrays"].values() if "arrays" in group else ():
-        if quantity in (None, one.attrs["quantity"]):
+    for array in group["arrays"].values() if "arrays" in group else ():
+        if quantity in (None, array.attrs["quantity"]):
             yield Array(
-                quantity=str(one.attrs["quantity"]),
-                layer=str(one.attrs["layer"]),
-                dims=tuple(json.loads(one.attrs["dims"])),
-                batchnorm=str(one.attrs["batchnorm"]),
-                probe=str(one.attrs["probe"]),
-                rows=storage.read_table(one, "rows"),
-                values=one["values"][()],
+                quantity=str(array.attrs["quantity"]),
+                layer=str(array.attrs["layer"]),
+                dims=tuple(json.loads(array.attrs["dims"])),
+                batchnorm=str(array.attrs["batchnorm"]),
+                probe=str(array.attrs["probe"]),
+                rows=storage.read_table(array, "rows"),
+                values=array["values"][()],
             )

@@ -1,4 +1,4 @@
-"""Claims: of jobs side by side, whoever runs them and in whichever folder or machine, one does a piece of work.
+"""Claims: of concurrent jobs, of any user, folder or machine, only one trains a cell.
 
 A claim is the lock of one byte of a file. It ends with its process, however that ends, so none is ever left over, and
 thousands cost one open file. Where a file system knows no locks, everybody gets everything, and work may be done twice.
@@ -37,7 +37,7 @@ def claimed(path: Path, names: Sequence[str], *, at_most: int | None = None) -> 
     try:
         mine = _take(file, names, at_most)
         if not mine:
-            log.info("another job is at work on %s: waiting for it", f"all {len(names)}" if len(names) > 1 else "it")
+            log.info("another job is working on %s: waiting for it", f"all {len(names)}" if len(names) > 1 else "it")
         while not mine:
             time.sleep(POLL_SECONDS)
             mine = _take(file, names, at_most)

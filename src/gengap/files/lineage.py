@@ -56,7 +56,7 @@ def follow(path: Path, project: Path) -> dict[Path, Made]:
         at = waiting.pop(0)
         if at not in found and (project / at).exists():
             found[at] = read(at, project)
-            waiting += [one for one in found[at].inputs if one.parts[0] in MADE]
+            waiting += [source for source in found[at].inputs if source.parts[0] in MADE]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing HDF5: beside and renamed, self-describing, never pickled.
+"""Reading and writing HDF5: atomically, self-describing, never pickled.
 
 Every file carries its kind, the format version and its provenance as attributes, and its digest before its content. A
 table is a group with one one-dimensional dataset per column; strings are UTF-8.

@@ -80,10 +80,10 @@ def _lines(path: Path) -> Iterator[Timing]:
 def rates(timings: list[Timing]) -> Mapping[str, float]:
     """Seconds per unit of work of every kind: those of the last job that took a second or longer, else of the last."""
     found: dict[str, Timing] = {}
-    for one in timings:
-        if one.work > 0 and (one.kind not in found or one.seconds >= 1 or found[one.kind].seconds < 1):
-            found[one.kind] = one
-    return {kind: one.seconds / one.work for kind, one in found.items()}
+    for timing in timings:
+        if timing.work > 0 and (timing.kind not in found or timing.seconds >= 1 or found[timing.kind].seconds < 1):
+            found[timing.kind] = timing
+    return {kind: timing.seconds / timing.work for kind, timing in found.items()}
 
 
 def error(predictions: list[Timing], timings: list[Timing], study: str) -> tuple[float, float, str] | None:
@@ -93,14 +93,19 @@ def error(predictions: list[Timing], timings: list[Timing], study: str) -> tuple
         Seconds predicted and taken for the jobs that have run since, scaled to the work that they found to do, and when
         it was predicted; None if there is nothing to compare.
     """
-    own = [one for one in predictions if one.study == study]
+    own = [timing for timing in predictions if timing.study == study]
     # A prediction is followed by its jobs: the last one that was.
-    for when in sorted({one.written for one in own}, reverse=True):
-        made = {(one.part, one.job): one for one in own if one.written == when}
-        later = [one for one in timings if one.study == study and one.written >= when and (one.part, one.job) in made]
+    for when in sorted({timing.written for timing in own}, reverse=True):
+        made = {(timing.part, timing.job): timing for timing in own if timing.written == when}
+        later = [
+            timing
+            for timing in timings
+            if timing.study == study and timing.written >= when and (timing.part, timing.job) in made
+        ]
         if later:
             predicted = sum(
-                made[one.part, one.job].seconds * one.work / max(made[one.part, one.job].work, 1) for one in later
+                made[timing.part, timing.job].seconds * timing.work / max(made[timing.part, timing.job].work, 1)
+                for timing in later
             )
-            return predicted, sum(one.seconds for one in later), when
+            return predicted, sum(timing.seconds for timing in later), when
     return None

@@ -1,6 +1,7 @@
 """Initialisation rules, each a function on a module; a new one is one file with a header and `initialise`.
 
-A rule that looks at the data has `adjust` as well: from one drawn network and its gradient to its initial weights.
+A rule that depends on the data also has `adjust`, which takes one drawn network with its gradient and returns its
+initial weights.
 """
 
 from collections.abc import Callable, Mapping

@@ -82,7 +82,7 @@ def adjust(drawn: Drawn) -> State:
         if layer not in drawn.scale_free:
             raise _impossible(drawn, f"of its layer '{layer}' depends on the scale of its weights")
     if with_gamma and not drawn.output_norms:
-        raise _impossible(drawn, "in front of the output layer comes from no BatchNorm alone")
+        raise _impossible(drawn, "layer's input does not come from BatchNorm layers only")
 
     norms = _norms(drawn, drawn.state)
     alive = [layer for layer in drawn.layers if torch.isfinite(norms[layer]) and norms[layer] > 0]

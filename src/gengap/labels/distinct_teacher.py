@@ -27,7 +27,7 @@ PART = {
         },
         "teacher_proportions": {
             "type": "floats",
-            "default": [],
+            "default": (),
             "meaning": "As `proportions` of the model, for the teacher.",
         },
         "teacher_norm": {

@@ -1,4 +1,4 @@
-"""What a label rule is given, and what it answers."""
+"""The input and the result of a label rule."""
 
 import json
 from collections.abc import Mapping

@@ -38,7 +38,7 @@ def measure_pack(
 ) -> int:
     """Measure one probe on a pack's checkpoints, except those that its file or the store already hold.
 
-    A network that cannot be measured is recorded with the reason, and the others are measured all the same.
+    A network that cannot be measured is recorded with the reason; the others are still measured.
 
     Args:
         probe: Which probe, at which epochs, in which BatchNorm mode, with which options.

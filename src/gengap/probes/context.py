@@ -1,4 +1,4 @@
-"""What a probe is given, and what it gives back."""
+"""The input and the results of a probe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

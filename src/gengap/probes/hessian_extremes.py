@@ -68,7 +68,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     *Ends.* Lanczos' method with full reorthogonalisation, from one vector of random signs, until the largest and the
     smallest Ritz value have an estimated relative error of 1e-4. An eigenvalue lies within `hessian_largest_residual`
-    of `hessian_largest`, whatever the estimate; the same holds for the smallest.
+    of `hessian_largest`, for any estimate; the same holds for the smallest.
 
     *Trace.* With Q the m orthonormal vectors of that search and P = I - Q Q^T,
     ``tr H = tr(Q^T H Q) + tr(P H P)``: the first term is exact and holds the outliers, and the second is the mean of
@@ -77,7 +77,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
     *Density.* Lanczos quadrature: of each of the draws, 30 steps give Ritz values theta_i with weights w_i, and
     ``phi(x) = sum_i w_i N(x; theta_i, s^2)``, s a hundredth of the spectrum's width; mean over draws, integral 1.
 
-    Everything is computed in float64, whatever the dtype of the weights. BatchNorm as in `hessian_spectrum`. Cost: a
+    Everything is computed in float64, also for weights of another dtype. BatchNorm as in `hessian_spectrum`. Cost: a
     product per step and draw, ``m + 31 draws``; with the graph of the gradient kept, each costs about two gradients.
 
     Args:

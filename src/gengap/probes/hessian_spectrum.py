@@ -62,7 +62,7 @@ LARGEST = 5000  # Parameters: the matrix then takes 200 MB and its eigenvalues s
 def measure(context: ProbeContext) -> list[Measurement]:
     """Measure the spectrum of H, the Hessian of the mean training loss with respect to all parameters.
 
-    Everything is computed in float64, whatever the dtype of the weights. H is symmetrised, ``(H + H^T) / 2``; how far
+    Everything is computed in float64, also for weights of another dtype. H is symmetrised, ``(H + H^T) / 2``; how far
     that, and everything else, is from a product by automatic differentiation is measured as `hessian_error`, which
     rounding leaves at about 1e-14. In BatchNorm mode ``batch`` the derivatives flow through the statistics of each
     run of 1,000 samples, as in training, and biases in front of a BatchNorm are exact null directions; in the modes

@@ -1,4 +1,4 @@
-"""Are all layers equal? Test error when one layer goes back to an earlier checkpoint, or is drawn afresh."""
+"""Are all layers equal? Test error when one layer goes back to an earlier checkpoint, or is redrawn."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from gengap.probes.averages import averaged, mean
 from gengap.probes.context import BATCH_SIZE, Measurement, ProbeContext
 
 PART = {
-    "summary": "Test error when one layer goes back to an earlier checkpoint, or is drawn afresh (Zhang 2019).",
+    "summary": "Test error when one layer goes back to an earlier checkpoint, or is redrawn (Zhang 2019).",
     "reads": ("samples",),
     "options": {
         "draws": {"type": "int", "default": 3, "ge": 1, "meaning": "Fresh draws of a layer that are averaged over."},
@@ -42,28 +42,26 @@ PART = {
             "meaning": ("Epochs to which layers are reset, in the order of the arrays that have a dimension `epoch`."),
         },
         "test_error_after_rerandomization": {
-            "label": "test error with a layer drawn afresh",
+            "label": "test error with a layer redrawn",
             "symbol": "E_l(\\mathrm{new})",
             "unit": "%",
             "meaning": (
-                "Share of test samples classified wrongly once one layer is drawn afresh by the cell's "
+                "Share of test samples classified wrongly once one layer is redrawn by the cell's "
                 "own init; nothing is trained."
             ),
         },
         "test_error_after_rerandomization_standard_error": {
-            "label": "standard error of the test error with a layer drawn afresh",
+            "label": "standard error of the test error with a layer redrawn",
             "unit": "%",
             "meaning": "Standard error of `test_error_after_rerandomization` over the draws.",
         },
         "train_loss_after_rerandomization": {
-            "label": "train loss with a layer drawn afresh",
+            "label": "train loss with a layer redrawn",
             "symbol": "L_l(\\mathrm{new})",
-            "meaning": (
-                "Mean training loss once one layer is drawn afresh by the cell's own init; nothing is trained."
-            ),
+            "meaning": ("Mean training loss once one layer is redrawn by the cell's own init; nothing is trained."),
         },
         "train_loss_after_rerandomization_standard_error": {
-            "label": "standard error of the train loss with a layer drawn afresh",
+            "label": "standard error of the train loss with a layer redrawn",
             "meaning": "Standard error of `train_loss_after_rerandomization` over the draws.",
         },
         "error_rise_after_reset": {
@@ -76,15 +74,15 @@ PART = {
             ),
         },
         "error_rise_after_rerandomization": {
-            "label": "rise in test error with a layer drawn afresh",
+            "label": "rise in test error with a layer redrawn",
             "symbol": "\\langle E_l(\\mathrm{new})\\rangle_l-E",
             "unit": "%",
             "meaning": (
-                "Mean over layers of the test error with that layer drawn afresh, minus the network's own test error."
+                "Mean over layers of the test error with that layer redrawn, minus the network's own test error."
             ),
         },
         "error_rise_after_rerandomization_standard_error": {
-            "label": "standard error of the rise in test error with a layer drawn afresh",
+            "label": "standard error of the rise in test error with a layer redrawn",
             "unit": "%",
             "meaning": "Standard error of `error_rise_after_rerandomization` over the draws.",
         },
@@ -110,7 +108,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     A layer is its weight tensor and bias with the BatchNorm that normalises its output (`network_graph.layer_parts`),
     so that resetting all layers would give the old network. In mode ``exact`` every layer's statistics are computed
-    anew for each reset network, on the whole training set; in mode ``running`` the layer's running averages of that
+    again for each reset network, on the whole training set; in mode ``running`` the layer's running averages of that
     epoch go back with it (mean 0 and variance 1 for a fresh draw); in mode ``batch`` each run of 1,000 images has
     its own. The checkpoints are those that all cells of the pack have; later ones than the measured one are left out,
     as not a number.

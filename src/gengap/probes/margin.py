@@ -88,7 +88,7 @@ def margins_and_slopes(network: nn.Module, state: State, images: Tensor, classes
     """Output margins of ONE network, and the norms of their gradients with respect to the image.
 
     Args:
-        network: A module whose output for a sample depends on that sample alone.
+        network: A module whose output for a sample depends only on that sample.
         state: The state of one network, float64.
         images: ``[N, C, H, W]``.
         classes: ``[N]``; for a single output positive or not.

@@ -88,7 +88,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
       both;
     * halfway: ``L(1/2)``.
 
-    All BatchNorm modes are allowed. In mode ``exact`` the statistics are computed anew at every position, on the whole
+    All BatchNorm modes are allowed. In mode ``exact`` the statistics are recomputed at every position, on the whole
     training set; in mode ``running`` they are averaged like the weights, as in Li et al. (2018), and a variance does
     not fall below the smaller of the two beyond the ends; in mode ``batch`` each run of 1,000 images has its own, as
     in the source. `between` does the same for any two networks of one architecture.
@@ -195,7 +195,7 @@ def barrier_and_middle(where: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _along(context: ProbeContext, a: State, b: State, where: Tensor) -> Mapping[str, Tensor]:
-    """The line of one network pair; every value ``[P]``. The bits depend on this pair alone."""
+    """The line of one network pair; every value ``[P]``. The bits depend only on this pair."""
     shape = context.train_images.shape[1:]
     n_outputs = context.arch.evaluation(torch.zeros(1, *shape, device="meta")).shape[1]
     most = max(len(context.train_images), len(context.test_images))

@@ -130,7 +130,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     ``phi = 100 (max_{z in C} f(x + A z) - f(x)) / (1 + f(x))`` with ``C = {z: |z_i| <= eps (|(A^+ x)_i| + 1)}`` for
     eps = 0.001 and 0.0005, by ten iterations of SciPy's L-BFGS-B from 0. In the full space A is the identity. In the
-    subspace A is a Gaussian matrix with 100 columns of length 1, drawn from the cell's seed alone, so that all
+    subspace A is a Gaussian matrix with 100 columns of length 1, drawn only from the cell's seed, so that all
     checkpoints of a cell, both eps and both scalings share it; A^+ is its pseudo-inverse.
 
     The normalized sharpness is that of the same function (in mode ``batch`` the same up to BatchNorm's eps) with every
@@ -142,7 +142,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
     All BatchNorm modes are allowed. In ``running`` and ``exact`` the statistics are those of x, and constant: f is the
     network as it is evaluated, whose normalisation does not undo the step. In ``batch`` each run of 1,000 samples is
-    normalised anew at x + A z, and the gradient flows through its statistics, as in the source.
+    normalised again at x + A z, and the gradient flows through its statistics, as in the source.
 
     Cost: 2 eps x 2 scalings x (1 + draws) climbs of about 12 gradients of the whole set each, in float64. The matrix A
     takes 800 bytes per parameter.

@@ -35,7 +35,10 @@ def _page(name: str) -> list[str]:
     entry = registry.check("probe", name)
     sections = _sections(_docstring(name))
     measured = [QUANTITIES[key] for key in entry.measured]
-    rows = [(f"`{one.name}`", f"${one.symbol}$" if one.symbol else "", one.unit, one.meaning) for one in measured]
+    rows = [
+        (f"`{quantity.name}`", f"${quantity.symbol}$" if quantity.symbol else "", quantity.unit, quantity.meaning)
+        for quantity in measured
+    ]
     facts = {
         "BatchNorm modes": ", ".join(f"`{mode}`" for mode in entry.batchnorm),
         "Options": ", ".join(f"`{option}`" for option in ("epochs", "batchnorm", *entry.reads, *entry.options)),

@@ -98,7 +98,7 @@ def _arrays(
         values = array.values[row].reshape(-1, array.values.shape[-1])[0] * QUANTITIES[quantity].scale
         x = np.arange(1, len(values) + 1)
         if along:
-            x = next(one.values[row] for one in positions if one.rows.equals(array.rows))
+            x = next(position.values[row] for position in positions if position.rows.equals(array.rows))
         axes.plot(x, values, color=drawn[array.layer if by_layer else f"width {width}"], marker=".", markersize=2)
     if not found:
         note(axes, f"{quantity} was not measured")

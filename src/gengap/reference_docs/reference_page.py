@@ -38,7 +38,7 @@ def markdown() -> str:
         "## Keys of `base`, and of the grid with a dot",
         *(part for section in settings.Cell.model_fields for part in _section(section)),
         "## A probe in `probes`",
-        "A name alone, or these keys and the probe's own, which stand with its name below:",
+        "Only a name, or these keys and the probe's own, which stand with its name below:",
         _settings_table(study.Probe),
         "## Keys of `scoreboard`",
         "`docs/scoreboard.md` explains them. A study that has this section, even an empty one, has a scoreboard.",

@@ -104,7 +104,7 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def code(kind: str, name: str) -> str:
-    """Digest of a user's own part, of its module and of those of theirs that it imports; empty for ours.
+    """Digest of a user's own part: its module and those of its package that it imports; empty for built-in parts.
 
     Ours have numbers in `gengap.versions` instead, so that an edit that changes no number makes nothing again.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 from gengap.registry import PACKAGE, ROOMS, check, plugins
 
 _EVIDENCE = ("evidence", "scoreboard", "quantities")
-# The packages and modules whose imports are followed, by kind of part; a kind without any has versions alone.
+# The packages and modules whose imports are followed, by kind of part; a kind without any only has versions.
 LAYERS: dict[str, tuple[str, ...]] = {
     "dataset": ("datasets",),
     "labels": ("labels",),
@@ -28,7 +28,7 @@ _READ = frozenset({".csv", ".mplstyle"})  # files that modules read
 
 
 def code_of_part(kind: str, name: str) -> tuple[str, ...]:
-    """The files of the package behind a part: its own and those that it imports inside its layer.
+    """The files of the package that a part depends on: its own and those that it imports inside its layer.
 
     A user's own part has a digest of its own, `gengap.registry.code`: its files may lie anywhere. Here are the files of
     the package that it imports.
@@ -46,7 +46,9 @@ def code_of_part(kind: str, name: str) -> tuple[str, ...]:
     modules = [entry.module]
     if entry.external:
         own = plugins.files(entry.module, entry.path)
-        modules = sorted({one for module, path in own.items() for one in plugins.imports(module, path)})
+        modules = sorted(
+            {imported_name for module, path in own.items() for imported_name in plugins.imports(module, path)}
+        )
     runner = f"gengap.{ROOMS[kind].replace('/', '.')}"
     if layer is _EVIDENCE:
         return imported(layer, runner, *modules)
@@ -96,10 +98,12 @@ def _file(module: str, layer: tuple[str, ...]) -> Path | None:
     if inside == module or not any(f"{inside}.".startswith(f"{room}.") for room in layer):
         return None
     path = PACKAGE.joinpath(*inside.split("."))
-    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
+    return next(
+        (candidate for candidate in (path.with_suffix(".py"), path / "__init__.py") if candidate.is_file()), None
+    )
 
 
 def _read_by(path: Path) -> Iterator[Path]:
     """Files that are no modules: of a package all, since any of its modules may read them; else of the same name."""
     beside = path.parent.iterdir() if path.parent != PACKAGE else (path.with_suffix(suffix) for suffix in _READ)
-    return (one for one in beside if one.suffix in _READ and one.is_file())
+    return (file for file in beside if file.suffix in _READ and file.is_file())

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gengap.errors import UserError
 
@@ -22,7 +22,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
     "figure": ("options", "caption", "simulation", "needs", "needs_until"),
-    "table": ("options", "caption", "references", "needs", "needs_until"),
+    "table": ("options", "caption", "published", "needs", "needs_until"),
 }
 
 
@@ -39,7 +39,7 @@ class Option(_Plain):
     """One option of a part.
 
     Attributes:
-        type: Of its values; empty: one of `choices` alone.
+        type: Of its values; empty: only one of `choices`.
         choices: Words that it may be; with a type, beside the values of that type.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
@@ -57,6 +57,11 @@ class Option(_Plain):
     le: float | None = None
     lt: float | None = None
     meaning: str
+
+    @field_validator("default")
+    @classmethod
+    def _as_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class DeclaredQuantity(_Plain):
@@ -109,7 +114,7 @@ class Entry(_Plain):
         picture: Of a probe.
         caption: Of a figure or a table, for the report; reStructuredText.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
-        references: Of a table, whether it compares with published numbers.
+        published: Of a table, whether it compares with published numbers.
         needs: Of a figure or a table, quantities without which it cannot be made.
         needs_until: The last epoch at which they may be measured first, or the option that says it; None: any.
         mem_mb: Of a simulation, the memory that one job asks for.
@@ -134,7 +139,7 @@ class Entry(_Plain):
     picture: Picture | None = None
     caption: str = ""
     simulation: str = ""
-    references: bool = False
+    published: bool = False
     needs: Listed = ()
     needs_until: float | str | None = None
     mem_mb: int = 2000
@@ -166,7 +171,10 @@ def entry(kind: str, header: Any, *, module: str, path: Path, external: bool) ->
     try:
         made = Entry(**header, module=module, path=path, external=external)
     except ValidationError as error:
-        lines = [f"{path}: PART: {'.'.join(map(str, one['loc']))}: {one['msg'].lower()}." for one in error.errors()]
+        lines = [
+            f"{path}: PART: {'.'.join(map(str, mistake['loc']))}: {mistake['msg'].lower()}."
+            for mistake in error.errors()
+        ]
         raise UserError("\n".join(lines)) from error
     for key in made.options:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", key) or key in RESERVED:

@@ -1,6 +1,6 @@
 """A user's own parts: files below `plugins/` in the project's folder, or modules named by their import path.
 
-They are found without being imported. Their code counts in whatever they make: its digest covers the module and every
+They are found without being imported. Their code is part of what they make: its digest covers the module and every
 module of the same package that it imports. A plugin is code: it
 runs with the rights of whoever runs a study, so read one before you run it.
 """
@@ -32,9 +32,9 @@ def find(name: str) -> Path | None:
     spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
     for base in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(base).joinpath(*rest)
-        for one in (path.with_suffix(".py"), path / "__init__.py"):
-            if one.is_file():
-                return one
+        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+            if candidate.is_file():
+                return candidate
     return None
 
 
@@ -47,7 +47,11 @@ def files(module: str, path: Path) -> dict[str, Path]:
         if file is None or name in found:
             continue
         found[name] = file
-        waiting += [(one, find(one)) for one in imports(name, file) if one.split(".")[0] == module.split(".")[0]]
+        waiting += [
+            (imported, find(imported))
+            for imported in imports(name, file)
+            if imported.split(".")[0] == module.split(".")[0]
+        ]
     return dict(sorted(found.items()))
 
 

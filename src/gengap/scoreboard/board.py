@@ -78,11 +78,11 @@ def board(
     axes = list(neighbours(population))
     rows = _Rows(names, frozenset(made))
     rows.add(TAU, ALL, tau(population, values, draws), len(values))
-    along = {one.axis: psi(population, one, values, draws) for one in axes}
+    along = {pairs.axis: psi(population, pairs, values, draws) for pairs in axes}
     mean_psi = _mean(list(along.values()), (len(draws), len(names)))
-    rows.add(PSI, ALL, mean_psi, sum(len(one.pair) for one in axes))
-    for one in axes:
-        rows.add(PSI, one.axis, along[one.axis], len(one.pair))
+    rows.add(PSI, ALL, mean_psi, sum(len(pairs.pair) for pairs in axes))
+    for pairs in axes:
+        rows.add(PSI, pairs.axis, along[pairs.axis], len(pairs.pair))
     equal = equal_design(population, values, draws)
     rows.add(EQUAL, ALL, equal.r, equal.networks)
     _sign_errors(rows, population, axes, values, draws, least)
@@ -101,7 +101,7 @@ def decide(population: Population, *, resamples: int = 200, seed: int = 0) -> di
     """The verdicts alone, without the statistics that do not enter them: for simulations."""
     draws = weights(len(population.starts), resamples, seed)
     values = population.matrix(population.measures)
-    along = [psi(population, one, values, draws) for one in neighbours(population)]
+    along = [psi(population, pairs, values, draws) for pairs in neighbours(population)]
     verdicts = judge(equal_design(population, values, draws), _mean(along, (len(draws), values.shape[1])))
     return dict(zip(population.measures, verdicts, strict=True))
 
@@ -143,9 +143,9 @@ def _verdicts(names: Sequence[str], made: frozenset[str], found: Sequence[Verdic
         {
             "measure": names,
             "control": [name in made for name in names],
-            "verdict": [one.word for one in found],
-            "p": [one.p for one in found],
-            "why": [one.why for one in found],
+            "verdict": [verdict.word for verdict in found],
+            "p": [verdict.p for verdict in found],
+            "why": [verdict.why for verdict in found],
         }
     )
     order = np.lexsort((-equal.r[0], table["control"].to_numpy()))

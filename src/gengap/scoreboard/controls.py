@@ -1,4 +1,4 @@
-"""Measures whose worth is known, judged beside the others: what a scoreboard gives them, it gives for nothing."""
+"""Control measures, judged beside the others: a statistic that is high for them says little about the others."""
 
 import numpy as np
 

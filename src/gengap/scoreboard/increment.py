@@ -77,8 +77,8 @@ def design_features(levels: Ints) -> Floats:
     """A constant, the levels of every axis and of every two axes as 0 and 1: ``[configurations, features]``."""
     single = [_indicators(levels[:, axis]) for axis in range(levels.shape[1])]
     crossed = [
-        (single[one][:, :, None] * single[other][:, None, :]).reshape(len(levels), -1)
-        for one, other in combinations(range(levels.shape[1]), 2)
+        (single[first][:, :, None] * single[other][:, None, :]).reshape(len(levels), -1)
+        for first, other in combinations(range(levels.shape[1]), 2)
     ]
     constant = np.ones((len(levels), 1))
     full = np.concatenate([constant, *single, *crossed], axis=1)

@@ -115,7 +115,7 @@ class _Tables:
 
     def mapped(self, function: Callable[[Floats], Floats]) -> "_Tables":
         """The same counts after a function of each table."""
-        return _Tables(*(function(getattr(self, one.name)) for one in fields(self)))
+        return _Tables(*(function(getattr(self, table.name)) for table in fields(self)))
 
     def normalised(self) -> Floats:
         """``I / H`` with three signs: ``[1 + resamples]``."""
@@ -207,10 +207,10 @@ def _weighted(matrix: Singles, small: Singles, drawn: Floats, ordered: Ints, mem
     ends = np.searchsorted(ordered, np.arange(groups), side="right")
     members = member.astype(np.float32)
     exact = member.T @ matrix.astype(np.float64) @ member
-    for one in range(groups):
-        rows = slice(starts[one], ends[one])
+    for group in range(groups):
+        rows = slice(starts[group], ends[group])
         if rows.start < rows.stop:
-            found[:, one] = ((small[:, rows] @ matrix[rows]) * small) @ members
+            found[:, group] = ((small[:, rows] @ matrix[rows]) * small) @ members
     at = np.arange(groups)
     found[:, at, at] += (drawn - drawn**2) @ (member * np.diag(matrix)[:, None])
     found[0] = exact

@@ -1,4 +1,4 @@
-"""Pairs of configurations that differ in one axis alone, and the pairs of their networks."""
+"""Pairs of configurations that differ only in one axis, and the pairs of their networks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

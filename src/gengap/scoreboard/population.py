@@ -26,7 +26,7 @@ class TooFewNetworksError(UserError):
 class Population:
     """Networks of a design, and what was measured on them; those that failed are already left out.
 
-    A *configuration* is one combination of the axes' values; its networks differ in their seed alone.
+    A *configuration* is one combination of the axes' values; its networks differ only in their seed.
 
     Attributes:
         table: One row per network, sorted by configuration.
@@ -36,7 +36,7 @@ class Population:
         seed: Column of the seed, or empty.
         equal: Columns to hold equal as well, e.g. the training loss; measured, not part of the design.
         decreasing: Measures of which less should mean a larger gap; the table holds their negative.
-        test_size: Test samples behind every gap, for the filter of noise; 0 if the gap is no difference of accuracies.
+        test_size: Number of test samples of every gap, for the filter of noise; 0 if the gap is not one of accuracies.
         left_out: Why networks were left out, and how many.
     """
 
@@ -128,7 +128,7 @@ def population(
         at_least: Smallest allowed value of some columns.
         equal: Columns to hold equal as well.
         decreasing: Measures of which *less* should mean a larger gap: their negative is judged.
-        test_size: Test samples behind every gap; 0 leaves the filter of noise out.
+        test_size: Number of test samples of every gap; 0 leaves the filter of noise out.
         where: Name of the file, for messages.
 
     Raises:

@@ -48,7 +48,7 @@ def psi(population: Population, axis: Neighbours, values: Floats, draws: Floats)
     """Jiang's granulated coefficient of one axis: the mean over groups of tau where nothing else changes.
 
     A group holds the networks that agree on all other axes; its tau is over pairs that differ in the axis. Groups
-    count equally, whatever their size.
+    count equally, however large they are.
 
     Args:
         population: The networks.

@@ -34,7 +34,7 @@ def wide(board: Board) -> pd.DataFrame:
     """
     table = board.verdicts.set_index("measure")
     columns = table[["control", "verdict", "p"]].copy()
-    for statistic, axis in [*((one, ALL) for one in SHOWN), *((names.PSI, axis) for axis in board.population.axes)]:
+    for statistic, axis in [*((shown, ALL) for shown in SHOWN), *((names.PSI, axis) for axis in board.population.axes)]:
         chosen = (board.statistics["statistic"] == statistic) & (board.statistics["axis"] == axis)
         rows = board.statistics[chosen].set_index("measure")
         name = statistic if axis == ALL else f"{statistic}[{axis}]"

@@ -65,16 +65,16 @@ def environments(
     """
     gap = population.values(population.gap)
     found: list[tuple[Ints, Ints, Ints, Floats, Floats]] = []
-    for one in axes:
-        difference = gap[one.left] - gap[one.right]
+    for pairs in axes:
+        difference = gap[pairs.left] - gap[pairs.right]
         weights = weight(np.abs(difference), population.test_size)
-        wrong = (1 - np.sign(values[one.left] - values[one.right]) * np.sign(difference)[:, None]) / 2
-        total, squared = one.sums(weights), one.sums(weights**2)
+        wrong = (1 - np.sign(values[pairs.left] - values[pairs.right]) * np.sign(difference)[:, None]) / 2
+        total, squared = pairs.sums(weights), pairs.sums(weights**2)
         sample = np.divide(total**2, squared, out=np.zeros_like(total), where=squared > 0)
         kept = sample >= least * (1 - 1e-9)
-        error = one.sums(weights[:, None] * wrong)[kept] / total[kept, None]
-        number = np.full(int(kept.sum()), population.axes.index(one.axis))
-        found.append((one.first[kept], one.second[kept], number, error, sample[kept]))
+        error = pairs.sums(weights[:, None] * wrong)[kept] / total[kept, None]
+        number = np.full(int(kept.sum()), population.axes.index(pairs.axis))
+        found.append((pairs.first[kept], pairs.second[kept], number, error, sample[kept]))
     if not found:
         none = np.empty(0, dtype=np.int64)
         return Environments(none, none, none, np.empty((0, values.shape[1])), np.empty(0))

@@ -3,7 +3,7 @@
 All share a design of 180 configurations, `width` x `lr` x `batch_size` x `train_size`, with 5 seeds each (in
 `two_seeds`, 2). The gap of a network is ``d + e``: ``d`` depends on the design (a random curve along every axis, a
 random table for every two axes, a random number for every configuration), ``e`` differs between networks. Effects are
-drawn anew for every population, so no rule can be fitted to one of them. Five of a hundred networks failed: dead ones
+redrawn for every population, so no rule can be fitted to one of them. Five of a hundred networks failed: dead ones
 have no gap and a huge measure, diverged ones no number at all.
 
 `EFFECT` is the correlation between a measure with a signal and ``e``: the effect for which the power is stated.
@@ -182,9 +182,9 @@ class _Design:
         for axis, count in enumerate(levels):
             steps = np.abs(self._generator.normal(size=count))
             total += self._unit(np.cumsum(steps)[self._index[:, axis]]) * self._generator.choice([-1, 1])
-        for one, other in combinations(range(len(levels)), 2):
+        for first, other in combinations(range(len(levels)), 2):
             table = self._generator.normal(size=(max(levels), max(levels)))
-            total += 0.5 * table[self._index[:, one], self._index[:, other]]
+            total += 0.5 * table[self._index[:, first], self._index[:, other]]
         total += 0.5 * self._generator.normal(size=self._config[-1] + 1)[self._config]
         return self._unit(total)
 

@@ -18,7 +18,7 @@ MEANING = {
     EQUAL_ONLY: "moves with the gap at equal design, but not along the design",
     CONTRADICTS: "moves against the gap at equal design",
     INCONSISTENT: "moves with the gap at some levels of an axis and against it at others",
-    PROXY: "moves with or against the gap along the design alone: it stands for the design",
+    PROXY: "moves with or against the gap only along the design: it stands for the design",
     NO_EVIDENCE: "moves with the gap neither along the design nor at equal design",
     UNDECIDED: "there are too few networks to tell",
 }
@@ -44,7 +44,7 @@ def holm(p: Floats) -> Floats:
     """Adjusted p values that bound the chance of a single false claim among all measures.
 
     A scoreboard names winners, and one false winner spoils it: so the family-wise error is held, not the share of false
-    claims. Holm's procedure holds it whatever the measures have in common.
+    claims. Holm's procedure holds it under any dependence between the measures.
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
     """

@@ -89,7 +89,7 @@ def simulate(
     for seed in seeds:
         images, labels = batch(point, seed, prepared)
         drawn.append(gradient_norms(network(point, seed).to(device), images.to(device), labels.to(device)))
-    norms = {name: torch.stack([one[name] for one in drawn]) for name in drawn[0]}
+    norms = {name: torch.stack([draw[name] for draw in drawn]) for name in drawn[0]}
     along = torch.stack([values for name, values in norms.items() if _SHORTCUT not in name])
     return {"gradient_ratio": along.amax(dim=0) / along.amin(dim=0), "layer_gradient_norm": norms}
 

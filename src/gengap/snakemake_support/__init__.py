@@ -32,7 +32,7 @@ def install(workflow: Any) -> None:
     if missing := next(_missing(), ""):
         raise UserError(
             f"Snakemake {snakemake.__version__} has {missing}, which gengap relies on. "
-            f'Install it afresh: pip install --force-reinstall "snakemake>={OLDEST},<{UNTESTED}".'
+            f'Reinstall it: pip install --force-reinstall "snakemake>={OLDEST},<{UNTESTED}".'
         )
     backend = getattr(workflow.workflow_settings, "persistence_backend", None)
     if backend is not None and backend.item_to_choice() != "file":

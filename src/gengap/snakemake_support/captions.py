@@ -1,4 +1,4 @@
-"""Captions of figures and tables as files: they are declared in the parts' headers, and Snakemake takes a file."""
+"""Captions of figures and tables as files, which Snakemake needs; the parts' headers declare them."""
 
 import os
 import tempfile

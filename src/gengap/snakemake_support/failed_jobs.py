@@ -1,8 +1,8 @@
-"""Workaround: Snakemake calls the outputs of a failed job complete (github.com/snakemake/snakemake/issues/3808).
+"""Workaround: Snakemake treats the outputs of a failed job as complete (github.com/snakemake/snakemake/issues/3808).
 
-It records the failed job's parameters for them and takes their marks as incomplete away. It also removes them, except
-``update()`` outputs, of which it puts the old version back: so the next run would find old networks up to date with new
-settings.
+When a job fails, it records the job's new parameters for its outputs and no longer marks them as incomplete. It
+removes the outputs, but restores the old version of ``update()`` outputs. So the next run would take networks of the
+old settings for those of the new ones.
 """
 
 from collections.abc import Callable

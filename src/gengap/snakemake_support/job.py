@@ -1,4 +1,4 @@
-"""What surrounds the work of a job: its messages, and the lock by which other runs see that it lives."""
+"""The setup of every job: logging of its messages, and a lock that shows other runs that it is alive."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Workaround: Snakemake puts the interpreter's path into shell commands as it is, and a folder's name may have spaces.
+"""Workaround: Snakemake does not quote the interpreter's path in shell commands, so a folder with a space breaks them.
 
 See github.com/snakemake/snakemake/issues/2645.
 """

@@ -1,9 +1,9 @@
-"""Which runs of Snakemake live in this project, so that a lock whose owner was killed needs no hand to remove it.
+"""Which runs of Snakemake are alive in this project, so that the lock of a killed run is removed without the user.
 
-Snakemake locks the files of a run by a list in ``.snakemake/locks``, which a killed run leaves behind. So every run and
-every job also holds a lock of the operating system's, shared among them, which ends with its process however that ends.
-Who can have it alone knows that nobody lives, and that every list is left over. On a file system without such locks
-nothing is removed, and Snakemake's own message says how to.
+Snakemake locks the files of a run by a list in ``.snakemake/locks``, which stays when a run is killed. So every run and
+every job also holds a shared lock of the operating system, which ends with its process in every case. A process that
+gets this lock exclusively knows that no other is alive and that every list is left over. On a file system without such
+locks nothing is removed, and Snakemake's own message says what to do.
 """
 
 import fcntl

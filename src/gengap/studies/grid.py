@@ -42,7 +42,7 @@ def format_value(value: Any) -> str:
 
 
 def value_at(cell: Cell, dotted: str) -> Any:
-    """A cell's value at a dotted key; None for an option that another part of the kind has alone."""
+    """A cell's value at a dotted key; None for an option that only another part of the kind has."""
     value: Any = cell
     for part in dotted.split("."):
         value = getattr(value, part, None)

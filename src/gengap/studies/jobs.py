@@ -1,6 +1,6 @@
 """The jobs of studies and simulations: which files each reads and writes, and with which settings.
 
-The rules of Snakemake, the stages of DVC and `python -m gengap.training` all ask here, so they agree.
+The rules of Snakemake, the stages of DVC and `python -m gengap.training` all use this module, so they agree.
 """
 
 import functools
@@ -38,7 +38,7 @@ class Job:
     Attributes:
         rule: The rule of Snakemake.
         inputs: Files that it reads, by the name that its script has for them: a path or a list of paths.
-        outputs: Files that it writes, likewise.
+        outputs: Files that it writes, by name.
         params: What else its outputs depend on: settings, and versions of the numbers.
     """
 
@@ -74,7 +74,7 @@ class Plan:
     @functools.cached_property
     def points(self) -> dict[str, dict[str, str]]:
         """Names of the points of each simulation by the names of their files."""
-        return {name: {path_name(one): one for one in found.points} for name, found in self.simulations.items()}
+        return {name: {path_name(point): point for point in found.points} for name, found in self.simulations.items()}
 
     @functools.cached_property
     def datasets(self) -> dict[str, Cell]:
@@ -136,7 +136,7 @@ class Plan:
 
     def probe(self, study: str, pack: str, probe: str) -> Job:
         """Measure a probe on the checkpoints of a pack."""
-        chosen = next(one for one in self.studies[study].probes if one.name == probe)
+        chosen = next(listed for listed in self.studies[study].probes if listed.name == probe)
         return Job(
             "probe",
             {
@@ -219,7 +219,7 @@ class Plan:
             rule_of("table", name),
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study) if check("table", name).references else [],
+                "published": self._published(study) if check("table", name).published else [],
                 "code": self._part_code(study, "table", name),
                 "script": _script("table"),
             },
@@ -233,7 +233,7 @@ class Plan:
             "verdicts",
             {
                 "measurements": str(layout.measurements(study)),
-                "references": self._published(study),
+                "published": self._published(study),
                 "code": self._evidence_code(study, "gengap.evidence.verdicts", "gengap.evidence.tables"),
                 "script": _script("verdicts"),
             },
@@ -295,7 +295,7 @@ class Plan:
         return self._packed[study, pack]
 
     def _published(self, study: str) -> list[str]:
-        return [str(layout.published(name)) for name in self._target(study).reference]
+        return [str(layout.published(name)) for name in self._target(study).published]
 
     def _part_code(self, study: str, kind: str, name: str) -> list[str]:
         return sorted({*code_of_part(kind, name), *self._declared(study)})

@@ -52,8 +52,7 @@ class PartSettings(Settings):
         if key in given:
             return given[key]
         if not key.startswith("_") and key in (own := own_options(self.kind, self.part)):
-            default = own[key].default
-            return tuple(default) if isinstance(default, list) else default
+            return own[key].default
         raise AttributeError(f"{self.kind} '{self.part}' has no option '{key}'; its header declares what it has")
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Cutting a study's cells into packs: cells that one program can train together."""
+"""Grouping a study's cells into packs: cells that one program can train together."""
 
 import functools
 import hashlib

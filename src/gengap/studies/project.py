@@ -12,7 +12,7 @@ from gengap.studies.names import REDUCED
 from gengap.studies.paper import Paper, load_papers, reduced
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation, load_simulations
-from gengap.studies.study import Config, Study, check_config, check_references, load_studies
+from gengap.studies.study import Config, Study, check_config, check_published, load_studies
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def load_project(config: Mapping[str, Any] | None = None, *, ask: bool = True) -
     checked = None
     if (content := written if config is None else config) is not None:
         checked = check_config(content, studies, simulations, layout.CONFIG)
-    check_references(targets, layout.PUBLISHED)
+    check_published(targets, layout.PUBLISHED)
     quantities.check_all()
     for name, study in studies.items():
         check_study(study, feasibility.file_of(name))

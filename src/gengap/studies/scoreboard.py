@@ -40,7 +40,7 @@ class Scoreboard(Settings):
     )
     resamples: Annotated[int, Field(ge=50)] = Field(1000, description="Resamples of configurations for the intervals.")
     test_size: Count | None = Field(
-        None, description="Test samples behind every gap, which filter its noise in the sign error; null: no filter."
+        None, description="Number of test samples of every gap, to filter its noise in the sign error; null: no filter."
     )
     expected: dict[str, VerdictWord] = Field(
         {}, description="Verdicts expected before the study ran, by measure: its preregistration, quoted in the report."

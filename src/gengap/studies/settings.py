@@ -48,7 +48,7 @@ class Dataset(Component):
     n_test: Count = Field(10_000, description="Gaussian images to draw for testing.")
     std: Positive = Field(1.0, description="Standard deviation of a Gaussian pixel.")
     stream: bool = Field(
-        False, description="Draw Gaussian training images afresh for every step and store none; a teacher labels them."
+        False, description="Draw new Gaussian training images for every step and store none; a teacher labels them."
     )
     data_seed: Seed = Field(0, description="Seed of the Gaussian images.")
 
@@ -196,7 +196,7 @@ class Training(Settings):
         "time; flip_crop: also shifted by up to 4 pixels each way, with zeros moving in.",
     )
     noise_std: NotNegative = Field(
-        0.0, description="Standard deviation of the noise before every ReLU, in training alone; 0: no noise."
+        0.0, description="Standard deviation of the noise before every ReLU, only in training; 0: no noise."
     )
     noise_mode: Literal["shared", "unit"] = Field(
         "shared",
@@ -293,7 +293,7 @@ def _identity(settings: Settings) -> Mapping[str, Any]:
     return MappingProxyType({"name": settings.name} | changed if isinstance(settings, Component) else changed)
 
 
-# Options that every component of a kind reads, whatever its name.
+# Options that every component of a kind reads.
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
     "model": ("width",),
@@ -311,7 +311,7 @@ def leaf_names() -> Mapping[str, str]:
     """Short name of every dotted key: its last part, or the section for a component's name.
 
     Where two sections share a last part, both keep their section: ``model_batchnorm``, ``training_batchnorm``. Options
-    that a header declares leave the others' names as they are: theirs is short where no other has it.
+    that a header declares do not change these names; theirs are short unless another key has the name.
     """
     own = [(kind, key) for kind in Cell.model_fields if kind in registry.REGISTRY for key in known_options(kind)]
     return _leaf_names(tuple(own))

@@ -1,7 +1,7 @@
 """A simulation: a study of random draws instead of trained networks. One YAML file in config/simulations.
 
-Its cells are draws. Draws that differ in their seed alone are one point of the grid, and one job. There may be ten
-thousands of them, and the Snakefile is read for every job, so the plan holds points and spells no draw.
+Its cells are draws. Draws that differ only in their seed are one point of the grid, and one job. There may be tens
+of thousands of draws, and the Snakefile is parsed for every job, so the plan lists points instead of draws.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Names, Seed, Settings, Text
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import Figures, Tables
-from gengap.studies.validation import check_once, check_parts, validate
+from gengap.studies.validation import check_once, check_parts, check_renamed, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -57,7 +57,7 @@ class SimulationFile(Settings):
     )
     figures: Figures = Field((), description="Figures to draw.")
     tables: Tables = Field((), description="Tables to write.")
-    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    published: Names = Field((), description="Files of published numbers in config/published, without .csv.")
     full_on: Literal["any", "gpu"] = Field("any", description="As in a study's file.")
 
 
@@ -103,15 +103,17 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     if reduced:
         if not isinstance(overrides, Mapping):
             raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
+        check_renamed(overrides, path)
         for key, value in overrides.items():
             both = key in ("base", "grid") and isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
             content[key] = {**content[key], **value} if both else value
+    check_renamed(content, path)
     file = validate(SimulationFile, content, f"{path}: ")
     check_parts("figure", content.get("figures") or (), file.figures, path)
     check_parts("table", content.get("tables") or (), file.tables, path)
     for kind, parts in (("figure", file.figures), ("table", file.tables)):
         check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
-    check_once(file.reference, f"{path}: reference")
+    check_once(file.published, f"{path}: published")
     simulated = file.base.get("simulation")
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)

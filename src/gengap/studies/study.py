@@ -17,7 +17,7 @@ from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Component, Count, Epoch, Names, Settings, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_once, check_parts, validate
+from gengap.studies.validation import check_once, check_parts, check_renamed, validate
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class StudyFile(Settings):
     )
     figures: Figures = Field((), description="Figures to draw.")
     tables: Tables = Field((), description="Tables to write.")
-    reference: Names = Field((), description="Files of published numbers in config/reference, without .csv.")
+    published: Names = Field((), description="Files of published numbers in config/published, without .csv.")
     scoreboard: Scoreboard | None = Field(
         None,
         description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
@@ -145,7 +145,9 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
             )
+        check_renamed(overrides, path)
         content = _override(content, overrides, path)
+    check_renamed(content, path)
     _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
@@ -154,7 +156,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         given = content.get(f"{kind}s") or ()
         check_parts(kind, _every_probe(given) if kind == "probe" else given, parts, path)
         check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
-    check_once(file.reference, f"{path}: reference")
+    check_once(file.published, f"{path}: published")
     _check_batchnorm(file.probes, path)
     for figure in file.figures:
         if simulation := registry.check("figure", figure.name).simulation:
@@ -244,7 +246,7 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
     return config
 
 
-def check_references(studies: Mapping[str, Any], folder: Path) -> None:
+def check_published(studies: Mapping[str, Any], folder: Path) -> None:
     """Check that the published numbers that studies and simulations compare with are there.
 
     Raises:
@@ -253,13 +255,15 @@ def check_references(studies: Mapping[str, Any], folder: Path) -> None:
     known = [path.stem for path in folder.glob("*.csv")]
     for study in studies.values():
         where = str(layout.study_file(study.name.removesuffix(REDUCED)))
-        for name in study.reference:
+        for name in study.published:
             if name not in known:
-                raise unknown_name("file of published numbers", name, known, where=f"{where}: reference")
-        for table in study.tables if not study.reference else ():
-            if registry.check("table", table.name).references:
+                if (old := folder.with_name("reference") / f"{name}.csv").exists():
+                    raise UserError(f"{where}: published: '{name}' is in {old.parent}. Move the file to {folder}.")
+                raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
+        for table in study.tables if not study.published else ():
+            if registry.check("table", table.name).published:
                 raise UserError(
-                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `reference`."
+                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `published`."
                 )
 
 
@@ -313,7 +317,7 @@ def _override(content: dict[str, Any], overrides: Mapping[str, Any], path: Path)
 
 
 def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Merge, but a section that names another component starts afresh: the old one's options mean nothing to it."""
+    """Merge, but a section that names another component loses the old one's options."""
     renamed = {
         key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
     }

@@ -1,4 +1,4 @@
-"""Checking plain data against the settings: every mistake becomes one line that says how to mend it."""
+"""Checking plain data against the settings: every mistake becomes one line that says how to correct it."""
 
 import math
 import re
@@ -32,6 +32,13 @@ def validate(model: type[T], content: Any, where: str) -> T:
         return model.model_validate(content)
     except ValidationError as error:
         raise UserError("\n".join(_explanations(model, error.errors(), where))) from error
+
+
+def check_renamed(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse keys of earlier versions by their new names."""
+    for old, new in {"reference": "published"}.items():
+        if old in content:
+            raise UserError(f"{path}: {old}: this key is called `{new}` now. Write `{new}:` in its place.")
 
 
 def check_names(kind: str, names: Sequence[str], where: str) -> None:

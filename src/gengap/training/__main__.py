@@ -59,7 +59,7 @@ def find(name: str) -> Study:
 
 
 def chosen(study: Study, selector: str) -> Study:
-    """The study with those of its cells alone that a selector names.
+    """The study with only the cells that a selector names.
 
     Args:
         study: The study.
@@ -160,12 +160,14 @@ def _is_current(output: Path, kind: str, job: Job, settings: Mapping[str, Any] |
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gengap.training",
-        description="Train and measure one study without Snakemake. Run it at the top of the project.",
+        description="Train and measure one study without Snakemake. Run it in the project's folder.",
     )
     parser.add_argument("study", help="name of a file in config/studies; with -reduced, its reduced settings")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where; config.yaml's if it is left out")
     parser.add_argument(
-        "--cells", default="", metavar="SELECTOR", help="only these, such as dataset=cifar10,seed=0; the rest later"
+        "--device", choices=("auto", "cpu", "cuda"), help="where to train; by default the device of config/config.yaml"
+    )
+    parser.add_argument(
+        "--cells", default="", metavar="SELECTOR", help="train only these cells, e.g. dataset=cifar10,seed=0"
     )
     return parser
 

@@ -13,7 +13,7 @@ PADDING = 4  # pixels of zeros on every side before the crop, as is usual for CI
 
 
 def draw(kind: str, seed: int, epoch: int, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """How every training sample is changed in one epoch; depends on seed and epoch alone.
+    """How every training sample is changed in one epoch; depends only on seed and epoch.
 
     Args:
         kind: ``flip``, or ``flip_crop``, which flips the same samples.

@@ -96,10 +96,10 @@ def read_identities(history_path: Path) -> dict[str, str]:
 
 
 def read(cells: Mapping[str, Cell], weights_path: Path, history_path: Path) -> dict[str, CellResult]:
-    """Read back the results of those of `cells` that the two files hold, whatever their identity.
+    """Read back the results of those of `cells` that the two files hold, of any identity.
 
     Raises:
-        UserError: If a file is damaged, or a job was killed between writing the one and the other.
+        UserError: If a file is damaged, or a job was killed between writing the two.
     """
     with storage.reading(history_path, "history") as file:
         provenance = storage.provenance_of(file)

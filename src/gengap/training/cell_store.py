@@ -1,6 +1,6 @@
 """The store of finished cells: one file per identity, so that no study trains a cell that another has trained.
 
-A file is written beside and renamed, so two jobs that finish the same cell at once leave one good copy.
+A file is written under a temporary name and renamed, so two jobs that finish the same cell at once leave one good copy.
 """
 
 from pathlib import Path

@@ -33,7 +33,7 @@ _WORTH_SECONDS = 35.0  # compiling takes about 20 s
 def pays(arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, image_area: int) -> bool:
     """Predict whether compiling would save enough of the time that `n_steps` eager steps take.
 
-    A function of the sizes alone: a measured time would let noise decide the last bits of a result.
+    A function of the sizes only: a measured time would let noise decide the last bits of a result.
     """
     samples = n_networks * batch_size * image_area / 64
     saved = _SAVED * (_LAUNCH_SECONDS + samples * _SAMPLE_SECONDS)
@@ -60,8 +60,8 @@ def compiled(step: Step, device: torch.device) -> Step:
 class Traced:
     """A `Step` that is traced to a graph of operators, which is then compiled, once for every set of shapes.
 
-    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. Where the compiler fails, for
-    whatever reason, the step runs as it is, and the log says so once.
+    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. If the compiler fails, for
+    any reason, the step runs as it is, and the log says so once.
     """
 
     def __init__(self, step: Step) -> None:

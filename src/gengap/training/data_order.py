@@ -6,7 +6,7 @@ from gengap import seeding
 
 
 def order(seed: int, epoch: int, n_samples: int) -> np.ndarray:
-    """A permutation that depends on the cell's seed and the epoch alone, so a resumed cell needs no earlier epoch.
+    """A permutation that depends only on the cell's seed and the epoch, so a resumed cell needs no earlier epoch.
 
     Args:
         seed: The cell's seed.

@@ -16,7 +16,7 @@ def draws(
     batch_sizes: Sequence[int],
     device: torch.device,
 ) -> Iterator[State]:
-    """The masks of one epoch's steps, from a stream per cell that depends on seed and epoch alone.
+    """The masks of one epoch's steps, from a stream per cell that depends only on seed and epoch.
 
     Args:
         cells: One per network of the stack.

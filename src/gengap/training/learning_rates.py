@@ -148,7 +148,7 @@ def refresh(
 def gradient_evaluations(pack: PackState, slot: int) -> float:
     """What one network's training has cost after the epochs done, in gradients of the whole training set.
 
-    A pass over the data counts as 1, whatever its batches, and a product of the Hessian with a vector as 2.
+    A pass over the data counts as 1 for every batch size, and a product of the Hessian with a vector as 2.
     Measurements that no step needs, and of BatchNorm's statistics, count nothing.
     """
     return float(pack.epoch + PRODUCT_COST * pack.products[slot])

@@ -25,7 +25,7 @@ def draws(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Iterator[State]:
-    """The noise of one epoch's steps, from a stream per cell that depends on seed and epoch alone.
+    """The noise of one epoch's steps, from a stream per cell that depends only on seed and epoch.
 
     A pack that goes on within an epoch passes over the steps that it has done.
 

@@ -1,4 +1,4 @@
-"""An interrupted pack: all that its loop needs to go on and to end with the bits of an undisturbed run."""
+"""An interrupted pack: all that its loop needs to resume, and to end with the bits of an uninterrupted run."""
 
 import signal
 import time
@@ -130,7 +130,7 @@ def read(
     except UnreadableError:
         raise
     except (UserError, ValueError, OSError, KeyError) as error:
-        log.warning("%s cannot be used (%s); training starts afresh", path, error)
+        log.warning("%s cannot be used (%s); training starts from the beginning", path, error)
         return None
     if not {result.identity for result in wanted} <= {result.identity for result in results}:
         return None

@@ -11,9 +11,9 @@ from gengap.training.pack_state import PackState
 
 
 def refresh(pack: PackState, arch: Architecture, images: Tensor, cell: Cell) -> None:
-    """Measure the statistics anew where they are due: at the start of an epoch, and every `statistics_steps` within it.
+    """Measure the statistics again when they are due: at the start of an epoch, and every `statistics_steps` within it.
 
-    A function of the weights alone: measured twice between two steps, they are the same bits.
+    A function of the weights only: measured twice between two steps, they are the same bits.
 
     Args:
         pack: The stack; its buffers become the exact statistics of every network.

@@ -18,7 +18,7 @@ LOSS = {0.1: [0.5, 0.6, 0.4], 0.03: [0.38, 0.42, 0.40], 0.01: [0.9, 0.9, 0.9]}
 PRINTED = (("train_accuracy", "88.60", "%"), ("train_loss", "0.3710", "1"))
 
 
-def reference(folder, *, cells="width=4", row="Small He"):
+def published(folder, *, cells="width=4", row="Small He"):
     path = folder / "printed.csv"
     lines = [f'Song,4.1,{row},"{cells}",{name},{number},,{unit},' for name, number, unit in PRINTED]
     path.write_text("\n".join(["source,table,row,cells,quantity,published,spread,unit,note", *lines]) + "\n")
@@ -35,7 +35,7 @@ def found(folder, *, status=None, reduced=False, **options):
         for name, cell in made.cells.items()
     }
     synthetic.collected(folder, made, values=values, status=status)
-    return read(folder / "measurements.h5", [reference(folder, **options)])
+    return read(folder / "measurements.h5", [published(folder, **options)])
 
 
 def test_alternatives_are_ordered_by_their_distance_from_all_numbers_together(tmp_path):
@@ -73,13 +73,11 @@ def test_rows_that_the_study_has_no_cells_of_are_left_out(tmp_path):
     with pytest.raises(UserError, match="no cell is one that the published numbers are about"):
         closest.table(found(tmp_path, cells="width=64"))
     one = found(tmp_path)
-    both = pd.concat(
-        [one.references[0], read(one.path, [reference(tmp_path, cells="width=64", row="b")]).references[0]]
-    )
-    object.__setattr__(one, "references", (both,))
+    both = pd.concat([one.published[0], read(one.path, [published(tmp_path, cells="width=64", row="b")]).published[0]])
+    object.__setattr__(one, "published", (both,))
     assert set(closest.table(one)["row"]) == {"Small He"}
 
 
 def test_no_published_numbers_is_an_error_that_names_the_key(tmp_path):
-    with pytest.raises(UserError, match="Name a file of them under `reference`"):
+    with pytest.raises(UserError, match="Name a file of them under `published`"):
         closest.table(synthetic.collected(tmp_path, synthetic.study(tmp_path, GRID)))

@@ -61,7 +61,7 @@ def test_files_and_readable_text(tmp_path, found):
 
 def test_what_it_needs_is_named(tmp_path):
     alone = synthetic.collected(tmp_path, synthetic.study(tmp_path, {"seed": [0, 1]}))
-    with pytest.raises(UserError, match="no two cells differ in one axis alone"):
+    with pytest.raises(UserError, match="no two cells differ in only one axis"):
         paired_effects.table(alone)
     made = synthetic.study(tmp_path, GRID)
     with pytest.raises(UserError, match="Add 'performance' to `probes`"):

@@ -11,7 +11,7 @@ PART = {
     "summary": "Epochs that every network was trained.",
     "caption": """\
 **Epochs that every network was trained** (study ``{{ snakemake.wildcards.study }}``). One dot per finished network, one
-colour per group of networks that differ in their seed alone. *What to look for:* say here what a reader should see.
+colour per group of networks that differ only in their seed. *What to look for:* say here what a reader should see.
 """,
 }
 

@@ -8,8 +8,8 @@ from gengap.evidence.measurements import Evidence
 PART = {
     "summary": "How many networks finished, over seeds.",
     "caption": """\
-**How many networks finished** (study ``{{ snakemake.wildcards.study }}``). One row per group of networks that differ in
-their seed alone.
+**How many networks finished** (study ``{{ snakemake.wildcards.study }}``). One row per group of networks that differ
+only in their seed.
 """,
 }
 

@@ -11,5 +11,5 @@ def test_the_mean_has_variance_one_over_n_and_a_draw_does_not_depend_on_the_othe
     (means,) = simulate(point, range(2000), torch.device("cpu")).values()
     assert abs(means.mean().item()) < 4 * 0.2 / 2000**0.5
     assert abs(means.var().item() - 1 / 25) < 0.006  # four standard errors
-    (one,) = simulate(point, [7], torch.device("cpu")).values()
-    assert one.item() == means[7].item()
+    (mean,) = simulate(point, [7], torch.device("cpu")).values()
+    assert mean.item() == means[7].item()

@@ -97,5 +97,5 @@ def statistics(
 
 @functools.lru_cache(maxsize=1)
 def _held(count: int) -> Tensor:
-    """Memory that every call uses again: to take it anew from the system costs as much time as a pass."""
+    """Memory that every call reuses: allocating it from the system takes as much time as a pass."""
     return torch.empty(count, dtype=torch.float32)

@@ -96,7 +96,7 @@ def _load_from(path: Path, compiler: str, arithmetic: tuple[str, ...], binding: 
         else:
             return
     log.info("compiling the kernels for small networks, once on this machine: about 10 s")
-    # Beside its final name: two processes may do this at once. Compilers use that folder as well, whatever TMPDIR is.
+    # Beside its final name, because two processes may do this at once. Compilers use this folder too, not TMPDIR.
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as work:
         objects = _compile(compiler, arithmetic, binding, Path(work))
         built = Path(work) / path.name

@@ -58,7 +58,7 @@ def _vmap(name: str, info: Any, in_dims: Sequence[int | None], *arguments: Any) 
     return results, 0 if isinstance(results, Tensor) else (0,) * len(results)
 
 
-# What the operators of packs return, for tracing: contiguous whatever they are given. Sizes count from the end, since K
+# What the operators of packs return, for tracing: contiguous for any inputs. Sizes count from the end, since K
 # may be absent.
 
 

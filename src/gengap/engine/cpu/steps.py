@@ -73,7 +73,7 @@ Steps = dict[fx.Node, Step]
 
 
 def step_of(node: fx.Node, module: nn.Module | None, steps: Steps) -> Step | None:
-    """The step of a node whose inputs have theirs in `steps`; None if the kernels cannot do it.
+    """The step of a node, given its inputs' in `steps`; None if the kernels cannot do it.
 
     Args:
         node: With the shape of its value (`ShapeProp`).

@@ -1,8 +1,8 @@
 """A network made for evaluation: the same outputs as in evaluation mode, up to rounding, for a fraction of the time.
 
-A BatchNorm with fixed statistics is a scale and a shift, and goes into the layer before it. What is left of a small
-network runs on our own kernels on a processor. Where these cannot run it, a convolution on a small map becomes a small
-matrix: one product with the flattened map (`gengap.engine.layers.convolution_matrix`).
+A BatchNorm with fixed statistics is a scale and a shift, and goes into the layer before it. The remaining layers of a
+small network run on our C++ kernels on a CPU. Where these cannot run it, a convolution on a small map becomes a matrix:
+one product with the flattened map (`gengap.engine.layers.convolution_matrix`).
 """
 
 import copy

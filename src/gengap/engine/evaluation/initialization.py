@@ -21,7 +21,7 @@ def start(arch: Architecture, cells: Sequence[Cell], images: Tensor, targets: Te
 
     An init that looks at the data is given the gradient of the mean training loss over the first 8,192 training
     samples, or all if there are fewer, in runs of 1,000, each normalised by its own statistics: what the probe
-    ``gradient`` measures in mode ``batch``. So cells that differ in their batch size alone start from the same weights.
+    ``gradient`` measures in mode ``batch``. So cells that differ only in their batch size start from the same weights.
     Without augmentation, noise and dropout; in float64, one network at a time.
 
     Args:

@@ -41,7 +41,7 @@ def with_unit_filters(arch: Architecture, state: State, images: Tensor) -> State
         before, after = (outputs(arch.evaluation, each, images) for each in (state, result))
     if not torch.allclose(before, after, rtol=1e-6, atol=1e-6 * float(before.abs().max()), equal_nan=True):
         raise ValueError(
-            "Filters in front of a BatchNorm cannot be rescaled here: something beside the BatchNorm reads their "
+            "Filters before a BatchNorm cannot be rescaled here: something beside the BatchNorm reads their "
             "layer's output. Leave this model out of the probe's study."
         )
     return result

@@ -137,7 +137,7 @@ def shaped(network: nn.Module, image_shape: tuple[int, int, int]) -> fx.GraphMod
     given = [node for node in traced.graph.nodes if node.op == "placeholder"]
     if len(set(with_numbers)) < len(with_numbers) or len(given) > 1:
         return None
-    # On the CPU with whatever numbers: the meta device takes two seconds to wake, once in every process.
+    # On the CPU with arbitrary numbers: the meta device takes two seconds to wake, once in every process.
     ShapeProp(traced.to_empty(device="cpu")).propagate(torch.zeros(2, *image_shape))
     return traced
 

@@ -31,8 +31,8 @@ class Scales:
 def scales(arch: Architecture) -> Scales:
     """Follow every layer's output to the BatchNorms that normalise it, and the last layer's input back to its own.
 
-    Between a layer and its BatchNorm may lie ReLUs, pools and whatever else keeps a positive factor, on every way. A
-    sum may not: its other term would not be rescaled.
+    Between a layer and its BatchNorm may lie ReLUs, pools and other operations that keep a positive factor.
+    A sum may not: its other term would not be rescaled.
 
     Args:
         arch: The architecture.
@@ -44,7 +44,7 @@ def scales(arch: Architecture) -> Scales:
         graph = trace(arch.evaluation)
     except UNTRACEABLE as error:
         raise UserError(
-            f"init.name: an init that balances gradients follows the model's graph, which this one has not ({error}). "
+            f"init.name: an init that balances gradients needs the model's graph, which could not be traced ({error}). "
             "Write its `forward` without branches on values and without `len`, or choose another init."
         ) from error
     layers = [node for node in graph.graph.nodes if str(node.target) in arch.layers and node.op == "call_module"]

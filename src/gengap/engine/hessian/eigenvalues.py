@@ -28,7 +28,7 @@ def largest_eigenvalue(
 
     Returns:
         The eigenvalues ``[K]``, float64, not a number for a network whose weights or products are not finite; and how
-        many products each network took until it was done, whatever the others took.
+        many products each network took until it had converged.
     """
     arch, device = objective.arch, objective.images.device
     eigenvalues: list[Tensor] = []
@@ -37,7 +37,7 @@ def largest_eigenvalue(
         here = slice(len(products), len(products) + n_networks(state))
         start = start_vectors(seeds[here], 1, arch.n_parameters)[:, 0].to(device)
         values, used = _largest(hessian_operator(objective.at(state)), start, tolerance, iterations)
-        # A clamp in the loss gives not-a-number the derivative 0, so the products alone do not tell.
+        # A clamp in the loss gives not-a-number the derivative 0, so the products do not tell.
         finite = flatten(arch, state).isfinite().all(dim=1).cpu()
         eigenvalues.append(torch.from_numpy(values).where(finite, torch.nan))
         products += used

@@ -14,7 +14,7 @@ from gengap.engine.objective import Objective
 from gengap.engine.stack import Architecture, State, network_state, unflatten
 from gengap.studies.settings import Loss
 
-_KEPT = 2_000_000_000  # Bytes of gradients' graphs kept from product to product; others are computed anew each time.
+_KEPT = 2_000_000_000  # Bytes of gradients' graphs kept from product to product; others are recomputed each time.
 _GRAPH = 100_000_000  # Bytes of a graph, where samples can be divided as one likes.
 
 

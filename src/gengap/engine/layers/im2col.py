@@ -1,7 +1,7 @@
 """Networks whose convolutions are products of matrices over all samples of a batch at once.
 
 PyTorch computes a float64 convolution on a processor sample by sample, and its second derivative with convolutions of
-stranger shapes still: with few channels, most of the time goes elsewhere than into multiplications. Here a map lies in
+even less common shapes: with few channels, most of the time is not spent on multiplications. Here a map lies in
 memory as ``[C, H, W, N]``, samples last. The values under a kernel are then rows of N numbers, copied as they are,
 and the convolution is one product ``[C', C k k] @ [C k k, H' W' N]``, whose derivatives of any order are again copies
 and products. The price is memory: a map is kept once per tap of the kernel.

@@ -1,4 +1,4 @@
-"""Modules of a network replaced, and what they are given when it runs."""
+"""Replacing modules of a network, and recording their inputs while it runs."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Maxima of functions over boxes by L-BFGS-B: many independent climbs, whose function values are computed together."""
+"""Maxima of functions over boxes by L-BFGS-B: many independent searches, with function values computed together."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

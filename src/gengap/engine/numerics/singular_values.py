@@ -1,7 +1,7 @@
-"""Singular values of matrices and of the unfoldings of tensors, by matrix products and eigenvalues alone.
+"""Singular values of matrices and of the unfoldings of tensors, by matrix products and eigenvalues only.
 
 The eigenvalues of the Gram matrix ``A A'`` are the squared singular values, each with an error of about
-``eps sigma_max^2`` whatever its size. So ``sigma`` has the error ``eps sigma_max^2 / sigma``: next to nothing for the
+``eps sigma_max^2``, large or small. So ``sigma`` has the error ``eps sigma_max^2 / sigma``: next to nothing for the
 large ones, everything below ``1e-8 sigma_max``. The small ones are taken from a second matrix, in which they are not
 small. With ``L L' = A A' + mu^2 I``, ``B = L^-1 A`` has the singular values ``sigma / sqrt(sigma^2 + mu^2)``: all in
 [0, 1), and those far below ``mu`` come out as ``sigma / mu``. B is made from A and not from the Gram matrix, so nothing
@@ -13,7 +13,7 @@ A matrix of low rank, as images after linear layers give, needs no second round.
 finds r rows ``A_P`` on which the others depend: ``A = M + [0; E]`` with ``M = [I; T] A_P`` of rank r and
 ``E = A_N - T A_P``, which is computed from A itself. By Weyl's theorem no singular value of A is further than ``||E||``
 from M's, of which all but r are zero. Once ``||E||_F`` is below what matters, r values are those of M, and the others
-stand for zero: whatever the quality of T, the bound holds.
+stand for zero: the bound holds for any T.
 """
 
 import math

@@ -17,7 +17,7 @@ def plot(figure: str | FigureSettings, evidence: Evidence) -> Figure:
     """Draw a registered figure in the project's style.
 
     Args:
-        figure: Its name and options, or its name alone.
+        figure: Its name and options, or only its name.
         evidence: The study's measurements.
 
     Raises:
@@ -34,7 +34,7 @@ def draw(figure: str | FigureSettings, evidence: Evidence, pdf: str | Path, png:
     """Write a registered figure and the plotted numbers; equal measurements give equal bytes.
 
     Args:
-        figure: Its name and options, or its name alone.
+        figure: Its name and options, or only its name.
         evidence: The study's measurements.
         pdf: Vector figure to write.
         png: Picture to write, 300 dots per inch.

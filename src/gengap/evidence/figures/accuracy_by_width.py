@@ -35,7 +35,7 @@ axis. Dots are single networks, the line is their mean, the band reaches from th
 networks that died (their output is constant) or are stuck (they learnt nothing); they enter neither mean nor band, and
 diverged networks are only counted. BatchNorm uses the mode of the probe ``performance``: statistics of the whole
 training set, unless the study says otherwise. *What to look for:* whether train accuracy reaches 100 % with width, and
-whether test accuracy follows or stays behind; the distance between the two lines is the generalization gap.
+whether test accuracy follows or stays lower; the distance between the two lines is the generalization gap.
 """,
 }
 

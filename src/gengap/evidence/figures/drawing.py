@@ -65,7 +65,7 @@ def sequential(n: int) -> list[str]:
 def band(
     axes: Axes, curve: pd.DataFrame, color: str, linestyle: Any = "-", *, x: str = "epoch", dots: bool = False
 ) -> None:
-    """Draw the mean as a line, dotted where it was measured, with the range behind it where there are several runs."""
+    """Draw the mean as a line, dotted where it was measured, over a band of the range if there are several runs."""
     curve = curve.sort_values(x)
     marker = "o" if len(curve) == 1 else "." if dots else None
     axes.plot(curve[x], curve["mean"], color=color, linestyle=linestyle, marker=marker)

@@ -1,4 +1,4 @@
-"""Which cells a figure joins: cells that differ in their seed alone are one group, named by the axes that vary."""
+"""Which cells a figure joins: cells that differ only in their seed are one group, named by the axes that vary."""
 
 from collections.abc import Sequence
 from typing import Any

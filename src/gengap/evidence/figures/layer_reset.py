@@ -26,11 +26,11 @@ PART = {
 **Test error after one layer's reset** (study ``{{ snakemake.wildcards.study }}``; after Zhang, Bengio and Singer 2019,
 arXiv:1902.01996). One panel per group of cells, at most four. Each row is one layer, from the input (top) to the
 output; each column is the epoch to which that layer alone is reset, with the BatchNorm after it, while all others
-keep their trained weights; in the last column it is drawn afresh by the cell's own initialisation. Nothing is trained.
+keep their trained weights; in the last column it is redrawn by the cell's own initialisation. Nothing is trained.
 Colour is the test error in percent, as mean over the finished seeds: the darker, the worse. All panels share the
 scale; the number above a panel is the test error of the networks as they were trained. BatchNorm uses the mode of the
 probe ``layer_reset``; see ``batchnorm`` in the CSV, which also has the range over seeds. *What to look for:* rows that
-stay light back to epoch 0 are layers whose training hardly mattered; a layer that is dark when drawn afresh but light
+stay light back to epoch 0 are layers whose training hardly mattered; a layer that is dark when redrawn but light
 at epoch 0 needs its own initial weights, and not their training.
 """,
 }
@@ -44,7 +44,7 @@ COLUMNS = ["group", "layer", "reset", "batchnorm", "n", "mean", "min", "max"]
 def data(evidence: Evidence) -> pd.DataFrame:
     """Mean and range over finished seeds of the test error [%] at each cell's last measured epoch.
 
-    ``reset`` is the epoch to which the layer went back, ``fresh`` for a layer drawn afresh, or ``none`` with an empty
+    ``reset`` is the epoch to which the layer went back, ``fresh`` for a layer redrawn, or ``none`` with an empty
     ``layer`` for the network itself. Epochs that not all cells of a group have are left out.
     """
     fresh = measured(evidence, "test_error_after_rerandomization", "layer_reset").assign(reset=FRESH)

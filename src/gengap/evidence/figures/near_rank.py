@@ -73,8 +73,8 @@ def drawn(data: pd.DataFrame, evidence: Evidence, labels: Mapping[str, str], hei
         height: Of the figure, in inches.
     """
     figure, axes = panels(len(labels) // 2, 2, height=height, share_rows=False)
-    for one, (quantity, label) in zip(axes, labels.items(), strict=True):
-        _panel(one, data, quantity, label)
+    for panel, (quantity, label) in zip(axes, labels.items(), strict=True):
+        _panel(panel, data, quantity, label)
     _finish(figure, axes, data, evidence)
     return figure
 
@@ -119,15 +119,15 @@ def _finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: 
     sizes = sorted(data["x"].unique())
     if data.empty:
         unfinished(axes[:1], _groups(evidence), alone=False)
-    for one in axes:
-        one.set_xscale("log", base=2)
-        one.xaxis.set_major_locator(FixedLocator(sizes))
-        one.xaxis.set_minor_locator(NullLocator())
-        one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        one.tick_params(axis="x", rotation=45)
-        place = one.get_subplotspec()
+    for panel in axes:
+        panel.set_xscale("log", base=2)
+        panel.xaxis.set_major_locator(FixedLocator(sizes))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        panel.tick_params(axis="x", rotation=45)
+        place = panel.get_subplotspec()
         if place is not None and place.is_last_row():
-            one.set_xlabel(_horizontal(evidence).replace("_", " "))
+            panel.set_xlabel(_horizontal(evidence).replace("_", " "))
     figure.supylabel("small singular values, summed over layers and modes", fontsize="medium")
     title(figure, description(_groups(evidence), evidence))
     shown = {when: STYLES[when] for when in STYLES if when in set(data["when"])}

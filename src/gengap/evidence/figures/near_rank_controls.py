@@ -1,4 +1,4 @@
-"""What of the rise of small singular values with the batch size is left under controls."""
+"""How much of the rise of small singular values with batch size remains under controls."""
 
 import pandas as pd
 from matplotlib.figure import Figure

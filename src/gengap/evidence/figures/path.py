@@ -34,7 +34,7 @@ times those of the same network at the probe's ``from_epoch``, by default before
 mark these two checkpoints. Above the accuracy, below the mean loss, on the training set (solid) and the test set
 (dashed), for the narrowest and the widest networks. Lines are means over the finished seeds, bands reach from the
 smallest to the largest. BatchNorm uses the mode of the probe ``path``; see ``batchnorm`` in the CSV: statistics of the
-whole training set are computed anew at every position (``exact``), running averages are interpolated like the weights
+whole training set are recomputed at every position (``exact``), running averages are interpolated like the weights
 (``running``). *What to look for:* a loss that falls from 0 to 1 without a hump says that no barrier lies between the
 two; the wider the valley around 1, the flatter the minimum in this one direction, whose length differs between
 networks.

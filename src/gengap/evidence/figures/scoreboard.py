@@ -30,8 +30,8 @@ PART = {
     "caption": """\
 **Which measures explain the generalization gap** (study ``{{ snakemake.wildcards.study }}``).
 *Left:* hollow marks are Kendall's tau of measure and gap where one axis of the design changes, mean over groups and
-axes; filled marks are the rank correlation among networks of the same configuration, which differ in their seed
-alone. Lines are 95 % intervals from resampling configurations. A measure that explains has both marks to the right of
+axes; filled marks are the rank correlation among networks of the same configuration, which differ only in their
+seed. Lines are 95 % intervals from resampling configurations. A measure that explains has both marks to the right of
 zero; of a proxy, the filled mark stays at zero: what it knows, the design knows. *Right:* Kendall's tau along each
 axis. Grey, in italics: controls. A minus sign before a name says that less of it should mean a larger gap. The words
 at the right edge of the left panel are the verdicts; the table ``scoreboard`` says why.

@@ -26,7 +26,7 @@ PART = {
 to A3). One panel per size m × n, one column of panels per number of rows m. Histograms of the singular values σ of the
 first draws, divided by √m (√n if that is larger) and by the standard deviation s of an entry, area 1 each; heights do
 not compare between panels. Black: the law of Marchenko and Pastur (1967) for large matrices, from 1 - √(n/m) to 1 +
-√(n/m), whatever the distribution of the entries. Numbers with an arrow: the largest value where it lies outside the
+√(n/m), for any distribution of the entries. Numbers with an arrow: the largest value where it lies outside the
 axis, one value per matrix for entries whose mean is not 0, near the mean times √n / s. *What to look for:* the spectrum
 widens as the matrix becomes square and then reaches 0, for every distribution alike; lognormal entries, with their
 heavy tail, follow the law only roughly where there are few rows or columns.

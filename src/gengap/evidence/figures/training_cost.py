@@ -26,7 +26,7 @@ PART = {
     "summary": "Learning curves, curvature and learning rate against gradient evaluations.",
     "caption": """\
 **Learning curves against what training cost** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, chapter 3).
-The unit is one gradient of the whole training set: a pass over the data counts as 1, whatever its batches, and a
+The unit is one gradient of the whole training set: a pass over the data counts as 1 for every batch size, and a
 product of the Hessian with a vector, of which measuring its largest eigenvalue takes some, as 2 (Pearlmutter 1994).
 Lines are means over the finished seeds, bands reach from the smallest to the largest; at each cost a network's value is
 that of its last evaluation at or before it, and the axis ends at the cost that every network reached. Train solid, test

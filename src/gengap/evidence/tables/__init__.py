@@ -39,7 +39,7 @@ def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path
     """Write a registered table as numbers (CSV) and for reading (Markdown, LaTeX with booktabs, a page of HTML).
 
     Args:
-        table: Its name and options, or its name alone.
+        table: Its name and options, or only its name.
         evidence: The study's measurements.
         paths: The files to write, by ``csv``, ``md``, ``tex`` and ``html``.
 

@@ -12,18 +12,18 @@ from gengap.evidence.verdicts import compare
 
 PART = {
     "summary": "Where a source is silent: the settings closest to its numbers.",
-    "references": True,
+    "published": True,
     "caption": """\
 **Where the source is silent: the settings closest to its numbers** (study ``{{ snakemake.wildcards.study }}``). One row
 per printed row with its numbers, and below it every combination of settings that the study tried and the source does
 not print (``alternative``), the closest first. The columns of the quantities hold our means over ``seeds`` finished
 networks and in brackets (in the CSV ``_low`` and ``_high``) the 95 % interval that the verdict uses; ``inside`` counts
-the printed numbers that lie in theirs. ``distance`` is the root mean square over all numbers of the row of (mean -
-printed) / y, where y is the median over the alternatives of the standard deviation between seeds, with the rounding of
-the printed number: 1 means off by what one run scatters. Networks that died or diverged are left out of the means, and
-an alternative without any other comes last. The closest of many alternatives is closer than each was likely to be; it
-is a guess about what was not printed, and no reproduction. With reduced settings the order shows which way the study
-points.
+the printed numbers that lie within the intervals. ``distance`` is the root mean square over all numbers of the row of
+(mean - printed) / y, where y is the median over the alternatives of the standard deviation between seeds, with the
+rounding of the printed number: 1 means off by what one run scatters. Networks that died or diverged are left out of the
+means, and an alternative without any other comes last. The closest of many alternatives is closer than each was likely
+to be; it is a guess about what was not printed, and no reproduction. With reduced settings the order shows which way
+the study points.
 """,
 }
 
@@ -47,17 +47,17 @@ def table(evidence: Evidence) -> pd.DataFrame:
     Raises:
         UserError: If there are no published numbers, or the study has no cell that one of them is about.
     """
-    if not evidence.references:
+    if not evidence.published:
         raise UserError(
-            f"study '{evidence.study['name']}': there are no published numbers to be close to. Name a file of them "
-            "under `reference`, or remove the table 'closest'."
+            f"study '{evidence.study['name']}': there are no published numbers to compare with. Name a file of them "
+            "under `published`, or remove the table 'closest'."
         )
-    numbers = compare(evidence, evidence.references)
+    numbers = compare(evidence, evidence.published)
     parts = [part for _, part in numbers[numbers["found"]].groupby(["source", "table", "row"], sort=False)]
     if not parts:
         raise UserError(
-            f"study '{evidence.study['name']}': no cell is one that the published numbers are about. The column `why` "
-            "of verdicts.csv says of each what the study lacks; change its grid, or remove the table 'closest'."
+            f"study '{evidence.study['name']}': the published numbers select none of its cells. The column `why` "
+            "of verdicts.csv says for each number what the study lacks; change its grid, or remove the table 'closest'."
         )
     rows = [row for part in parts for row in _of_row(part)]
     columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -78,7 +78,7 @@ def _both(evidence: Evidence, quantity: str) -> pd.DataFrame:
     if both.empty:
         raise UserError(
             f"study '{evidence.study['name']}': {EXACT} and {LANCZOS} share no epoch and BatchNorm mode. Give both "
-            "the same `batchnorm` and `samples`, and epochs of one among those of the other."
+            "the same `batchnorm` and `samples`, and at least one common epoch."
         )
     exact, lanczos = both["value_exact"], both["value_lanczos"]
     # Two zeros, of a dead network, agree; what is not a number never does.

@@ -11,7 +11,7 @@ PART = {
     "summary": "Losses and accuracies after equal gradient evaluations.",
     "caption": """\
 **Accuracies and losses at equal cost** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, chapter 3). One row
-per group of networks that differ in their seed alone, after as many gradient evaluations as every finished network
+per group of networks that differ only in their seed, after as many gradient evaluations as every finished network
 reached (a product of the Hessian with a vector counts as 2). Values are those of each network's last evaluation at or
 before that cost, recorded while training in the BatchNorm mode of the column ``batchnorm``: means over the finished
 seeds, with the 95 % confidence interval of the mean (Student's t) in brackets (in the CSV ``_low`` and ``_high``). Dead

@@ -15,8 +15,8 @@ PART = {
     ),
     "caption": """\
 **Final errors, losses and L2 penalty** (study ``{{ snakemake.wildcards.study }}``; after Oyedotun et al., Tables 1 to
-11). One row per group of networks that differ in their seed alone: means over the finished seeds at the last measured
-epoch, errors in percent. The losses are the mean data losses alone, the L2 penalty is d/2 |θ|² with the weight decay d,
+11). One row per group of networks that differ only in their seed: means over the finished seeds at the last measured
+epoch, errors in percent. The losses are the mean data losses only, the L2 penalty is d/2 |θ|² with the weight decay d,
 and the objectives are their sums: the source's printed losses are too large beside its errors to be data losses alone,
 and may be these sums. In brackets is the 95 % confidence interval of the mean (Student's t; in the CSV ``_low`` and
 ``_high``). Dead and diverged networks are counted and enter no mean. BatchNorm uses the mode of the probe

@@ -17,7 +17,7 @@ PART = {
     ),
     "caption": """\
 **Final losses and accuracies** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Table 4.1). One row per
-group of networks that differ in their seed alone: means over the finished seeds at the last measured epoch, accuracies
+group of networks that differ only in their seed: means over the finished seeds at the last measured epoch, accuracies
 in percent. In brackets is the 95 % confidence interval of the mean (Student's t; in the CSV ``_low`` and ``_high``); it
 takes the runs as normally distributed, so near 100 % or zero loss it can reach beyond what is possible. Dead and
 diverged networks are counted and enter no mean. Balanced accuracy is the mean over classes of the accuracy within a

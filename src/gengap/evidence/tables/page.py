@@ -1,4 +1,4 @@
-"""A table as a page for the browser, which needs no other file: what the HTML report shows of a table."""
+"""A table as one self-contained HTML page, which the report shows."""
 
 import base64
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ def page(name: str, title: str, shown: pd.DataFrame, csv: str) -> str:
         name: Of the file to download.
         title: Heading of the page.
         shown: What is shown, as text; no rows give a sentence instead.
-        csv: The numbers behind it, which the page carries for download.
+        csv: Its numbers, which the page offers for download.
     """
     rows = [_row("th", shown.columns), *(_row("td", row) for row in shown.itertuples(index=False, name=None))]
     table = "<table>\n" + "\n".join(rows) + "\n</table>" if len(shown) else "<p>There is nothing to show.</p>"

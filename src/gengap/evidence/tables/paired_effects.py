@@ -22,7 +22,7 @@ PART = {
 varies) against its first value, the column ``baseline``: means of the differences over pairs of networks that agree on
 everything else, the seed included. Accuracies are in percentage points; ``at`` says whether the networks were measured
 at the ``end`` or at the ``start``, before any training, where a difference in loss says that the function itself
-changed. Behind the mean stands its 95 % confidence interval (Student's t), then the ends of the percentile bootstrap's,
+changed. After the mean comes its 95 % confidence interval (Student's t), then the ends of the percentile bootstrap's,
 then the largest absolute difference. ``p t`` and ``p wilcoxon`` are the two-sided p-values of the paired t test and of
 Wilcoxon's signed ranks; ``holm`` corrects them for the values that one quantity was tested with. Pairs of which a
 network died, diverged or was not measured are counted as left out. With n pairs no p-value of Wilcoxon's test lies
@@ -52,7 +52,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
     axis = compared_axis(evidence)
     if not axis:
         raise UserError(
-            f"study '{evidence.study['name']}': no two cells differ in one axis alone, the seed left out. Give an axis "
+            f"study '{evidence.study['name']}': no two cells differ in only one axis (the seed left out). Give an axis "
             "of `grid` several values, such as init: [he, xavier], or remove 'paired_effects' from `tables`."
         )
     rows = []

@@ -22,7 +22,7 @@ def start(parameters: State) -> OptimizerState:
     return {
         "mean": {name: torch.zeros_like(value) for name, value in parameters.items()},
         "square": {name: torch.zeros_like(value) for name, value in parameters.items()},
-        # A count per network and not a Python number, which would be compiled anew at every step.
+        # A count per network, because a Python number would be recompiled at every step.
         "count": {"steps": first.new_zeros(len(first))},
     }
 

@@ -3,7 +3,7 @@
 // Every multiplication is of one weight, broadcast, with a vector of samples. So four channels are as fast as
 // sixty-four, borders need no masks and strides cost nothing. A convolution is a list of taps (pixel read, position in
 // the kernel) for every pixel that it writes; the gradient of its input is the same with the lists reversed. Sums of
-// one network run in one fixed order, whatever the pack and the number of threads.
+// one network run in one fixed order, for every pack and number of threads.
 #pragma once
 #include <vector>
 #include "kernels.h"
