@@ -32,7 +32,7 @@ TWICE = [
     ("}\ngrid: {arm: {a: {init: he}}, init.name: [xavier]}", "'init.name' is an axis, and the arm 'a' sets it too"),
     ("}\nreduced: {base: {optimizer.lr: 1.0, optimizer: {lr: 2.0}}}", "reduced.base: 'optimizer.lr' is given twice"),
     ("}\ngrid: {seed: [0]}\nreduced: {grid: {init: [he], init.name: [xavier]}}", "grid: 'init.name' is given twice"),
-    ("}\nreference: [x, x]", "reference: 'x' appears twice"),
+    ("}\npublished: [x, x]", "published: 'x' appears twice"),
 ]
 
 
