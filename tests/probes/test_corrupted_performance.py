@@ -169,8 +169,8 @@ def test_the_scale_of_a_datasets_pixels_is_known(tmp_path):
 def test_unknown_corruptions_and_severities_are_refused():
     for options, said in (
         ({"corruptions": ["contrast", "frost"]}, "'gaussian_noise'"),
-        ({"corruptions": []}, "at least 1 item"),
-        ({"severity": 6}, "less than or equal to 5"),
+        ({"corruptions": []}, "must be a list of at least 1"),
+        ({"severity": 6}, "a whole number from 1"),
     ):
         with pytest.raises(UserError, match=said):
             validate(
