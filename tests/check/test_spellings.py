@@ -70,3 +70,11 @@ def test_a_simulation_has_each_seed_once(tmp_path):
     )
     with pytest.raises(UserError, match="appears twice"):
         load_simulation(path)
+
+
+@pytest.mark.parametrize(("text", "at"), [("1: 2\n", "keys"), ("scoreboard: {2: 3}\n", "scoreboard"), ("0.5: x\n", "")])
+def test_a_number_is_no_key(tmp_path, text, at):
+    path = tmp_path / "study.yaml"
+    path.write_text(f"title: t\ngrid: {{seed: [0, 1]}}\n{text}")
+    with pytest.raises(UserError, match=rf"{at}.* is no text, as keys are|is read as a number"):
+        load_study(path)

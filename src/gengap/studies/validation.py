@@ -100,6 +100,12 @@ def _explanations(model: type[Settings], findings: Iterable[Any], where: str) ->
             key = f"{at}.{parts[-1]}".lstrip(".")
             lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], model, schema)}")
             continue
+        if finding["type"] == "invalid_key":
+            at, _ = allowed.place(model, parts[:-1])
+            lines.setdefault(
+                f"{at}.{parts[-1]}", f"{where}{at or 'keys'}: {parts[-1]!r} is a number, and no key is one."
+            )
+            continue
         key, schema = allowed.place(model, parts)
         if finding["type"] == "missing":
             lines.setdefault(key, f"{where}{key}: is missing. It must be {allowed.words(schema)}.")
