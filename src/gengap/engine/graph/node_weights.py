@@ -13,7 +13,7 @@ from gengap.engine.graph.network_graph import UNTRACEABLE, is_batchnorm, module_
 from gengap.engine.stack import Architecture
 
 # What a node's value passes on its way to the next layer, and keeps it apart from other nodes' values.
-_PASSED = (nn.Flatten, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+_PASSED = (nn.Identity, nn.Flatten, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 _PASSED_CALLS: set[Any] = {torch.flatten, torch.mean, operator.getitem, nn.functional.pad, "flatten", "mean", "view"}
 _SUMS: set[Any] = {operator.add, operator.iadd, torch.add}
 
@@ -72,7 +72,12 @@ def leaving_norms(weights: NodeWeights, state: Mapping[str, Tensor], nodes: int)
         weights: The layers around the nodes.
         state: Stacked weights ``[K, ...]``.
         nodes: How many there are.
+
+    Raises:
+        ValueError: If no layer reads them.
     """
+    if not weights.leaving:
+        raise ValueError(f"no layer reads what {', '.join(weights.entering)} feed, so these nodes have no fan-out")
     parts = []
     for layer in weights.leaving:
         columns = state[f"{layer}.weight"].double()
