@@ -17,6 +17,12 @@ export USER := $(or $(USER),user$(shell id -u))
 export HOME := $(or $(HOME),$(CURDIR)/.gengap/home)
 endif
 
+# Tests of storing, locking, the store, resuming and versions, and the files that they reach all of.
+COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.py tests/test_cell_locks.py tests/test_full_disk.py \
+	tests/test_timings.py tests/test_clean.py tests/test_explain.py tests/training/test_cell_store.py tests/training/test_crash.py \
+	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
+COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
+
 .PHONY: help env run report evidence plan repro push pull test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs bench lock
 
 help: ## This list
@@ -90,6 +96,7 @@ plan: $(ENV) ## Predict time and memory of a study or paper
 
 repro: $(ENV) ## Run all studies of config/config.yaml through DVC
 	@dvc repro
+	sync # DVC does not wait for the disk, and takes an object of its cache for whole after a loss of power
 
 push: $(ENV) ## Send the files that dvc.lock names to DVC's remote
 	@dvc push
@@ -103,12 +110,20 @@ pull: $(ENV) ## Get results and their records from DVC's remote
 		exit 1
 	fi
 	dvc pull
+	sync
 
 test: $(ENV) ## Run the tests
 	@pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Snakemake
 	@pytest -m clone tests/clone
+
+coverage: $(ENV) ## Measure which lines and branches of storing, locking, resuming and versioning the tests reach
+	@mkdir -p build/coverage && rm -f build/coverage/*
+	coverage run -m pytest $(COVERING)
+	coverage combine --quiet
+	coverage report
+	coverage report --fail-under=100 --include="$(COVERED)" > /dev/null
 
 # A few tests stand for all, since five environments are tested: one whole run of a study with its records, which names
 # of files and jobs rely on; everything that relies on Snakemake's internals; training, and every model in packs.
@@ -131,7 +146,7 @@ test-versions: $(ENV) ## Test every supported version of Python, Snakemake and P
 	done
 
 test-faults: $(ENV) ## Let every call on files fail once, from raw data to figures; some hours
-	@FAULTS=all pytest -m "faults or not kills" tests/faults
+	@pytest -n 2 -m "faults or not kills" tests/faults
 
 test-kills: $(ENV) ## Kill jobs, runs of Snakemake, `dvc repro` and jobs of Slurm 100 times
 	@KILLS=80 pytest tests/faults/test_kills.py

@@ -17,7 +17,7 @@ from gengap import escaping, layout, logs, snakemake_support
 from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY
-from gengap.snakemake_support import captions, run_lock
+from gengap.snakemake_support import captions, run_lock, targets
 from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED, rule_of
 from gengap.studies.paper import reduced
@@ -47,14 +47,18 @@ if workflow.is_main_process and run_lock.start():
 
 # A mistake in a study or in the configuration ends the run with one message.
 with logs.job():
-    PROJECT = load_project(config)
+    PROJECT = load_project(config, ask=workflow.is_main_process)
     STUDIES, SIMULATIONS, PAPERS, TARGETS = PROJECT.studies, PROJECT.simulations, PROJECT.papers, PROJECT.targets
     made = (layout.packs, layout.points, layout.figures, layout.tables, layout.logs)
     for folder in (layout.PREPARED, layout.LABELLED, *(one(name) for name in TARGETS for one in made)):
         check_writable(folder)
     store_access.check(Path(config.get("store", layout.STORE)), config.get("store_group", ""))
-    BUILT_STUDIES = [*config["studies"], *(name + REDUCED for name in config.get("reduced", []))]
-    BUILT = [*BUILT_STUDIES, *config.get("simulations", [])]
+    BUILT = PROJECT.built
+    if workflow.is_main_process and targets.runs_jobs(sys.argv):
+        asked = targets.named(workflow, {*TARGETS, *PAPERS, *(name + REDUCED for name in PAPERS)})
+        here = targets.runs_here(sys.argv)
+        for warning in PROJECT.check_machine(PROJECT.built if asked is None else asked, here=here):
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 # The report's text lists these: Snakemake's report leaves the configuration out.
@@ -80,7 +84,7 @@ wildcard_constraints:
     pack=any_of(pack for packs in PLAN.packs.values() for pack in packs),
     dataset=any_of(PLAN.datasets),
     labels=any_of(labels for _, labels in PLAN.labels),
-    probe=any_of(REGISTRY["probe"]),
+    probe=any_of(probe for name in PLAN.studies for probe in PLAN.probes(name)),
     point=any_of(point for points in PLAN.points.values() for point in points),
 
 

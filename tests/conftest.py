@@ -41,17 +41,19 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, one has all tests of a file, but for those marked `long`, which begin first."""
+    """With several workers, one has all tests of a file, but for those marked `long`; what takes long begins first."""
     for item in items:
         if not any(item.iter_markers("long")) and not any(item.iter_markers("xdist_group")):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
-    # Of the long ones, those that wait for nobody come before those that need the finished workspace.
-    items.sort(key=lambda item: (not any(item.iter_markers("long")), needs(item, "finished_workspace")))
+    items.sort(key=turn)
 
 
-def needs(item: pytest.Item, fixture: str) -> bool:
-    """Whether a test takes a fixture, through others too."""
-    return fixture in getattr(item, "fixturenames", ())
+def turn(item: pytest.Item) -> int:
+    """Long tests, last those that wait for the finished workspace; other runs of Snakemake; the rest."""
+    fixtures = {"finished_workspace", "make_workspace"} & set(getattr(item, "fixturenames", ()))
+    if any(item.iter_markers("long")):
+        return int("finished_workspace" in fixtures)
+    return 2 if fixtures else 3
 
 
 @pytest.hookimpl(wrapper=True)

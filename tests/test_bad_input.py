@@ -120,7 +120,7 @@ CASES = {
     "broken YAML": (study("base:\n", "base: {\n"), [STUDY, "is not valid YAML"]),
     "too few images": (
         study("train_size: 60", "train_size: 6000"),
-        ["no teacher was accepted", "6,030 survivors", "Tried seeds 0 to 19", "Lower labels.train_size"],
+        [STUDY, "labels.train_size", "6,030 images are asked for", "has 600", "Choose fewer"],
     ),
     "missing raw data": (use_mnist, ["mnist", "not found under", "GENGAP_DATA_ROOT", "train-images-idx3-ubyte"]),
     "truncated raw data": (cut_mnist_short, ["train-images-idx3-ubyte", "cut short", "md5"]),

@@ -55,6 +55,21 @@ def test_waits_until_something_is_free(start):
     assert second.get() == ["a"]
 
 
+def test_what_waits_here_gets_it_when_the_other_leaves(tmp_path, start, caplog):
+    _, got, leave = start(["a"])
+    assert got.get() == ["a"]
+    handler = logging.Handler()
+    handler.emit = lambda record: leave.set()  # it says that it waits
+    log = logging.getLogger("gengap")
+    log.addHandler(handler)
+    try:
+        with caplog.at_level("INFO", logger="gengap"), claimed(tmp_path / "folder/claims", ["a"]) as mine:
+            assert mine == ["a"]
+    finally:
+        log.removeHandler(handler)
+    assert "another job is at work on it" in caplog.text
+
+
 def test_a_killed_process_claims_nothing(tmp_path, start):
     process, got, _ = start(["a"])
     got.get()

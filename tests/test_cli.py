@@ -7,8 +7,8 @@ import pytest
 from gengap.cli import main
 
 STUDIES = {
-    "heavy": "title: Heavy\ngrid: {seed: 0..9}\nfull_on: gpu\nreduced: {grid: {seed: [0]}}\n",
-    "light": "title: Light\npublished: [table]\n",
+    "heavy": "title: Heavy\nbase: {labels: teacher}\ngrid: {seed: 0..9}\nfull_on: gpu\nreduced: {grid: {seed: [0]}}\n",
+    "light": "title: Light\nbase: {labels: teacher}\npublished: [table]\n",
 }
 
 
@@ -18,6 +18,8 @@ def _project(tmp_path, monkeypatch):
     (tmp_path / "config/studies").mkdir(parents=True)
     for name, text in STUDIES.items():
         (tmp_path / f"config/studies/{name}.yaml").write_text(text)
+    (tmp_path / "config/published").mkdir()
+    (tmp_path / "config/published/table.csv").write_text("")
 
 
 @pytest.mark.parametrize(

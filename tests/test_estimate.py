@@ -1,15 +1,21 @@
 """What a study is predicted to cost."""
 
+import dataclasses
 import itertools
-import json
 import types
+from pathlib import Path
 
 import pytest
 
-from gengap.cost import estimate
+from gengap import models
+from gengap.cost import calibration, estimate, schedule, text
 from gengap.datasets import digits
+from gengap.engine import stack
 from gengap.files import timings
+from gengap.files.timings import Compared, Timing
+from gengap.probes.checkpoints import measured_epochs, planned_epochs
 from gengap.registry import REGISTRY
+from gengap.studies.jobs import Plan
 from gengap.studies.settings import Cell, Dataset
 from gengap.studies.simulation import load_simulation
 from gengap.studies.study import Probe, load_study
@@ -32,44 +38,96 @@ def study(tmp_path):
     return load_study(path)
 
 
-def everything(part, job):
-    return True
-
-
 def one_second_per_cell(arch, cells, data, threads):
     return float(len(cells))
 
 
-def test_jobs_that_have_not_run_are_predicted_from_calibration_or_not_at_all(study):
-    planned = estimate.jobs(study, everything, {}, 2, one_second_per_cell)
-    training = [job for job in planned if job.job == "train"]
-    assert [(job.part, job.cells, job.seconds, job.work) for job in training] == [
-        ("width=4_pack=0", 3, 3.0, 3 * 4 * 200),
-        ("width=8_pack=0", 3, 3.0, 3 * 4 * 200),
+def estimator(plan, known=(), *, cores=2, calibrate=one_second_per_cell, due=None):
+    """Of a plan of which nothing is there, so that all its jobs are due, or those with these rules."""
+    jobs = [plan.prepare(key) for key in plan.datasets] + [plan.label(*keys) for keys in plan.labels]
+    for name in (*plan.studies, *plan.simulations):
+        jobs += [*plan.made_from_data(name), *plan.evidence(name)]
+    files = {Path(path) for job in jobs if not due or job.rule in due for path in job.outputs.values()}
+    return estimate.Estimator(plan, files, list(known), cores, Path("store"), calibrate)
+
+
+@pytest.fixture
+def plan(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Plan({study.name: study}, {})
+
+
+def ran(one, seconds, fixed=0.0, **others):
+    """As if a planned job had run."""
+    return Timing("s", one.part, one.name, one.kind, one.work, seconds, fixed=fixed, threads=one.threads, **others)
+
+
+def test_jobs_that_have_not_run_are_predicted_from_calibration_or_not_at_all(plan):
+    planned = estimator(plan).planned("s")
+    training = [one for one in planned if one.name == "train"]
+    assert [(one.part, one.to_do, one.of, one.seconds, one.work) for one in training] == [
+        ("width=4_pack=0", 3, 3, 3.0, 3 * 4 * 200),
+        ("width=8_pack=0", 3, 3, 3.0, 3 * 4 * 200),
     ]
     assert training[1].memory > training[0].memory > 3 * 721 * 4
-    assert [job.seconds for job in planned if job.job != "train"] == [None] * 4
-    assert estimate.hours(planned, 2) * 3600 == 3.0
-    assert estimate.hours(planned, 1) * 3600 == 6.0
+    assert {one.seconds for one in planned if one.name != "train"} == {None}
+    # Four snapshots with the last epoch; the last epoch alone.
+    assert [one.to_do for one in planned if one.name in ("margin", "distance")] == [12, 3, 12, 3]
+    assert len(planned) == estimator(plan).total("s")
 
 
-def test_jobs_that_have_run_give_the_rate_of_their_kind(study):
-    first = estimate.jobs(study, everything, {}, 2, one_second_per_cell)
-    known = {job.kind: 0.001 for job in first}
-    again = estimate.jobs(study, lambda part, job: job != "train", known, 2)
-    # Three networks: four snapshots with the last epoch, 100 samples each; the last epoch alone, 200 samples.
-    assert [job.seconds for job in again if job.part == "width=4_pack=0"] == [3 * 4 * 100 * 0.001, 3 * 200 * 0.001]
+def test_jobs_that_have_run_give_the_pace_of_their_kind(plan):
+    first = [one for one in estimator(plan).planned("s") if one.name in ("margin", "distance")]
+    known = [ran(one, 5.0 + 2.0 * one.work, fixed=5.0) for one in first]
+    again = [one for one in estimator(plan, known).planned("s") if one.name in ("margin", "distance")]
+    assert [one.seconds for one in again] == [5 + 24, 5 + 6, 5 + 24, 5 + 6]
+
+
+def test_more_cells_are_predicted_from_fewer(study, plan):
+    """Another number of seeds is another size of the same kind, for training and for probes."""
+    first = estimator(plan).planned("s")
+    known = [ran(one, 4.0 + one.work / 100, fixed=4.0, networks=3) for one in first]
+    cells = {f"{name},again={k}": cell for k in range(4) for name, cell in study.cells.items()}
+    larger = Plan({"s": study.model_copy(update={"cells": cells})}, {})
+    for one in estimator(larger, known).planned("s"):
+        assert one.seconds == pytest.approx(4.0 + one.work / 100), one.name
+
+
+def test_only_due_jobs_are_planned(plan):
+    planned = estimator(plan, due={"probe"}).planned("s")
+    assert [(one.part, one.name) for one in planned] == [
+        (pack, probe) for pack in ("width=4_pack=0", "width=8_pack=0") for probe in ("margin", "distance")
+    ]
+    assert estimator(plan, due={"no rule"}).planned("s") == []
+
+
+def known_for_all(plan, seconds):
+    """A timing of every job of a plan: all of it fixed, by name."""
+    planned = estimator(plan).planned("s")
+    return [dataclasses.replace(ran(one, 1.0), seconds=seconds(one), fixed=seconds(one)) for one in planned]
+
+
+def test_wall_time_waits_for_what_comes_before_and_for_cores(plan):
+    """Data 1 + 1, training 10, two probes 5 each, then collecting, verdicts and metrics 1 each, one after another."""
+    by_name = {"train": 10.0, "margin": 5.0, "distance": 5.0}
+    known = known_for_all(plan, lambda one: by_name.get(one.name, 1.0))
+    after = 2.0 + 3.0 + schedule.RUN_SECONDS
+    two = estimator(plan, known, cores=2).planned("s")
+    assert schedule.wall_seconds(two, 2) == after + 10 + 5 + 5
+    one = estimator(plan, known, cores=1).planned("s")
+    assert schedule.wall_seconds(one, 1) == after + 2 * (10 + 5 + 5)
+    assert schedule.wall_seconds([], 2) == 0.0
 
 
 def test_a_calibration_grows_with_the_work(study, monkeypatch):
     cells = list(study.cells.values())[:2]
-    data = estimate.sizes(cells[0])
-    arch = estimate.stack.architecture(estimate.models.build(cells[0].model, data.image_shape, data.n_outputs))
+    data = calibration.sizes(cells[0])
+    arch = stack.architecture(models.build(cells[0].model, data.image_shape, data.n_outputs))
     longer = [cell.model_copy(update={"training": cell.training.model_copy(update={"epochs": 400})}) for cell in cells]
-    assert estimate.calibrated(arch, cells, data, 1) > 0
+    assert calibration.calibrated(arch, cells, data, 1) > 0
     # From here on, each call of the clock is a second after the one before.
-    monkeypatch.setattr(estimate, "time", types.SimpleNamespace(perf_counter=itertools.count().__next__))
-    assert estimate.calibrated(arch, cells, data, 1) < estimate.calibrated(arch, longer, data, 1)
+    monkeypatch.setattr(calibration, "time", types.SimpleNamespace(perf_counter=itertools.count().__next__))
+    assert calibration.calibrated(arch, cells, data, 1) < calibration.calibrated(arch, longer, data, 1)
 
 
 def test_sizes_of_registered_datasets_are_those_of_their_images(tmp_path):
@@ -100,31 +158,69 @@ def test_sizes_of_registered_datasets_are_those_of_their_images(tmp_path):
     ],
 )
 def test_sizes_follow_from_the_settings(settings, expected):
-    found = estimate.sizes(Cell.model_validate(settings))
+    found = calibration.sizes(Cell.model_validate(settings))
     for own, wanted in zip((found.n_train, found.n_test, found.image_shape, found.n_outputs), expected, strict=True):
         assert wanted is None or own == wanted
 
 
-def test_a_probe_at_chosen_epochs_reads_that_many_checkpoints():
-    cells = [Cell(), Cell(seed=1)]
-    probe = Probe.model_validate({"name": "hessian_spectrum", "epochs": [1, 2, 5], "samples": 10})
-    assert estimate.probe_work(probe, cells, 10_000) == 2 * 3 * 10
+def test_a_probe_at_chosen_epochs_measures_that_many_checkpoints(study):
+    cell = next(iter(study.cells.values()))
+    assert planned_epochs(cell) == [0.0, 1.0, 2.0, 4.0]
+    for epochs, expected in (("snapshots", [0.0, 1.0, 2.0, 4.0]), ("last", [4.0]), ([1, 4], [1.0, 4.0])):
+        probe = Probe.model_validate({"name": "distance", "epochs": epochs})
+        assert measured_epochs(probe, planned_epochs(cell)) == expected
 
 
-def test_a_simulation_is_planned_by_point(tmp_path):
+def test_a_simulation_is_planned_by_point(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "s.yaml"
     path.write_text("title: t\nbase: {simulation: linear_gradient, depth: 2}\ngrid: {width: [2, 4], seed: 0..9}\n")
-    planned = estimate.jobs(load_simulation(path), everything, {}, 2)
-    assert [(job.job, job.work, job.seconds) for job in planned] == [("simulate", 10, None)] * 2
+    simulation = load_simulation(path)
+    planned = estimator(Plan({}, {"s": simulation})).planned("s")
+    assert [(one.name, one.to_do, one.seconds) for one in planned if one.name == "simulate"] == [
+        ("simulate", 10, None)
+    ] * 2
+    known = [ran(one, 2.0 + one.work, fixed=2.0) for one in planned if one.work == 10]
+    again = estimator(Plan({}, {"s": simulation}), known).planned("s")
+    assert [one.seconds for one in again if one.name == "simulate"] == [12.0, 12.0]
 
 
-def test_the_text_names_packs_and_what_nobody_knows(study):
-    planned = estimate.jobs(study, everything, {}, 2, lambda arch, cells, data, threads: 7200.0)
-    text = "\n".join(estimate.describe(planned, 2))
-    assert "width=8_pack=0" in text
-    assert "2.0 h" in text
-    assert "not known, since none has run on this machine: margin, distance" in text
-    rows = estimate.predictions("s", planned)
-    assert len({row.written for row in rows}) == 1
-    assert json.dumps(rows[0].seconds) == "7200.0"
-    assert timings.error(rows, rows, "s")[0] == 14400.0
+def test_the_text_says_at_least_while_a_part_is_unknown(plan):
+    planned = estimator(plan, calibrate=lambda arch, cells, data, threads: 7200.0).planned("s")
+    said = "\n".join(text.describe(planned, 7200.0, 2))
+    assert "width=8_pack=0" in said
+    assert "wall time: at least 2.0 h on 2 cores" in said
+    assert "margin: 2 jobs, 24 of 24 checkpoints to measure, time not known" in said
+    assert "not known, since none has run on this machine: collect, distance, " in said
+
+
+def test_job_time_and_wall_time_are_told_apart(plan):
+    planned = estimator(plan, known_for_all(plan, lambda one: 60.0)).planned("s")
+    said = "\n".join(text.describe(planned, 420.0, 2))
+    assert "margin: 2 jobs, 24 of 24 checkpoints to measure, 2.0 min of job time" in said
+    assert "wall time: 7.0 min on 2 cores" in said
+    assert "at least" not in said
+    assert "not known" not in said
+    rows = estimate.predictions("s", planned, 420.0)
+    assert len({one.written for one in rows}) == 1
+    assert (rows[0].job, rows[0].work, rows[0].seconds) == (timings.WALL, len(planned), 420.0)
+    assert len(rows) == len(planned) + 1
+
+
+def test_many_packs_are_summed_up(study):
+    """A plan of a thousand packs fits on one screen."""
+    cell = next(iter(study.cells.values()))
+    cells = {f"c={k}": cell for k in range(15)}
+    small = study.model_copy(update={"cells": cells, "pack_size": 1})
+    planned = estimator(Plan({"s": small}, {})).planned("s")
+    said = text.describe(planned, 1.0, 2)
+    assert len(said) < 22
+    assert any("and 3 more packs: 3 cells to train" in line for line in said)
+
+
+def test_a_comparison_says_what_it_compares():
+    when = "2026-01-01T10:00:00+00:00"
+    whole = text.compared(Compared(100.0, 110.0, when, 5, 5))
+    assert whole == "  predicted 2026-01-01 10:00 UTC: 1.7 min wall time; it took 1.8 min (+10%)"
+    part = text.compared(Compared(100.0, 50.0, when, 3, 5))
+    assert "1.7 min job time of 3 of 5 jobs; it took 50 s (-50%)" in part

@@ -1,11 +1,17 @@
-"""What is kept of how long jobs took."""
+"""What is kept of how long jobs took, and what is predicted from it; no clock is read but a stand-in's."""
 
+import itertools
+
+import pytest
+
+from gengap import layout
 from gengap.files import timings
-from gengap.files.timings import Timing
+from gengap.files.timings import Compared, Timing
+from gengap.progress import Pace
 
 
-def row(seconds, *, work=100.0, kind="k", part="pack=0", written="2026-01-01T00:00:00+00:00", job="train"):
-    return Timing("study", part, job, kind, work, seconds, written)
+def row(seconds, *, work=100.0, kind="k", part="pack=0", written="2026-01-01T00:00:00+00:00", job="train", **others):
+    return Timing("study", part, job, kind, work, seconds, written, **others)
 
 
 def test_lines_come_back_and_a_damaged_one_is_left_out(tmp_path):
@@ -17,20 +23,84 @@ def test_lines_come_back_and_a_damaged_one_is_left_out(tmp_path):
     assert timings.read(tmp_path / "none") == []
 
 
-def test_the_last_long_job_of_a_kind_gives_its_rate():
-    rows = [row(30.0), row(20.0), row(0.2, work=1.0), row(0.1, work=1.0, kind="short"), row(9.0, work=0.0, kind="none")]
-    assert timings.rates(rows) == {"k": 0.2, "short": 0.1}
+@pytest.mark.parametrize(
+    ("fixed", "rate", "ran"),
+    [
+        (30.0, 0.01, 100.0),  # nearly all of the job that ran was compiling
+        (5.0, 0.002, 1_000_000.0),  # and here nearly nothing
+        (6.0, 2.0, 3.0),  # three checkpoints of a slow probe
+        (1.0, 0.5, 40.0),
+    ],
+)
+@pytest.mark.parametrize("size", [0.01, 1.0, 10.0, 1000.0])
+def test_what_ran_at_one_size_predicts_every_other(fixed, rate, ran, size):
+    """Each job took up to a fifth longer or shorter than the rule."""
+    noise = (1.2, 0.85, 1.0, 0.9)
+    alike = [row((fixed + rate * ran) * one, work=ran, fixed=fixed * one) for one in noise]
+    found = timings.predict(alike, ran * size)
+    truth = fixed + rate * ran * size
+    assert truth / 1.5 < found < truth * 1.5
 
 
-def test_the_error_compares_what_has_run_since_the_prediction():
-    early, middle, late = (f"2026-01-0{day}T00:00:00+00:00" for day in (1, 2, 3))
-    predictions = [
-        row(50.0, written=early),
-        row(10.0, written=middle),
-        row(10.0, part="pack=1", written=middle),
-        row(1.0, written="2026-01-09T00:00:00+00:00"),  # nothing has run since
-    ]
-    # Half of pack=0's work was left to do; pack=1 has not run.
-    assert timings.error(predictions, [row(6.0, work=50.0, written=late)], "study") == (5.0, 6.0, middle)
-    assert timings.error(predictions, [], "study") is None
-    assert timings.error([], [row(6.0)], "study") is None
+def test_the_nearest_number_of_networks_and_of_threads_counts():
+    alike = [row(10.0, networks=1), row(50.0, networks=64), row(20.0, networks=64, threads=2)]
+    assert timings.predict(alike, 100.0, networks=1) == 10.0
+    assert timings.predict(alike, 200.0, networks=50) == 100.0
+    assert timings.predict(alike, 100.0, networks=60, threads=2) == 20.0
+    assert 10.0 < timings.predict(alike, 100.0, networks=60, threads=4) < 20.0
+
+
+def test_a_short_job_says_little_of_the_pace_and_none_says_nothing():
+    alike = [row(30.0, work=100.0), row(0.2, work=0.01)]
+    assert timings.predict(alike, 100.0) == pytest.approx(30.0)
+    assert timings.predict([], 100.0) is None
+    assert timings.predict([row(3.0, work=0.0)], 100.0) is None
+
+
+def test_a_job_is_timed_with_the_start_of_its_process(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(timings, "_STARTED", 4.0)
+    clock = itertools.chain([100.0, 130.0], itertools.repeat(200.0))
+    monkeypatch.setattr(timings.time, "monotonic", lambda: next(clock))
+    with timings.timed("study", "pack=0", "train", "k", threads=2, networks=7) as paces:
+        paces.append(Pace(1000.0, 20.0))
+    with timings.timed("study", "pack=1", "train", "k") as paces:
+        paces.append(Pace())
+    (kept,) = timings.read(layout.TIMINGS)
+    assert (kept.work, kept.seconds, kept.fixed, kept.threads, kept.networks) == (1000.0, 34.0, 14.0, 2, 7)
+
+
+def test_a_failed_job_is_not_timed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError), timings.whole("study", "", "collect"):
+        raise RuntimeError
+    assert not layout.TIMINGS.exists()
+
+
+DAY = "2026-01-0{}T00:00:00+00:00"
+
+
+def predicted(wall, *jobs, day):
+    return [row(wall, part="", job=timings.WALL, work=float(len(jobs)), written=DAY.format(day)), *jobs]
+
+
+def test_wall_time_is_compared_with_wall_time():
+    """Two jobs side by side: 6 s and 9 s that end together took 9 s, not 15."""
+    made = [row(one, part=f"pack={number}", written=DAY.format(2)) for number, one in enumerate((5.0, 8.0))]
+    ran = [row(one, part=f"pack={number}", written=DAY.format(3)) for number, one in enumerate((6.0, 9.0))]
+    predictions = predicted(8.5, *made, day=2)
+    assert timings.compare(predictions, ran, "study") == Compared(8.5, 9.0, DAY.format(2), 2, 2)
+    # Only one has run: job time is compared with job time, and says of how many.
+    found = timings.compare(predictions, ran[1:], "study")
+    assert found == Compared(8.0, 9.0, DAY.format(2), 1, 2)
+    assert not found.whole
+
+
+def test_a_prediction_is_compared_with_what_ran_after_it():
+    first = predicted(50.0, row(50.0, written=DAY.format(1)), day=1)
+    last = predicted(1.0, row(1.0, written=DAY.format(9)), day=9)  # nothing has run since
+    ran = [row(40.0, written=DAY.format(3))]
+    assert timings.compare(first + last, ran, "study") == Compared(50.0, 40.0, DAY.format(1), 1, 1)
+    assert timings.compare(first, [], "study") is None
+    assert timings.compare([], ran, "study") is None
+    assert timings.compare(first, ran, "another study") is None

@@ -42,7 +42,8 @@ def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str 
     """
     choices = sorted(allowed)
     place = f"{where}: " if where else ""
-    return UserError(f"{place}unknown {kind} '{name}'.{hint(str(name), choices)} Choose from: {', '.join(choices)}.")
+    listed = f"Choose from: {', '.join(choices)}." if choices else "There is none."
+    return UserError(f"{place}unknown {kind} '{name}'.{hint(str(name), choices)} {listed}")
 
 
 def hint(name: str, allowed: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from gengap.errors import UserError, refusal
 from gengap.escaping import printable
 
 log = logging.getLogger("gengap")
+DETAIL = "detail"  # `log.info(..., extra={DETAIL: True})`: of a job with a log file, for that file only
 _UNWRITABLE = "%s: cannot be written (%s): messages of this job are shown here alone"
 
 
@@ -32,7 +33,10 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
             unwritable = error
     for handler in handlers:
         # Jobs run side by side: on the console, a line says whose it is.
-        prefix = _label(Path(log_file)) if log_file and not isinstance(handler, logging.FileHandler) else ""
+        on_console = not isinstance(handler, logging.FileHandler)
+        prefix = _label(Path(log_file)) if log_file and on_console else ""
+        if log_file and on_console:
+            handler.addFilter(lambda record: not hasattr(record, DETAIL))
         handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     if unwritable:

@@ -26,7 +26,7 @@ class Results:
         study: Title, question, source, grid axes and facts about the data.
         cells: One row per cell, with its final values.
         history: What was recorded while training.
-        measurements: What the probes measured.
+        measurements: What the probes measured, in all BatchNorm modes.
     """
 
     folder: Path
@@ -85,4 +85,5 @@ def load(folder: str | Path) -> Results:
             raise unknown_name("study", folder.name, siblings, where=str(folder.parent))
         raise UserError(f"{folder}: does not exist. Run the study that makes it, or name its folder from here.")
     found = measurements.read(layout.measurements_in(folder))
-    return Results(folder, found.study, found.cells, found.history, found.measurements)
+    measured = pd.concat([found.measurements, found.other_modes], ignore_index=True)
+    return Results(folder, found.study, found.cells, found.history, measured)

@@ -5,11 +5,10 @@ import random
 import signal
 from pathlib import Path
 
+import fault_injection
 import pytest
 from clones import STUDY, call, changed, edit, planned, variables
 from study import contents
-
-import faults
 
 pytestmark = pytest.mark.kills
 TOPS = ("data", "results", ".gengap", ".snakemake", ".dvc/cache", "dvc.lock", "metrics")
@@ -19,12 +18,12 @@ SEED = 0
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return faults.build(tmp_path_factory.mktemp("library"))
+    return fault_injection.build(tmp_path_factory.mktemp("library"))
 
 
 def run(folder, library, **options):
-    watched = faults.environment(library, [folder / top for top in TOPS], **options)
-    return faults.command(folder, "dvc", "repro", variables=variables(folder) | watched)
+    watched = fault_injection.environment(library, [folder / top for top in TOPS], **options)
+    return fault_injection.command(folder, "dvc", "repro", variables=variables(folder) | watched)
 
 
 def results(folder):
@@ -46,7 +45,7 @@ def test_the_next_repro_ends_with_the_same_bits(original, library, tmp_path):
     quiet, *hurt = clones
     status, output = run(quiet, library, counts=tmp_path / "counts")
     assert status == 0, output
-    expected, total = results(quiet), faults.counted(tmp_path / "counts")["change"]
+    expected, total = results(quiet), fault_injection.counted(tmp_path / "counts")["change"]
     chance = random.Random(SEED)
     for folder in hurt:
         status, output = run(

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import daemons
+import fault_injection
 import pytest
 from study import contents
-
-import faults
 
 pytestmark = [
     pytest.mark.kills,
@@ -33,7 +32,7 @@ def slurm():
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return faults.build(tmp_path_factory.mktemp("library"))
+    return fault_injection.build(tmp_path_factory.mktemp("library"))
 
 
 def results(folder):
@@ -51,7 +50,7 @@ def test_killed_at_any_moment_they_end_with_the_same_bits(finished_workspace, sl
     chance = random.Random(SEED)
     for copy in hurt:
         status, output, _ = run(copy, slurm, library, f"change:{chance.randint(1, total)}:kill")
-        again = faults.command(copy.folder, *SNAKEMAKE, "--cores", "1", variables=variables(copy, slurm))
+        again = fault_injection.command(copy.folder, *SNAKEMAKE, "--cores", "1", variables=variables(copy, slurm))
         assert again[0] == 0, f"{output}\n{again[1]}"
         assert results(copy.folder) == results(quiet.folder), f"{output}\n{again[1]}"
 
@@ -63,12 +62,12 @@ def variables(workspace, slurm):
 def run(workspace, slurm, library, fault):
     """Run on Slurm with the packs' files watched; returns the status, what was said, and the calls that jobs made."""
     counts = workspace.folder.with_name("counts")
-    watched = faults.environment(
+    watched = fault_injection.environment(
         library, [workspace / "results/tiny/packs", workspace / ".gengap"], counts=counts, fault=fault
     )
     names = ("LD_PRELOAD", "FAULT_ROOTS", "FAULT_COUNTS", "FAULT")
     chosen = {name: watched[name] for name in names if name in watched}
-    status, output = faults.command(
+    status, output = fault_injection.command(
         workspace.folder, *SNAKEMAKE, *PROFILE, variables=variables(workspace, slurm) | chosen
     )
-    return status, output, faults.counted(counts)["change"]
+    return status, output, fault_injection.counted(counts)["change"]

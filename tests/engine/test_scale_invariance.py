@@ -14,6 +14,7 @@ from gengap.errors import UserError
 from gengap.studies.settings import Model
 
 SETTINGS = {name: {"name": name, "width": 2} for name in registry.REGISTRY["model"]}
+SETTINGS["vit"]["width"] = 8  # of two units, LayerNorm leaves the signs alone
 SETTINGS |= {"mlp, after": {"name": "mlp", "batchnorm": "after"}, "lenet, before": {"name": "lenet"}}
 SETTINGS["lenet, before"] |= {"width": 2, "batchnorm": "before"}
 SHAPE = (3, 32, 32)

@@ -3,10 +3,9 @@
 import shutil
 from collections.abc import Iterator
 
+import fault_injection
 import pytest
 from study import Stages, Tiny
-
-import faults
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +13,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
     """The study before and after each stage."""
     if shutil.which("gcc") is None:
         pytest.skip("no C compiler")
-    stages = Stages(faults.build(tmp_path_factory.mktemp("library")))
+    stages = Stages(fault_injection.build(tmp_path_factory.mktemp("library")))
     yield Tiny(tmp_path_factory.mktemp("tiny"), stages)
     stages.close()

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fault_injection
 import h5py
-
-import faults
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ("prepare", "label", "train", "probe", "collect", "figure", "table", "verdicts", "metrics")
@@ -46,9 +45,9 @@ class Fault:
     Attributes:
         stage: A rule or a command.
         older: Whether older results of all stages lie there.
-        kind: See `faults.KINDS`.
+        kind: See `fault_injection.KINDS`.
         n: Which call, from 1.
-        number: What errno becomes; `faults.KILL` kills the process instead.
+        number: What errno becomes; `fault_injection.KILL` kills the process instead.
         onwards: Whether all later calls fail too, as on a disk that is full.
     """
 
@@ -61,7 +60,7 @@ class Fault:
 
     def __str__(self) -> str:
         place = "over older results" if self.older else "afresh"
-        what = "killed" if self.number == faults.KILL else os.strerror(self.number)
+        what = "killed" if self.number == fault_injection.KILL else os.strerror(self.number)
         return f"{self.stage} {place}: {self.kind} {self.n}{'+' * self.onwards}, {what}"
 
 
@@ -71,7 +70,7 @@ class Stages:
     def __init__(self, library: Path) -> None:
         self._server = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("stages.py"))],
-            env=faults.environment(library, []),
+            env=fault_injection.environment(library, []),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -90,7 +89,7 @@ class Stages:
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         answer = json.loads(self._server.stdout.readline())
-        counts = dict(zip(faults.KINDS, answer["counts"], strict=True))
+        counts = dict(zip(fault_injection.KINDS, answer["counts"], strict=True))
         return answer["status"], output.read_text(), counts
 
     def close(self) -> None:
@@ -138,7 +137,7 @@ class Tiny:
         folder = self.copy(fault.stage, fault.older)
         before, after = contents(folder), self._expected[fault.stage, fault.older]
         status, output, counts = self.stages.run(folder, fault.stage, fault=fault)
-        if killed := fault.number == faults.KILL:
+        if killed := fault.number == fault_injection.KILL:
             assert status == -signal.SIGKILL, f"{fault}: exit status {status}\n{output}"
         else:
             assert counts[fault.kind] >= fault.n, f"{fault}: never came\n{output}"
@@ -199,13 +198,21 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
-    content = path.read_bytes()
-    if path.suffix == ".h5":
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    return _content_digest(found, path) if path.suffix == ".h5" else found
+
+
+_KNOWN: dict[str, str] = {}
+
+
+def _content_digest(file_digest: str, path: Path) -> str:
+    """Digest of what an HDF5 file holds; most files are copies of few, so it is kept by the digest of all bytes."""
+    if file_digest not in _KNOWN:
         try:
-            content = _held(path)
+            _KNOWN[file_digest] = hashlib.sha256(_held(path)).hexdigest()
         except (OSError, RuntimeError, KeyError) as error:
-            return f"damaged: {error}"
-    return hashlib.sha256(content).hexdigest()
+            _KNOWN[file_digest] = f"damaged: {error}"
+    return _KNOWN[file_digest]
 
 
 def _held(path: Path) -> bytes:

@@ -1,50 +1,62 @@
 """Calls that fail while a study is made: none is silent, none ends in a traceback, nothing finished is lost.
 
-`make test-faults` tries every call; without FAULTS=all it is a fixed sample.
+Here is a fixed sample; `make test-faults` tries every call.
 """
 
-import os
+import errno
 import random
 
-from study import Fault
+import fault_injection
+import pytest
+from study import COMMANDS, STAGES, Fault
 
-import faults
-
+pytestmark = pytest.mark.xdist_group("faults")  # which share the study before and after its stages
 SAMPLE = 200  # of more than ten thousand
 SEED = 0
+# A full disk, a disk in trouble or a file system without locks stays so: there all later calls fail too.
+LASTING = {"write": errno.ENOSPC, "sync": errno.EIO, "open": errno.EACCES, "lock": errno.ENOLCK}
+WAYS = [(kind, number, False) for kind, numbers in fault_injection.NUMBERS.items() for number in numbers]
+WAYS += [(kind, number, True) for kind, number in LASTING.items()]
 
 
-def every_fault(tiny):
-    """Every call of every kind in every stage, with all that it may fail with; a full disk also for good."""
-    for (stage, older), counts in tiny.counts.items():
-        for kind, numbers in faults.NUMBERS.items():
-            for n in range(1, counts[kind] + 1):
-                for number in numbers:
-                    yield Fault(stage, older, kind, n, number)
-                    if number == numbers[0] and kind in ("write", "sync", "open", "lock"):
-                        yield Fault(stage, older, kind, n, number, onwards=True)
+def every_fault(tiny, stage, older, way):
+    """Every call of a kind in a stage, each failing once, or with all that follow."""
+    kind, number, onwards = way
+    return [Fault(stage, older, kind, n, number, onwards) for n in range(1, tiny.counts[stage, older][kind] + 1)]
 
 
-def chosen(every):
-    """All faults, or a sample in which every stage and every kind of call has its share."""
-    if os.environ.get("FAULTS") == "all":
-        return every
-    groups = {}
-    for fault in random.Random(SEED).sample(every, len(every)):
-        groups.setdefault((fault.stage, fault.kind), []).append(fault)
-    taken = []
-    while len(taken) < SAMPLE:
-        taken += [group.pop() for group in groups.values() if group]
-    return taken[:SAMPLE]
-
-
-def test_a_call_that_fails_is_told_and_loses_nothing(tiny):
-    every = list(every_fault(tiny))
-    assert len(every) > 50 * SAMPLE
+def undergo(tiny, chosen):
     failed = []
-    for fault in chosen(every):
+    for fault in chosen:
         try:
             tiny.undergo(fault)
         except AssertionError as error:
             failed.append(str(error))
-    assert not failed, f"{len(failed)} faults\n" + "\n".join(failed[:10])
+    assert not failed, f"{len(failed)} of {len(chosen)} faults\n" + "\n".join(failed[:10])
+
+
+def sample(tiny):
+    """Some hundred faults, of every stage and every kind of call about as many."""
+    chance = random.Random(SEED)
+    groups = {}
+    for stage, older in tiny.counts:
+        for way in WAYS:
+            groups.setdefault((stage, way[0]), []).extend(every_fault(tiny, stage, older, way))
+    for group in groups.values():
+        chance.shuffle(group)
+    taken = []
+    while len(taken) < SAMPLE:
+        taken += [group.pop() for group in groups.values() if group]
+    return chance.sample(taken, SAMPLE)
+
+
+def test_a_call_that_fails_is_told_and_loses_nothing(tiny):
+    undergo(tiny, sample(tiny))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way[0]}-{way[1]}{'+' * way[2]}")
+@pytest.mark.parametrize("older", [False, True], ids=["afresh", "over older results"])
+@pytest.mark.parametrize("stage", [*STAGES, *COMMANDS])
+def test_every_call(tiny, stage, older, way):
+    undergo(tiny, every_fault(tiny, stage, older, way))

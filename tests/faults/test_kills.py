@@ -6,10 +6,11 @@ A moment is the number of a call that changes a file, since between two of them 
 import os
 import random
 
+import fault_injection
+import pytest
 from study import STAGES, Fault
 
-import faults
-
+pytestmark = pytest.mark.xdist_group("faults")
 KILLS = int(os.environ.get("KILLS", "20"))  # `make test-kills`: more
 SEED = 0
 
@@ -20,7 +21,9 @@ def moments(tiny):
     for number in range(KILLS):
         stage = STAGES[number % len(STAGES)] if number % 2 else "train"
         older = chance.random() < 0.5
-        yield Fault(stage, older, "change", chance.randint(1, tiny.counts[stage, older]["change"]), faults.KILL)
+        yield Fault(
+            stage, older, "change", chance.randint(1, tiny.counts[stage, older]["change"]), fault_injection.KILL
+        )
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_bits(tiny):

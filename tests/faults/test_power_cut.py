@@ -14,6 +14,7 @@ from study import STAGES, contents
 from gengap.errors import UserError
 from gengap.files import storage
 
+pytestmark = pytest.mark.xdist_group("faults")
 RUNS = 6  # of the next run after a cut, over all stages
 
 

@@ -1,14 +1,14 @@
 """Whole runs of Snakemake in which calls fail or which are killed: the next run ends with the bits of a quiet one."""
 
+import functools
 import os
 import random
 import signal
 import sys
 
+import fault_injection
 import pytest
 from study import contents
-
-import faults
 
 SNAKEMAKE = (sys.executable, "-m", "snakemake", "--cores", "1")
 OURS, SNAKEMAKES = ("data", "results", ".gengap"), (".snakemake",)
@@ -19,7 +19,7 @@ _ASIDE = (".snakemake/", ".part", "logs/")
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    return faults.build(tmp_path_factory.mktemp("library"))
+    return fault_injection.build(tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +32,23 @@ def edited(finished_workspace, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def quiet(edited, library, tmp_path_factory):
-    """What a quiet run makes, and its calls by whose files they are."""
-    counts = {}
-    for tops in (OURS, SNAKEMAKES):
-        folder = edited.copy(tmp_path_factory.mktemp("quiet") / "project").folder
-        counted = tmp_path_factory.mktemp("counts") / "counts"
-        status, output = run(folder, library, tops, counts=counted)
+    """What a quiet run makes, and the calls of each kind that it takes on files below some folders."""
+
+    @functools.cache
+    def made(tops):
+        top = tmp_path_factory.mktemp("quiet")
+        folder = edited.copy(top / "project").folder
+        status, output = run(folder, library, tops, counts=top / "counts")
         assert status == 0, output
-        counts[tops] = faults.counted(counted)
-    return results(folder), counts
+        return results(folder), fault_injection.counted(top / "counts")
+
+    return made
 
 
 def run(folder, library, tops, **options):
     """Run Snakemake with faults in files below some folders of the project."""
-    variables = faults.environment(library, [folder / top for top in tops], **options)
-    return faults.command(folder, *SNAKEMAKE, variables=variables | {"PYTHONPATH": str(folder / "src")})
+    variables = fault_injection.environment(library, [folder / top for top in tops], **options)
+    return fault_injection.command(folder, *SNAKEMAKE, variables=variables | {"PYTHONPATH": str(folder / "src")})
 
 
 def results(folder):
@@ -69,11 +71,10 @@ def check_next(folder, library, expected, before):
 @pytest.mark.kills
 @pytest.mark.parametrize("number", range(int(os.environ.get("KILLED_RUNS", "10"))))
 def test_killed_it_ends_with_the_same_bits(edited, library, quiet, tmp_path, number):
-    expected, counts = quiet
-    tops = (OURS, SNAKEMAKES)[number % 2]
-    at = random.Random(SEED + number).randint(1, counts[tops]["change"])
+    expected, counts = quiet(OURS + SNAKEMAKES)
+    at = random.Random(SEED + number).randint(1, counts["change"])
     folder = edited.copy(tmp_path / "project").folder
-    status, output = run(folder, library, tops, fault=f"change:{at}:kill", counts=tmp_path / "counts")
+    status, output = run(folder, library, OURS + SNAKEMAKES, fault=f"change:{at}:kill", counts=tmp_path / "counts")
     assert status == -signal.SIGKILL, output
     check_next(folder, library, expected, output)
 
@@ -81,11 +82,11 @@ def test_killed_it_ends_with_the_same_bits(edited, library, quiet, tmp_path, num
 @pytest.mark.faults
 @pytest.mark.parametrize("number", range(int(os.environ.get("FAULTY_RUNS", "12"))))
 def test_a_call_that_fails_is_told_and_the_next_run_ends_with_the_same_bits(edited, library, quiet, tmp_path, number):
-    expected, counts = quiet
     tops = (OURS, SNAKEMAKES)[number % 2]
+    expected, counts = quiet(tops)
     chance = random.Random(SEED + number)
-    kind = chance.choice([kind for kind in faults.NUMBERS if counts[tops][kind]])
-    at, what = chance.randint(1, counts[tops][kind]), chance.choice(faults.NUMBERS[kind])
+    kind = chance.choice([kind for kind in fault_injection.NUMBERS if counts[kind]])
+    at, what = chance.randint(1, counts[kind]), chance.choice(fault_injection.NUMBERS[kind])
     folder = edited.copy(tmp_path / "project").folder
     status, output = run(folder, library, tops, fault=f"{kind}:{at}:{what}", counts=tmp_path / "counts")
     assert "this is a bug" not in output

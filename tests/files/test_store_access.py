@@ -29,11 +29,11 @@ def test_a_new_store_is_no_bodys_whatever_the_umask(tmp_path):
         store_access.make(tmp_path / "deep/store")
     finally:
         os.umask(before)
-    for folder in ("", "cells", "unfinished"):
+    for folder in ("", "cells", "measurements", "unfinished"):
         assert not (tmp_path / "deep/store" / folder).stat().st_mode & 0o002
 
 
-@pytest.mark.parametrize("folder", ["", "cells", "unfinished"])
+@pytest.mark.parametrize("folder", ["", "cells", "measurements", "unfinished"])
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o703])
 def test_everybody_can_write(store, folder, mode):
     (store / folder).chmod(mode)
@@ -60,7 +60,7 @@ def test_a_group_can_write(store):
 @pytest.mark.usefixtures("needs_root")
 def test_a_group_that_is_named_may_write(store):
     group = grp.getgrnam("nogroup")
-    for folder in (store, store / "cells", store / "unfinished"):
+    for folder in (store, *store.iterdir()):
         os.chown(folder, STRANGER, group.gr_gid)
         folder.chmod(0o2775)
     with pytest.raises(UserError, match="the group nogroup can write this store"):
@@ -74,7 +74,7 @@ def test_a_group_that_is_named_may_write(store):
 
 @pytest.mark.usefixtures("needs_root")
 def test_somebody_else_owns_it(store, tmp_path):
-    for folder in (store, store / "cells", store / "unfinished"):
+    for folder in (store, *store.iterdir()):
         os.chown(folder, STRANGER, 0)
         folder.chmod(0o755)
     with pytest.raises(UserError, match=rf"belongs to user {STRANGER}"):

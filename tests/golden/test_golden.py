@@ -6,10 +6,12 @@ After a change that is meant to alter numbers, raise the named constant in ``src
 
 import json
 
+import numpy as np
 import pytest
-import torch
 from golden_run import CONSTANTS, FILE, compute, compute_raw, differences, probes_with, versions_now
 from write_golden import seals
+
+from gengap.datasets import cifar10
 
 REMEDY = "raise it in src/gengap/versions.py if the change is meant, and run `make golden`"
 STORED = json.loads(FILE.read_text())
@@ -37,26 +39,30 @@ def raw_problems(stored, found):
     return told
 
 
-@pytest.fixture
-def one_thread():
-    """Tiny tensors are computed fastest so, above all beside other tests."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.long
 def test_results_are_the_stored_ones(tmp_path):
     found = compute(tmp_path, probes_with(STORED["probes"]))
     assert problems(STORED, found, versions_now()) == []
 
 
-def test_raw_datasets_are_prepared_as_stored(tmp_path):
+@pytest.mark.data
+@pytest.mark.long
+def test_raw_datasets_are_prepared_as_stored(tmp_path, monkeypatch):
+    """And the JPEG archive is CIFAR-10; its 60,000 files are decoded once for both."""
+    read_jpeg, decoded = cifar10.read_jpeg, []
+    monkeypatch.setattr(cifar10, "read_jpeg", lambda path: decoded.append(read_jpeg(path)) or decoded[0])
     found = compute_raw(tmp_path)
     if not found.keys() & STORED["raw data"].keys():
-        pytest.skip("the data root has no dataset with golden numbers")
+        pytest.skip("no dataset with golden numbers: set GENGAP_DATA_ROOT to a folder that has one")
     assert raw_problems(STORED["raw data"], found) == []
+    assert len(decoded) == ("cifar10 jpeg" in found)
+    for raw in decoded:
+        assert raw.train_images.shape == (50_000, 3, 32, 32)
+        assert np.bincount(raw.train_labels).tolist() == [5_000] * 10
+        assert np.bincount(raw.test_labels).tolist() == [1_000] * 10
+        # Published statistics of the original training images; compression moves them by less than 0.1 levels of 255.
+        assert raw.train_images.mean((0, 2, 3)) == pytest.approx([125.3, 123.0, 113.9], abs=0.15)
+        assert raw.train_images.std((0, 2, 3)) == pytest.approx([63.0, 62.1, 66.7], abs=0.5)
 
 
 def test_nobody_edited_the_golden_numbers():

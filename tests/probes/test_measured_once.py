@@ -4,9 +4,9 @@ import sys
 import types
 from pathlib import Path
 
-import h5py
 import pytest
 import torch
+from stored import edited
 
 from gengap import labels, layout, probes, registry
 from gengap.engine import stack, weights
@@ -57,7 +57,7 @@ def measure(tmp_path, data):
     def run(probe, names, output, *, store=None, factor=0.1):
         cells = {name: CELLS[name] for name in names}
         path = write_weights(tmp_path / f"{output.stem}-weights.h5", names, factor=factor)
-        return probes.measure_pack(probe, cells, path, data, output, store_folder=store, device="cpu")
+        return probes.measure_pack(probe, cells, path, data, output, store_folder=store, device="cpu").work
 
     return run
 
@@ -184,7 +184,7 @@ def test_what_failed_is_tried_again_and_the_rest_is_kept(tmp_path, measure, monk
 def test_a_file_of_a_version_without_identities_is_measured_again(tmp_path, measure):
     probe, output = Probe(name="performance"), tmp_path / "p.h5"
     measure(probe, ["seed=0"], output)
-    with h5py.File(output, "a") as file:
+    with edited(output) as file:
         del file["checkpoints"]
     assert measure(probe, ["seed=0"], output) == 3
     assert measure(probe, ["seed=0"], output) == 0

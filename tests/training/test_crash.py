@@ -62,11 +62,23 @@ def cells(make_cell):
     }
 
 
+UNDISTURBED = {}
+
+
+@pytest.fixture
+def expected(tmp_path_factory, cells, data):
+    """The bits of a run that nobody disturbed; it is made once."""
+    if not UNDISTURBED:
+        folder = tmp_path_factory.mktemp("quiet")
+        work(folder, cells, data, 3600)
+        UNDISTURBED.update(bits(folder, cells))
+    return UNDISTURBED
+
+
 @pytest.mark.long
-def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data):
+def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data, expected):
     """At any moment of training: between two steps, within one, or while the pack is saved."""
-    quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
-    work(quiet, cells, data, 3600)
+    hurt = tmp_path / "hurt"
     chance = random.Random(0)
     furthest = 140 // standstill.KILLS - 3  # so that together they stay below the 160 steps of an undisturbed run
     for _ in range(standstill.KILLS):
@@ -76,14 +88,13 @@ def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data):
         )
     assert not (hurt / "weights.h5").exists()
     work(hurt, cells, data, 3600)
-    assert bits(hurt, cells) == bits(quiet, cells)
+    assert bits(hurt, cells) == expected
     assert not list((hurt / "store" / "unfinished").glob("*.h5"))
 
 
 @pytest.mark.long
-def test_killed_before_any_of_its_files_has_its_name_it_ends_with_the_same_bits(tmp_path, cells, data):
-    quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
-    work(quiet, cells, data, 3600)
+def test_killed_before_any_of_its_files_has_its_name_it_ends_with_the_same_bits(tmp_path, cells, data, expected):
+    hurt = tmp_path / "hurt"
     standstill.kill(work_step_by_step, hurt, cells, data, 0, at=150)  # what follows goes on from here
     for number in (1, 2, 2, 2, 2, 2):  # one file more than the last run
         standstill.kill(work_file_by_file, hurt, cells, data, 3600, at=number)
@@ -91,21 +102,20 @@ def test_killed_before_any_of_its_files_has_its_name_it_ends_with_the_same_bits(
     stored = [f".{path.stem}" for path in cell_store.entries(hurt / "store")]
     assert sorted(left) == sorted([*stored, ".weights", ".history"])
     work(hurt, cells, data, 3600)
-    assert bits(hurt, cells) == bits(quiet, cells)
+    assert bits(hurt, cells) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_it_saves_and_goes_on_later(tmp_path, cells, data, number):
+def test_asked_to_end_it_saves_and_goes_on_later(tmp_path, cells, data, expected, number):
     """With a save interval of an hour: only the signal can have saved."""
-    quiet, hurt = tmp_path / "quiet", tmp_path / "hurt"
-    work(quiet, cells, data, 3600)
+    hurt = tmp_path / "hurt"
     with standstill.told(work_step_by_step, hurt, cells, data, 3600, at=10) as process:
         os.kill(process.pid, number)
     assert process.exitcode == 1
     assert list((hurt / "store/unfinished").glob("*.h5"))
     assert not (hurt / "weights.h5").exists()
     work(hurt, cells, data, 3600)
-    assert bits(hurt, cells) == bits(quiet, cells)
+    assert bits(hurt, cells) == expected
 
 
 @pytest.fixture
@@ -131,12 +141,11 @@ def cut_short(path, length):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_a_damaged_save_is_reported_and_training_starts_again(tmp_path, cells, data, saved, caplog, share):
+def test_a_damaged_save_is_reported_and_training_starts_again(tmp_path, cells, data, expected, saved, caplog, share):
     cut_short(saved, int(share * saved.stat().st_size))
     work(tmp_path / "stopped", cells, data, 3600)
     assert "training starts from the beginning" in caplog.text
-    work(tmp_path / "quiet", cells, data, 3600)
-    assert bits(tmp_path / "stopped", cells) == bits(tmp_path / "quiet", cells)
+    assert bits(tmp_path / "stopped", cells) == expected
 
 
 def test_files_cut_short_cost_the_cells_that_no_other_file_holds(tmp_path, make_cell, data, caplog):

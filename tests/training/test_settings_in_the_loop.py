@@ -1,12 +1,15 @@
 """Augmentation, noise and the loss threshold as the loop applies them, against plain PyTorch, float64."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
 
-from gengap import models
+from gengap import models, seeding
 from gengap.engine import stack
 from gengap.engine.layers import noise as engine_noise
+from gengap.labels import patching
 from gengap.studies.settings import Schedule
 from gengap.training import augmentation, noise
 from gengap.training.data_order import order
@@ -63,6 +66,39 @@ def test_augmented_training_equals_a_plain_loop(data, make, train):
             flips, shifts = augmentation.draw("flip_crop", cell.seed, epoch, 100)
             flips, shifts = torch.from_numpy(flips)[index], torch.from_numpy(shifts)[index]
             return augmentation.augment(images[None], flips[None], shifts[None])[0]
+
+        assert_trained(found[name], plain_loop(data, cell, prepare=prepare))
+
+
+def test_training_on_patches_equals_a_plain_loop(data, make, train):
+    """Every epoch of every seed has its own draws; the images that are evaluated stay."""
+    generator = torch.Generator().manual_seed(5)
+    patches = patching.Patches(
+        images=data.train_images + 1,
+        classes=(data.train_labels > 0).long(),
+        members=torch.rand(100, generator=generator) < 0.7,
+        common=torch.randn(3, 3, 3, generator=generator, dtype=torch.float64),
+        by_class=torch.randn(2, 3, 3, 3, generator=generator, dtype=torch.float64),
+        blank_share=0.4,
+        blank_factor=1.75,
+    )
+    cells = {f"seed={seed}": make(seed) for seed in range(2)}
+    found = train(cells, data=dataclasses.replace(data, patches=patches))
+    for name, cell in cells.items():
+
+        def prepare(_images, index, epoch, cell=cell):
+            uniform = seeding.stream(cell.seed, seeding.AUGMENTATION, epoch, 1).random((100, 3))
+            blank, strengths = patching.draw(uniform, 0.4, 1.75)
+            prepared = []
+            for sample in index.tolist():
+                image = patches.images[sample].clone()
+                if patches.members[sample]:
+                    if blank[sample]:
+                        image[:] = 0
+                    own = patches.by_class[patches.classes[sample]]
+                    image[:, 2:5, 2:5] = patches.common + strengths[sample].item() * own
+                prepared.append(image)
+            return torch.stack(prepared)
 
         assert_trained(found[name], plain_loop(data, cell, prepare=prepare))
 

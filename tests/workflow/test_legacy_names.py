@@ -51,10 +51,14 @@ def test_nothing_is_made_again(old, finished_workspace):
     assert "Nothing to be done" in output
 
 
+@pytest.mark.long
 def test_without_records_no_network_is_trained_again(old):
     shutil.rmtree(old / ".snakemake/metadata")
     old.edit("config/studies/tiny.yaml", "probes: [performance]", "probes: [performance, distance]")
-    status, output = old.run("--forceall", "results/tiny/cells.csv")
+    packs = "results/tiny/packs"
+    new = [f"{packs}/width={width}_pack=0/weights.h5" for width in (2, 3)]
+    new.append(f"{packs}/width=2_pack=0/probes/distance.h5")
+    status, output = old.run("--forceall", *new)
     assert status == 0, output
     assert output.count("0 of 1 cells are to be trained, 1 were found finished") == 2
 

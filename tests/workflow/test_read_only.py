@@ -11,5 +11,5 @@ def test_a_read_only_results_folder_is_one_message(workspace, read_only):
     assert "or run a copy of the project elsewhere" in output
     assert "Traceback" not in output
     assert workspace.results() == before
-    status, output = workspace.run()
+    status, output = workspace.run("results/tiny/cells.csv")
     assert status == 0, output

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from gengap.evidence.collect import collect, data_facts
+from gengap.files import timings
 from gengap.snakemake_support.job import job
 from gengap.studies.study import Study
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, "", "collect"):
     collect(
         Study.model_validate(snakemake.params.study),
         data_facts([Path(path) for path in snakemake.input.labelled]),

@@ -2,15 +2,13 @@
 
 import json
 
-import pandas as pd
-
 from gengap.evidence import measurements, metrics
-from gengap.files import storage
+from gengap.files import storage, timings
 from gengap.snakemake_support.job import job
 
-with job(snakemake.log[0]):
+with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, "", "metrics"):
     found = measurements.read(snakemake.input.measurements)
-    summed = metrics.metrics(found, pd.read_csv(snakemake.input.verdicts))
+    summed = metrics.metrics(found, storage.read_csv(snakemake.input.verdicts))
     storage.write_text(snakemake.output.metrics, json.dumps(summed, indent=2) + "\n")
     for table, path in (
         (metrics.curves(found), snakemake.output.curves),

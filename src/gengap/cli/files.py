@@ -15,10 +15,7 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies.jobs import Job, Plan
-from gengap.studies.names import REDUCED
-from gengap.studies.reading import read_yaml
-from gengap.studies.simulation import load_simulations
-from gengap.studies.study import Config, check_config, check_published, load_studies
+from gengap.studies.project import load_project
 
 _MADE = (layout.RESULTS, layout.DATA)
 
@@ -61,15 +58,11 @@ def jobs(options: argparse.Namespace) -> None:
     Raises:
         UserError: If a study or the configuration is wrong.
     """
-    content = read_yaml(layout.CONFIG)
-    studies = load_studies(layout.STUDIES)
-    simulations = load_simulations(layout.SIMULATIONS, studies)
-    check_config(content, studies, simulations, layout.CONFIG)
-    for targets in (studies, simulations):
-        check_published(targets, layout.PUBLISHED)
-    config = Config.model_validate(content)
-    names = (*config.studies, *(name + REDUCED for name in config.reduced))
-    built = Plan({name: studies[name] for name in names}, {name: simulations[name] for name in config.simulations})
+    project = load_project()
+    built = Plan(
+        {name: project.studies[name] for name in project.built if name in project.studies},
+        {name: project.simulations[name] for name in project.built if name in project.simulations},
+    )
     lists = dict(_lists(built))
     for old in layout.JOBS.rglob("*.csv"):
         if old not in lists:

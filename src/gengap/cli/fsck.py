@@ -50,10 +50,12 @@ class Damage:
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    text = "Compare every file that is kept with its digest; name what is damaged and how it is made again"
+    text = "Verify the digest of every stored file; list damaged files and the commands that make them again"
     command: argparse.ArgumentParser = commands.add_parser("fsck", help=text, description=f"{text}.")
     command.set_defaults(run=fsck)
-    command.add_argument("--repair", action="store_true", help="set damaged files aside and have them made again")
+    command.add_argument(
+        "--repair", action="store_true", help="move damaged files to .gengap/damaged, and make them again"
+    )
 
 
 def fsck(options: argparse.Namespace) -> None:
@@ -95,9 +97,13 @@ def damages(project: Path) -> Iterator[Damage]:
         if path.suffix == ".h5" and (why := _why(path)):
             target, told = _asked_for(path.stem, project)
             yield Damage(path.relative_to(project), why, told, target)
-    for path in paths.files_below(layout.unfinished(store)):
-        if path.suffix == ".h5" and (why := _why(path)):
-            yield Damage(path.relative_to(project), why, "a pack that was interrupted", None)
+    for folder, content in (
+        (layout.stored_measurements(store), "what a probe measured of a cell"),
+        (layout.unfinished(store), "a pack that was interrupted"),
+    ):
+        for path in paths.files_below(folder):
+            if path.suffix == ".h5" and (why := _why(path)):
+                yield Damage(path.relative_to(project), why, content, None)
     for record, path in records.damaged(project):
         yield Damage(record.relative_to(project), f"is damaged: Snakemake's record of {path}", "-", path, record=True)
     for _, path in records.everything(project):
@@ -112,7 +118,7 @@ def _why(path: Path) -> str:
         with hdf5.read(path) as file:
             file.visititems(lambda _, item: None)
             old = not file.userblock_size
-        if old and layout.STORE.parts[-1] in path.parts:
+        if old and path.is_relative_to(layout.stored_cells(layout.STORE)):
             from gengap.training import cell_store  # PyTorch: for entries from before November 2026 alone
 
             return "" if cell_store.is_whole(path) else "is damaged: its content is not what was written"

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from gengap import escaping, layout, logs
 from gengap.cli import files, fsck, scoreboard
 from gengap.errors import UserError, refusal
-from gengap.files import legacy_names, timings
+from gengap.files import legacy_names
 from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
+from gengap.studies.project import load_project
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
 from gengap.studies.study import Study, StudyFile, find_study, load_studies
 
@@ -44,9 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check every study and simulation; print the packs of one, or the size of all."""
-    known = _known()
-    papers = load_papers(layout.PAPERS, known)
+    """Check every study and simulation; list all of them, or the cells of one."""
+    project = load_project()
+    known, papers = project.targets, project.papers
+    for warning in project.check_machine([options.study] if options.study else project.built):
+        print(f"warning: {warning}", file=sys.stderr)
     if options.study is None:
         for name, target in known.items():
             cells, cell, parts, part = _counted(target)
@@ -61,7 +64,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def scale(options: argparse.Namespace) -> None:
-    """Print what `make run` builds of a study or of each study of a paper: the full or the reduced settings."""
+    """Print the names of the studies that `make run` builds: with full or with reduced settings."""
     known, gpu = _known(), has_nvidia_gpu()
     papers = load_papers(layout.PAPERS, known)
     if options.study not in papers:
@@ -73,7 +76,7 @@ def scale(options: argparse.Namespace) -> None:
 
 
 def summary(options: argparse.Namespace) -> None:
-    """Say what finished studies found and where their results are."""
+    """Summarise finished studies: networks, verdicts, and where the results are."""
     known = _known()
     for name in options.studies:
         _summarise(find_study(known, name))
@@ -101,30 +104,20 @@ def _summarise(study: Study | Simulation) -> None:
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Predict what studies will cost on this machine: packs, hours and memory of what has not run."""
+    """Predict what studies will cost on this machine: the jobs to run, the work left in them, and the time."""
+    from gengap.cost import plan
+
     with logs.job():
         legacy_names.rename()
-    known, cores = _known(), len(os.sched_getaffinity(0))
-    for name in options.studies:
-        study = find_study(known, name)
-        missing = {
-            (part, job) for part in _parts(study) for job in _jobs(study) if not _result(study, part, job).exists()
-        }
-        print("{}: {} {} in {} {}".format(study.name, *_counted(study)) + ("" if missing else ", all there"))
-        if not missing:
-            continue
-        from gengap.cost import estimate
-
-        measured = timings.read(layout.TIMINGS)
-        planned = estimate.jobs(study, lambda *job: job in missing, timings.rates(measured), cores)  # noqa: B023
-        print(*estimate.describe(planned, cores), sep="\n")
-        if found := timings.error(timings.read(layout.PREDICTIONS), measured, name):
-            print(estimate.compared(*found))
-        timings.append(layout.PREDICTIONS, estimate.predictions(name, planned))
+    project, cores = load_project(), len(os.sched_getaffinity(0))
+    known = project.targets
+    project.check_machine(options.studies)
+    for line in plan.plan([find_study(known, name) for name in options.studies], known, cores):
+        print(line)
 
 
 def clean(options: argparse.Namespace) -> None:
-    """List what the store keeps that no study refers to, and remove it if you say so."""
+    """List stored networks that no study refers to and files of killed jobs; remove them after you confirm."""
     from gengap.cli import clean
 
     wanted = clean.wanted(load_studies(layout.STUDIES), Path())
@@ -154,7 +147,7 @@ def clean(options: argparse.Namespace) -> None:
 
 
 def explain(options: argparse.Namespace) -> None:
-    """Tell where a result came from: the chain from a figure, table or HDF5 file back to the raw data."""
+    """Show how a result was made: the chain from a figure, table or HDF5 file back to the raw data."""
     from gengap.cli import explain
 
     print(*explain.explain(Path(options.file)), sep="\n")
@@ -170,7 +163,7 @@ def schema(options: argparse.Namespace) -> None:
 
 
 def new(options: argparse.Namespace) -> None:
-    """Write a new part or study: a skeleton that runs, and its test."""
+    """Write a new part or study: a working skeleton and its test."""
     from gengap.cli import new
 
     for path in new.new(options.kind, options.name, plugin=options.plugin):
@@ -192,20 +185,6 @@ def _parts(target: Study | Simulation) -> Mapping[str, Sequence[str]]:
     if isinstance(target, Study):
         return packs(target)
     return {path_name(name): cell_names(name, point) for name, point in target.points.items()}
-
-
-def _jobs(target: Study | Simulation) -> tuple[str, ...]:
-    """What is done to each part: training and probes, or the simulation."""
-    return (
-        (timings.TRAIN, *(probe.name for probe in target.probes)) if isinstance(target, Study) else (timings.SIMULATE,)
-    )
-
-
-def _result(target: Study | Simulation, part: str, job: str) -> Path:
-    """The file that a job makes."""
-    if job == timings.SIMULATE:
-        return layout.point(target.name, part)
-    return layout.history(target.name, part) if job == timings.TRAIN else layout.probe(target.name, part, job)
 
 
 def _counted(target: Study | Simulation) -> tuple[int, str, int, str]:

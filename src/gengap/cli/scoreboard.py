@@ -16,7 +16,7 @@ _OWN = ("gap", "axis", "measure", "seed", "status", "at_least", "equal", "decrea
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    text = "Judge which measures explain the generalization gap, in a table of networks or on those of studies"
+    text = "Judge which measures explain the generalization gap, from a table of networks or from finished studies"
     command: argparse.ArgumentParser = commands.add_parser("scoreboard", help=text, description=f"{text}.")
     command.set_defaults(run=run)
     command.add_argument(
@@ -25,15 +25,15 @@ def add_parser(commands: Any) -> None:
         nargs="+",
         help="CSV file with one row per network (with --read, its file or folder); or names of finished studies",
     )
-    command.add_argument("--read", choices=READERS, help="take TABLE as it was published there, with its own columns")
-    command.add_argument("--example", action="store_true", help="write an example to TABLE, and judge nothing")
+    command.add_argument("--read", choices=READERS, help="read TABLE in the format in which it was published")
+    command.add_argument("--example", action="store_true", help="only write an example to TABLE")
     columns = command.add_argument_group("columns of TABLE")
     columns.add_argument("--gap", metavar="COLUMN", help="the generalization gap")
     columns.add_argument(
         "--axis", nargs="+", default=[], metavar="COLUMN", help="the design: what was varied on purpose"
     )
     columns.add_argument(
-        "--measure", nargs="+", default=[], metavar="COLUMN", help="what is judged; patterns in quotes: 'norm_*'"
+        "--measure", nargs="+", default=[], metavar="COLUMN", help="measures to judge; patterns in quotes: 'norm_*'"
     )
     columns.add_argument("--seed", default="", metavar="COLUMN", help="the seed")
     columns.add_argument(
@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
         nargs="+",
         default=[],
         metavar="COLUMN=VALUE",
-        help="leave out networks below, e.g. train_accuracy=0.5",
+        help="leave out networks with less, e.g. train_accuracy=0.5",
     )
     columns.add_argument(
         "--decreasing", nargs="+", default=[], metavar="COLUMN", help="measures of which less should mean a larger gap"

@@ -53,16 +53,20 @@ class Pack:
             return list(self.cells)
         return training.outstanding(self.cells, self.data, self._weights, self._history, self.store)
 
-    def to_measure(self, probe: Probe) -> list[Checkpoint]:
-        """The checkpoints that a probe is to measure; at most, if the data are not there yet or cells stop early."""
+    def to_measure(self, key: str) -> list[Checkpoint]:
+        """The checkpoints that a probe is to measure; at most, if the data are not there yet or cells stop early.
+
+        Args:
+            key: Of the probe; see `gengap.studies.packing.probe_keys`.
+        """
+        job, probe = self.plan.probe(self.study, self.name, key), self.plan.probes(self.study)[key]
         wanted = [
             (name, epoch) for name, saved in self._saved.items() for epoch in measured_epochs(probe, sorted(saved))
         ]
         if self.data is None:
             return wanted
         known = identities(probe, self.cells, self.data, self._digests)
-        output = Path(self.plan.probe(self.study, self.name, probe.name).outputs["measured"])
-        return probes.outstanding(wanted, known, output, self.store)
+        return probes.outstanding(wanted, known, Path(job.outputs["measured"]), self.store)
 
     def checkpoints(self, probe: Probe) -> int:
         """How many checkpoints a probe's file holds in the end."""

@@ -21,6 +21,8 @@ PART = {
     "summary": "CIFAR-10: 60,000 colour photographs, 10 classes.",
     "reads": ("image_size", "standardize"),
     "images": (50000, 10000, 3, 32, 10),
+    "class_names": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "class_sizes": ((5000,), (1000,)),
 }
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

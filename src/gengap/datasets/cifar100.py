@@ -10,9 +10,7 @@ PART = {
     "summary": "CIFAR-100: 60,000 colour photographs, 100 classes.",
     "reads": ("image_size", "standardize"),
     "images": (50000, 10000, 3, 32, 100),
-}
-
-_NAMES = """
+    "class_names": """
 apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
 caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant
 flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man
@@ -20,8 +18,11 @@ maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_
 plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail
 snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train trout
 tulip turtle wardrobe whale willow_tree wolf woman worm
-"""
-CLASSES = tuple(_NAMES.split())
+""",
+    "class_sizes": ((500,), (100,)),
+}
+
+CLASSES = tuple(str(PART["class_names"]).split())
 SOURCE = cifar.Source(
     name="cifar100",
     url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",

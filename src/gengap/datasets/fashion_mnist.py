@@ -12,6 +12,19 @@ PART = {
     "summary": "Fashion-MNIST: 70,000 garments, 28 x 28.",
     "reads": ("image_size", "standardize"),
     "images": (60000, 10000, 1, 28, 10),
+    "class_names": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+    "class_sizes": ((6000,), (1000,)),
 }
 
 PAGE = "https://github.com/zalandoresearch/fashion-mnist"

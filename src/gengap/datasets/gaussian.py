@@ -17,6 +17,7 @@ from gengap.studies.settings import Dataset
 PART = {
     "summary": "Images of independent normal pixels, drawn on the spot; stored, or streamed without end.",
     "reads": ("image_size", "channels", "n_train", "n_test", "std", "stream", "data_seed"),
+    "class_names": ("unlabelled",),
     "options": {
         "stored": {
             "type": "int",

@@ -12,6 +12,11 @@ PART = {
     "summary": "MNIST: 70,000 handwritten digits, 28 x 28.",
     "reads": ("image_size", "standardize"),
     "images": (60000, 10000, 1, 28, 10),
+    "class_names": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
+    "class_sizes": (
+        (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    ),
 }
 
 PAGE = "http://yann.lecun.com/exdb/mnist/"

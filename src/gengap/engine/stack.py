@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from gengap import inits, models, seeding
-from gengap.engine.layers import batchnorm
+from gengap.engine.layers import batchnorm, layernorm
 from gengap.studies.settings import Cell
 
 State = dict[str, Tensor]
@@ -51,7 +51,7 @@ class Architecture:
 
 def architecture(network: nn.Module) -> Architecture:
     """Prepare an ordinary module. Its weights are not kept: states carry them."""
-    bare = copy.deepcopy(network).to("meta")
+    bare = layernorm.convert(copy.deepcopy(network).to("meta"))
     training = batchnorm.convert(copy.deepcopy(bare)).train()
     statistics = batchnorm.convert(copy.deepcopy(bare), batchnorm.StatisticsBatchNorm)
     return Architecture(

@@ -10,6 +10,7 @@ import pandas as pd
 from gengap import provenance
 from gengap.errors import UserError
 from gengap.evidence.derived import with_derived
+from gengap.evidence.measurements import first_modes
 from gengap.evidence.stuck import with_stuck
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
@@ -55,8 +56,9 @@ def collect(
     measured = pd.concat([measured, _generalization_gap(measured)], ignore_index=True)
     failures = joined([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
     fixed, varied = beside_axes(study)
-    cells = _cells(study, facts, varied).merge(final_values(measured), on="cell", how="left", validate="1:1")
-    cells = with_stuck(with_derived(cells, history, measured), study.cells, class_shares(study, data_facts))
+    first = measured[measured["batchnorm"] == measured["probe"].map(first_modes(measured))]
+    cells = _cells(study, facts, varied).merge(final_values(first), on="cell", how="left", validate="1:1")
+    cells = with_stuck(with_derived(cells, history, first), study.cells, class_shares(study, data_facts))
     found = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
     tables = {"cells": cells, "history": history, "measurements": measured, "failures": _of_study(failures, study)}
     axes = list(axis_names(study))

@@ -35,7 +35,9 @@ class Evidence:
             fractions.
         history: What was recorded while training: ``cell``, ``epoch``, ``quantity``, ``value``, ``batchnorm``.
         measurements: What the probes measured: ``cell``, ``epoch``, ``layer`` (empty for the whole network),
-            ``quantity``, ``value``, ``batchnorm``, ``probe``.
+            ``quantity``, ``value``, ``batchnorm``, ``probe``; of a probe in several BatchNorm modes, the first that the
+            study lists.
+        other_modes: The same of the other modes.
         failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
         path: The file, from which `arrays` reads.
         published: Tables of the published numbers that the study is compared with, where they were asked for.
@@ -50,6 +52,7 @@ class Evidence:
     path: Path
     published: tuple[pd.DataFrame, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    other_modes: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -64,7 +67,9 @@ class Evidence:
     def arrays(self, quantity: str) -> list[Array]:
         """The arrays that were measured of a quantity: one per pack, probe and layer, since shapes may differ."""
         with storage.reading(self.path, "measurements") as file:
-            return list(arrays.read(file, quantity))
+            first = first_modes(storage.read_table(file, "measurements"))
+            found = arrays.read(file, quantity)
+            return [one for one in found if one.batchnorm == first.get(one.probe, one.batchnorm)]
 
 
 def read(path: str | Path, published: Iterable[str | Path] = ()) -> Evidence:
@@ -78,15 +83,24 @@ def read(path: str | Path, published: Iterable[str | Path] = ()) -> Evidence:
         UserError: If a file is missing, damaged, of another kind, or from another version.
     """
     with storage.reading(path, "measurements") as file:
+        measured = storage.read_table(file, "measurements")
+        first = measured["batchnorm"] == measured["probe"].map(first_modes(measured))
         return Evidence(
             study=json.loads(file.attrs["study"]),
             cells=storage.read_table(file, "cells"),
             history=storage.read_table(file, "history"),
-            measurements=storage.read_table(file, "measurements"),
+            measurements=measured[first].reset_index(drop=True),
+            other_modes=measured[~first].reset_index(drop=True),
             failures=storage.read_table(file, "failures"),
             path=Path(path),
             published=tuple(read_published(one) for one in published),
         )
+
+
+def first_modes(measured: pd.DataFrame) -> dict[str, str]:
+    """The BatchNorm mode of each probe that stands first in a table of measurements."""
+    first = measured.drop_duplicates("probe")
+    return dict(zip(first["probe"], first["batchnorm"], strict=True))
 
 
 def with_options(evidence: Evidence, part: Figure | Table) -> Evidence:

@@ -79,5 +79,5 @@ def read(group: h5py.Group, quantity: str | None = None) -> Iterator[Array]:
                 batchnorm=str(array.attrs["batchnorm"]),
                 probe=str(array.attrs["probe"]),
                 rows=storage.read_table(array, "rows"),
-                values=array["values"][()],
+                values=storage.read_array(array, "values"),
             )

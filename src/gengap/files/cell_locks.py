@@ -35,12 +35,12 @@ def claimed(path: Path, names: Sequence[str], *, at_most: int | None = None) -> 
     """
     file = _open(path)
     try:
-        mine = _take(file, names, at_most)
+        mine = _take(file, path, names, at_most)
         if not mine:
             log.info("another job is working on %s: waiting for it", f"all {len(names)}" if len(names) > 1 else "it")
         while not mine:
             time.sleep(POLL_SECONDS)
-            mine = _take(file, names, at_most)
+            mine = _take(file, path, names, at_most)
         yield mine
     finally:
         os.close(file)  # which ends all claims of this process in this file
@@ -52,13 +52,14 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        if os.fstat(file).st_uid == os.geteuid():
+        if os.fstat(file).st_uid == os.geteuid():  # pragma: no branch - else another user made it at this moment
             os.fchmod(file, 0o666)  # another user's jobs claim here too
         return file
 
 
-def _take(file: int, names: Sequence[str], at_most: int | None) -> list[str]:
+def _take(file: int, path: Path, names: Sequence[str], at_most: int | None) -> list[str]:
     mine: list[str] = []
+    refusal: OSError | None = None
     for name in names:
         if len(mine) == at_most:
             break
@@ -68,5 +69,8 @@ def _take(file: int, names: Sequence[str], at_most: int | None) -> list[str]:
         except OSError as error:
             if error.errno in _TAKEN:
                 continue
+            refusal = error
         mine.append(name)
+    if refusal:
+        log.warning("%s: cannot be locked (%s): jobs side by side may do the same work", path, refusal.strerror)
     return mine

@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+from h5py import h5d, h5o, h5s
 
 from gengap.errors import UserError
 from gengap.files import file_digest, hdf5, hdf5_output
@@ -174,20 +175,47 @@ def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
     group = file[name]
     columns = {}
     for column in json.loads(group.attrs["columns"]):
-        data = group[column]
-        columns[column] = data.asstr()[()] if h5py.check_string_dtype(data.dtype) else data[()]
+        values = read_array(group, column)
+        columns[column] = np.array([text.decode() for text in values], object) if values.dtype == object else values
     return pd.DataFrame(columns)
+
+
+def read_array(group: h5py.Group, name: str) -> np.ndarray:
+    """One dataset, whole; by HDF5's functions themselves, since h5py's objects take longer than small arrays do."""
+    data = h5d.open(group.id, name.encode())
+    found = np.empty(data.shape, data.dtype)
+    if found.size:
+        data.read(h5s.ALL, h5s.ALL, found)
+    return found
 
 
 def read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
     """All datasets below a group, by their paths from it."""
-    return {name: group[name][()] for name in dataset_names(group)}
+    return {name: read_array(group, name) for name in dataset_names(group)}
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Read a table that `write_text` wrote.
+
+    Raises:
+        UnreadableError: If the system could not read it.
+    """
+    try:
+        return pd.read_csv(path)
+    except OSError as error:
+        hdf5.check_readable(Path(path), error)
+        raise  # pragma: no cover - an error of Python's has the system's number
 
 
 def dataset_names(group: h5py.Group) -> list[str]:
     """Names of all datasets below a group, as paths from it."""
     names: list[str] = []
-    group.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+
+    def keep(name: bytes, info: h5o.ObjInfo) -> None:
+        if info.type == h5o.TYPE_DATASET:
+            names.append(name.decode())
+
+    h5o.visit(group.id, keep, info=True)
     return names
 
 

@@ -57,7 +57,7 @@ def check(store: Path, group: str = "") -> None:
 
 
 def _folders(store: Path) -> tuple[Path, ...]:
-    return store, layout.stored_cells(store), layout.unfinished(store)
+    return store, layout.stored_cells(store), layout.stored_measurements(store), layout.unfinished(store)
 
 
 def _private(gid: int, uid: int) -> bool:

@@ -4,19 +4,31 @@ Lines of JSON in `.gengap/`, which no version control sees: seconds of one machi
 """
 
 import datetime
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import math
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
+
 from gengap import layout
 from gengap.logs import log
+from gengap.progress import Pace
 
-TRAIN, SIMULATE = "train", "simulate"
+TRAIN, SIMULATE, WALL = "train", "simulate", "wall"
+# Of this process: from its start to here, which scripts import after what takes long, such as torch.
+_STARTED = time.time() - psutil.Process().create_time()
+_RECENT = 3  # jobs of a kind that count: a machine changes
+_THREADS = 0.7  # power of the number of threads with which a job becomes faster
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)
@@ -24,13 +36,16 @@ class Timing:
     """One job.
 
     Attributes:
-        study: Its study.
-        part: Its pack or point.
-        job: ``train``, ``simulate``, or the name of a probe.
-        kind: Digest of all that its speed depends on; jobs of one kind are as fast, per unit of work.
-        work: How much it did: sample passes through networks, or draws.
-        seconds: How long that took, or is predicted to take.
-        written: When, UTC.
+        study: Its study; empty of data, which studies share.
+        part: Its pack, point or data; empty of evidence.
+        job: ``train``, ``simulate``, the key of a probe, or the rule; of a prediction also ``wall``, the whole.
+        kind: Digest of what its speed depends on, beside the work, the threads and the networks.
+        work: How much it did: sample passes through networks, checkpoints or draws.
+        seconds: From the start of its process, without waiting for a GPU, or predicted.
+        written: When it ended, UTC.
+        fixed: Seconds of it that were not in proportion to the work: starting, reading, compiling.
+        threads: Cores that it had.
+        networks: Networks that were trained together.
     """
 
     study: str
@@ -40,15 +55,48 @@ class Timing:
     work: float
     seconds: float
     written: str = field(default_factory=_now)
+    fixed: float = 0.0
+    threads: int = 1
+    networks: int = 1
 
 
-def note(timing: Timing) -> None:
-    """Keep how long a job took; one that found nothing to do says nothing."""
-    if timing.work:
-        append(layout.TIMINGS, [timing])
+def kind_of(*parts: object) -> str:
+    """A short name of what a speed depends on."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def append(path: Path, timings: list[Timing]) -> None:
+def whole(study: str, part: str, rule: str) -> AbstractContextManager[list[Pace]]:
+    """`timed`, for a job that is done as a whole or not at all; of data, the kind is what they are."""
+    return timed(study, part, rule, kind_of(rule, "" if study else part))
+
+
+@contextmanager
+def timed(study: str, part: str, job: str, kind: str, *, threads: int = 1, networks: int = 1) -> Iterator[list[Pace]]:
+    """Keep how long a job took, with the start of its process, if it does not fail.
+
+    Args:
+        study: See `Timing`.
+        part: See `Timing`.
+        job: See `Timing`.
+        kind: See `Timing`.
+        threads: See `Timing`.
+        networks: See `Timing`.
+
+    Yields:
+        Where the job puts the pace of its work; without any, it is one piece of work, all of it fixed.
+    """
+    paces: list[Pace] = []
+    begin = time.monotonic()
+    yield paces
+    done = sum(paces, Pace()) if paces else Pace(1.0, 0.0)
+    if done.work:  # one that found nothing to do says nothing of its speed
+        seconds = _STARTED + time.monotonic() - begin
+        fixed = max(seconds - done.seconds, 0.0)
+        row = Timing(study, part, job, kind, done.work, seconds, fixed=fixed, threads=threads, networks=networks)
+        append(layout.TIMINGS, [row])
+
+
+def append(path: Path, timings: Sequence[Timing]) -> None:
     """Add lines to a file; several processes may do so at once. Without them predictions are worse, and no more."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,35 +125,80 @@ def _lines(path: Path) -> Iterator[Timing]:
             continue
 
 
-def rates(timings: list[Timing]) -> Mapping[str, float]:
-    """Seconds per unit of work of every kind: those of the last job that took a second or longer, else of the last."""
-    found: dict[str, Timing] = {}
-    for timing in timings:
-        if timing.work > 0 and (timing.kind not in found or timing.seconds >= 1 or found[timing.kind].seconds < 1):
-            found[timing.kind] = timing
-    return {kind: timing.seconds / timing.work for kind, timing in found.items()}
+def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks: int = 1) -> float | None:
+    """Seconds that a job will take: what is fixed, and the rest in proportion to its work.
 
+    Of the jobs of its kind, those count that had about as many networks and threads, and of these the last ones.
 
-def error(predictions: list[Timing], timings: list[Timing], study: str) -> tuple[float, float, str] | None:
-    """How far the last prediction for a study was off.
+    Args:
+        alike: Jobs of its kind, the oldest first.
+        work: Its work.
+        threads: Its threads.
+        networks: Its networks.
 
     Returns:
-        Seconds predicted and taken for the jobs that have run since, scaled to the work that they found to do, and when
-        it was predicted; None if there is nothing to compare.
+        None if no job of its kind is known.
     """
-    own = [timing for timing in predictions if timing.study == study]
+
+    def distance(one: Timing) -> tuple[float, float]:
+        return abs(math.log2(max(networks, 1) / one.networks)), abs(math.log2(threads / one.threads))
+
+    able = [one for one in alike if one.work > 0]
+    if not able:
+        return None
+    nearest = min(map(distance, able))
+    chosen = [one for one in able if distance(one) == nearest][-_RECENT:]
+    # A short job's pace is mostly noise.
+    long = [one for one in chosen if one.seconds - one.fixed >= 1] or chosen
+    paces = [(one.seconds - one.fixed) / one.work * (one.threads / threads) ** _THREADS for one in long]
+    return float(statistics.median(one.fixed for one in chosen) + statistics.median(paces) * work)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A prediction beside what has run since.
+
+    Attributes:
+        predicted: Seconds: wall time if the whole has run, else the sum over the jobs that have.
+        taken: What these took.
+        when: When it was predicted, UTC.
+        jobs: How many jobs have run since.
+        of: How many were predicted.
+    """
+
+    predicted: float
+    taken: float
+    when: str
+    jobs: int
+    of: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether all jobs have run, so that wall time is compared with wall time."""
+        return self.jobs == self.of
+
+
+def compare(predictions: Sequence[Timing], timings: Sequence[Timing], study: str) -> Compared | None:
+    """How far the last prediction for a study was off; None if nothing has run since any.
+
+    Wall time is from the start of the first of its jobs to the end of the last.
+    """
+    own = [one for one in predictions if one.study == study]
     # A prediction is followed by its jobs: the last one that was.
-    for when in sorted({timing.written for timing in own}, reverse=True):
-        made = {(timing.part, timing.job): timing for timing in own if timing.written == when}
-        later = [
-            timing
-            for timing in timings
-            if timing.study == study and timing.written >= when and (timing.part, timing.job) in made
-        ]
-        if later:
-            predicted = sum(
-                made[timing.part, timing.job].seconds * timing.work / max(made[timing.part, timing.job].work, 1)
-                for timing in later
-            )
-            return predicted, sum(timing.seconds for timing in later), when
+    for when in sorted({one.written for one in own}, reverse=True):
+        made = {(one.part, one.job): one for one in own if one.written == when and one.job != WALL}
+        wall = next((one for one in own if one.written == when and one.job == WALL), None)
+        ran = {
+            (one.part, one.job): one
+            for one in timings
+            if one.study in (study, "") and one.written >= when and (one.part, one.job) in made
+        }
+        if not ran or wall is None:
+            continue
+        if len(ran) == round(wall.work):
+            ends = {key: datetime.datetime.fromisoformat(one.written).timestamp() for key, one in ran.items()}
+            taken = max(ends.values()) - min(end - ran[key].seconds for key, end in ends.items())
+            return Compared(wall.seconds, taken, when, len(ran), len(ran))
+        predicted = sum(made[key].seconds for key in ran)
+        return Compared(predicted, sum(one.seconds for one in ran.values()), when, len(ran), round(wall.work))
     return None

@@ -6,6 +6,7 @@ initial weights.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -43,16 +44,28 @@ class Drawn:
     output_norms: tuple[str, ...]
 
 
+@runtime_checkable
+class DrawsItself(Protocol):
+    """A module with parameters that no rule knows."""
+
+    def draw_parameters(self, generator: torch.Generator) -> None:
+        """Set them, in place."""
+
+
 def initialise(network: nn.Module, settings: Init, generator: torch.Generator) -> None:
     """Set the initial weights of a network, in place.
 
     Args:
-        network: Any module; its convolutions, linear and BatchNorm layers are set.
+        network: Any module; its convolutions, linear layers and normalisations are set. A module of another kind that
+            has parameters draws them in a method ``draw_parameters(generator)``.
         settings: The rule and its options.
         generator: The source of randomness, on the CPU.
     """
     with torch.no_grad():
         registry.load("init", settings.name).initialise(network, settings, generator)
+        for layer in network.modules():
+            if isinstance(layer, DrawsItself):
+                layer.draw_parameters(generator)
 
 
 def looks_at_data(name: str) -> bool:
@@ -72,10 +85,11 @@ def weight_layers(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]
 
 
 def reset_biases_and_batchnorm(network: nn.Module) -> None:
-    """Biases 0; BatchNorm scale 1, shift 0."""
+    """Biases 0; scales of normalisations 1, their shifts 0."""
     for layer in network.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)) and layer.bias is not None:
             nn.init.zeros_(layer.bias)
-        elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and layer.affine:
-            nn.init.ones_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)):
+            for parameter, start in ((layer.weight, 1.0), (layer.bias, 0.0)):
+                if parameter is not None:
+                    nn.init.constant_(parameter, start)

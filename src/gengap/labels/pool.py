@@ -29,6 +29,7 @@ class Pool:
         n_train: How many of them are train images.
         classes: Names of the dataset's classes.
         stream: Whether training draws its own images, so that the train images here only measure it.
+        pixel_scale: Mean and standard deviation of each channel with which pixels were standardised, ``[C]`` both.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Pool:
     n_train: int
     classes: tuple[str, ...]
     stream: bool
+    pixel_scale: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def read_pool(prepared: Path) -> Pool:
         for source, start in ((train, 0), (test, len(train))):
             if len(source):
                 source.read_direct(images, dest_sel=np.s_[start : start + len(source)])
+        known = "mean" in file.attrs and "std" in file.attrs
+        scale = (torch.as_tensor(file.attrs["mean"]), torch.as_tensor(file.attrs["std"])) if known else None
         return Pool(
             path=prepared,
             images=torch.from_numpy(images),
@@ -111,6 +115,7 @@ def read_pool(prepared: Path) -> Pool:
             n_train=len(train),
             classes=tuple(json.loads(file.attrs["classes"])),
             stream=bool(file.attrs.get("stream", False)),
+            pixel_scale=scale,
         )
 
 

@@ -1,7 +1,8 @@
 """The data that a network is trained and tested on."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gengap import losses
+from gengap import losses, registry
 from gengap.errors import UserError
 from gengap.files import storage
-from gengap.labels.pool import Teacher, read_pool, selected_images
+from gengap.labels.patching import Patches
+from gengap.labels.pool import Pool, Teacher, read_pool, selected_images
 from gengap.studies.settings import Labels, Loss, Model
 
 
@@ -55,6 +57,9 @@ class LabelledData:
         n_classes: How many classes there are.
         digest: sha256 of images and labels: what the results of most losses depend on; see `digest_for`.
         teacher: The network that labelled; None for labels without one.
+        patches: What training makes its images of in every epoch anew; None: it takes the train images as they are.
+        test_sets: Further test images and labels by name, as the rule made them; see `gengap.labels.patches`.
+        pixel_scale: Mean and standard deviation of each channel with which the dataset was standardised, ``[C]`` both.
     """
 
     train_images: Tensor
@@ -64,6 +69,9 @@ class LabelledData:
     n_classes: int
     digest: str
     teacher: Teacher | None = None
+    patches: Patches | None = None
+    test_sets: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    pixel_scale: tuple[Tensor, Tensor] | None = None
 
     def targets(self, loss: Loss) -> tuple[Tensor, Tensor]:
         """Train and test targets as the loss wants them.
@@ -147,6 +155,9 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         n_classes=n_classes,
         digest=found,
         teacher=teacher,
+        patches=_rule_says("redrawn", rule, pool, indices["train"], constants),
+        test_sets=_rule_says("test_sets", rule, pool, indices["test"], constants) or {},
+        pixel_scale=pool.pixel_scale,
     )
 
 
@@ -157,6 +168,14 @@ def _read_rule(file: h5py.File) -> tuple[Labels, dict[str, NDArray[Any]]]:
     group = file["rule"]
     settings = Labels.model_validate_json(group.attrs["settings"])
     return settings, {name: group[name][()] for name in storage.dataset_names(group)}
+
+
+def _rule_says(
+    what: str, rule: Labels, pool: Pool, indices: NDArray[np.int64], constants: Mapping[str, NDArray[Any]]
+) -> Any:
+    """What a function of the rule makes of the pool's images at some indices; None if the rule has no such function."""
+    function = getattr(registry.load("labels", rule.name), what, None)
+    return function and function(rule, pool.images[torch.from_numpy(indices)], indices, constants)
 
 
 def _read_teacher(file: h5py.File, path: Path) -> Teacher | None:

@@ -7,6 +7,7 @@ from gengap.studies.settings import Loss
 
 PART = {
     "summary": "max(0, 1 - y f)^p for labels -1 and +1.",
+    "classes": 2,
     "reads": ("power",),
 }
 

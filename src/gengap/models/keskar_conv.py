@@ -7,11 +7,12 @@ from collections import OrderedDict
 
 from torch import nn
 
-from gengap.models.parts import check_size, hidden
+from gengap.models.parts import check_size, hidden, normalised
 from gengap.studies.settings import Model
 
 PART = {
     "summary": "Two 5 x 5 convolutions and two dense layers with dropout; C1 and C3 at width 64 (Keskar 2017).",
+    "reads": ("norm", "group_size"),
 }
 
 SMALLEST = 4  # pixels: 4 -> 2 -> 1
@@ -26,7 +27,7 @@ def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) ->
     check_size("keskar_conv", image_shape, SMALLEST)
     channels, height, width = image_shape
     maps, units1, units2 = settings.width, 6 * settings.width, 3 * settings.width
-    before = Model(batchnorm="before")
+    before = normalised(settings)
     rows, columns = ((side // 2) // 2 for side in (height, width))
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers.update(hidden(1, nn.Conv2d(channels, maps, 5, padding=2), before))

@@ -12,7 +12,7 @@ from gengap.studies.settings import Model
 
 PART = {
     "summary": "LeNet-5 with max-pools, the classical one at width 6 (LeCun 1998).",
-    "reads": ("batchnorm", "activation"),
+    "reads": ("batchnorm", "norm", "group_size", "activation"),
 }
 
 SMALLEST = 16  # pixels: 16 -> 12 -> 6 -> 2 -> 1

@@ -14,7 +14,8 @@ from gengap.studies.settings import Model
 
 PART = {
     "summary": "Fully connected hidden layers, of one width or in given proportions.",
-    "reads": ("depth", "batchnorm", "activation"),
+    "reads": ("depth", "batchnorm", "norm", "group_size", "activation"),
+    "depth": 2,
     "options": {
         "proportions": {
             "type": "floats",

@@ -1,27 +1,84 @@
 """What several models share: the layers between two weight layers, and the checks of sizes and depths."""
 
+from typing import Protocol
+
 from torch import nn
 
 from gengap.errors import UserError
 from gengap.studies.settings import Model
 
 Layers = dict[str, nn.Module]
+NAMES = {"batch": "bn", "layer": "ln", "group": "gn", "none": "none"}  # of the modules that normalise
+
+
+class MakeNorm(Protocol):
+    """See `norm_of`."""
+
+    def __call__(self, features: int, *, maps: bool = True) -> nn.Module:
+        """A normalisation of ``[N, features, H, W]``, or without `maps` of ``[N, features]``."""
 
 
 def hidden(number: int, layer: nn.Conv2d | nn.Linear, settings: Model, *, affine: bool = True) -> Layers:
-    """A hidden layer with its activation, and with BatchNorm before it, after it or nowhere.
+    """A hidden layer with its activation, and with a normalisation before it, after it or nowhere.
 
     Args:
         number: Of the layer among those of its kind, from 1; part of the names.
         layer: The convolution or linear layer.
-        settings: `activation` and `batchnorm` are read.
-        affine: Whether BatchNorm has weights of its own.
+        settings: `activation`, `batchnorm`, `norm` and `group_size` are read.
+        affine: Whether the normalisation has weights of its own.
+
+    Raises:
+        UserError: If it says what normalises, but not where.
     """
+    if settings.batchnorm == "none" and settings.norm in ("layer", "group"):
+        raise UserError(
+            f"model.norm: '{settings.norm}' normalises nothing where model.batchnorm is none. Set model.batchnorm to "
+            "before or after."
+        )
     name = f"conv{number}" if isinstance(layer, nn.Conv2d) else f"linear{number}"
-    norm = nn.BatchNorm2d if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d
-    bn: Layers = {f"{name}_bn": norm(layer.weight.shape[0], affine=affine)}
+    make = norm_of(settings, affine=affine)
+    bn: Layers = {f"{name}_{NAMES[settings.norm]}": make(layer.weight.shape[0], maps=isinstance(layer, nn.Conv2d))}
     act: Layers = {f"{name}_{settings.activation}": nn.ReLU() if settings.activation == "relu" else nn.Identity()}
-    return {name: layer} | {"none": act, "before": bn | act, "after": act | bn}[settings.batchnorm]
+    where = "none" if settings.norm == "none" else settings.batchnorm
+    return {name: layer} | {"none": act, "before": bn | act, "after": act | bn}[where]
+
+
+def normalised(settings: Model) -> Model:
+    """The settings of a model that normalises before every activation."""
+    return Model(
+        width=settings.width,
+        batchnorm="before",
+        norm=settings.norm,
+        group_size=settings.group_size,
+    )
+
+
+def norm_of(settings: Model, *, affine: bool = True) -> MakeNorm:
+    """What makes a model's normalisations: of so many channels of maps, or units.
+
+    LayerNorm (Ba, Kiros and Hinton 2016, arXiv:1607.06450) is taken over all channels and pixels of an image, with a
+    scale and a shift per channel: GroupNorm with a single group (Wu and He 2018, arXiv:1803.08494, section 3.1).
+
+    Args:
+        settings: `norm` and `group_size` are read.
+        affine: Whether they have scales and shifts.
+    """
+
+    def make(features: int, *, maps: bool = True) -> nn.Module:
+        if settings.norm == "none":
+            return nn.Identity()
+        if settings.norm == "batch":
+            return (nn.BatchNorm2d if maps else nn.BatchNorm1d)(features, affine=affine)
+        most = features if settings.norm == "layer" else settings.group_size
+        size = max(number for number in range(1, features + 1) if features % number == 0 and number <= most)
+        if size == 1 and not maps:
+            raise UserError(
+                f"model.norm: '{settings.norm}' of a linear layer with {features} units would take one unit at a "
+                "time, and leave nothing of it. Choose a larger model.group_size, and a model.width that it divides."
+            )
+        return nn.GroupNorm(features // size, features, affine=affine)
+
+    return make
 
 
 def widths(settings: Model, depth: int) -> list[int]:

@@ -14,7 +14,8 @@ from gengap.studies.settings import Model
 
 PART = {
     "summary": "3 x 3 convolutions without padding or pools, then a linear layer on the map (Luck Matters 2019).",
-    "reads": ("depth", "batchnorm", "activation"),
+    "reads": ("depth", "batchnorm", "norm", "group_size", "activation"),
+    "depth": 4,
     "options": {
         "proportions": {
             "type": "floats",

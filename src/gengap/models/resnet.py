@@ -6,7 +6,7 @@ Of width 16: 269,722 parameters at depth 20, 853,018 at depth 56.
 import torch
 from torch import Tensor, nn
 
-from gengap.models.parts import blocks_per_stage
+from gengap.models.parts import MakeNorm, blocks_per_stage, norm_of
 from gengap.studies.settings import Model
 
 PART = {
@@ -14,7 +14,8 @@ PART = {
         "Residual network for CIFAR, depth 6 n + 2, shortcuts without parameters; the published width is "
         "16 (He 2016, section 4.2)."
     ),
-    "reads": ("depth",),
+    "reads": ("depth", "norm", "group_size"),
+    "depth": 20,
 }
 
 DEPTH = 20  # where the study says nothing
@@ -23,14 +24,14 @@ DEPTH = 20  # where the study says nothing
 class Block(nn.Module):
     """ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + x); where the image is halved, x is subsampled, its channels padded."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int, norm: MakeNorm) -> None:
         super().__init__()
         self.stride, self.added = stride, channels - in_channels
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
+        self.bn1 = norm(channels)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
+        self.bn2 = norm(channels)
         self.relu2 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,14 +48,14 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """A convolution, three stages of blocks with 1, 2 and 4 times `width` channels, a global mean, a linear layer."""
 
-    def __init__(self, width: int, blocks: int, in_channels: int, n_outputs: int) -> None:
+    def __init__(self, width: int, blocks: int, in_channels: int, n_outputs: int, norm: MakeNorm) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
-        self.bn = nn.BatchNorm2d(width)
+        self.bn = norm(width)
         self.relu = nn.ReLU()
-        self.stage1 = _stage(width, width, blocks, stride=1)
-        self.stage2 = _stage(width, 2 * width, blocks, stride=2)
-        self.stage3 = _stage(2 * width, 4 * width, blocks, stride=2)
+        self.stage1 = _stage(width, width, blocks, stride=1, norm=norm)
+        self.stage2 = _stage(width, 2 * width, blocks, stride=2, norm=norm)
+        self.stage3 = _stage(2 * width, 4 * width, blocks, stride=2, norm=norm)
         self.output = nn.Linear(4 * width, n_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,9 +73,9 @@ def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) ->
         UserError: If the depth is not 6 n + 2.
     """
     blocks = blocks_per_stage("resnet", settings.depth or DEPTH, extra=2)
-    return ResNet(settings.width, blocks, image_shape[0], n_outputs)
+    return ResNet(settings.width, blocks, image_shape[0], n_outputs, norm_of(settings))
 
 
-def _stage(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
-    first = Block(in_channels, channels, stride)
-    return nn.Sequential(first, *(Block(channels, channels, 1) for _ in range(blocks - 1)))
+def _stage(in_channels: int, channels: int, blocks: int, stride: int, norm: MakeNorm) -> nn.Sequential:
+    first = Block(in_channels, channels, stride, norm)
+    return nn.Sequential(first, *(Block(channels, channels, 1, norm) for _ in range(blocks - 1)))

@@ -10,11 +10,12 @@ import math
 
 from torch import Tensor, nn
 
+from gengap.models.parts import MakeNorm, norm_of
 from gengap.studies.settings import Model
 
 PART = {
     "summary": "Two residual blocks of equal width (Song 2019).",
-    "reads": ("head",),
+    "reads": ("head", "norm", "group_size"),
     "options": {
         "downsample": {
             "choices": ("both", "first", "second", "pool"),
@@ -31,14 +32,14 @@ STRIDES = {"both": (2, 2), "first": (2, 1), "second": (1, 2), "pool": (1, 1)}
 class Block(nn.Module):
     """ReLU(BN(conv3x3(ReLU(BN(conv3x3(x))))) + BN(conv1x1(x))), with the stride in its first convolutions."""
 
-    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int, norm: MakeNorm) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride=stride, padding=1)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = norm(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = norm(width)
         self.shortcut = nn.Conv2d(in_channels, width, 1, stride=stride)
-        self.shortcut_bn = nn.BatchNorm2d(width)
+        self.shortcut_bn = norm(width)
         self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,22 +52,21 @@ class Block(nn.Module):
 class Song(nn.Module):
     """Two blocks, then the output layer, with (appendix A) or without (appendix B) a hidden layer before it."""
 
-    def __init__(
-        self, width: int, head: str, downsample: str, image_shape: tuple[int, int, int], n_outputs: int
-    ) -> None:
+    def __init__(self, settings: Model, image_shape: tuple[int, int, int], n_outputs: int) -> None:
         super().__init__()
+        width, norm = settings.width, norm_of(settings)
         channels, height, image_width = image_shape
         features = width * math.ceil(height / 4) * math.ceil(image_width / 4)
-        first, second = STRIDES[downsample]
-        self.block1 = Block(channels, width, first)
-        self.block2 = Block(width, width, second)
+        first, second = STRIDES[settings.downsample]
+        self.block1 = Block(channels, width, first, norm)
+        self.block2 = Block(width, width, second, norm)
         remaining = 4 // (first * second)
         self.pool = nn.Identity() if remaining == 1 else nn.AvgPool2d(remaining, ceil_mode=True)
         self.hidden: nn.Module = nn.Identity()
-        if head == "hidden":
+        if settings.head == "hidden":
             self.hidden = nn.Sequential()
             self.hidden.add_module("linear", nn.Linear(features, width))
-            self.hidden.add_module("bn", nn.BatchNorm1d(width))
+            self.hidden.add_module("bn", norm(width, maps=False))
             self.hidden.add_module("relu", nn.ReLU())
             features = width
         self.output = nn.Linear(features, n_outputs)
@@ -79,4 +79,4 @@ class Song(nn.Module):
 
 def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) -> nn.Module:
     """Build the network; see `gengap.models.build`."""
-    return Song(settings.width, settings.head, settings.downsample, image_shape, n_outputs)
+    return Song(settings, image_shape, n_outputs)

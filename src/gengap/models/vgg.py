@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from torch import nn
 
 from gengap.errors import UserError
-from gengap.models.parts import hidden
+from gengap.models.parts import hidden, normalised
 from gengap.studies.settings import Model
 
 PART = {
     "summary": (
         "VGG-11, -13, -16 or -19 with BatchNorm, a global mean and one linear layer; the published width is 64."
     ),
-    "reads": ("depth",),
+    "reads": ("depth", "norm", "group_size"),
+    "depth": 16,
 }
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # per stage
@@ -35,7 +36,7 @@ def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) ->
     depth = settings.depth or DEPTH
     if depth not in CONVOLUTIONS:
         raise UserError(f"model.depth: 'vgg' has {', '.join(map(str, CONVOLUTIONS))} layers, not {depth}. Choose one.")
-    layers = stages(image_shape[0], settings.width, CONVOLUTIONS[depth])
+    layers = stages(image_shape[0], settings, CONVOLUTIONS[depth])
     layers["mean"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
     layers["output"] = nn.Linear(CHANNELS[-1] * settings.width, n_outputs)
@@ -43,24 +44,25 @@ def build(settings: Model, image_shape: tuple[int, int, int], n_outputs: int) ->
 
 
 def stages(
-    in_channels: int, width: int, convolutions: Sequence[int], dropout: Sequence[float] = ()
+    in_channels: int, settings: Model, convolutions: Sequence[int], dropout: Sequence[float] = ()
 ) -> OrderedDict[str, nn.Module]:
-    """The convolutions, each with BatchNorm and ReLU, and the pools.
+    """The convolutions, each with its normalisation and ReLU, and the pools.
 
     Args:
         in_channels: Of the images.
-        width: Channels of the first stage.
+        settings: `width`, the channels of the first stage, `norm` and `group_size` are read.
         convolutions: How many each stage has.
         dropout: Each stage's share of dropped values, after each convolution but the stage's last; empty for none.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    settings = Model(batchnorm="before")
+    before = normalised(settings)
     number = 0
     for stage, (count, factor) in enumerate(zip(convolutions, CHANNELS, strict=True), start=1):
+        channels = factor * settings.width
         for place in range(count):
             number += 1
-            layers.update(hidden(number, nn.Conv2d(in_channels, factor * width, 3, padding=1), settings))
-            in_channels = factor * width
+            layers.update(hidden(number, nn.Conv2d(in_channels, channels, 3, padding=1), before))
+            in_channels = channels
             if dropout and place < count - 1:
                 layers[f"conv{number}_dropout"] = nn.Dropout(dropout[stage - 1])
         # Rounded up, so that images of fewer than 32 pixels keep one.

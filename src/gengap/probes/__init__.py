@@ -9,18 +9,21 @@ import torch
 from gengap import losses, models, registry
 from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.labels import LabelledData
-from gengap.logs import log
+from gengap.logs import DETAIL, log
 from gengap.probes import measurement_store, results
 from gengap.probes.checkpoints import Checkpoints
 from gengap.probes.context import Measure, ProbeContext, Teacher
 from gengap.probes.identity import identities, method
 from gengap.probes.results import Checkpoint, Measured, ProbeResults
+from gengap.progress import Pace, Progress
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe
 
-_CHECKPOINTS_AT_ONCE = 64
+# On a processor, where a measurement does not depend on the others of its part, few at once and fewer at first: so one
+# sees how far it has come. On a GPU, many fill it.
+_AT_ONCE = {"cpu": (1, 2, 4, 8), "cuda": (64,)}
 # What a network can do to a measurement: a number out of range, a matrix that does not decompose, too little memory.
 _FAILURES = (ArithmeticError, RuntimeError, ValueError)
 
@@ -35,7 +38,7 @@ def measure_pack(
     store_folder: Path | None = None,
     device: str = "auto",
     provenance: Mapping[str, Any] | None = None,
-) -> int:
+) -> Pace:
     """Measure one probe on a pack's checkpoints, except those that its file or the store already hold.
 
     A network that cannot be measured is recorded with the reason; the others are still measured.
@@ -52,7 +55,7 @@ def measure_pack(
         provenance: Stored in the file.
 
     Returns:
-        Checkpoints that were measured in this call.
+        Checkpoints that were measured in this call, and their time.
 
     Raises:
         UserError: If a file is damaged or of another version.
@@ -65,22 +68,26 @@ def measure_pack(
     found = ProbeResults(probe)
     found.measured = _measured(order, known, output, store_folder)
     missing = [row for row, at in zip(wanted, order, strict=True) if at not in found.measured]
-    log.info("%s: %d of %d checkpoints are to be measured", probe.name, len(missing), len(wanted))
+    left = (probe.name, len(missing), len(wanted))
+    log.info("%s: %d of %d checkpoints are to be measured", *left, extra={DETAIL: True})
+    pace = Pace()
     if missing:
         measure: Measure = registry.load("probe", probe.name).measure
         subject_of = _subjects(probe, cells, checkpoints, data, target_device)
         how, done = method(probe), 0
-        for part in checkpoints.parts(missing, _CHECKPOINTS_AT_ONCE):
+        progress = Progress(f"{probe.name}: checkpoint", len(missing), "checkpoints")
+        for part in checkpoints.parts(missing, _AT_ONCE[target_device.type]):
             _measure_part(measure, subject_of, part, checkpoints, found)
             done += len(part)
-            log.info("%s: %d of %d checkpoints measured", probe.name, done, len(missing))
+            progress.advance(done, len(part))
             if store_folder:
                 for name, measured in _by_cell(checkpoints.at(part), found).items():
                     measurement_store.put(store_folder, known[name], probe, cells[name], measured, how)
+        pace = progress.pace()
     found.warn()
     described = {**(provenance or {}), "device": devices.describe(target_device)}
     found.write(output, described, order=order, identities=known)
-    return len(missing)
+    return pace
 
 
 def outstanding(
@@ -109,6 +116,8 @@ def _held(
     if output.exists():
         try:
             in_file = results.read_index(output)
+        except UnreadableError:
+            raise
         except UserError as error:
             log.warning("%s It is measured again.", error)
     held = {at: True for at in wanted if at[0] in known and (known[at[0]], at[1]) in in_file}
@@ -127,6 +136,8 @@ def _measured(
     if own := {(known[name], epoch) for (name, epoch), here in held.items() if here}:
         try:
             in_file = results.read(output, own)
+        except UnreadableError:
+            raise
         except UserError as error:
             log.warning("%s It is measured again.", error)
     found = {(name, epoch): in_file[known[name], epoch] for name, epoch in held if (known[name], epoch) in in_file}
@@ -179,6 +190,10 @@ def _subjects(
     test_images = data.test_images.to(device, dtype)
     train_targets, test_targets = (targets.to(device) for targets in data.targets(first.loss))
     teacher = _teacher(data, image_shape, dtype, device)
+    test_sets = {
+        name: (images.to(device, dtype), losses.targets(labels, n_outputs).to(device))
+        for name, (images, labels) in data.test_sets.items()
+    }
 
     def subject_of(rows: Sequence[int]) -> ProbeContext:
         names = checkpoints.names(rows)
@@ -198,6 +213,8 @@ def _subjects(
             epochs=checkpoints.saved_epochs(names[0]),
             saved=lambda epoch: checkpoints.read_at(names, epoch),
             teacher=teacher,
+            test_sets=test_sets,
+            pixel_scale=data.pixel_scale,
         )
 
     return subject_of

@@ -1,5 +1,6 @@
 """The saved weights of a pack's cells, as probes read them."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,13 +48,21 @@ class Checkpoints:
         wanted = {name: set(measured_epochs(probe, saved)) for name, saved in self._saved.items()}
         return [int(row) for row, cell, epoch in self._index.itertuples() if epoch in wanted[cell]]
 
-    def parts(self, rows: Sequence[int], most: int) -> Iterator[list[int]]:
-        """Cut rows into parts whose cells were all saved at the same epochs, so that none hides another's."""
+    def parts(self, rows: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+        """Cut rows into parts whose cells were all saved at the same epochs, so that none hides another's.
+
+        Args:
+            rows: Row numbers.
+            sizes: Most rows of each part; of all that follow, the last.
+        """
+        most = itertools.chain(sizes, itertools.repeat(sizes[-1]))
         alike: dict[tuple[float, ...], list[int]] = {}
         for row, name in zip(rows, self.names(rows), strict=True):
             alike.setdefault(self.saved_epochs(name), []).append(row)
         for part in alike.values():
-            yield from (part[at : at + most] for at in range(0, len(part), most))
+            waiting = iter(part)
+            while chosen := list(itertools.islice(waiting, next(most))):
+                yield chosen
 
     def at(self, rows: Sequence[int]) -> list[tuple[str, float]]:
         """The cell and epoch of each row."""

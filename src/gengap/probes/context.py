@@ -1,7 +1,7 @@
 """The input and the results of a probe."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
@@ -47,6 +47,9 @@ class ProbeContext:
         saved: The K networks' weights at one of `epochs`, with the running averages of that time; at infinity, every
             network's last, whose epochs may differ.
         teacher: The network that labelled the data, if one did.
+        test_sets: Further test images and targets by name, of label rules that make some.
+        pixel_scale: Mean and standard deviation of each channel with which pixels were standardised, ``[C]`` both; None
+            where that is not known.
     """
 
     arch: Architecture
@@ -64,6 +67,8 @@ class ProbeContext:
     epochs: tuple[float, ...]
     saved: Callable[[float], State]
     teacher: Teacher | None = None
+    test_sets: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    pixel_scale: tuple[Tensor, Tensor] | None = None
 
     @property
     def network(self) -> nn.Module:

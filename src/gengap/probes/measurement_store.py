@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout
-from gengap.errors import UserError
+from gengap.errors import UnreadableError, UserError
 from gengap.files import storage
 from gengap.logs import log
 from gengap.probes.results import Measured, ProbeResults, read, read_index
@@ -49,6 +49,8 @@ def epochs(store: Path, identity: str) -> set[float]:
         return set()
     try:
         return {epoch for known, epoch in read_index(path) if known == identity}
+    except UnreadableError:  # the system could not; the entry may be sound
+        raise
     except _DAMAGE as error:
         _set_aside(path, error)
         return set()
@@ -61,6 +63,8 @@ def get(store: Path, identity: str, wanted: set[float]) -> dict[float, Measured]
         return {}
     try:
         return {epoch: one for (_, epoch), one in read(path, {(identity, epoch) for epoch in wanted}).items()}
+    except UnreadableError:  # the system could not; the entry may be sound
+        raise
     except _DAMAGE as error:
         _set_aside(path, error)
         return {}
@@ -78,5 +82,7 @@ def entries(store: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         try:
             with storage.reading(path, "probe") as file:
                 yield path, storage.provenance_of(file)
+        except UnreadableError:
+            raise
         except _DAMAGE:
             yield path, {}

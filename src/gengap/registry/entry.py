@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gengap.errors import UserError
 
@@ -12,18 +12,23 @@ Listed = Annotated[tuple[str, ...], Field(strict=False)]
 
 # Keys of a header beside `summary`, by the kind of part.
 KEYS: dict[str, tuple[str, ...]] = {
-    "dataset": ("reads", "options", "images"),
+    "dataset": ("reads", "options", "images", "class_names", "class_sizes"),
     "labels": ("reads", "options", "teacher", "streams"),
-    "model": ("reads", "options"),
+    "model": ("reads", "options", "depth"),
     "init": ("options",),
-    "loss": ("reads", "options", "teacher"),
+    "loss": ("reads", "options", "teacher", "classes"),
     "optimizer": ("reads", "options"),
     "schedule": ("reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("options", "caption", "simulation"),
-    "table": ("options", "caption", "published"),
+    "figure": ("options", "caption", "simulation", "needs", "needs_until"),
+    "table": ("options", "caption", "published", "needs", "needs_until"),
 }
+
+
+def _words(names: Any) -> Any:
+    """A text of words as a list of them: a hundred names fill a page otherwise."""
+    return tuple(names.split()) if isinstance(names, str) else names
 
 
 class _Plain(BaseModel):
@@ -34,8 +39,8 @@ class Option(_Plain):
     """One option of a part.
 
     Attributes:
-        type: Of its values; empty: only one of `choices`.
-        choices: Words that it may be; with a type, beside the values of that type.
+        type: Of its values, ``axis`` for the short name of one of the study's axes; empty: only one of `choices`.
+        choices: Words that it may be; with a type, beside the values of that type; with `strs`, those of the list.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
         gt: Value that it must exceed.
@@ -44,7 +49,7 @@ class Option(_Plain):
         meaning: One sentence for docs/reference.md.
     """
 
-    type: Literal["int", "float", "bool", "str", "floats", "strs", ""] = ""
+    type: Literal["int", "float", "bool", "str", "floats", "strs", "axis", ""] = ""
     choices: Listed = ()
     default: Any
     ge: float | None = None
@@ -100,12 +105,18 @@ class Entry(_Plain):
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
         streams: Of a label rule, whether its teacher labels images that training draws.
         images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
+        class_names: Of a dataset, the names of its classes; one name: its images come without labels.
+        class_sizes: Of a dataset, the train and the test images of each class; one number if all are equal.
+        classes: Of a loss, the only number of classes for which it is defined; 0: any.
+        depth: Of a model, what null stands for.
         quantities: Of a probe or a simulation, the quantities that it declares.
         uses: Quantities that it measures too, and others declare.
         picture: Of a probe.
         caption: Of a figure or a table, for the report; reStructuredText.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
         published: Of a table, whether it compares with published numbers.
+        needs: Of a figure or a table, quantities without which it cannot be made.
+        needs_until: The last epoch at which they may be measured first, or the option that says it; None: any.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
@@ -119,12 +130,18 @@ class Entry(_Plain):
     teacher: bool = False
     streams: bool = False
     images: Annotated[tuple[int, ...], Field(strict=False)] = ()
+    class_names: Annotated[Listed, BeforeValidator(_words)] = ()
+    class_sizes: Annotated[tuple[tuple[int, ...], ...], Field(strict=False)] = ()
+    classes: int = 0
+    depth: int | None = None
     quantities: dict[str, DeclaredQuantity] = {}
     uses: Listed = ()
     picture: Picture | None = None
     caption: str = ""
     simulation: str = ""
     published: bool = False
+    needs: Listed = ()
+    needs_until: float | str | None = None
     mem_mb: int = 2000
 
     @property

@@ -21,7 +21,7 @@ from gengap import registry
 from gengap.engine import device as devices
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
-from gengap.logs import log
+from gengap.progress import Pace, Progress
 from gengap.quantities import check_declared
 from gengap.studies.simulation import Point, cell_names
 
@@ -37,7 +37,7 @@ def simulate_point(
     prepared: Path | None = None,
     device: str = "auto",
     provenance: Mapping[str, Any] | None = None,
-) -> None:
+) -> Pace:
     """Simulate the draws of one point of a grid and write what was measured.
 
     Args:
@@ -49,6 +49,9 @@ def simulate_point(
             names none.
         device: ``auto``, ``cpu`` or ``cuda``.
         provenance: Stored in the file.
+
+    Returns:
+        The draws, and their time.
     """
     module = registry.load("simulation", point.simulation)
     target = devices.choose(device)
@@ -60,6 +63,7 @@ def simulate_point(
     dims: Mapping[str, tuple[str, ...]] = getattr(module, "DIMS", {})
     batchnorm: str = getattr(module, "BATCHNORM", "")
     data = (prepared,) if "dataset" in registry.check("simulation", point.simulation).options else ()
+    progress = Progress(f"{point.simulation}: draw", len(names), "draws")
     for at in range(0, len(names), at_once):
         part = names[at : at + at_once]
         measured = module.simulate(point, point.seeds[at : at + at_once], target, *data)
@@ -79,11 +83,12 @@ def simulate_point(
                         rows.append((cell, 0.0, layer, quantity, value, batchnorm, point.simulation))
                     else:
                         failed.append((cell, 0.0, f"{quantity}{f' of {layer}' if layer else ''} is {value}"))
-        log.info("%s: %d of %d draws", point.simulation, at + len(part), len(names))
+        progress.advance(at + len(part), len(part))
     with storage.writing(output, "draws", {**(provenance or {}), "device": devices.describe(target)}) as file:
         storage.write_table(file, "measurements", pd.DataFrame(rows, columns=_MEASUREMENTS))
         storage.write_table(file, "failures", pd.DataFrame(failed, columns=["cell", "epoch", "why"]))
         arrays.write(file, [_array(point, quantity, dims[quantity], kept) for quantity, kept in found.items()])
+    return progress.pace()
 
 
 def draws_at_once(point: Point) -> int:

@@ -2,7 +2,8 @@
 
 Snakemake locks the files of a run by a list in ``.snakemake/locks``, which stays when a run is killed. So every run and
 every job also holds a shared lock of the operating system, which ends with its process in every case. A process that
-gets this lock exclusively knows that no other is alive and that every list is left over. On a file system without such
+gets this lock exclusively knows that no other is alive and that every list is left over. A file with a
+process number would not do: numbers are reused, and mean nothing on another machine. On a file system without such
 locks nothing is removed, and Snakemake's own message says what to do.
 """
 

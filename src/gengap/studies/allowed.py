@@ -33,16 +33,16 @@ def place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, S
     schema: Schema = _resolved(whole, whole)
     key = ""
     for part in location:
+        branches = _branches(schema, whole)
         if isinstance(part, int):
-            inner = next((one["items"] for one in _branches(schema, whole) if "items" in one), None)
-            if inner is None:
-                break
-            key, schema = f"{key}[{part}]", _resolved(inner, whole)
-            continue
-        inner = next((one["properties"][part] for one in _branches(schema, whole) if part in _properties(one)), None)
-        if inner is None:
-            break
-        key, schema = f"{key}.{part}".lstrip("."), _resolved(inner, whole)
+            inner, ending = next((one["items"] for one in branches if "items" in one), None), f"[{part}]"
+        else:
+            inner, ending = (
+                next((_properties(one)[part] for one in branches if part in _properties(one)), None),
+                f".{part}",
+            )
+        if inner is not None:  # else the branch of a union
+            key, schema = f"{key}{ending}".lstrip("."), _resolved(inner, whole)
     return key, {**schema, "$defs": whole.get("$defs", {})}
 
 

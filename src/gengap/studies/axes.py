@@ -100,20 +100,21 @@ def read_grids(grid: Any, path: Path) -> list[Axis]:
     return checked
 
 
-def check_count(grids: Iterable[Mapping[str, int]], what: str, path: Path) -> None:
+def check_count(grids: Iterable[Mapping[str, int]], what: str, path: Path, *, most: int = MOST_VALUES) -> None:
     """Refuse grids of more combinations than a study may have, before one of them is made.
 
     Args:
         grids: How many values each axis has.
         what: What a combination is called.
         path: The file, for the message.
+        most: How many there may be.
     """
     counts = list(grids)
-    if (total := sum(math.prod(axes.values()) for axes in counts)) > MOST_VALUES:
+    if (total := sum(math.prod(axes.values()) for axes in counts)) > most:
         worst = max(counts, key=lambda axes: math.prod(axes.values()))
         product = " x ".join(f"{count:,} of {key}" for key, count in worst.items() if count > 1)
         raise UserError(
-            f"{path}: grid: has {total:,} {what} ({product}), and a study at most {MOST_VALUES:,}. Give fewer values."
+            f"{path}: grid: has {total:,} {what} ({product}), and at most {most:,} are allowed. Give fewer values."
         )
 
 

@@ -20,13 +20,14 @@ from gengap.studies.packing import (
     labels_key,
     pack_settings,
     packs,
+    probe_keys,
     probe_settings,
     section_settings,
 )
 from gengap.studies.schema import Component
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import Simulation, data_of, point_settings, simulation_settings
-from gengap.studies.study import Figure, Study, Table
+from gengap.studies.study import Figure, Probe, Study, Table
 
 T = TypeVar("T", bound=Component)
 
@@ -134,15 +135,19 @@ class Plan:
             {"cells": self._settings(study, pack), "results_version": versions.TRAINING},
         )
 
+    def probes(self, study: str) -> dict[str, Probe]:
+        """A study's probes by the names of their files."""
+        return probe_keys(self.studies[study].probes)
+
     def probe(self, study: str, pack: str, probe: str) -> Job:
         """Measure a probe on the checkpoints of a pack."""
-        chosen = next(listed for listed in self.studies[study].probes if listed.name == probe)
+        chosen = self.probes(study)[probe]
         return Job(
             "probe",
             {
                 **self._labelled(study, pack),
                 "weights": str(layout.weights(study, pack)),
-                "code": [*code_of_part("probe", probe)],
+                "code": [*code_of_part("probe", chosen.name)],
                 "script": _script("probe"),
             },
             {"measured": str(layout.probe(study, pack, probe))},
@@ -156,13 +161,12 @@ class Plan:
     def collect(self, study: str) -> Job:
         """Join the histories and measurements of a study's packs."""
         parts = self.packs[study]
-        probes = [probe.name for probe in self.studies[study].probes]
         return Job(
             "collect",
             {
                 "labelled": self.data(study),
                 "histories": [str(layout.history(study, pack)) for pack in parts],
-                "probes": [str(layout.probe(study, pack, probe)) for pack in parts for probe in probes],
+                "probes": [str(layout.probe(study, pack, probe)) for pack in parts for probe in self.probes(study)],
                 "code": self._evidence_code(study, "gengap.evidence.collect"),
                 "script": _script("collect"),
             },
@@ -263,7 +267,7 @@ class Plan:
             return
         for pack in self.packs[study]:
             yield self.train(study, pack)
-            yield from (self.probe(study, pack, probe.name) for probe in self.studies[study].probes)
+            yield from (self.probe(study, pack, probe) for probe in self.probes(study))
 
     def evidence(self, study: str) -> Iterator[Job]:
         """The jobs that a study or a simulation ends with."""

@@ -13,11 +13,13 @@ from gengap.registry import plugins
 from gengap.registry.entry import Option
 
 _LITERAL: Any = Literal  # of words that are known when the program runs
+_TUPLE: Any = tuple
 _TYPES: dict[str, Any] = {
     "int": int,
     "float": float,
     "bool": bool,
     "str": str,
+    "axis": str,
     "floats": Annotated[tuple[float, ...], Field(strict=False)],
     "strs": Annotated[tuple[str, ...], Field(strict=False)],
 }
@@ -124,7 +126,10 @@ def _field(option: Option) -> tuple[Any, Any]:
     annotation: Any = Annotated[_TYPES[option.type], Field(**limits)] if option.type else None
     if option.choices:
         words = _LITERAL[option.choices]
-        annotation = annotation | words if option.type else words
+        if option.type == "strs":
+            annotation = Annotated[_TUPLE[words, ...], Field(strict=False, min_length=1)]
+        else:
+            annotation = annotation | words if option.type else words
     if option.default is None:
         annotation = annotation | None
     return annotation, Field(option.default, description=option.meaning)

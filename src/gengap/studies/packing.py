@@ -134,6 +134,17 @@ def probe_settings(probe: Probe) -> dict[str, Any]:
     return {**first, **_ALWAYS_RECORDED, **given, **({CODE: digest} if digest else {})}
 
 
+def probe_keys(probes: Iterable[Probe]) -> dict[str, Probe]:
+    """A study's probes by the names of their files: a probe that is measured in several modes is listed several times.
+
+    The first has its plain name, which figures and tables read; the others tell their mode.
+    """
+    keyed: dict[str, Probe] = {}
+    for probe in probes:
+        keyed[probe.name if probe.name not in keyed else f"{probe.name}_batchnorm={probe.batchnorm}"] = probe
+    return keyed
+
+
 def probe_from(settings: Mapping[str, Any]) -> Probe:
     """The probe that `probe_settings` was taken from."""
     given = {

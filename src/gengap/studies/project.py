@@ -1,14 +1,18 @@
 """All that a project has to build, checked as a whole: `gengap check` and the Snakefile ask here, and say the same."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gengap import layout, quantities
-from gengap.studies.paper import Paper, load_papers
+from gengap.studies import feasibility, machine
+from gengap.studies.consistency import check_study
+from gengap.studies.names import REDUCED
+from gengap.studies.paper import Paper, load_papers, reduced
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation, load_simulations
-from gengap.studies.study import Study, check_config, check_published, load_studies
+from gengap.studies.study import Config, Study, check_config, check_published, load_studies
 
 
 @dataclass(frozen=True)
@@ -19,23 +23,68 @@ class Project:
         studies: Studies by name, full and reduced.
         simulations: Simulations by name, full and reduced.
         papers: Which of them belong together.
+        warnings: What is allowed and hardly meant, by study.
+        config: The workflow's configuration; None without a file of it.
     """
 
     studies: Mapping[str, Study]
     simulations: Mapping[str, Simulation]
     papers: Mapping[str, Paper]
+    warnings: Mapping[str, Sequence[str]]
+    config: Config | None = None
+
+    @property
+    def built(self) -> list[str]:
+        """What the workflow builds where nothing is named: what its configuration says, or else everything."""
+        if self.config is None:
+            return list(self.targets)
+        return [*self.config.studies, *(name + REDUCED for name in self.config.reduced), *self.config.simulations]
+
+    @property
+    def store(self) -> Path:
+        """The folder of finished networks."""
+        return Path(self.config.store) if self.config else layout.STORE
 
     @property
     def targets(self) -> dict[str, Study | Simulation]:
         """Studies and simulations by name."""
         return {**self.studies, **self.simulations}
 
+    def chosen(self, names: Iterable[str]) -> dict[str, Study]:
+        """The studies of these names; a paper stands for its own, with ``-reduced`` for the reduced ones."""
+        found: list[str] = []
+        for name in names:
+            paper = self.papers.get(name.removesuffix(REDUCED))
+            if paper is None or name in self.targets:
+                found.append(name)
+            else:
+                found += reduced(paper, self.targets) if name.endswith(REDUCED) else paper.studies
+        return {name: self.studies[name] for name in dict.fromkeys(found) if name in self.studies}
 
-def load_project(config: Mapping[str, Any] | None = None) -> Project:
+    def check_machine(self, names: Iterable[str], *, here: bool = True) -> list[str]:
+        """Refuse studies for which this machine has too little memory or disk.
+
+        Args:
+            names: Of the studies and papers to be built.
+            here: Whether their jobs run on this machine.
+
+        Returns:
+            The warnings of these studies.
+
+        Raises:
+            UserError: It names what is needed at least and what there is.
+        """
+        studies = self.chosen(names)
+        machine.check(studies, self.store, memory=here)
+        return [warning for name in studies for warning in self.warnings[name]]
+
+
+def load_project(config: Mapping[str, Any] | None = None, *, ask: bool = True) -> Project:
     """Read and check every file of ``config``.
 
     Args:
         config: The workflow's configuration as Snakemake has it; None: that of the file, if there is one.
+        ask: Whether PyTorch may be asked about networks that nobody asked about before, which takes seconds.
 
     Raises:
         UserError: If anything is wrong that can be known before data are prepared; the message names file, key and
@@ -46,8 +95,11 @@ def load_project(config: Mapping[str, Any] | None = None) -> Project:
     simulations = load_simulations(layout.SIMULATIONS, studies)
     targets = {**studies, **simulations}
     papers = load_papers(layout.PAPERS, targets)
+    checked = None
     if (content := written if config is None else config) is not None:
-        check_config(content, studies, simulations, layout.CONFIG)
+        checked = check_config(content, studies, simulations, layout.CONFIG)
     check_published(targets, layout.PUBLISHED)
     quantities.check_all()
-    return Project(studies, simulations, papers)
+    for name, study in studies.items():
+        check_study(study, feasibility.file_of(name))
+    return Project(studies, simulations, papers, feasibility.check(studies, ask=ask), checked)

@@ -13,6 +13,7 @@ import yaml
 
 from gengap.errors import UserError
 
+MOST_BYTES = 16 * 2**20  # of a file, before it is read
 MOST_NODES = 1_000_000  # keys and values, aliases written out: a few lines of them can stand for billions
 
 _TAG = "tag:yaml.org,2002:"
@@ -26,6 +27,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: If it cannot be read, is not valid, gives a key twice, or is read in another way than it looks.
     """
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
+            raise UserError(f"{path}: is no text file of at most {MOST_BYTES:,} bytes, and longer ones are not read.")
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         top = loader.get_single_node()
         if not isinstance(top, yaml.MappingNode):

@@ -17,6 +17,7 @@ __all__ = [
     "Component",
     "Count",
     "Decay",
+    "Depth",
     "Epoch",
     "Epochs",
     "Fraction",
@@ -57,9 +58,11 @@ def _below_one(value: float) -> float:
 
 
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    seen: set[Any] = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             raise ValueError(f"{value:g} is given twice. Remove one")
+        seen.add(value)
     return values
 
 
@@ -68,6 +71,7 @@ NotNegative = Annotated[float, Field(ge=0), AfterValidator(_single_precision)]
 Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision), AfterValidator(_below_one)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Depth = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Epoch = Annotated[float, Field(ge=0, le=10**9)]
 Text = Annotated[str, AfterValidator(_visible)]

@@ -19,6 +19,7 @@ from gengap.studies.schema import (
     Component,
     Count,
     Decay,
+    Depth,
     Epochs,
     Fraction,
     NotNegative,
@@ -64,7 +65,7 @@ class Labels(Component):
     )
     teacher_width: Count = Field(4, description="Width of the teacher network.")
     teacher_head: Literal["hidden", "linear"] = Field("hidden", description="As `head` of the model, for the teacher.")
-    teacher_depth: Count | None = Field(None, description="As `depth` of the model, for a teacher of distinct nodes.")
+    teacher_depth: Depth | None = Field(None, description="As `depth` of the model, for a teacher of distinct nodes.")
     teacher_outputs: Count = Field(10, description="Outputs of a teacher of distinct nodes; 1 labels by sign.")
     teacher_seed: Seed = Field(0, description="First teacher seed to try.")
     teacher_tries: Count = Field(20, description="How many teacher seeds to try, counting up from the first.")
@@ -92,13 +93,23 @@ class Model(Component):
     head: Literal["hidden", "linear"] = Field(
         "hidden", description="hidden: a fully connected layer before the output; linear: none."
     )
-    depth: Count | None = Field(
+    depth: Depth | None = Field(
         None,
-        description="Hidden layers of mlp, plain_conv and keskar_fc; the number in the name VGG-16, ResNet-20 or "
-        "WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 16 for vgg and wide_resnet, 20 for resnet.",
+        description="Hidden layers of mlp, plain_conv and keskar_fc; blocks of vit; the number in the name VGG-16, "
+        "ResNet-20 or WRN-16-4; null: 2 for mlp, 4 for plain_conv, 5 for keskar_fc, 6 for vit, 16 for vgg and "
+        "wide_resnet, 20 for resnet.",
     )
     batchnorm: Literal["none", "before", "after"] = Field(
-        "none", description="BatchNorm in every hidden layer: none, before the activation, or after it."
+        "none",
+        description="BatchNorm, or what `norm` says, in every hidden layer: none, before the activation, after it.",
+    )
+    norm: Literal["batch", "layer", "group", "none"] = Field(
+        "batch",
+        description="What normalises, wherever the model does: BatchNorm; LayerNorm, over all channels and pixels of "
+        "an image; GroupNorm; or nothing.",
+    )
+    group_size: Count = Field(
+        16, description="Most channels that GroupNorm normalises together: the largest number that divides all of them."
     )
     activation: Literal["relu", "identity"] = Field(
         "relu", description="Of every hidden layer; identity makes it linear (max-pools stay)."

@@ -26,6 +26,7 @@ from gengap.studies.validation import check_once, check_parts, check_renamed, va
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
+MOST_POINTS = 10_000
 BASE = "base"  # the point of a grid without axes
 
 
@@ -195,6 +196,8 @@ def _grids(grid: Any, path: Path) -> list[dict[str, list[Any]]]:
             raise UserError(f"{path}: grid: must hold keys with lists of values, got {one!r}.")
         grids.append({str(key): read_axis(values, f"{path}: grid.{key}", "draw") for key, values in one.items()})
     check_count([{key: len(values) for key, values in axes.items()} for axes in grids], "draws", path)
+    points = [{key: len(values) for key, values in axes.items() if key != SEED} for axes in grids]
+    check_count(points, "points, each of them a job,", path, most=MOST_POINTS)
     return grids
 
 

@@ -10,10 +10,11 @@ from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
+from gengap.studies.consistency import check_probe_epochs, check_streams, check_teachers
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Component, Count, Names, Settings, Text
+from gengap.studies.schema import Component, Count, Epoch, Names, Settings, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.validation import check_once, check_parts, check_renamed, validate
@@ -25,7 +26,7 @@ class Probe(Component):
     """A probe and when it measures."""
 
     kind = "probe"
-    epochs: Literal["snapshots", "last"] | Annotated[tuple[float, ...], Field(strict=False)] = Field(
+    epochs: Literal["snapshots", "last"] | Annotated[tuple[Epoch, ...], Field(strict=False, min_length=1)] = Field(
         "snapshots", description="Which saved epochs to measure: all snapshots, only the last, or a list of them."
     )
     batchnorm: Literal["running", "batch", "exact"] = Field(
@@ -162,6 +163,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
             raise UserError(
                 f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
+    _check_probes_once(file.probes, path)
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
@@ -190,9 +192,10 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         cells=cells,
         axes=axes,
     )
-    _check_teachers(study, path)
-    _check_streams(study, path)
-    _check_probe_epochs(study, path)
+    check_teachers(study, path)
+    _check_axis_options(study, path)
+    check_streams(study, path)
+    check_probe_epochs(study, path)
     return study
 
 
@@ -208,7 +211,7 @@ def load_studies(folder: Path) -> dict[str, Study]:
     return studies
 
 
-def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations: Iterable[str], path: Path) -> None:
+def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations: Iterable[str], path: Path) -> Config:
     """Check the workflow's configuration.
 
     Args:
@@ -216,6 +219,9 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         studies: Names of the studies that exist.
         simulations: Names of the simulations that exist.
         path: Its file, for the message.
+
+    Returns:
+        The configuration.
 
     Raises:
         UserError: If a key, a value or a name is wrong.
@@ -239,6 +245,7 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
                 raise unknown_name(kind, name, known, where=f"{path}: {key}")
     if not config.studies and not config.reduced and not config.simulations:
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
+    return config
 
 
 def check_published(studies: Mapping[str, Any], folder: Path) -> None:
@@ -325,6 +332,41 @@ def _nest(base: Any, path: Path) -> dict[str, Any]:
     return undot(base, f"{path}: base")
 
 
+def _check_probes_once(probes: Iterable[Probe], path: Path) -> None:
+    """Refuse a probe that is measured twice in one BatchNorm mode: nothing would tell the numbers apart."""
+    seen = set()
+    for probe in probes:
+        if (probe.name, probe.batchnorm) in seen:
+            raise UserError(
+                f"{path}: probes: '{probe.name}' appears twice in BatchNorm mode '{probe.batchnorm}'. Remove one, or "
+                "give it another `batchnorm`."
+            )
+        seen.add((probe.name, probe.batchnorm))
+
+
+def _check_axis_options(study: Study, path: Path) -> None:
+    """Refuse a figure or table that is to compare along an axis which the study does not vary, or does not name."""
+    values = [axis_values(study, cell) for cell in study.cells.values()]
+    varied = [axis for axis in axis_names(study) if axis != SEED and len({str(one[axis]) for one in values}) > 1]
+    for part in (*study.figures, *study.tables):
+        where = f"{path}: {part.kind}s: {part.name}"
+        for key, option in registry.check(part.kind, part.name).options.items():
+            if option.type != "axis":
+                continue
+            named = getattr(part, key)
+            if not varied:
+                raise UserError(f"{where}: {key}: no axis of `grid` beside the seed has several values to compare.")
+            if named is None and len(varied) > 1:
+                raise UserError(
+                    f"{where}: {key}: is missing, and the grid varies {' and '.join(varied)}. Say along which to "
+                    f"compare: {{name: {part.name}, {key}: {varied[0]}}}."
+                )
+            if named is not None and named not in varied:
+                raise UserError(
+                    f"{where}: {key}: '{named}' is no axis with several values. Choose from: {', '.join(varied)}."
+                )
+
+
 def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:
     """Refuse BatchNorm modes in which a probe means nothing."""
     for probe in probes:
@@ -334,52 +376,6 @@ def _check_batchnorm(probes: Iterable[Probe], path: Path) -> None:
                 f"{path}: probes: batchnorm: '{probe.name}' cannot be measured in mode '{probe.batchnorm}', where a "
                 f"sample's output depends on its batch. Choose from: {', '.join(entry.batchnorm)}."
             )
-
-
-def _check_teachers(study: Study, path: Path) -> None:
-    """Refuse losses without the teacher that they need, and probes for which no cell has one."""
-    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.teacher)
-    taught = {name: registry.check("labels", cell.labels.name).teacher for name, cell in study.cells.items()}
-    for name, cell in study.cells.items():
-        if registry.check("loss", cell.loss.name).teacher and not taught[name]:
-            raise UserError(
-                f"{path}: cell {name}: loss: '{cell.loss.name}' needs a teacher's outputs, and labels.name is "
-                f"'{cell.labels.name}'. Set labels.name to {rules}, or choose another loss."
-            )
-    for probe in study.probes:
-        if registry.check("probe", probe.name).teacher and not any(taught.values()):
-            raise UserError(
-                f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
-                f"one. Set labels.name to {rules}, or remove the probe."
-            )
-
-
-def _check_streams(study: Study, path: Path) -> None:
-    """Refuse streamed images with settings that are about stored ones."""
-    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.streams)
-    for name, cell in study.cells.items():
-        if not cell.dataset.stream:
-            continue
-        where = f"{path}: cell {name}: dataset.stream: true draws images while training"
-        if not registry.check("labels", cell.labels.name).streams:
-            raise UserError(f"{where}, and labels.name '{cell.labels.name}' cannot label them. Set it to {rules}.")
-        if cell.training.batch_size == "full":
-            raise UserError(f"{where}, so training.batch_size cannot be full. Give a number of samples.")
-        if cell.training.augmentation != "none":
-            raise UserError(f"{where}, so training.augmentation must be none, not {cell.training.augmentation}.")
-
-
-def _check_probe_epochs(study: Study, path: Path) -> None:
-    for probe in study.probes:
-        if isinstance(probe.epochs, str):
-            continue
-        for cell in study.cells.values():
-            saved = {*cell.training.snapshots, 0.0, float(cell.training.epochs)}
-            if missing := sorted(set(probe.epochs) - saved):
-                raise UserError(
-                    f"{path}: probes: '{probe.name}' asks for epoch {missing[0]:g}, at which no weights are kept. "
-                    f"Add it to base.training.snapshots or choose from: {', '.join(f'{e:g}' for e in sorted(saved))}."
-                )
 
 
 def _spell_or_value(value: Any) -> Any:

@@ -74,9 +74,11 @@ def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], pat
         path: The file, for messages.
 
     Raises:
-        UserError: If a name is unknown or appears twice, or a part does not read an option that is given.
+        UserError: If a name is unknown or appears twice, which a probe may, or a part does not read an option that is
+            given.
     """
-    check_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    names = [part.name for part in parts]
+    check_names(kind, list(dict.fromkeys(names)) if kind == "probe" else names, f"{path}: {kind}s")
     for keys, part in zip(given, parts, strict=True):
         entry = registry.check(kind, part.name)
         check_reads(type(part), part.name)
@@ -98,6 +100,12 @@ def _explanations(model: type[Settings], findings: Iterable[Any], where: str) ->
             key = f"{at}.{parts[-1]}".lstrip(".")
             lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], model, schema)}")
             continue
+        if finding["type"] == "invalid_key":
+            at, _ = allowed.place(model, parts[:-1])
+            lines.setdefault(
+                f"{at}.{parts[-1]}", f"{where}{at or 'keys'}: {parts[-1]!r} is a number, and no key is one."
+            )
+            continue
         key, schema = allowed.place(model, parts)
         if finding["type"] == "missing":
             lines.setdefault(key, f"{where}{key}: is missing. It must be {allowed.words(schema)}.")
@@ -105,7 +113,8 @@ def _explanations(model: type[Settings], findings: Iterable[Any], where: str) ->
         line = f"{where}{key}: {_not_allowed(finding, schema)}"
         if key not in lines or finding["type"] == "value_error":  # a check of our own says more than a type does
             lines[key] = line
-    return lines.values()
+    # Of a list that may also be a word, the item that is wrong says more than that a list is no word.
+    return [line for key, line in lines.items() if not any(other.startswith(f"{key}[") for other in lines)]
 
 
 def _unknown_key(key: str, value: Any, model: type[Settings], schema: allowed.Schema) -> str:
@@ -143,7 +152,7 @@ def _not_allowed(finding: Any, schema: allowed.Schema) -> str:
         return f"{shown} is not allowed: {finding['ctx']['error']}."
     finite = "finite, and " if isinstance(value, float) and not math.isfinite(value) else ""
     said = f"{shown} is not allowed: it must be {finite}{allowed.words(schema)}."
-    if schema.get("type") == "array" and isinstance(value, str):
+    if "a list" in allowed.words(schema) and isinstance(value, str) and value.isidentifier():
         return f"{said} Write [{value}]."
     if schema.get("type") == "string" and isinstance(value, (int, float)):
         return f"{said} Write '{shown}' in quotes, if text is meant."

@@ -17,6 +17,7 @@ from gengap.errors import UnreadableError, UserError
 from gengap.files import cell_locks, store_access
 from gengap.labels import Digests, LabelledData
 from gengap.logs import log
+from gengap.progress import Pace
 from gengap.studies.settings import Cell
 from gengap.training import cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
 from gengap.training.cell_result import CellResult
@@ -57,7 +58,7 @@ def train_pack(
     options: RunOptions = _DEFAULTS,
     *,
     provenance: Mapping[str, Any] | None = None,
-) -> int:
+) -> Pace:
     """Train the cells of a pack, except those that its files or the store already hold.
 
     Args:
@@ -69,7 +70,7 @@ def train_pack(
         provenance: Stored in both files.
 
     Returns:
-        Training samples that passed through networks in this call, summed over networks and epochs.
+        Training samples that passed through networks in this call, summed over networks and epochs, and their time.
 
     Raises:
         UserError: If the loss does not fit the labels, a file cannot be written, or the process was asked to end.
@@ -86,7 +87,7 @@ def train_pack(
     done = _finished(cells, identities, weights, history, options.store_folder)
     log.info("%d of %d cells are to be trained, %d were found finished", len(cells) - len(done), len(cells), len(done))
     savers: list[resume.Saver] = []
-    passed = 0
+    passed = Pace()
     if len(done) < len(cells):
         dtype = getattr(torch, first.training.weights_dtype)
         job = _Job(
@@ -140,9 +141,9 @@ class _Job:
     done: dict[str, CellResult]
     savers: list[resume.Saver]
 
-    def train(self, names: Sequence[str]) -> int:
-        """Train the named cells together, except those that another job trains meanwhile; returns samples passed."""
-        passed, store = 0, self.options.store_folder
+    def train(self, names: Sequence[str]) -> Pace:
+        """Train the named cells together, except those that another job trains meanwhile."""
+        passed, store = Pace(), self.options.store_folder
         while missing := {name: self.cells[name] for name in names if name not in self.done}:
             with _claimed(store, [self.identities[name] for name in missing]) as claimed:
                 mine = {name: cell for name, cell in missing.items() if self.identities[name] in claimed}
@@ -158,8 +159,8 @@ class _Job:
                     passed += self._train_together(todo, resume.Saver(path, self.options.save_seconds))
         return passed
 
-    def _train_together(self, todo: list[CellResult], saver: resume.Saver) -> int:
-        """Train cells from their start, or from where they were saved, and store them; returns samples passed."""
+    def _train_together(self, todo: list[CellResult], saver: resume.Saver) -> Pace:
+        """Train cells from their start, or from where they were saved, and store them."""
         saved = resume.read(saver.path, todo, self.data.train_images.device)
         pack, results = saved or (self._start(todo), todo)
         with saver.listening():
@@ -211,6 +212,7 @@ def on_device(data: LabelledData, cells: Sequence[Cell], dtype: torch.dtype, dev
         train_targets=train_targets.to(device),
         test_images=data.test_images.to(device, dtype),
         test_targets=test_targets.to(device),
+        patches=data.patches and data.patches.to(device, dtype),
     )
 
 

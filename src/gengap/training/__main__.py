@@ -18,6 +18,8 @@ from gengap.errors import UserError, unknown_name
 from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
 from gengap.registry import code_dependencies
+from gengap.studies import feasibility
+from gengap.studies.consistency import check_study
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.names import REDUCED
 from gengap.studies.packing import dataset_key, labels_key
@@ -49,7 +51,11 @@ def find(name: str) -> Study:
     known = sorted(path.stem for path in layout.STUDIES.glob("*.yaml"))
     if (plain := name.removesuffix(REDUCED)) not in known:
         raise unknown_name("study", name, known, where=str(layout.STUDIES))
-    return load_study(layout.study_file(plain), reduced=name.endswith(REDUCED))
+    study = load_study(layout.study_file(plain), reduced=name.endswith(REDUCED))
+    check_study(study, layout.study_file(plain))
+    for warning in feasibility.check({name: study})[name]:
+        log.warning("%s", warning)
+    return study
 
 
 def chosen(study: Study, selector: str) -> Study:
@@ -92,10 +98,10 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
         provenance=_provenance(train),
     )
     there = remaining.pack(plan, study, pack, store, data_are_made=False)
-    for probe in plan.studies[study].probes:
-        job = plan.probe(study, pack, probe.name)
+    for key, probe in plan.probes(study).items():
+        job = plan.probe(study, pack, key)
         output = Path(job.outputs["measured"])
-        if there.to_measure(probe) or not _is_current(output, "probe", job, _settings(job)):
+        if there.to_measure(key) or not _is_current(output, "probe", job, _settings(job)):
             probes.measure_pack(
                 probe,
                 cells,

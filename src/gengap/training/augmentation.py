@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gengap import seeding
 from gengap.studies.settings import Cell
+from gengap.training import patches
 
 PADDING = 4  # pixels of zeros on every side before the crop, as is usual for CIFAR
 
@@ -63,20 +64,25 @@ def augment(images: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
     return torch.where(inside[:, :, None], moved.view(images.shape), 0)
 
 
-def augmented(images: Tensor, index: Tensor, flips: Tensor, shifts: Tensor) -> Tensor:
+def augmented(
+    images: Tensor, index: Tensor, flips: Tensor | None = None, shifts: Tensor | None = None, **patched: Tensor
+) -> Tensor:
     """Every network's own batch, augmented; takes the place of ``images[index]``.
 
     Args:
         images: The training set ``[N, C, H, W]``.
         index: The samples of the batch ``[K, B]``.
-        flips: One epoch's draws of every network ``[K, N]``.
+        flips: One epoch's draws of every network ``[K, N]``; None: images are not moved.
         shifts: The same ``[K, N, 2]``.
+        patched: Draws of `gengap.training.patches`, which are pasted over what moved; none: no patches.
 
     Returns:
         ``[K, B, C, H, W]``.
     """
-    shifts_here = shifts.gather(1, index[..., None].expand(-1, -1, 2))
-    return augment(images[index], flips.gather(1, index), shifts_here)
+    batch = images[index]
+    if flips is not None and shifts is not None:
+        batch = augment(batch, flips.gather(1, index), shifts.gather(1, index[..., None].expand(-1, -1, 2)))
+    return patches.pasted(batch, index, **patched) if patched else batch
 
 
 def _within(position: Tensor, size: int) -> Tensor:

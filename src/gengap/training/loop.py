@@ -12,14 +12,15 @@ from torch import Tensor
 
 from gengap.engine import evaluation
 from gengap.engine.stack import Architecture
+from gengap.labels.patching import Patches
+from gengap.progress import Pace, Progress
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, learning_rates, random_inputs, statistics
+from gengap.training import augmentation, compilation, learning_rates, patches, random_inputs, statistics
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
 from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
-from gengap.training.progress import Progress
 from gengap.training.resume import Saver
 from gengap.training.step import Step, StepInputs, make_step
 
@@ -29,11 +30,12 @@ class Data:
     """A labelled data set on the device, with targets as the loss wants them.
 
     Attributes:
-        train_images: ``[N, C, H, W]``; of streamed data, those on which training is evaluated.
+        train_images: ``[N, C, H, W]``; those on which training is evaluated.
         train_targets: ``[N]``, or ``[N, n_outputs]``.
         test_images: As `train_images`.
         test_targets: As `train_targets`.
         stream: What draws the images of every step, where they are not stored.
+        patches: What steps make their images of, if not of `train_images`.
     """
 
     train_images: Tensor
@@ -41,6 +43,7 @@ class Data:
     test_images: Tensor
     test_targets: Tensor
     stream: DataStream | None = None
+    patches: Patches | None = None
 
     @property
     def n_samples(self) -> int:
@@ -94,7 +97,7 @@ class _Job:
 
 def train(
     pack: PackState, results: Sequence[CellResult], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
-) -> int:
+) -> Pace:
     """Train all cells of a pack together and fill in their results.
 
     Args:
@@ -106,7 +109,7 @@ def train(
         compile_step: ``auto``, ``on`` or ``off``.
 
     Returns:
-        Training samples that passed through networks, summed over networks and epochs.
+        Training samples that passed through networks, summed over networks and epochs, and their time.
     """
     first = results[0].cell
     channels, height, width = data.train_images.shape[1:]
@@ -117,7 +120,7 @@ def train(
     def compiles(n_networks: int, epochs: int) -> bool:
         return job.pays_to_compile(n_networks, epochs) if compile_step == "auto" else compile_step == "on"
 
-    progress = Progress(longest, len(results), pack.epoch)
+    progress = Progress("epoch", longest, "samples", pack.epoch)
     if not any(result.checkpoints for result in results):
         pack.compiled = compiles(len(pack.results), longest)
         statistics.refresh(pack, arch, data.train_images, first)
@@ -134,14 +137,13 @@ def train(
             _evaluate(pack, job)
         _finish(pack)
         left = pack.waiting()
-        progress.epoch(
-            pack.epoch, sum(bool(r.stopped_by) for r in results), data.n_samples * working, _summary(results)
-        )
+        finished = f"{sum(bool(result.stopped_by) for result in results)}/{len(results)} cells finished"
+        progress.advance(pack.epoch, data.n_samples * working, finished, _summary(results), last=not left)
         # Compiled code is for one size of stack: making it smaller must be worth compiling again.
         if left and len(left) < len(pack.results) and (not pack.compiled or 2 * len(left) <= len(pack.results)):
             pack.keep(left)
             pack.compiled = compiles(len(left), longest - pack.epoch)
-    return progress.samples
+    return progress.pace()
 
 
 def _batch_size(cell: Cell, done: int, n_samples: int) -> int:
@@ -163,6 +165,7 @@ def _epoch(pack: PackState, job: _Job) -> None:
     hyperparameters = stacked_settings(cells, dtype=some.dtype, device=some.device)
     sizes = [min(batch_size, n_samples - at) for at in range(0, n_samples, batch_size)]
     augmentations = augmentation.draws(cells, pack.epoch, n_samples, some.device)
+    augmentations |= patches.draws(cells, data.patches, pack.epoch)
     rates = learning_rates.epoch_rates(pack, len(sizes), like=some)
     drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(pack, len(sizes))
@@ -197,7 +200,8 @@ def _batches(pack: PackState, data: Data, sizes: Sequence[int]) -> tuple[Tensor,
         return data.stream.images, data.stream.targets, data.stream.epoch(seeds, pack.epoch, sizes, pack.step)
     orders = torch.from_numpy(np.stack([order(seed, pack.epoch, len(data.train_images)) for seed in seeds]))
     batches = orders.to(data.train_images.device).split(list(sizes), dim=1)
-    return data.train_images, data.train_targets, batches[pack.step :]
+    images = data.train_images if data.patches is None else data.patches.images
+    return images, data.train_targets, batches[pack.step :]
 
 
 def _snapshots_within(pack: PackState, n_steps: int) -> dict[int, list[tuple[int, float]]]:

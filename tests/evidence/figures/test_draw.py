@@ -1,5 +1,6 @@
 """Every registered figure of any study: three files, legible, and equal bytes for equal measurements."""
 
+import functools
 import re
 
 import matplotlib
@@ -20,12 +21,37 @@ FIGURES = sorted(
 )
 WIDTHS = {"model.width": [4, 8], "seed": [0, 1, 2]}
 CELLS = [f"width={width},seed={seed}" for width in (4, 8) for seed in (0, 1, 2)]
+GRIDS = {
+    "no axis": {},
+    "seeds only": {"seed": [0, 1]},
+    "no width": {"init": ["he", "xavier"], "optimizer.lr": [0.1, 0.01], "seed": [0, 1]},
+    "many groups": {
+        "model.width": [4, 8],
+        "init": ["he", "xavier"],
+        "optimizer.lr": [0.1, 0.01, 0.001],
+        "seed": [0],
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("results")
-    return synthetic.collected(folder, synthetic.study(folder, WIDTHS), status={"width=4,seed=1": "dead"})
+def collected(tmp_path_factory):
+    """The evidence of a grid, made once for all figures."""
+
+    @functools.cache
+    def make(name):
+        folder = tmp_path_factory.mktemp("results")
+        if name in GRIDS:
+            return synthetic.collected(folder, synthetic.study(folder, GRIDS[name]))
+        status = {"one dead": {"width=4,seed=1": "dead"}, "all diverged": dict.fromkeys(CELLS, "diverged")}[name]
+        return synthetic.collected(folder, synthetic.study(folder, WIDTHS), status=status)
+
+    return make
+
+
+@pytest.fixture
+def found(collected):
+    return collected("one dead")
 
 
 def draw(name, evidence, folder):
@@ -40,9 +66,11 @@ def texts(figure):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_equal_measurements_give_equal_bytes(tmp_path, monkeypatch, found, name):
+def test_equal_measurements_give_equal_bytes_and_the_plotted_numbers(tmp_path, monkeypatch, found, name):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    before = dict(matplotlib.rcParams)
     first = [path.read_bytes() for path in draw(name, found, tmp_path)]
+    assert dict(matplotlib.rcParams) == before  # the style does not leak
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1500000000")  # a creation date would show
     assert [path.read_bytes() for path in draw(name, found, tmp_path)] == first
     pdf, png, _ = first
@@ -50,13 +78,8 @@ def test_equal_measurements_give_equal_bytes(tmp_path, monkeypatch, found, name)
     assert b"/Type3" not in pdf
     assert len(png) < 300_000
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{name}.{x}" for x in ("pdf", "png", "csv"))
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_csv_holds_the_plotted_numbers(tmp_path, found, name):
-    csv = draw(name, found, tmp_path)[2]
     data = registry.load("figure", name).data(with_options(found, Figure(name=name)))
-    written = pd.read_csv(csv, keep_default_na=False)
+    written = pd.read_csv(tmp_path / f"{name}.csv", keep_default_na=False)
     pd.testing.assert_frame_equal(written, data, check_dtype=False, rtol=1e-7)
 
 
@@ -77,37 +100,19 @@ def test_text_is_legible_at_column_width_and_inside_the_figure(found, name):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize(
-    "grid",
-    [
-        {},
-        {"seed": [0, 1]},
-        {"init": ["he", "xavier"], "optimizer.lr": [0.1, 0.01], "seed": [0, 1]},
-        {"model.width": [4, 8], "init": ["he", "xavier"], "optimizer.lr": [0.1, 0.01, 0.001], "seed": [0]},
-    ],
-    ids=["no axis", "seeds only", "no width", "many groups"],
-)
-def test_any_grid_can_be_drawn(tmp_path, name, grid):
-    figure = figures.plot(name, synthetic.collected(tmp_path, synthetic.study(tmp_path, grid)))
+@pytest.mark.parametrize("grid", GRIDS)
+def test_any_grid_can_be_drawn(collected, name, grid):
+    figure = figures.plot(name, collected(grid))
     assert texts(figure)
     bands = [band for axes in figure.axes for band in axes.findobj(PolyCollection)]
-    if len(grid.get("seed", [0])) == 1:
+    if len(GRIDS[grid].get("seed", [0])) == 1:
         assert not [band for band in bands if band.get_paths() and name != "layer_gradients"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_study_without_a_finished_network_says_so(tmp_path, name):
-    status = dict.fromkeys(CELLS, "diverged")
-    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, WIDTHS), status=status)
-    words = " ".join(text.get_text() for text in texts(figures.plot(name, found)))
+def test_a_study_without_a_finished_network_says_so(collected, name):
+    words = " ".join(text.get_text() for text in texts(figures.plot(name, collected("all diverged"))))
     assert re.search(r"no finished\s+network\s+\(\d diverged\)", words)
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_style_does_not_leak(found, name):
-    before = dict(matplotlib.rcParams)
-    figures.plot(name, found)
-    assert dict(matplotlib.rcParams) == before
 
 
 def test_an_unknown_figure_is_named(tmp_path, found):

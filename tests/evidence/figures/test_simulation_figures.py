@@ -30,7 +30,9 @@ CONTENT = {
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    return {name: drawn.collected(tmp_path_factory.mktemp(name), content) for name, content in CONTENT.items()}
+    contents = {content["title"]: content for content in CONTENT.values()}  # two figures show the same
+    made = {title: drawn.collected(tmp_path_factory.mktemp("drawn"), content) for title, content in contents.items()}
+    return {name: made[content["title"]] for name, content in CONTENT.items()}
 
 
 def test_every_figure_of_a_simulation_is_tested_here():

@@ -1,5 +1,7 @@
 """The table of paired effects: known differences, failures counted, the start, and what it asks for."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 import synthetic
@@ -66,3 +68,39 @@ def test_what_it_needs_is_named(tmp_path):
     made = synthetic.study(tmp_path, GRID)
     with pytest.raises(UserError, match="Add 'performance' to `probes`"):
         paired_effects.table(synthetic.collected(tmp_path, made, probes=("gradient",)))
+
+
+def test_a_study_names_the_axis_and_each_seed_counts_once(tmp_path):
+    """As in a newcomer's grid of three axes and three seeds: 27 pairs are 3 runs."""
+    grid = {
+        "model.width": [4, 8],
+        "optimizer.lr": [0.1, 0.2, 0.4],
+        "init": ["he", "xavier", "normal"],
+        "seed": [0, 1, 2],
+    }
+    made = synthetic.study(tmp_path, grid, tables=[{"name": "paired_effects", "axis": "width"}])
+    found = dataclasses.replace(synthetic.collected(tmp_path, made), options={"axis": "width"})
+    wide = paired_effects.table(found)
+    assert set(wide["seeds"]) == {3}
+    assert set(wide["pairs"]) == {27}
+    assert {"p_interaction_lr", "p_interaction_init"} <= set(wide)
+    rates = paired_effects.table(dataclasses.replace(found, options={"axis": "lr"}))
+    assert list(rates["lr"].unique()) == [0.2, 0.4]
+    assert {"p_interaction_width", "p_interaction_init"} <= set(rates)
+
+
+WIDTHS = {"model.width": [4, 8], "optimizer.lr": [0.1, 0.2], "seed": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("grid", "table", "said"),
+    [
+        (WIDTHS, "paired_effects", "the grid varies width and lr"),
+        (WIDTHS, {"name": "paired_effects", "axis": "init"}, "'init' is no axis with several values. .*: width, lr"),
+        (WIDTHS, {"name": "paired_effects", "axis": "seed"}, "'seed' is no axis with several values"),
+        ({"model.width": [4], "seed": [0, 1]}, "paired_effects", "no axis of `grid` beside the seed"),
+    ],
+)
+def test_check_asks_for_the_axis_before_anything_is_trained(tmp_path, grid, table, said):
+    with pytest.raises(UserError, match=said):
+        synthetic.study(tmp_path, grid, tables=[table])

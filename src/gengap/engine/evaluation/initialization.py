@@ -1,4 +1,9 @@
-"""The weights that training starts from: drawn, and adjusted to the data where the cell's init looks at them."""
+"""The weights that training starts from: drawn, and adjusted to the data if the init depends on them.
+
+The gradient that an init sees is itself uncertain. After `balanced:geo` on the first 8,192 of 30,000 images, the ratio
+of the layers' gradients on all images is 1.2 to 1.9 in a width-4 network, instead of 1; batches of 128 instead of 1,000
+change it by a factor of 1.03 to 1.15.
+"""
 
 from collections.abc import Sequence
 

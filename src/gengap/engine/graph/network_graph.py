@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
+from gengap.engine.layers.layernorm import ElementaryLayerNorm
 from gengap.engine.layers.modules import run_without_numbers
 from gengap.engine.stack import Architecture
 
@@ -111,10 +112,10 @@ def _own_tensors(name: str, module: nn.Module) -> tuple[str, ...]:
 
 
 class _Tracer(fx.Tracer):
-    """Stops at BatchNorm as at torch's own modules."""
+    """Stops at BatchNorm and LayerNorm as at torch's own modules."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, FunctionalBatchNorm) or super().is_leaf_module(module, name)
+        return isinstance(module, (FunctionalBatchNorm, ElementaryLayerNorm)) or super().is_leaf_module(module, name)
 
 
 def trace(network: nn.Module) -> fx.GraphModule:

@@ -24,6 +24,10 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Final accuracy against width.",
+    "needs": (
+        "train_accuracy",
+        "test_accuracy",
+    ),
     "caption": """\
 **Final accuracy against width** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 1.1). Train accuracy
 (solid) and test accuracy (dashed) at each network's last measured epoch, in percent, against width on a logarithmic

@@ -29,6 +29,7 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Ends of the Hessian's spectrum, and all of it, while training.",
+    "needs": ("hessian_largest_residual",),
     "caption": """\
 **The Hessian's spectrum while training** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 3.3).
 *Above:* the largest eigenvalue of the Hessian of the mean training loss, and the most negative one by its magnitude.

@@ -13,6 +13,11 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Gradient norm of each layer at the start, and their max/min ratio.",
+    "needs_until": 0,
+    "needs": (
+        "layer_gradient_norm",
+        "gradient_ratio",
+    ),
     "caption": """\
 **Gradient norm of each layer at the start** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 4.1).
 Upper panel: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights at epoch 0,

@@ -10,6 +10,7 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Norm of the full gradient while training.",
+    "needs": ("gradient_norm",),
     "caption": """\
 **Norm of the full gradient while training** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 3.2).
 Euclidean norm of the gradient of the mean training loss over all parameters, at the saved epochs, for the narrowest and

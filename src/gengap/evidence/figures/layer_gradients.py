@@ -18,6 +18,11 @@ PART = {
     "options": {
         "first_epochs": {"type": "float", "default": 5.0, "gt": 0, "meaning": "Epochs from the start that are shown."},
     },
+    "needs_until": "first_epochs",
+    "needs": (
+        "layer_gradient_norm",
+        "gradient_ratio",
+    ),
     "caption": """\
 **Gradient norm of each layer in the first epochs** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig.
 4.5). Upper panels: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights, from

@@ -27,6 +27,11 @@ PART = {
     "options": {
         "first_epochs": {"type": "float", "default": 5.0, "gt": 0, "meaning": "Epochs from the start that are shown."},
     },
+    "needs_until": "first_epochs",
+    "needs": (
+        "layer_gradient_norm",
+        "gradient_ratio",
+    ),
     "caption": """\
 **Gradient norm of each layer in the first epochs, group by group** (study ``{{ snakemake.wildcards.study }}``; after
 Song 2019, Fig. 4.5). Small panels, all on the same axes: Frobenius norm of the gradient of the mean training loss with

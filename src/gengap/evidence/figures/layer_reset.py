@@ -18,6 +18,10 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Test error after a layer's reset, layer by checkpoint.",
+    "needs": (
+        "test_error_after_rerandomization",
+        "error_rise_after_reset",
+    ),
     "caption": """\
 **Test error after one layer's reset** (study ``{{ snakemake.wildcards.study }}``; after Zhang, Bengio and Singer 2019,
 arXiv:1902.01996). One panel per group of cells, at most four. Each row is one layer, from the input (top) to the

@@ -8,6 +8,7 @@ from gengap.evidence.measurements import Evidence
 
 PART = {
     "summary": "Small singular values of the activations against the batch size.",
+    "needs": ("near_rank",),
     "caption": """\
 **Small singular values of the activations against the batch size** (study ``{{ snakemake.wildcards.study }}``; after
 Oyedotun et al., Figures 1 to 6). How many singular values of all layers' outputs, in every mode of their HOSVD, are

@@ -8,6 +8,7 @@ from gengap.evidence.measurements import Evidence
 
 PART = {
     "summary": "Small singular values against the batch size, counted in six ways, before and after training.",
+    "needs": ("near_rank",),
     "caption": """\
 **What is left of the rise under controls** (study ``{{ snakemake.wildcards.study }}``; after Oyedotun et al., Figures 1
 to 6). Six ways to count the singular values of all layers' outputs below 1e-4, after training (solid) and before

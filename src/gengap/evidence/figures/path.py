@@ -26,6 +26,7 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Loss and accuracy along the line between two checkpoints.",
+    "needs": ("path_position",),
     "caption": """\
 **Loss and accuracy along the line between two checkpoints** (study ``{{ snakemake.wildcards.study }}``; after Keskar
 et al. 2017, arXiv:1609.04836, figures 3 and 4). The weights at position α are α times the measured ones plus 1 - α

@@ -9,6 +9,10 @@ from gengap.evidence.measurements import Evidence, lacking, measured
 
 PART = {
     "summary": "Ends of the Hessian's spectrum by Lanczos' method against all of it.",
+    "needs": (
+        "hessian_eigenvalues",
+        "hessian_largest_residual",
+    ),
     "options": {
         "tolerance": {
             "type": "float",

@@ -7,6 +7,12 @@ from gengap.evidence.tables.over_seeds import over_seeds
 
 PART = {
     "summary": "Final errors, losses, the L2 penalty and their sums, over seeds.",
+    "needs": (
+        "train_accuracy",
+        "test_accuracy",
+        "train_loss",
+        "test_loss",
+    ),
     "caption": """\
 **Final errors, losses and L2 penalty** (study ``{{ snakemake.wildcards.study }}``; after Oyedotun et al., Tables 1 to
 11). One row per group of networks that differ only in their seed: means over the finished seeds at the last measured

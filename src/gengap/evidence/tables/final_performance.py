@@ -7,6 +7,14 @@ from gengap.evidence.tables.over_seeds import over_seeds
 
 PART = {
     "summary": "Final losses and accuracies, over seeds.",
+    "needs": (
+        "train_accuracy",
+        "test_accuracy",
+        "train_balanced_accuracy",
+        "test_balanced_accuracy",
+        "train_loss",
+        "test_loss",
+    ),
     "caption": """\
 **Final losses and accuracies** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Table 4.1). One row per
 group of networks that differ only in their seed: means over the finished seeds at the last measured epoch, accuracies

@@ -5,24 +5,25 @@ import re
 
 import pytest
 
-from gengap.training import progress
+from gengap import progress
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that the test moves."""
     now = [100.0]
-    monkeypatch.setattr("gengap.training.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gengap.progress.time.monotonic", lambda: now[0])
     return now
 
 
 def lines(caplog, clock, seconds_per_epoch, epochs, done=0):
     caplog.clear()
     with caplog.at_level("INFO", logger="gengap"):
-        shown = progress.Progress(epochs, 64, done)
+        shown = progress.Progress("epoch", epochs, "samples", done)
         for epoch in range(done + 1, epochs + 1):
             clock[0] += seconds_per_epoch
-            shown.epoch(epoch, 64 if epoch == epochs else 0, 1000, "train accuracy 50.0%")
+            finished = f"{64 if epoch == epochs else 0}/64 cells finished"
+            shown.advance(epoch, 1000, finished, "train accuracy 50.0%")
     return [record.getMessage() for record in caplog.records]
 
 
@@ -47,3 +48,22 @@ def test_lines_come_early_then_once_a_minute(caplog, clock):
 def test_what_was_done_before_does_not_count_as_speed(caplog, clock):
     found = lines(caplog, clock, 10.0, 100, done=90)
     assert found[0] == "epoch 91/100, 0/64 cells finished, 100 samples/s, train accuracy 50.0%, 1 min 30 s left"
+
+
+def test_the_pace_leaves_out_what_the_first_step_did_once(clock):
+    """As compiling: 30 s before the first step ends, then 2 s per step."""
+    shown = progress.Progress("epoch", 10, "samples")
+    clock[0] += 32.0
+    shown.advance(1, 1000)
+    for epoch in range(2, 11):
+        clock[0] += 2.0
+        shown.advance(epoch, 1000)
+    assert shown.pace() == progress.Pace(10_000, 20.0)
+
+
+def test_the_pace_of_one_step_is_its_own_and_of_none_is_nothing(clock):
+    shown = progress.Progress("epoch", 1, "samples")
+    assert shown.pace() == progress.Pace(0.0, 0.0)
+    clock[0] += 3.0
+    shown.advance(1, 500)
+    assert shown.pace() + progress.Pace(1.0, 1.0) == progress.Pace(501.0, 4.0)

@@ -17,7 +17,7 @@ NUMBERS: Mapping[str, tuple[int, ...]] = {
     "rename": (errno.EACCES, errno.EIO, errno.ENOSPC),
     "open": (errno.EACCES, errno.EIO, errno.EINTR, errno.ENOSPC),
     "unlink": (errno.EACCES, errno.EIO),
-    "lock": (errno.EINTR, errno.EIO, errno.EACCES, errno.ENOLCK),
+    "lock": (errno.EINTR, errno.EIO, errno.ENOLCK),  # EACCES says that somebody else has it, which is no fault
     "read": (errno.EIO, errno.EINTR),
     "truncate": (errno.EIO, errno.ENOSPC, errno.EINTR),
     "mkdir": (errno.EACCES, errno.ENOSPC),

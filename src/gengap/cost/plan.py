@@ -1,0 +1,59 @@
+"""The command `gengap plan`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from gengap import layout
+from gengap.cost import text
+from gengap.cost.estimate import Estimator, predictions
+from gengap.cost.schedule import wall_seconds
+from gengap.files import timings
+from gengap.snakemake_support import due
+from gengap.studies.jobs import Plan
+from gengap.studies.reading import read_yaml
+from gengap.studies.simulation import Simulation
+from gengap.studies.study import Config, Study
+from gengap.studies.validation import validate
+
+
+def plan(chosen: Sequence[Study | Simulation], known: Mapping[str, Study | Simulation], cores: int) -> Iterator[str]:
+    """Say which jobs are to run, what is left to do in each, and how long that will take; keep what is predicted.
+
+    Args:
+        chosen: Studies and simulations.
+        known: All of them, by name.
+        cores: Cores that the workflow may use.
+
+    Yields:
+        Lines of text.
+
+    Raises:
+        UserError: If Snakemake cannot plan them.
+    """
+    estimator = estimate([one.name for one in chosen], known, cores)
+    for one in chosen:
+        planned, total = estimator.planned(one.name), estimator.total(one.name)
+        size = f"{len(one.cells):,} cells" if isinstance(one, Study) else f"{one.n_draws:,} draws"
+        yield f"{one.name}: {size}; " + (
+            f"{len(planned)} of {total} jobs are to run" if planned else f"all {total} jobs are done"
+        )
+        wall = wall_seconds(planned, cores)
+        yield from text.describe(planned, wall, cores)
+        if found := timings.compare(timings.read(layout.PREDICTIONS), estimator.known, one.name):
+            yield text.compared(found)
+        if planned:
+            timings.append(layout.PREDICTIONS, predictions(one.name, planned, wall))
+
+
+def estimate(names: Sequence[str], known: Mapping[str, Study | Simulation], cores: int) -> Estimator:
+    """What predicts these studies' jobs, with what Snakemake says is to run."""
+    studies = {name: one for name, one in known.items() if isinstance(one, Study)}
+    simulations = {name: one for name, one in known.items() if isinstance(one, Simulation)}
+    config = validate(Config, read_yaml(layout.CONFIG), f"{layout.CONFIG}: ")
+    return Estimator(
+        Plan(studies, simulations),
+        due.outputs(names),
+        timings.read(layout.TIMINGS),
+        cores,
+        Path(config.store),
+    )

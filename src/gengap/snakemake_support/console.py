@@ -1,0 +1,161 @@
+"""What a run says on the terminal: what is to do, how far it has come, how long it will take, and what failed.
+
+Snakemake's own lines are ten per job. They go to its log file as before, and to the terminal with ``--verbose``. Jobs
+write their own lines: of long work how far it is, and warnings.
+"""
+
+import sys
+import time
+from collections import Counter, defaultdict
+from logging import WARNING, LogRecord
+from typing import Any
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from gengap.progress import duration
+
+_FIRST_SECONDS, _MOST_SECONDS = 10.0, 60.0  # between two lines
+_REASON = 100  # characters of it that are shown
+# What Snakemake says of every run, and nobody needs on the terminal.
+_NOISE = (
+    "Assuming unrestricted shared filesystem",
+    "Building DAG of jobs",
+    "Conda environments: ignored",
+    "Execute ",
+    "Group jobs: inactive",
+    "Provided cores",
+    "Provided remote nodes",
+    "Provided resources",
+    "Reasons:",
+    "Rules claiming more threads",
+    "Select jobs to execute",
+    "Singularity containers: ignored",
+    "Using shell:",
+    "host: ",
+)
+
+
+class LogHandler(LogHandlerBase):
+    """A logger plugin of Snakemake, named ``gengap`` in profiles/default."""
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self._begin = time.monotonic()
+        self._next = self._begin + _FIRST_SECONDS
+        self._to_do: Counter[str] = Counter()  # jobs that have not ended, by rule
+        self._running: dict[int, tuple[str, float]] = {}  # rule and start by job
+        self._seconds: dict[str, list[float]] = defaultdict(list)  # of the jobs that have ended, by rule
+        self._counted = False
+
+    @property
+    def writes_to_stream(self) -> bool:
+        """It takes the place of Snakemake's own handler."""
+        return True
+
+    @property
+    def writes_to_file(self) -> bool:
+        """The log file is Snakemake's own."""
+        return False
+
+    @property
+    def has_filter(self) -> bool:
+        """Snakemake's own obeys ``--quiet``."""
+        return False
+
+    @property
+    def has_formatter(self) -> bool:
+        """Snakemake's own serves what is passed on as it is."""
+        return False
+
+    @property
+    def needs_rulegraph(self) -> bool:
+        """Nothing is drawn."""
+        return False
+
+    def emit(self, record: LogRecord) -> None:
+        """Say what a record says, if a person needs it."""
+        event = getattr(record, "event", None)
+        said = vars(record)
+        if self.common_settings.verbose:
+            self._say(self.format(record))
+        elif event == LogEvent.RUN_INFO:
+            self._count(said["stats"])
+        elif event == LogEvent.JOB_INFO:
+            self._start(said)
+        elif event == LogEvent.JOB_FINISHED:
+            self._end(said["job_id"])
+        elif event == LogEvent.PROGRESS:
+            self._progress(said["done"], said["total"])
+        elif event == LogEvent.JOB_ERROR:
+            self._fail(said)
+        elif event == LogEvent.SHELLCMD and self.common_settings.printshellcmds:
+            self._say(self.format(record))
+        elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR, LogEvent.GROUP_INFO):
+            text = self.format(record).strip()
+            if text and (record.levelno >= WARNING or not text.startswith(_NOISE)):
+                self._say(text)
+
+    def _say(self, text: str) -> None:
+        stream = sys.stdout if self.common_settings.stdout else sys.stderr
+        print(text, file=stream, flush=True)
+
+    def _count(self, stats: Any) -> None:
+        """Say how many jobs there are, once; a dry run would tell it twice."""
+        if self._counted:
+            return
+        self._counted = True
+        self._to_do = Counter({rule: int(number) for rule, number in stats.items() if rule != "total"})
+        kinds: Counter[str] = Counter()
+        for rule, number in self._to_do.items():
+            kinds[rule.split("_", 1)[0] if rule.startswith(("figure_", "table_")) else rule] += number
+        total = sum(self._to_do.values())
+        self._say(f"{total} jobs: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
+
+    def _start(self, said: dict[str, Any]) -> None:
+        """Note that a job starts; a dry run says why it would."""
+        if self.common_settings.dryrun:
+            if said["rule_msg"]:
+                self._say(f"Job {said['jobid']}: {said['rule_msg']}")
+                self._say(f"    {_short(said['reason'])}")
+        else:
+            self._running[said["jobid"]] = (said["rule_name"], time.monotonic())
+
+    def _end(self, job: int) -> None:
+        if job in self._running:
+            rule, start = self._running.pop(job)
+            self._to_do[rule] -= 1
+            self._seconds[rule].append(time.monotonic() - start)
+
+    def _progress(self, done: int, total: int) -> None:
+        """A line from time to time, and when all is done."""
+        now = time.monotonic()
+        if done < total and now < self._next:
+            return
+        spent = now - self._begin
+        self._next = now + min(max(_FIRST_SECONDS, spent / 4), _MOST_SECONDS)
+        ending = f"took {duration(spent)}" if done == total else self._left(spent)
+        self._say(f"{time.strftime('%H:%M:%S')} {done} of {total} jobs done, {ending}")
+
+    def _left(self, spent: float) -> str:
+        """How long the other jobs will take, if they take as long as those of their rule and as many run at once."""
+        finished = sum(map(sum, self._seconds.values()))
+        at_once = max(finished / max(spent, 1e-9), 1.0)
+        left, unknown = 0.0, False
+        for rule, number in self._to_do.items():
+            known = self._seconds.get(rule)
+            left += number * sum(known) / len(known) if known else 0.0
+            unknown = unknown or (number > 0 and not known)
+        return f"{'at least ' if unknown else ''}{duration(left / at_once)} left"
+
+    def _fail(self, said: dict[str, Any]) -> None:
+        """What failed, and where it says why."""
+        message, logs = said.get("rule_msg") or f"Rule {said['rule_name']}", said.get("log") or ()
+        where = f"; its log: {', '.join(map(str, logs))}" if logs else ""
+        self._say(f"error: {message} failed{where}")
+
+
+def _short(reason: Any) -> str:
+    """The beginning of a reason: parameters of hundreds of cells may follow."""
+    text = " ".join(str(reason).split())
+    return text if len(text) <= _REASON else f"{text[:_REASON]} ..."

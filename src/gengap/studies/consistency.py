@@ -1,0 +1,172 @@
+"""What the settings of a study must satisfy together, whatever its data are."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gengap import registry
+from gengap.errors import UserError
+from gengap.studies.schema import Component
+from gengap.studies.settings import Cell, Training
+
+if TYPE_CHECKING:
+    from gengap.studies.study import Probe, Study
+
+# Settings that some cells do not read, whatever they are called: when a cell reads them, and why it may not.
+_READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
+    "optimizer.nesterov": (lambda cell: cell.optimizer.momentum > 0, "optimizer.momentum is 0"),
+    "training.switch_epoch": (
+        lambda cell: (cell.training.switch_epoch or 0) < cell.training.epochs,
+        "it is not before training.epochs",
+    ),
+    "training.switch_batch_size": (
+        lambda cell: cell.training.switch_epoch is not None,
+        "training.switch_epoch is null",
+    ),
+    "training.statistics_steps": (
+        lambda cell: cell.training.step_batchnorm == "exact",
+        "training.step_batchnorm is not exact",
+    ),
+    "training.noise_mode": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
+    "training.noise_factor": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
+    "training.noise_milestones": (
+        lambda cell: cell.training.noise_std > 0 and cell.training.noise_factor < 1,
+        "training.noise_std is 0 or training.noise_factor is 1",
+    ),
+}
+
+
+def kept_epochs(cell: Cell) -> set[float]:
+    """The epochs at which a cell's weights are kept, unless it stops before."""
+    return {0.0, float(cell.training.epochs), *(at for at in cell.training.snapshots if at <= cell.training.epochs)}
+
+
+def check_study(study: "Study", path: Path) -> None:
+    """Refuse snapshots that never come, settings without any effect, and figures that lack what they show.
+
+    Args:
+        study: The study.
+        path: Its file, for messages.
+
+    Raises:
+        UserError: The message names file, key and value.
+    """
+    _check_snapshots(study, path)
+    _check_effects(study, path)
+    for kind, parts in (("figure", study.figures), ("table", study.tables)):
+        for part in parts:
+            _check_needs(study, part, f"{path}: {kind}s")
+
+
+def _check_snapshots(study: "Study", path: Path) -> None:
+    """Refuse snapshots beyond the last epoch of every cell; `reduced` may inherit those of the longer full study."""
+    reached: dict[float, int] = {}
+    usual = Training().snapshots
+    for training in _sections(study, "training"):
+        for at in training.snapshots if training.snapshots != usual else ():
+            reached[at] = max(reached.get(at, 0), training.epochs)
+    for at, epochs in reached.items():
+        if at > epochs and not study.reduced:
+            raise UserError(
+                f"{path}: training.snapshots: {at:g} is beyond training.epochs, {epochs}, so no weights are kept then. "
+                "Remove it, or train longer."
+            )
+
+
+def _check_effects(study: "Study", path: Path) -> None:
+    """Refuse settings that change nothing in any cell."""
+    unread: dict[str, Any] = dict.fromkeys(_READ_IF)
+    for cell in study.cells.values():
+        for key in tuple(unread):
+            section, _, name = key.partition(".")
+            settings = getattr(cell, section)
+            value = getattr(settings, name)
+            if value != type(settings).model_fields[name].default:
+                if _READ_IF[key][0](cell):
+                    del unread[key]
+                else:
+                    unread[key] = value
+    for key, value in unread.items():
+        if value is not None:
+            shown = str(value).lower() if isinstance(value, bool) else value
+            raise UserError(f"{path}: {key}: {shown} changes nothing, since {_READ_IF[key][1]}. Remove it.")
+
+
+def _check_needs(study: "Study", part: Component, where: str) -> None:
+    """Refuse a figure or table of what no probe of the study measures."""
+    kind, name = part.kind, part.name
+    entry = registry.check(kind, name)
+    until = getattr(part, entry.needs_until) if isinstance(entry.needs_until, str) else entry.needs_until
+    for quantity in entry.needs:
+        able = [probe for probe in study.probes if quantity in registry.check("probe", probe.name).measured]
+        measuring = [one for one, probe in registry.REGISTRY["probe"].items() if quantity in probe.measured]
+        if not able:
+            raise UserError(
+                f"{where}: '{name}' shows the quantity '{quantity}', which no probe of this study measures. Add "
+                f"{' or '.join(measuring)} to `probes`, or remove the {kind}."
+            )
+        if until is not None and not any(at <= until for probe in able for at in _measured_epochs(study, probe)):
+            raise UserError(
+                f"{where}: '{name}' shows '{quantity}' at epochs up to {until:g}, at which '{able[0].name}' does not "
+                f"measure it. Let {able[0].name} measure at `epochs: snapshots`, or remove the {kind}."
+            )
+
+
+def _measured_epochs(study: "Study", probe: "Probe") -> Iterator[float]:
+    if not isinstance(probe.epochs, str):
+        yield from probe.epochs
+        return
+    for cell in {id(cell.training): cell for cell in study.cells.values()}.values():
+        yield from kept_epochs(cell) if probe.epochs == "snapshots" else (float(cell.training.epochs),)
+
+
+def _sections(study: "Study", section: str) -> list[Any]:
+    """The different sections of a study's cells, which share them."""
+    return list({id(found): found for cell in study.cells.values() if (found := getattr(cell, section))}.values())
+
+
+def check_teachers(study: "Study", path: Path) -> None:
+    """Refuse losses without the teacher that they need, and probes for which no cell has one."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.teacher)
+    taught = {name: registry.check("labels", cell.labels.name).teacher for name, cell in study.cells.items()}
+    for name, cell in study.cells.items():
+        if registry.check("loss", cell.loss.name).teacher and not taught[name]:
+            raise UserError(
+                f"{path}: cell {name}: loss: '{cell.loss.name}' needs a teacher's outputs, and labels.name is "
+                f"'{cell.labels.name}'. Set labels.name to {rules}, or choose another loss."
+            )
+    for probe in study.probes:
+        if registry.check("probe", probe.name).teacher and not any(taught.values()):
+            raise UserError(
+                f"{path}: probes: '{probe.name}' compares networks with the teacher that labelled, and no cell has "
+                f"one. Set labels.name to {rules}, or remove the probe."
+            )
+
+
+def check_streams(study: "Study", path: Path) -> None:
+    """Refuse streamed images with settings that are about stored ones."""
+    rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.streams)
+    for name, cell in study.cells.items():
+        if not cell.dataset.stream:
+            continue
+        where = f"{path}: cell {name}: dataset.stream: true draws images while training"
+        if not registry.check("labels", cell.labels.name).streams:
+            raise UserError(f"{where}, and labels.name '{cell.labels.name}' cannot label them. Set it to {rules}.")
+        if cell.training.batch_size == "full":
+            raise UserError(f"{where}, so training.batch_size cannot be full. Give a number of samples.")
+        if cell.training.augmentation != "none":
+            raise UserError(f"{where}, so training.augmentation must be none, not {cell.training.augmentation}.")
+
+
+def check_probe_epochs(study: "Study", path: Path) -> None:
+    """Refuse epochs at which a probe is to measure and no weights are kept."""
+    for probe in study.probes:
+        if isinstance(probe.epochs, str):
+            continue
+        for cell in {id(cell.training): cell for cell in study.cells.values()}.values():
+            saved = kept_epochs(cell)
+            if missing := sorted(set(probe.epochs) - saved):
+                raise UserError(
+                    f"{path}: probes: '{probe.name}' asks for epoch {missing[0]:g}, at which no weights are kept. "
+                    f"Add it to base.training.snapshots or choose from: {', '.join(f'{e:g}' for e in sorted(saved))}."
+                )

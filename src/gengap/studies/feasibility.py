@@ -1,0 +1,182 @@
+"""Whether studies can be run at all: settings against the dataset's own sizes, and against the networks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from gengap import layout
+from gengap.errors import UserError
+from gengap.studies import networks, same_network
+from gengap.studies.names import REDUCED
+from gengap.studies.networks import Facts, Network
+from gengap.studies.packing import packs
+from gengap.studies.settings import Cell
+from gengap.studies.sizes import Sizes, check_loss, sizes
+from gengap.studies.study import Study
+
+MOST_JOBS = 10_000  # of a study
+
+
+class Data:
+    """The sizes of the data of a study's cells, each found once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sizes: dict[tuple[int, int], Sizes] = {}
+        self._checked: set[tuple[int, int, int]] = set()
+
+    def of(self, cell: Cell, name: str = "") -> Sizes:
+        """The sizes of a cell's data.
+
+        Raises:
+            UserError: If its settings ask for what the dataset has not, or its loss is for other labels.
+        """
+        where = f"{self._path}: cell {name}: " if name else f"{self._path}: "
+        key = id(cell.dataset), id(cell.labels)
+        if key not in self._sizes:
+            self._sizes[key] = sizes(cell.dataset, cell.labels, where)
+        if (*key, id(cell.loss)) not in self._checked:
+            check_loss(cell.loss, self._sizes[key], where)
+            self._checked.add((*key, id(cell.loss)))
+        return self._sizes[key]
+
+
+def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[str]]:
+    """Refuse what cannot be trained, or trains something else than it says.
+
+    Args:
+        studies: Studies by name.
+        ask: Whether PyTorch may be asked about networks that nobody asked about before.
+
+    Returns:
+        Warnings by study.
+
+    Raises:
+        UserError: The message names file, cell, key and value.
+    """
+    for name, study in studies.items():
+        _check_jobs(study, file_of(name))
+    data = {name: Data(file_of(name)) for name in studies}
+    built = {name: _networks(study, data[name]) for name, study in studies.items()}
+    known = networks.facts((network for found in built.values() for network in found), ask=ask)
+    warnings: dict[str, list[str]] = {}
+    for name, study in studies.items():
+        path = file_of(name)
+        for network, cell in built[name].items():
+            if network in known and known[network].error:
+                raise UserError(f"{path}: cell {cell}: {known[network].error}")
+        warnings[name] = _check_batches(study, data[name], known, path)
+        warnings[name] += same_network.check(study, data[name].of, path)
+    return warnings
+
+
+def _check_jobs(study: Study, path: Path) -> None:
+    """Refuse more jobs than Snakemake plans in a minute."""
+    each = 1 + len(study.probes)
+    if len(study.cells) * each <= MOST_JOBS:
+        return
+    if (jobs := len(packs(study)) * each) > MOST_JOBS:
+        raise UserError(
+            f"{path}: has {jobs:,} jobs, to train {jobs // each:,} packs and to measure {len(study.probes)} probes on "
+            f"each, and at most {MOST_JOBS:,} can be planned. Raise pack_size, now {study.pack_size}, or vary less of "
+            "what the cells of a pack must share, such as the model, the data and the batch size."
+        )
+
+
+def file_of(study: str) -> Path:
+    """The file of a study, full or reduced."""
+    return layout.study_file(study.removesuffix(REDUCED))
+
+
+def network_of(cell: Cell, data: Sizes) -> Network | None:
+    """What a cell's network is built from; None where its data are not known yet."""
+    if data.image_shape is None or data.n_classes is None:
+        return None
+    return Network(cell.model, cell.loss, data.image_shape, data.n_classes)
+
+
+def _networks(study: Study, data: Data) -> dict[Network, str]:
+    """The different networks of a study, each with the name of a cell."""
+    seen: set[tuple[int, ...]] = set()
+    found: dict[Network, str] = {}
+    for name, cell in study.cells.items():
+        own = data.of(cell, name)
+        key = tuple(id(section) for section in (cell.model, cell.loss, cell.dataset, cell.labels))
+        if key not in seen and (network := network_of(cell, own)):
+            found.setdefault(network, name)
+        seen.add(key)
+    return found
+
+
+def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> list[str]:
+    """Refuse batches of which a BatchNorm layer cannot take statistics; warn of those that are larger than the data."""
+    warnings: list[str] = []
+    seen: set[tuple[int, ...]] = set()
+    for name, cell in study.cells.items():
+        key = tuple(id(section) for section in (cell.training, cell.model, cell.loss, cell.dataset, cell.labels))
+        if key in seen:
+            continue
+        seen.add(key)
+        own = data.of(cell, name)
+        network = network_of(cell, own)
+        facts = known.get(network, Facts()) if network else Facts()
+        where = f"{path}: cell {name}: "
+        _check_statistics(cell, own.n_train, facts, where)
+        for setting in ("batch_size", "switch_batch_size"):
+            size = getattr(cell.training, setting)
+            used = setting == "batch_size" or cell.training.switch_epoch is not None
+            if own.n_train and isinstance(size, int) and size > own.n_train and used:
+                warnings.append(
+                    f"{where}training.{setting}: {size:,} is more than the {own.n_train:,} training images, so every "
+                    "step takes all of them. Write full, or a smaller number."
+                )
+    _check_samples(study, data, path)
+    return warnings
+
+
+def _check_statistics(cell: Cell, n_train: int | None, facts: Facts, where: str) -> None:
+    """BatchNorm over one number puts out its shift whatever the number is: the layers before it learn nothing."""
+    if facts.batchnorm != 1:
+        return
+    if cell.training.step_batchnorm == "exact":
+        if n_train == 1:
+            raise UserError(
+                f"{where}labels.train_size: 1 gives BatchNorm one number, of which it cannot take statistics."
+            )
+        return
+    used = {"batch_size": cell.training.batch_size}
+    if cell.training.switch_epoch is not None:
+        used["switch_batch_size"] = cell.training.switch_batch_size
+    for setting, size in used.items():
+        first, last = _batches(size, n_train)
+        if first == 1:
+            raise UserError(
+                f"{where}training.{setting}: {size} gives '{cell.model.name}' batches of one image, of which a "
+                "BatchNorm layer takes the statistics of one number: it puts out a constant, and the layers before it "
+                "learn nothing. Choose 2 or more, or training.step_batchnorm: exact, or a model without BatchNorm."
+            )
+        if last == 1:
+            raise UserError(
+                f"{where}training.{setting}: {size} leaves a last batch of one of {n_train:,} training images, of "
+                f"which a BatchNorm layer of '{cell.model.name}' takes the statistics of one number. Choose "
+                "another batch size or labels.train_size, or training.step_batchnorm: exact."
+            )
+
+
+def _batches(size: int | str, n_train: int | None) -> tuple[int | None, int | None]:
+    """Images of the first batch of an epoch and of its last, where they are known."""
+    if n_train is None:
+        return (size if isinstance(size, int) else None), None
+    first = min(size, n_train) if isinstance(size, int) else n_train
+    return first, n_train % first or first
+
+
+def _check_samples(study: Study, data: Data, path: Path) -> None:
+    """Refuse a probe that is to read more images than any cell trains on."""
+    counts = [data.of(cell).n_train for cell in {id(cell.labels): cell for cell in study.cells.values()}.values()]
+    known = [count for count in counts if count is not None]
+    for probe in study.probes:
+        if probe.samples is not None and len(known) == len(counts) and probe.samples > max(known):
+            raise UserError(
+                f"{path}: probes: {probe.name}: samples: {probe.samples:,} is more than the {max(known):,} training "
+                "images that there are. Choose fewer, or null for all."
+            )

@@ -1,0 +1,156 @@
+"""Whether this machine has the memory and the disk that studies need at least, before anything is made."""
+
+import math
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from gengap import layout
+from gengap.errors import UserError
+from gengap.studies import networks
+from gengap.studies.consistency import kept_epochs
+from gengap.studies.feasibility import Data, file_of, network_of
+from gengap.studies.networks import Facts, Network
+from gengap.studies.packing import dataset_key, packs
+from gengap.studies.settings import Cell
+from gengap.studies.sizes import Sizes
+from gengap.studies.study import Study
+
+_PIXEL = 4  # bytes: images are kept in float32
+_COPIES = 4  # of the weights in a step: old, new, their gradient, and the optimiser's
+_ROW = 150  # bytes of a history for each evaluation: six quantities of an epoch, a value and a name
+
+
+def check(studies: Mapping[str, Study], store: Path, *, memory: bool = True, ask: bool = True) -> None:
+    """Refuse studies that cannot run to their end here.
+
+    Args:
+        studies: The studies to be built, by name.
+        store: The folder of finished networks.
+        memory: Whether jobs run on this machine, so that its memory counts.
+        ask: As in `gengap.studies.feasibility.check`.
+
+    Raises:
+        UserError: It names the study's file, what is needed at least and what there is.
+    """
+    needed: dict[Path, float] = defaultdict(float)
+    for name, study in studies.items():
+        data = Data(file_of(name))
+        built = {network for cell in study.cells.values() if (network := network_of(cell, data.of(cell)))}
+        known = networks.facts(built, ask=ask)
+        if memory:
+            _check_memory(study, data, known)
+        written = _weights(study, data, known)
+        needed[layout.RESULTS] += written
+        needed[store] += written
+    needed[layout.DATA] += _prepared(studies)
+    _check_disk(needed, ", ".join(str(file_of(name)) for name in studies))
+
+
+def memory_bytes() -> int:
+    """Memory of this machine, or of the container in which we are."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def _check_memory(study: Study, data: Data, known: Mapping[Network, Facts]) -> None:
+    """Refuse a cell that would not fit alone: more cells are trained in parts."""
+    there = memory_bytes()
+    seen: set[tuple[int, ...]] = set()
+    for name, cell in study.cells.items():
+        key = tuple(id(section) for section in (cell.training, cell.model, cell.dataset, cell.labels))
+        if key in seen:
+            continue
+        seen.add(key)
+        sizes = data.of(cell)
+        images = sum(sizes.pool or ()) * math.prod(sizes.image_shape or ()) * _PIXEL
+        where = f"{file_of(study.name)}: cell {name}:"
+        if images > there:
+            raise UserError(
+                f"{where} the images of '{cell.dataset.name}' take {spell(images)}, and this machine has "
+                f"{spell(there)} of memory. Choose fewer or smaller ones by dataset.n_train, dataset.n_test or "
+                "dataset.image_size."
+            )
+        network = network_of(cell, sizes)
+        facts = known.get(network, Facts()) if network else Facts()
+        if (training := _training_bytes(cell, sizes, facts)) > there:
+            raise UserError(
+                f"{where} training one '{cell.model.name}' of {facts.parameters:,} weights takes at least "
+                f"{spell(training)}, and this machine has {spell(there)} of memory. Choose a smaller model.width, "
+                "training.batch_size or image."
+            )
+
+
+def _training_bytes(cell: Cell, sizes: Sizes, facts: Facts) -> int:
+    """Bytes that one network takes while it is trained, at least."""
+    n_train = sizes.n_train or 1
+    size = cell.training.batch_size
+    batch = min(size, n_train) if isinstance(size, int) else n_train
+    return _number_bytes(cell) * (_COPIES * facts.parameters + batch * facts.outputs)
+
+
+def _number_bytes(cell: Cell) -> int:
+    return 8 if cell.training.weights_dtype == "float64" else 4
+
+
+def _weights(study: Study, data: Data, known: Mapping[Network, Facts]) -> float:
+    """Bytes of weights and histories of a study that are not there yet."""
+    total = 0.0
+    each: dict[tuple[int, ...], float] = {}
+    for cell in study.cells.values():
+        key = tuple(id(section) for section in (cell.training, cell.model, cell.loss, cell.dataset, cell.labels))
+        if key not in each:
+            network = network_of(cell, data.of(cell))
+            facts = known.get(network, Facts()) if network else Facts()
+            rows = cell.training.epochs / cell.training.evaluate_every
+            each[key] = len(kept_epochs(cell)) * facts.parameters * _number_bytes(cell) + rows * _ROW
+        total += each[key]
+    return max(0.0, total - sum(_size(layout.weights(study.name, pack)) for pack in packs(study)))
+
+
+def _prepared(studies: Mapping[str, Study]) -> float:
+    """Bytes of prepared images that are not there yet; studies share them."""
+    total = 0.0
+    seen: set[str] = set()
+    for name, study in studies.items():
+        data = Data(file_of(name))
+        for cell in {id(cell.dataset): cell for cell in study.cells.values()}.values():
+            sizes, path = data.of(cell), layout.prepared(dataset_key(cell))
+            if str(path) not in seen and not path.exists():
+                total += sum(sizes.pool or ()) * math.prod(sizes.image_shape or ()) * _PIXEL
+            seen.add(str(path))
+    return total
+
+
+def _check_disk(needed: Mapping[Path, float], files: str) -> None:
+    """Refuse what does not fit; folders of one file system share its space."""
+    disks: dict[int, list[tuple[Path, float]]] = defaultdict(list)
+    for folder, size in needed.items():
+        found = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        disks[found.stat().st_dev].append((found, size))
+    for parts in disks.values():
+        total, folder = sum(size for _, size in parts), parts[0][0]
+        if total > (free := shutil.disk_usage(folder).free):
+            raise UserError(
+                f"{files}: at least {spell(total)} are to be written, and {folder} has {spell(free)} free. Free some "
+                "space, or keep fewer training.snapshots, cells or images."
+            )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def spell(n_bytes: float) -> str:
+    """A number of bytes as one reads it."""
+    units: Iterable[tuple[float, str]] = ((1e18, "EB"), (1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
+    for unit, name in units:
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:,.1f} {name}"
+    return f"{n_bytes / 1e3:,.0f} kB"
