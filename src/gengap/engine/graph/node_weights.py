@@ -72,7 +72,12 @@ def leaving_norms(weights: NodeWeights, state: Mapping[str, Tensor], nodes: int)
         weights: The layers around the nodes.
         state: Stacked weights ``[K, ...]``.
         nodes: How many there are.
+
+    Raises:
+        ValueError: If no layer reads them.
     """
+    if not weights.leaving:
+        raise ValueError(f"no layer reads what {', '.join(weights.entering)} feed, so these nodes have no fan-out")
     parts = []
     for layer in weights.leaving:
         columns = state[f"{layer}.weight"].double()
