@@ -57,7 +57,7 @@ def stage(message):
 def of_snakemake(folder):
     """The stages of the jobs that Snakemake would run for a reason of their own, not because another job runs."""
     output = call(folder, "snakemake", "--dry-run")
-    jobs = re.findall(r"^Job \d+: (.*)\nReason: (.*)$", output, flags=re.MULTILINE)
+    jobs = re.findall(r"^Job \d+: (.*)\n    (.*)$", output, flags=re.MULTILINE)
     assert bool(jobs) != ("Nothing to be done" in output), output
     own = [message for message, why in jobs if not why.startswith("Input files updated by another job")]
     assert bool(own) == bool(jobs)

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from clones import STUDY, call, changed, clone, commit, edit, jobs, planned
+from clones import STUDY, call, changed, clone, commit, edit, planned, ran
 
 EVIDENCE = {
     "Collecting tiny",
@@ -59,11 +59,11 @@ def test_an_edited_lr_concerns_its_own_pack_and_no_data(cloned):
     }
     # `jobs` looks through the studies for what their jobs are made of, and the stages of data are not run.
     assert changed(cloned) == {"jobs", "checkpoints@tiny", "evidence@tiny"}
-    ran = call(cloned, "dvc", "repro")
+    said, done = ran(cloned, "dvc", "repro")
     for stage in ("datasets", "labelled"):
-        assert f"Stage '{stage}' didn't change, skipping" in ran
-    assert "Training width=3_pack=0 of tiny" in ran
-    assert "Training width=2_pack=0 of tiny" not in ran
+        assert f"Stage '{stage}' didn't change, skipping" in said
+    assert "Training width=3_pack=0 of tiny" in done
+    assert "Training width=2_pack=0 of tiny" not in done
     assert changed(cloned) == set()
     assert "grid" in call(cloned, "dvc", "params", "diff")
     difference = json.loads(call(cloned, "dvc", "metrics", "diff", "--json"))
@@ -85,13 +85,13 @@ def test_an_edited_figure_is_redrawn_alone(cloned):
     assert changed(cloned) == {"jobs"}
     call(cloned, "dvc", "repro", "jobs")
     assert changed(cloned) == {"evidence@tiny"}
-    assert jobs(call(cloned, "dvc", "repro")) == {"Drawing learning_curves of tiny"}
+    assert ran(cloned, "dvc", "repro")[1] == {"Drawing learning_curves of tiny"}
 
 
 def test_an_experiment_changes_a_setting_by_its_name(cloned):
-    ran = call(cloned, "dvc", "exp", "run", "-S", f"{STUDY}:base.training.epochs=2", "-n", "longer")
-    assert "Training width=2_pack=0 of tiny" in ran
-    assert "Preparing" not in ran
+    _, done = ran(cloned, "dvc", "exp", "run", "-S", f"{STUDY}:base.training.epochs=2", "-n", "longer")
+    assert "Training width=2_pack=0 of tiny" in done
+    assert not any(message.startswith("Preparing") for message in done)
     shown = json.loads(call(cloned, "dvc", "exp", "show", "--json"))
     assert "longer" in json.dumps(shown)
     assert planned(cloned) == set()

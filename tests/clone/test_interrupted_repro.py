@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from clones import STUDY, call, changed, jobs, planned, variables
+from clones import STUDY, changed, planned, ran, variables
 from interrupted import ended, prepare, training
 
 pytestmark = pytest.mark.clone
@@ -23,7 +23,7 @@ def test_the_next_repro_goes_on(cloned, number, says):
     now = (cloned / "dvc.lock").read_text()
     assert now.split("checkpoints@tiny")[1] == before.split("checkpoints@tiny")[1], "an unfinished stage was kept"
     assert {"checkpoints@tiny", "evidence@tiny"} <= changed(cloned)
-    ran = call(cloned, "dvc", "repro")
-    assert says in ran
-    assert "Training width=3_pack=0 of tiny" in jobs(ran)
+    said, done = ran(cloned, "dvc", "repro")
+    assert says in said
+    assert "Training width=3_pack=0 of tiny" in done
     assert changed(cloned) == planned(cloned) == set()

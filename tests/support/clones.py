@@ -40,8 +40,16 @@ def call(folder, *command: str, status=0, **more):
 
 
 def jobs(output: str) -> set[str]:
-    """The messages of the jobs that Snakemake lists or runs."""
+    """The messages of the jobs that Snakemake lists in a dry run, or in its log."""
     return set(re.findall(r"^Job \d+: (.*)$", output, flags=re.MULTILINE))
+
+
+def ran(folder, *command: str) -> tuple[str, set[str]]:
+    """Run a command; what it printed, and the messages of the jobs that Snakemake's logs say were run."""
+    logs = folder / ".snakemake/log"
+    before = set(logs.glob("*.log"))
+    output = call(folder, *command)
+    return output, {message for log in set(logs.glob("*.log")) - before for message in jobs(log.read_text())}
 
 
 def planned(folder, *arguments: str, **more) -> set[str]:
