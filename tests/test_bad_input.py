@@ -124,8 +124,11 @@ CASES = {
     ),
     "missing raw data": (use_mnist, ["mnist", "not found under", "GENGAP_DATA_ROOT", "train-images-idx3-ubyte"]),
     "truncated raw data": (cut_mnist_short, ["train-images-idx3-ubyte", "cut short", "md5"]),
-    "truncated prepared data": (cut_prepared_data_short, ["data/prepared/", "is damaged", "Remove it"]),
-    "truncated measurements": (cut_measurements_short, ["results/tiny/measurements.h5", "is damaged", "Remove it"]),
+    "truncated prepared data": (cut_prepared_data_short, ["data/prepared/", "is damaged", "gengap fsck"]),
+    "truncated measurements": (
+        cut_measurements_short,
+        ["results/tiny/measurements.h5", "is damaged", "gengap fsck"],
+    ),
     "results of another version": (
         age_measurements,
         ["results/tiny/measurements.h5", "format 0", "reads format 1", "Move the folder away"],

@@ -67,7 +67,7 @@ def test_what_waits_here_gets_it_when_the_other_leaves(tmp_path, start, caplog):
             assert mine == ["a"]
     finally:
         log.removeHandler(handler)
-    assert "another job is at work on it" in caplog.text
+    assert "another job is working on it" in caplog.text
 
 
 def test_a_killed_process_claims_nothing(tmp_path, start):

@@ -43,6 +43,8 @@ reduced:
     training: {epochs: 1, snapshots: [0, 1]}
   grid: {model.width: [4], seed: 0..1}
   probes: [made_probe]
+  figures: []
+  tables: []
 """
 
 

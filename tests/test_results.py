@@ -67,8 +67,7 @@ def test_an_unknown_cell_names_the_nearest_and_the_grid(folder):
     with pytest.raises(UserError) as error:
         results.network("width=4,seed=7")
     message = str(error.value)
-    assert "unknown cell 'width=4,seed=7'. Did you mean 'width=4,seed=" in message
-    assert "The grid is: width in 4, 6; seed in 0, 1." in message
+    assert "unknown cell 'width=4,seed=7'. The grid is: width in 4, 6; seed in 0, 1." in message
 
 
 def test_an_unknown_epoch_lists_the_saved_ones(folder):

@@ -73,9 +73,13 @@ def test_gaussian_images_are_stored_as_drawn(tmp_path):
 
 
 def test_a_stream_is_marked(tmp_path):
-    prepare(Dataset(name="gaussian", n_test=10, stream=True), tmp_path, tmp_path / "gaussian.h5")
+    prepare(
+        Dataset.model_validate({"name": "gaussian", "n_test": 10, "stream": True, "stored": 20}),
+        tmp_path,
+        tmp_path / "gaussian.h5",
+    )
     data, attrs = read(tmp_path / "gaussian.h5")
-    assert data["train_images"].shape == (0, 3, 8, 8)
+    assert data["train_images"].shape == (20, 3, 8, 8)  # for evaluation; training draws its own
     assert attrs["stream"]
 
 

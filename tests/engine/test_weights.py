@@ -39,7 +39,8 @@ def test_rows_are_stacked_in_the_order_asked_for(written):
 
 
 @pytest.mark.parametrize(
-    ("cell", "epoch", "message"), [("seed=2", None, "Did you mean"), ("seed=0", 7, "Choose from: 0, 1.5")]
+    ("cell", "epoch", "message"),
+    [("seed=2", None, "Choose from: seed=0, seed=1"), ("seed=0", 7, "Choose from: 0, 1.5")],
 )
 def test_what_is_not_there_is_named(written, cell, epoch, message):
     with pytest.raises(UserError, match=message):

@@ -55,7 +55,7 @@ def test_layer_quantities_stay_out_of_the_cells(tmp_path, made):
     found = synthetic.collected(tmp_path, made)
     assert "layer_gradient_norm" not in found.cells
     assert "gradient_norm" in found.cells
-    assert set(found.measurements["layer"]) == {"", *synthetic.LAYERS}
+    assert set(found.measurements["layer"]) == {"", *synthetic.LAYERS, *synthetic.NODE_LAYERS}
 
 
 def test_cells_csv_holds_the_same_table(tmp_path, made):

@@ -58,7 +58,7 @@ def _jobs() -> Iterator[tuple[str, Any, dict[str, str]]]:
             of_pack = {"study": study, "pack": pack}
             yield "train", plan.train(study, pack), of_pack
             for probe in studies[study].probes:
-                yield "probe", plan.probe(study, pack, probe.name), of_pack
+                yield "probe", plan.probe(study, pack, probe.name), {**of_pack, "probe": probe.name}
         yield from ((job.rule.split("_")[0], job, {"study": study}) for job in plan.evidence(study))
 
 

@@ -31,7 +31,7 @@ def test_all_places_have_the_same_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert f"snakemake>={snakemake_support.OLDEST},<{snakemake_support.UNTESTED}" in project["dependencies"]
     tested = re.search(r"^test-versions:.*?\n\n", (ROOT / "Makefile").read_text(), re.MULTILINE | re.DOTALL)[0]
-    assert f'"snakemake=={snakemake_support.OLDEST}"' in tested
+    assert f" snakemake=={snakemake_support.OLDEST} " in tested
     assert f'"snakemake<{snakemake_support.UNTESTED}"' in tested
     for library in ("torch", "torchvision"):
         assert f"{library}>={re.search(rf' {library}==([0-9]+[.][0-9]+)[.]0', tested)[1]}" in project["dependencies"]

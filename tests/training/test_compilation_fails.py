@@ -94,7 +94,7 @@ def test_a_cache_folder_that_cannot_be_made_is_replaced(tmp_path):
     """PyTorch needs one for every derivative, compiled or not."""
     (tmp_path / "file").touch()
     lines = run({"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "file"), "TMPDIR": str(tmp_path)})
-    (line,) = [line for line in lines if "for this process alone" in line]
+    (line,) = [line for line in lines if "only for this process" in line]
     assert "File exists" in line
     assert not any("uncompiled" in line for line in lines)
     assert lines[-1] == "agree True"

@@ -34,7 +34,7 @@ def trained(tmp_path, make_cell, data):
     paths = tmp_path / "pack/weights.h5", tmp_path / "pack/history.h5"
 
     def train():
-        return train_pack(cells, data, *paths, RunOptions(store_folder=tmp_path / "store", device="cpu"))
+        return train_pack(cells, data, *paths, RunOptions(store_folder=tmp_path / "store", device="cpu")).work
 
     train()
     return train

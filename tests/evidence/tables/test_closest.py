@@ -70,7 +70,7 @@ def test_what_died_comes_last_and_a_single_seed_has_no_interval(tmp_path):
 
 
 def test_rows_that_the_study_has_no_cells_of_are_left_out(tmp_path):
-    with pytest.raises(UserError, match="no cell is one that the published numbers are about"):
+    with pytest.raises(UserError, match="the published numbers select none of its cells"):
         closest.table(found(tmp_path, cells="width=64"))
     one = found(tmp_path)
     both = pd.concat([one.published[0], read(one.path, [published(tmp_path, cells="width=64", row="b")]).published[0]])
