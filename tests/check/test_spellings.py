@@ -76,5 +76,5 @@ def test_a_simulation_has_each_seed_once(tmp_path):
 def test_a_number_is_no_key(tmp_path, text, at):
     path = tmp_path / "study.yaml"
     path.write_text(f"title: t\ngrid: {{seed: [0, 1]}}\n{text}")
-    with pytest.raises(UserError, match=rf"{at}.* is no text, as keys are|is read as a number"):
+    with pytest.raises(UserError, match=rf"{at}.* is a number, and no key is one|is read as a number"):
         load_study(path)

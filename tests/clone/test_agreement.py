@@ -20,7 +20,7 @@ EDITS = {
     "src/gengap/engine/cpu/kernels/evaluation.cpp": set(),  # what all probes share has its version
     "src/gengap/probes/results.py": set(),
     "src/gengap/probes/averages.py": CHECKPOINTS,
-    "src/gengap/probes/performance.py": CHECKPOINTS | {"evidence@tiny"},  # it declares quantities that figures name
+    "src/gengap/probes/performance.py": CHECKPOINTS | {"evidence@tiny"},
     "src/gengap/probes/margin.py": set(),
     "src/gengap/training/loop.py": set(),
     "src/gengap/models/song.py": set(),
@@ -47,6 +47,11 @@ def project(original, tmp_path_factory):
     return folder
 
 
+# It declares quantities, so evidence depends on its code and on its measurements. Of two reasons, Snakemake names
+# the other: that the measurements are made again.
+NOT_NAMED = {"src/gengap/probes/performance.py": {"evidence@tiny"}}
+
+
 def stage(message):
     """The stage of the job with this message."""
     verb, *_, study = message.split(" ")
@@ -56,10 +61,11 @@ def stage(message):
 
 def of_snakemake(folder):
     """The stages of the jobs that Snakemake would run for a reason of their own, not because another job runs."""
-    output = call(folder, "snakemake", "--dry-run")
-    jobs = re.findall(r"^Job \d+: (.*)\n    (.*)$", output, flags=re.MULTILINE)
+    output = call(folder, "snakemake", "--dry-run", "--verbose")  # which does not shorten the reasons
+    jobs = re.findall(r"^Job \d+: (.*)\nReason: (.*)$", output, flags=re.MULTILINE)
     assert bool(jobs) != ("Nothing to be done" in output), output
-    own = [message for message, why in jobs if not why.startswith("Input files updated by another job")]
+    follows = "Input files updated by another job"
+    own = [message for message, why in jobs if not all(part.startswith(follows) for part in why.split("; "))]
     assert bool(own) == bool(jobs)
     return {stage(message) for message in own}
 
@@ -76,7 +82,7 @@ def test_both_name_the_stages_of_an_edit(project, path):
     with file.open("a") as code:
         code.write(COMMENTS.get(file.suffix, "# edited\n"))
     try:
-        assert of_snakemake(project) == EDITS[path]
+        assert of_snakemake(project) == EDITS[path] - NOT_NAMED.get(path, set())
         assert of_dvc(project) == EDITS[path]
     finally:
         call(project, "git", "checkout", "--quiet", ".")

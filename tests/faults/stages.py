@@ -20,7 +20,7 @@ from typing import Any
 KINDS, KILL = 10, -1  # as faults.c has them
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow/scripts"
 CONFIG = {"data_root": "data/raw", "store": ".gengap/store", "device": "cpu"}
-COMMANDS = {"plan": ["plan", "tiny"], "jobs": ["jobs"], "summary": ["summary", "tiny"], "clean": ["clean", "--yes"]}
+COMMANDS = {"check": ["check", "tiny"], "jobs": ["jobs"], "summary": ["summary", "tiny"], "clean": ["clean", "--yes"]}
 
 
 class Named(dict[str, Any]):
@@ -75,6 +75,7 @@ def run_rule(rule: str) -> None:
                 output=Named(job.outputs),
                 params=Named(job.params),
                 wildcards=Named(wildcards),
+                rule=job.rule,
                 log=[str(layout.log(wildcards.get("study", "data"), rule))],
                 threads=1,
                 resources=Named(mem_mb=4000),

@@ -17,7 +17,7 @@ import h5py
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ("prepare", "label", "train", "probe", "collect", "figure", "table", "verdicts", "metrics")
-COMMANDS = ("plan", "summary", "clean")
+COMMANDS = ("check", "summary", "clean")
 STUDY = """\
 title: Tiny
 base:
