@@ -33,7 +33,8 @@ tables: [final_performance]
 # What no result depends on: logs, times, locks.
 _ASIDE = re.compile(r"(^|/)logs/|\.gengap/(timings|predictions)\.jsonl$|\.gengap/store/claims$|\.gengap/running$")
 # A pack in training: any that can be read will do, and none.
-_UNFINISHED = "/store/unfinished/"
+# What grows while a job works: a pack that is saved, and what a probe has measured of a network so far.
+_GROWING = re.compile("/store/(unfinished|measurements)/")
 _HALF = re.compile(r"(^|/)\.[^/]*\.part$")
 _TO_TRAIN = re.compile(r"(\d+) of (\d+) cells are to be trained")
 
@@ -146,7 +147,7 @@ class Tiny:
         for path in {*before, *after, *left}:
             if _HALF.search(path):
                 assert killed or fault.kind == "unlink", f"{fault}: left {path}"
-            elif _UNFINISHED in path:
+            elif _GROWING.search(path):
                 assert not left.get(path, "").startswith("damaged"), f"{fault}: {path} is damaged"
             else:
                 known = (before.get(path), after.get(path))

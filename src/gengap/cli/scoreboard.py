@@ -167,7 +167,7 @@ def write(made: "Board", name: str, folder: Path, published: Path | None = None)
     """Write a scoreboard's files, and print where they are and what the verdicts are."""
     import matplotlib.style
 
-    from gengap.evidence.figures import STYLE
+    from gengap.evidence.figures import STYLE, save
     from gengap.evidence.figures import scoreboard as figure
     from gengap.evidence.published import read_published
     from gengap.evidence.reproduced import reproduced
@@ -183,8 +183,7 @@ def write(made: "Board", name: str, folder: Path, published: Path | None = None)
     with matplotlib.style.context(STYLE):
         drawn = figure.draw(figure.ordered(tables["scoreboard"]), made.population.decreasing)
         for kind in ("png", "pdf"):
-            with storage.beside(folder / f"scoreboard.{kind}") as temporary:
-                drawn.savefig(temporary, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
+            save(drawn, folder / f"scoreboard.{kind}", kind)
     print(*report.summary(made), sep="\n")
     if published is not None:
         counts = tables["reproduced"]["verdict"].value_counts()

@@ -225,6 +225,12 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file of any kind, beside and renamed."""
+    with beside(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_array(group: h5py.Group, name: str, array: np.ndarray, **attributes: Any) -> None:
     """Write one array, with attributes such as its unit."""
     data = group.create_dataset(name, data=array)

@@ -19,10 +19,9 @@ from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.evidence import measurements as evidences
 from gengap.evidence.collect import collect
-from gengap.evidence.figures import STYLE
+from gengap.evidence.figures import STYLE, save
 from gengap.evidence.figures.drawing import band, epochs, handles, legend, note, palette
 from gengap.evidence.measurements import Evidence
-from gengap.files import storage
 from gengap.quantities import QUANTITIES
 from gengap.registry.entry import Picture
 from gengap.studies.packing import packs
@@ -110,8 +109,7 @@ def write(evidence: Evidence, probes: Iterable[str], folder: Path) -> None:
     """Write ``<probe>.png`` of some probes into a folder."""
     with mpl.style.context(STYLE):
         for probe in probes:
-            with storage.beside(folder / f"{probe}.png") as temporary:
-                draw(evidence, probe).savefig(temporary, format="png", dpi=110)
+            save(draw(evidence, probe), folder / f"{probe}.png", "png", dpi=110)
 
 
 def measured(study: Study, probes: Sequence[str]) -> Evidence:

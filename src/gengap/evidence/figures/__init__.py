@@ -1,6 +1,8 @@
 """The figures. Each module has ``data(evidence)``, exactly what is plotted, and ``plot(data, evidence)``."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 from matplotlib.figure import Figure
@@ -48,8 +50,16 @@ def draw(figure: str | FigureSettings, evidence: Evidence, pdf: str | Path, png:
     with matplotlib.style.context(STYLE):
         data = module.data(evidence)
         plotted: Figure = module.plot(data, evidence)
-        with storage.beside(pdf) as temporary:
-            plotted.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-        with storage.beside(png) as temporary:
-            plotted.savefig(temporary, format="png")
+        save(plotted, pdf, "pdf")
+        save(plotted, png, "png")
     storage.write_text(csv, data.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
+
+
+def save(figure: Figure, path: str | Path, kind: str, **options: Any) -> None:
+    """Write a picture as ``pdf`` or ``png``; equal figures give equal bytes.
+
+    It is made in memory: matplotlib, when a write fails, raises errors of its own that hide the disk's.
+    """
+    made = io.BytesIO()
+    figure.savefig(made, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None, **options)
+    storage.write_bytes(path, made.getvalue())
