@@ -35,6 +35,12 @@ def labelled(evidence: Evidence, *, extremes: bool = False, apart: Sequence[str]
     return cells.assign(group=names).loc[order].reset_index(drop=True)
 
 
+def first_groups(evidence: Evidence, most: int) -> pd.DataFrame:
+    """The cells of the first `most` groups, as `labelled` gives them: more panels would not be legible."""
+    cells = labelled(evidence)
+    return cells[cells["group"].isin(list(dict.fromkeys(cells["group"]))[:most])].reset_index(drop=True)
+
+
 def panelled(evidence: Evidence, most: int) -> pd.DataFrame:
     """The narrowest and widest cells as `labelled` gives them, and as column ``panel`` where each is drawn.
 

@@ -15,7 +15,7 @@ from gengap.evidence.figures.drawing import (
     title,
     unfinished,
 )
-from gengap.evidence.figures.groups import curves, description, labelled
+from gengap.evidence.figures.groups import curves, description, first_groups, labelled
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
@@ -42,18 +42,12 @@ def data(evidence: Evidence) -> pd.DataFrame:
     measured(evidence, RHO, "node_correlation")
     rows = evidence.measurements
     rows = rows[rows["quantity"].isin((RHO, CHANCE, RANK)) & (rows["probe"] == "node_correlation")]
-    return curves(rows, shown(evidence), by=["layer"])
-
-
-def shown(evidence: Evidence) -> pd.DataFrame:
-    """The cells of the first groups: more panels would not be legible."""
-    cells = labelled(evidence)
-    return cells[cells["group"].isin(list(dict.fromkeys(cells["group"]))[:MOST])].reset_index(drop=True)
+    return curves(rows, first_groups(evidence, MOST), by=["layer"])
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Correlation above rank, a column per group, a colour per layer."""
-    cells = shown(evidence)
+    cells = first_groups(evidence, MOST)
     groups = list(dict.fromkeys(cells["group"]))
     figure, axes = panels(2, len(groups), height=3.4, wide=len(groups) > 2)
     depth = max((part["layer"].nunique() for _, part in data.groupby("group")), default=1)

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gengap.evidence.figures.drawing import GREY, band, epochs, handles, legend, palette, panels, title, unfinished
-from gengap.evidence.figures.groups import curves, description, labelled
+from gengap.evidence.figures.groups import curves, description, first_groups, labelled
 from gengap.evidence.measurements import Evidence, measured
 
 PART = {
@@ -33,18 +33,12 @@ def data(evidence: Evidence) -> pd.DataFrame:
     """Mean and range over seeds by group, quantity, layer and epoch; see `gengap.evidence.figures.groups.curves`."""
     measured(evidence, next(iter(SCORES)), "winners")
     rows = evidence.measurements[evidence.measurements["quantity"].isin(SCORES)]
-    return curves(rows, shown(evidence), by=["layer"])
-
-
-def shown(evidence: Evidence) -> pd.DataFrame:
-    """The cells of the first groups."""
-    cells = labelled(evidence)
-    return cells[cells["group"].isin(list(dict.fromkeys(cells["group"]))[:MOST])].reset_index(drop=True)
+    return curves(rows, first_groups(evidence, MOST), by=["layer"])
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """A row per group, a column per layer, a colour per number."""
-    cells = shown(evidence)
+    cells = first_groups(evidence, MOST)
     groups = list(dict.fromkeys(cells["group"]))
     by_group = {group: list(dict.fromkeys(data.loc[data["group"] == group, "layer"])) for group in groups}
     columns = max(1, *(len(layers) for layers in by_group.values()))
