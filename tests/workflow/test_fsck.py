@@ -68,14 +68,17 @@ def numbers_in(content, workspace):
     return numbers(workspace / "before.h5")
 
 
-@pytest.mark.parametrize("place", [5, 300, -20, -90])
-def test_a_damaged_record_is_noticed_when_it_is_read(workspace, place):
-    record = record_of(workspace, "results/tiny/verdicts.csv")
-    path = record_path = "results/tiny/verdicts.csv"
+def test_one_flipped_bit_anywhere_in_a_record_is_noticed_when_it_is_read(workspace):
+    path = "results/tiny/verdicts.csv"
+    record = record_of(workspace, path)
     assert records.read(path, workspace.folder)["rule"] == "verdicts"
-    flip(record, place)
-    with pytest.raises(UserError, match=rf"Snakemake's record of {record_path} is damaged.*gengap fsck"):
-        records.read(path, workspace.folder)
+    whole = record.read_bytes()
+    for place in range(len(whole)):
+        content = bytearray(whole)
+        content[place] ^= 1 << place % 8
+        record.write_bytes(content)
+        with pytest.raises(UserError, match=rf"Snakemake's record of {path} is damaged.*gengap fsck"):
+            records.read(path, workspace.folder)
 
 
 def test_a_run_makes_again_what_lost_its_record(workspace):

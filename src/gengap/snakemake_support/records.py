@@ -105,13 +105,15 @@ def set_aside(record: Path, path: Path, project: Path) -> None:
 
 
 def _is_whole(raw: bytes) -> bool:
-    """Whether a record is what was written; of one without a digest, whether it can be read."""
+    """Whether a record is what was written; of one that was never sealed, whether it can be read."""
     if found := _DIGEST.search(raw):
         return hashlib.sha256(raw[: found.start()] + b"}").hexdigest().encode() == found[1]
     try:
-        return isinstance(json.loads(raw), dict)
+        content = json.loads(raw)
     except ValueError:
         return False
+    # A sealed record ends with its digest; where none is read, the digest itself is what was damaged.
+    return isinstance(content, dict) and "gengap" not in content and "gengap_digest" not in content
 
 
 def rename(project: Path, new_name: Callable[[str], str]) -> None:
