@@ -2,7 +2,7 @@
 
 import numpy as np
 
-INIT, ORDER, NOISE, PROBE, AUGMENTATION, DROPOUT, CURVATURE, SIMULATION, STREAM, LABELS = range(10)
+INIT, ORDER, NOISE, PROBE, AUGMENTATION, DROPOUT, CURVATURE, SIMULATION, STREAM, LABELS, SUBSPACE = range(11)
 
 
 def stream(seed: int, purpose: int, *path: int) -> np.random.Generator:
@@ -11,7 +11,7 @@ def stream(seed: int, purpose: int, *path: int) -> np.random.Generator:
     Args:
         seed: A cell's seed, or a dataset's.
         purpose: One of `INIT`, `ORDER`, `NOISE`, `PROBE`, `AUGMENTATION`, `DROPOUT`, `SIMULATION`, `STREAM`,
-            `LABELS`.
+            `LABELS`, `SUBSPACE`.
         path: Further coordinates, e.g. the epoch: the order of epoch e needs no earlier epoch.
     """
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(purpose, *path))))

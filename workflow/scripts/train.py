@@ -35,6 +35,7 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
                 device=snakemake.config["device"],
                 memory_limit=snakemake.resources.mem_mb * 1_000_000,
             ),
+            origins=[Path(file) for file in snakemake.input.get("origins", [])],
             provenance=provenance.record({"cells": snakemake.params.cells}),
         )
         paces.append(pace)

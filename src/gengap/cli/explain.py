@@ -119,6 +119,8 @@ def _content(made: Made) -> Iterator[str]:
         cells = f"{len(settings['cells'])} cell{'s' * (len(settings['cells']) > 1)}"
         data = made.provenance.get("data_digest", "")
         yield f"{cells}, settings {_settings_digest(settings['cells'])}" + (f", data {data[:_HEX]}" if data else "")
+        if after := sum("after.cell" in cell for cell in settings["cells"].values()):
+            yield f"{after} of them start from networks trained before, whose weights are among the inputs"
     if made.kind == "draws":
         yield f"settings {_settings_digest(settings.get('point', {}))}"
     if made.kind == "labelled":

@@ -27,6 +27,9 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
         lambda cell: cell.training.step_batchnorm == "exact",
         "training.step_batchnorm is not exact",
     ),
+    "training.projection": (lambda cell: cell.training.subspace is not None, "training.subspace is null"),
+    "after.mask": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
+    "after.scope": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "training.noise_mode": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
     "training.noise_factor": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
     "training.noise_milestones": (
@@ -53,6 +56,12 @@ def check_study(study: "Study", path: Path) -> None:
     """
     _check_snapshots(study, path)
     _check_effects(study, path)
+    for name, cell in study.cells.items():
+        if cell.training.subspace is not None and cell.optimizer.name == "adamw" and cell.optimizer.weight_decay:
+            raise UserError(
+                f"{path}: cell '{name}': optimizer.weight_decay: adamw multiplies weights, which training.subspace "
+                "does not train. Choose adam, whose penalty is that of all weights, or leave it out."
+            )
     for kind, parts in (("figure", study.figures), ("table", study.tables)):
         for part in parts:
             _check_needs(study, part, f"{path}: {kind}s")

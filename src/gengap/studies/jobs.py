@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from gengap import layout, quantities, versions
 from gengap.registry import PACKAGE, check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.studies.chains import origins
 from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
@@ -130,7 +131,7 @@ class Plan:
         """Train the cells of a pack."""
         return Job(
             "train",
-            {**self._labelled(study, pack), "script": _script("train")},
+            {**self._labelled(study, pack), **self._origins(study, pack), "script": _script("train")},
             {"weights": str(layout.weights(study, pack)), "history": str(layout.history(study, pack))},
             {"cells": self._settings(study, pack), "results_version": versions.TRAINING},
         )
@@ -291,6 +292,12 @@ class Plan:
         cell = self.cell(study, pack)
         dataset, labels = dataset_key(cell), labels_key(cell)
         return {"prepared": str(layout.prepared(dataset)), "labelled": str(layout.labelled(dataset, labels))}
+
+    def _origins(self, study: str, pack: str) -> dict[str, list[str]]:
+        """The weights of the networks that those of a pack start from; nothing where they start from their inits."""
+        before = set(origins(self.studies[study].cells, self.packs[study][pack]))
+        files = [str(layout.weights(study, one)) for one, names in self.packs[study].items() if before & set(names)]
+        return {"origins": files} if files else {}
 
     def _settings(self, study: str, pack: str) -> Fingerprinted:
         """Settings of a pack's cells: the jobs that train and that measure it depend on the same."""

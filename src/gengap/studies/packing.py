@@ -35,8 +35,9 @@ PER_CELL_KEYS = frozenset(
 
 
 def shape_key(cell: Cell) -> tuple[tuple[str, str], ...]:
-    """What two cells must share to be trained together."""
-    return tuple(pair for section, settings in cell for pair in _shape(section, settings))
+    """What two cells must share to be trained together: a network and its origin cannot."""
+    chain = (("links", str(cell.after.links)), ("masked", str(cell.after.masked)))
+    return (*(pair for section, settings in cell for pair in _shape(section, settings)), *chain)
 
 
 @functools.cache  # the cells of a study share their sections
@@ -48,8 +49,11 @@ def _shape(section: str, settings: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _per_cell(dotted: str) -> bool:
-    """Whether a setting may differ within a pack: options of inits and schedules may, which see one cell at a time."""
-    return dotted in PER_CELL_KEYS or dotted.startswith(("init.", "schedule."))
+    """Whether a setting may differ within a pack: options of inits and schedules may, which see one cell at a time.
+
+    So may what a cell comes after, which is read before the first step.
+    """
+    return dotted in PER_CELL_KEYS or dotted.startswith(("init.", "schedule.", "after."))
 
 
 def packs(study: Study) -> dict[str, tuple[str, ...]]:
@@ -64,7 +68,7 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
         groups.setdefault(shape_key(cell), []).append(name)
     shared_axes = [axis for axis in study.axes if axis == ARM or not _per_cell(axis)]
     result: dict[str, tuple[str, ...]] = {}
-    for names in groups.values():
+    for names in sorted(groups.values(), key=lambda names: study.cells[names[0]].after.links):  # origins first
         first = study.cells[names[0]]
         values = {axis: value_at(first, axis) for axis in shared_axes}
         prefix = path_name(cell_name(values), MOST_BYTES - len("_pack=99999")) + "_" if values else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gengap import registry
 from gengap.errors import UserError
 from gengap.studies.grid import format_value
-from gengap.studies.settings import ARM, Cell, Model, Optimizer, Schedule, Training
+from gengap.studies.settings import ARM, After, Cell, Model, Optimizer, Schedule, Training
 from gengap.studies.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def meaning(settings: Any, data: Sizes) -> Any:
         }
     elif isinstance(settings, Schedule) and _is_constant(settings):
         return Schedule(name="constant")
+    elif isinstance(settings, After):
+        update = {"origin": ""}  # a name; whose settings are in `cell`
     elif isinstance(settings, Model):
         update = {"depth": settings.depth or registry.check("model", settings.name).depth}
     elif hasattr(settings, "image_size") and data.image_shape:
@@ -113,6 +115,7 @@ def _training(training: Training, n_train: int | None) -> dict[str, Any]:
         "noise_factor": training.noise_factor if fading else 1.0,
         "noise_milestones": training.noise_milestones if fading else (),
         "statistics_steps": training.statistics_steps if exact else None,
+        "projection": training.projection if training.subspace else "sparse",
         "snapshots": tuple(sorted(at for at in training.snapshots if 0 < at < training.epochs)),
     }
 

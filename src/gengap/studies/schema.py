@@ -26,6 +26,7 @@ __all__ = [
     "Positive",
     "Seed",
     "Settings",
+    "Share",
     "Text",
     "write_out",
 ]
@@ -70,6 +71,7 @@ Positive = Annotated[float, Field(gt=0), AfterValidator(_single_precision)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_single_precision)]
 Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision), AfterValidator(_below_one)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Depth = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

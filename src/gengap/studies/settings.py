@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gengap import registry
 from gengap.studies.options import known_options
@@ -20,15 +20,18 @@ from gengap.studies.schema import (
     Count,
     Decay,
     Depth,
+    Epoch,
     Epochs,
     Fraction,
     NotNegative,
     Positive,
     Seed,
     Settings,
+    Share,
 )
 
 ARM = "arm"
+ORIGIN = "after.cell"
 CODE = "code"  # in identities, of a part that is a user's own: the digest of its source
 
 
@@ -241,10 +244,72 @@ class Training(Settings):
         "measured stay float32; convolutions and matrix products of the training steps are in bfloat16 (for GPUs).",
     )
 
+    subspace: Count | None = Field(
+        None,
+        description="Train so many numbers theta_d, of which the weights are theta_0 + P theta_d with a random P of "
+        "columns of norm 1 (Li et al. 2018); null trains the weights. The L2 penalty is that of the weights.",
+    )
+    projection: Literal["dense", "sparse", "fastfood"] = Field(
+        "sparse",
+        description="P of `subspace`. dense: normal numbers; sparse: in every column sqrt(D) normal numbers at random "
+        "places, of D; fastfood: products of random signs, a permutation, normal numbers and Hadamard matrices, never "
+        "stored.",
+    )
+
     @property
     def weights_dtype(self) -> Literal["float32", "float64"]:
         """Precision of the weights and of everything measured."""
         return "float64" if self.dtype == "float64" else "float32"
+
+
+def _origin(value: Any) -> Any:
+    """An origin's settings as the cell that they are; annotations cannot say that a cell may hold a cell."""
+    return Cell.model_validate(value) if isinstance(value, Mapping) else value
+
+
+class After(Settings):
+    """From which trained network a cell starts, and which of its weights are pruned, zero at every step."""
+
+    origin: str = Field(
+        "",
+        description="Arm of the same study whose network this one comes after; they agree on all other axes. Empty: "
+        "the cell starts from its own init.",
+    )
+    weights: Literal["last", "fresh"] | Epoch = Field(
+        "last",
+        description="Weights to start from. last: those at the origin's end; a number: those that the origin kept at "
+        "this epoch, 0 at its start; fresh: drawn anew by `init`, others than the origin's.",
+    )
+    prune: tuple[Share, ...] = Field(
+        (),
+        strict=False,
+        description="Share of the weights left that is pruned, one for all convolutions and linear layers or one for "
+        "each; biases stay. What the origin has pruned stays pruned.",
+    )
+    mask: Literal["magnitude", "random"] = Field(
+        "magnitude",
+        description="magnitude: the smallest of the origin's last weights are pruned; random: as many in every layer, "
+        "anywhere in it.",
+    )
+    scope: Literal["layer", "global"] = Field(
+        "layer",
+        description="layer: the share is pruned in every layer; global: of all layers but the last together, and the "
+        "last one stays.",
+    )
+    cell: Annotated[Any, BeforeValidator(_origin)] = Field(
+        None, description="Settings of the origin, a `Cell`; filled in from `origin`."
+    )
+
+    @property
+    def links(self) -> int:
+        """How many trained networks come before this one."""
+        links: int = 0 if self.cell is None else 1 + self.cell.after.links
+        return links
+
+    @property
+    def masked(self) -> bool:
+        """Whether some weights are pruned."""
+        return self.cell is not None and (bool(self.prune) or self.cell.after.masked)
 
 
 class Cell(Settings):
@@ -258,6 +323,7 @@ class Cell(Settings):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     training: Training = Training()
+    after: After = After()
     seed: Seed = Field(
         0, description="Seed of this cell's streams: initial weights, order of the samples, noise, probes."
     )
@@ -273,7 +339,9 @@ class Cell(Settings):
         for section, settings in self:
             if section == ARM:
                 continue
-            if isinstance(settings, Settings):
+            if isinstance(settings, After):
+                flat |= _identity_after(settings)
+            elif isinstance(settings, Settings):
                 flat |= {f"{section}.{key}": value for key, value in _identity(settings).items()}
                 if isinstance(settings, Component) and (digest := registry.code(settings.kind, settings.name)):
                     flat[f"{section}.{CODE}"] = digest
@@ -289,11 +357,21 @@ class Cell(Settings):
             section, _, key = dotted.partition(".")
             if key == CODE:
                 continue  # of today's file, whichever that is
-            if key:
+            if dotted == ORIGIN:
+                nested.setdefault(section, {})[key] = cls.from_identity(value)
+            elif key:
                 nested.setdefault(section, {})[key] = value
             else:
                 nested[section] = value
         return cls.model_validate(nested)
+
+
+def _identity_after(after: After) -> dict[str, Any]:
+    """What a cell comes after: the origin's own identity stands for the name of its arm."""
+    if after.cell is None:
+        return {}
+    changed = after.model_dump(mode="json", exclude={"origin", "cell"}, exclude_defaults=True)
+    return {f"after.{key}": value for key, value in changed.items()} | {ORIGIN: after.cell.identity()}
 
 
 @functools.cache  # a study's cells have few different sections, and thousands of cells are asked

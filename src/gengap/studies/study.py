@@ -10,6 +10,7 @@ from gengap import layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
+from gengap.studies.chains import linked
 from gengap.studies.consistency import check_probe_epochs, check_streams, check_teachers
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
@@ -167,7 +168,7 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
     grids = read_grids(file.grid, path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
-    cells = expand(base, grids, axes, path)
+    cells = linked(expand(base, grids, axes, path), axes, path)
     name = path.stem + (REDUCED if reduced else "")
     own = {key: getattr(file, key) for key in StudyFile.model_fields}
     if file.scoreboard:

@@ -19,7 +19,7 @@ from gengap.labels import Digests, LabelledData
 from gengap.logs import log
 from gengap.progress import Pace
 from gengap.studies.settings import Cell
-from gengap.training import cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
+from gengap.training import after, cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
 from gengap.training.cell_result import CellResult
 
 _NAMED = 5  # cells that a warning names
@@ -57,6 +57,7 @@ def train_pack(
     history: Path,
     options: RunOptions = _DEFAULTS,
     *,
+    origins: Sequence[Path] = (),
     provenance: Mapping[str, Any] | None = None,
 ) -> Pace:
     """Train the cells of a pack, except those that its files or the store already hold.
@@ -67,6 +68,7 @@ def train_pack(
         weights: HDF5 file of checkpoints, replaced as a whole.
         history: HDF5 file of learning curves and cell facts, replaced as a whole.
         options: Where and how.
+        origins: Weights of the packs that hold the networks which these come after.
         provenance: Stored in both files.
 
     Returns:
@@ -99,6 +101,7 @@ def train_pack(
             options,
             done,
             savers,
+            origins,
         )
 
         def train(names: Sequence[str]) -> None:
@@ -130,6 +133,7 @@ class _Job:
         options: Where and how.
         done: Finished cells, which `train` adds to.
         savers: Of the parts that were trained, which `train` adds to.
+        origins: Weights of the packs that hold the networks which these come after.
     """
 
     cells: Mapping[str, Cell]
@@ -140,6 +144,7 @@ class _Job:
     options: RunOptions
     done: dict[str, CellResult]
     savers: list[resume.Saver]
+    origins: Sequence[Path]
 
     def train(self, names: Sequence[str]) -> Pace:
         """Train the named cells together, except those that another job trains meanwhile."""
@@ -177,8 +182,9 @@ class _Job:
         """The stack before its first step."""
         images, targets = self.data.train_images, self.data.train_targets
         cells = [result.cell for result in results]
-        state = initialization.start(self.arch, cells, images, targets, self.n_outputs)
-        return pack_state.start(results, self.arch, state)
+        drawn = initialization.start(self.arch, after.drawn(cells), images, targets, self.n_outputs)
+        state, masks = after.start(cells, self.arch, drawn, self.origins)
+        return pack_state.start(results, self.arch, state, masks)
 
 
 def _warn(results: Sequence[CellResult]) -> None:

@@ -19,6 +19,7 @@ from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
 from gengap.registry import code_dependencies
 from gengap.studies import feasibility
+from gengap.studies.chains import with_origins
 from gengap.studies.consistency import check_study
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.names import REDUCED
@@ -59,7 +60,7 @@ def find(name: str) -> Study:
 
 
 def chosen(study: Study, selector: str) -> Study:
-    """The study with only the cells that a selector names.
+    """The study with only the cells that a selector names, and those that they come after.
 
     Args:
         study: The study.
@@ -69,11 +70,12 @@ def chosen(study: Study, selector: str) -> Study:
         UserError: If it names none.
     """
     wanted = set(filter(None, selector.split(",")))
-    cells = {name: cell for name, cell in study.cells.items() if wanted <= set(name.split(","))}
-    if not cells:
+    names = [name for name in study.cells if wanted <= set(name.split(","))]
+    if not names:
         raise UserError(
             f"--cells: no cell of '{study.name}' has {selector}. Their names look like {next(iter(study.cells))}."
         )
+    cells = {name: study.cells[name] for name in with_origins(study.cells, names)}
     return study.model_copy(update={"cells": cells})
 
 
@@ -95,6 +97,7 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
         weights,
         Path(train.outputs["history"]),
         training.RunOptions(store_folder=store, store_group=config.store_group, device=device),
+        origins=[Path(file) for file in train.inputs.get("origins", ())],
         provenance=_provenance(train),
     )
     there = remaining.pack(plan, study, pack, store, data_are_made=False)

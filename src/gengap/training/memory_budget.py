@@ -19,6 +19,7 @@ from gengap.engine.cpu import execution
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.studies.settings import Cell
+from gengap.training import projections
 
 _SPARE = 0.8  # share of the free memory that is planned with
 # Measured against predicted peaks of uncompiled packs (Song's network at widths 16 to 64, ResNet-56 at width 8) were
@@ -55,6 +56,8 @@ def predicted_bytes(
     weights: int = arch.n_parameters * dtype.itemsize
     kinds = len(registry.load("optimizer", cell.optimizer.name).start({"w": torch.zeros(1, 1)}))
     step = _TEMPORARIES * saved + weights * (3 + 2 * kinds)
+    if cell.training.subspace is not None:
+        step += weights + projections.bytes_of(cell.training.projection, cell.training.subspace, arch.n_parameters)
     evaluation = n_samples * n_outputs * (dtype.itemsize + 3 * torch.float64.itemsize)
     peak: int = round(max(step, evaluation))
     return peak + weights * (len(cell.training.snapshots) + 2)

@@ -9,6 +9,7 @@ import torch
 from gengap import registry
 from gengap.engine import stack
 from gengap.engine.stack import Architecture, State
+from gengap.training import masks, subspace
 from gengap.training.cell_result import CellResult
 from gengap.training.step import NetworkState
 
@@ -62,16 +63,23 @@ class PackState:
         return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
 
-def start(results: Sequence[CellResult], arch: Architecture, state: State) -> PackState:
+def start(results: Sequence[CellResult], arch: Architecture, state: State, pruned: State | None = None) -> PackState:
     """A stack before its first step.
 
     Args:
         results: One per network, empty.
         arch: Their architecture.
         state: Initial weights ``[K, ...]``.
+        pruned: Masks ``[K, ...]`` of the weights that are pruned; none or empty if none are.
     """
     parameters = {name: state[name] for name in arch.parameters}
-    optimizer_state = registry.load("optimizer", results[0].cell.optimizer.name).start(parameters)
+    optimizer = registry.load("optimizer", results[0].cell.optimizer.name)
+    if results[0].cell.training.subspace is not None:
+        optimizer_state = subspace.start([result.cell for result in results], arch, parameters, optimizer)
+    else:
+        optimizer_state = optimizer.start(parameters)
+    if pruned:
+        optimizer_state[masks.MASK] = pruned
     buffers = {name: state[name] for name in arch.buffers}
     unmeasured, none = [math.nan] * len(results), [0] * len(results)
     networks = NetworkState(parameters, buffers, optimizer_state)

@@ -11,7 +11,7 @@ from gengap import losses, registry
 from gengap.engine.cpu.batch_last import batch_last, gather_batches
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.studies.settings import Cell
-from gengap.training import random_inputs
+from gengap.training import masks, random_inputs, subspace
 from gengap.training.augmentation import augmented
 from gengap.training.optimizers import OptimizerState
 
@@ -84,9 +84,24 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
             augmented(images, samples, **augmentations) if augmentations else gather_batches(network, images, samples)
         )
         gradients, (loss, buffers) = gradients_of(networks.parameters, networks.buffers, drawn, batch, targets[samples])
-        parameters, optimizer_state = optimizer.step(
-            networks.parameters, gradients, networks.optimizer_state, hyperparameters, cell.optimizer
-        )
+        parameters, optimizer_state = updated(networks.parameters, gradients, networks.optimizer_state, hyperparameters)
         return NetworkState(parameters, buffers, optimizer_state), loss
+
+    def updated(
+        parameters: State, gradients: State, optimizer_state: OptimizerState, hyperparameters: dict[str, Tensor]
+    ) -> tuple[State, OptimizerState]:
+        """The optimiser's step, along a subspace if there is one; pruned weights, if there are any, stay zero."""
+        if cell.training.subspace is not None:
+            return subspace.step(arch, cell, optimizer, parameters, gradients, optimizer_state, hyperparameters)
+        pruned = optimizer_state.get(masks.MASK)
+        if pruned is None:
+            unpruned: tuple[State, OptimizerState] = optimizer.step(
+                parameters, gradients, optimizer_state, hyperparameters, cell.optimizer
+            )
+            return unpruned
+        new, state = optimizer.step(
+            parameters, masks.masked(gradients, pruned), optimizer_state, hyperparameters, cell.optimizer
+        )
+        return masks.masked(new, pruned), {**masks.masked_state(state, pruned), masks.MASK: pruned}
 
     return step

@@ -1,0 +1,145 @@
+"""Chains of cells: pruned weights stay zero, and a cell that comes after another starts from it."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from gengap import registry
+from gengap.errors import UserError
+from gengap.studies.settings import After, Cell
+from gengap.training import RunOptions, cell_result, masks, pack_state, step, train_pack
+
+OPTIONS = RunOptions(device="cpu", compile_step="off")
+LAYERS = ["linear1.weight", "linear2.weight", "linear3.weight", "output.weight"]
+MLP = {"name": "mlp", "width": 12, "depth": 3}
+
+
+def after(origin, cell=None, **options):
+    """The cell again, after `origin`."""
+    return (cell or origin).model_copy(update={"after": After(origin="any", cell=origin, **options)})
+
+
+@pytest.fixture
+def run(data, tmp_path):
+    """Train one cell, after the cells of other folders, and return its result."""
+
+    def run(name, cell, *origins, **options):
+        paths = tmp_path / name / "weights.h5", tmp_path / name / "history.h5"
+        files = [tmp_path / origin / "weights.h5" for origin in origins]
+        train_pack({name: cell}, data, *paths, dataclasses.replace(OPTIONS, **options), origins=files)
+        return cell_result.read({name: cell}, *paths)[name]
+
+    return run
+
+
+@pytest.mark.parametrize("optimizer", list(registry.REGISTRY["optimizer"]))
+def test_pruned_weights_stay_exactly_zero_for_1000_steps(optimizer, make_cell):
+    """The step itself, on a linear network: every optimiser, with momentum and a penalty, and its moments too."""
+    from torch import nn
+
+    from gengap.engine import stack
+
+    options = {"name": optimizer, "lr": 0.01}
+    reads = registry.check("optimizer", optimizer).reads
+    options |= {key: value for key, value in {"weight_decay": 1e-3, "momentum": 0.9}.items() if key in reads}
+    cell = Cell.model_validate({"optimizer": options, "loss": "cross_entropy"})
+    arch = stack.architecture(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)))
+    torch.manual_seed(0)
+    images, targets = torch.randn(8, 3, 2, 2), torch.randint(3, (8,))
+    pruned = {"1.weight": (torch.rand(2, 3, 12) < 0.5).float()}
+    state = masks.masked({"1.weight": torch.randn(2, 3, 12), "1.bias": torch.randn(2, 3)}, pruned)
+    result = cell_result.CellResult("cell", cell, "", 39)
+    networks = pack_state.start([result, result], arch, state, pruned).networks
+    take = step.make_step(arch, cell)
+    hyperparameters = step_numbers(cell)
+    for number in range(1000):
+        samples = torch.tensor([[number % 8], [(number + 3) % 8]])
+        networks, _ = take(networks, images, targets, step.StepInputs(samples, hyperparameters, {}, {}))
+    gone = pruned["1.weight"] == 0
+    assert (networks.parameters["1.weight"][gone] == 0).all()
+    assert (networks.parameters["1.weight"][~gone] != state["1.weight"][~gone]).all()
+    kinds = [kind for kind, part in networks.optimizer_state.items() if "1.weight" in part and kind != masks.MASK]
+    assert kinds
+    assert all((networks.optimizer_state[kind]["1.weight"][gone] == 0).all() for kind in kinds)
+
+
+def step_numbers(cell):
+    from gengap.training.optimizers import stacked_settings
+
+    return stacked_settings([cell, cell], dtype=torch.float32, device=torch.device("cpu"))
+
+
+def test_a_chain_prunes_the_smallest_weights_and_starts_from_the_first_ones(run, make_cell):
+    dense = make_cell(model=MLP)
+    ticket = after(dense, weights=0.0, prune=(0.2, 0.4, 0.5, 0.1))
+    second = after(ticket, weights=0.0, prune=(0.5,))
+    found = {"dense": run("dense", dense), "ticket": run("ticket", ticket, "dense")}
+    found["second"] = run("second", second, "dense", "ticket")
+    before = found["dense"]
+    for name, share in zip(LAYERS, ticket.after.prune, strict=True):
+        start, end, last = (
+            of[name] for of in (before.checkpoints[0.0], found["ticket"].checkpoints[0.0], before.checkpoints[3.0])
+        )
+        pruned = end == 0
+        assert int(pruned.sum()) == round(share * start.numel())
+        assert last[pruned].abs().max() <= last[~pruned].abs().min()
+        assert torch.equal(end[~pruned], start[~pruned])
+        assert (found["ticket"].checkpoints[3.0][name][pruned] == 0).all()
+        again = found["second"].checkpoints[0.0][name]
+        assert (again[pruned] == 0).all()
+        assert int((again != 0).sum()) == int((~pruned).sum()) - round(0.5 * int((~pruned).sum()))
+    assert torch.equal(found["second"].checkpoints[0.0]["linear1.bias"], before.checkpoints[0.0]["linear1.bias"])
+
+
+def test_where_a_cell_starts(run, make_cell):
+    dense = make_cell(model=MLP)
+    origin = run("dense", dense).checkpoints
+    last, rewound = run("last", after(dense), "dense"), run("rewound", after(dense, weights=0.5), "dense")
+    fresh = run("fresh", after(dense, weights="fresh", prune=(0.5,)), "dense").checkpoints[0.0]
+    random = run("random", after(dense, weights=0.0, prune=(0.5,), mask="random"), "dense").checkpoints[0.0]
+    whole = run("global", after(dense, weights=0.0, prune=(0.5,), scope="global"), "dense").checkpoints[0.0]
+    for name in LAYERS:
+        assert torch.equal(last.checkpoints[0.0][name], origin[3.0][name])
+        assert torch.equal(rewound.checkpoints[0.0][name], origin[0.5][name])
+        kept = fresh[name] != 0
+        assert (fresh[name][kept] != origin[0.0][name][kept]).all()
+        assert int(kept.sum()) == int((random[name] != 0).sum())
+        assert not torch.equal(kept, random[name] != 0)
+        assert torch.equal(random[name][random[name] != 0], origin[0.0][name][random[name] != 0])
+    assert (whole["output.weight"] != 0).all()
+    pruned = sum(int((whole[name] == 0).sum()) for name in LAYERS[:-1])
+    assert pruned == round(0.5 * sum(whole[name].numel() for name in LAYERS[:-1]))
+
+
+def test_a_killed_pack_keeps_its_masks(run, make_cell, tmp_path, monkeypatch):
+    """Saved at every step and stopped at the last: what goes on from there ends with the same bits."""
+    from gengap.training import resume
+
+    dense = make_cell(model=MLP)
+    ticket = after(dense, weights=0.0, prune=(0.5,))
+    run("dense", dense)
+    whole = run("ticket", ticket, "dense").checkpoints
+    write = resume.write
+
+    def stops(path, pack, results):
+        write(path, pack, results)
+        if pack.epoch == 2:
+            raise resume.InterruptionError("stopped")
+
+    monkeypatch.setattr(resume, "write", stops)
+    again = {"store_folder": tmp_path / "store", "save_seconds": 0.0}
+    with pytest.raises(resume.InterruptionError):
+        run("again", ticket, "dense", **again)
+    monkeypatch.setattr(resume, "write", write)
+    found = run("again", ticket, "dense", **again).checkpoints
+    assert all(torch.equal(found[3.0][name], value) for name, value in whole[3.0].items())
+
+
+def test_a_missing_origin_and_wrong_shares_are_told(run, make_cell):
+    dense = make_cell(model=MLP)
+    with pytest.raises(UserError, match=r"1 of 1 networks that others come after are not in no file"):
+        run("ticket", after(dense))
+    run("dense", dense)
+    with pytest.raises(UserError, match=r"has 2 shares, and the network has 4 layers"):
+        run("ticket", after(dense, prune=(0.1, 0.2)), "dense")
