@@ -1,0 +1,19 @@
+"""Where training would have been stopped: at the lowest test loss."""
+
+import pandas as pd
+
+from gengap.evidence.measurements import Evidence
+
+COLUMNS = ("early_stop_epoch", "early_stop_accuracy")
+
+
+def early_stops(evidence: Evidence) -> pd.DataFrame:
+    """The epoch of the lowest recorded test loss, the first of equal ones, and the test accuracy there.
+
+    Returns:
+        One row per finished cell, by its name: ``early_stop_epoch`` and ``early_stop_accuracy``, a fraction.
+    """
+    rows = evidence.history[evidence.history["cell"].isin(evidence.finished["cell"])]
+    wide = rows.pivot_table(index=["cell", "epoch"], columns="quantity", values="value").reset_index()
+    best = wide.loc[wide.groupby("cell", sort=False)["test_loss"].idxmin()].set_index("cell")
+    return best.rename(columns=dict(zip(("epoch", "test_accuracy"), COLUMNS, strict=True)))[list(COLUMNS)]
