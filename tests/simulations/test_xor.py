@@ -50,7 +50,7 @@ def test_clusters_of_two_directions_are_their_means():
 
 
 def test_the_perfect_network_is_a_global_minimum_and_more_filters_do_not_hurt():
-    perfect = Filters(xor.PATTERNS[None, :2] * 2, xor.PATTERNS[None, 2:])
+    perfect = Filters(xor.PATTERNS[None, :2] * 3, xor.PATTERNS[None, 2:])
     assert xor.exact_error(perfect, 10).item() == 0
     assert xor.exact_error(Filters(perfect.minus, perfect.plus), 10).item() == pytest.approx(1)
     point = {"simulation": "xor", "samples": 12, "steps": 4000, "patches": 3}
