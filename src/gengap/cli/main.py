@@ -13,12 +13,13 @@ from gengap import escaping, layout, logs
 from gengap.cli import files, fsck, scoreboard
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
+from gengap.studies import editor_schema
 from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
 from gengap.studies.project import load_project
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
-from gengap.studies.study import Study, StudyFile, find_study, load_studies
+from gengap.studies.study import Study, find_study, load_studies
 
 if TYPE_CHECKING:
     from gengap.cli.clean import Stale
@@ -155,11 +156,7 @@ def explain(options: argparse.Namespace) -> None:
 
 def schema(options: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
-    content = StudyFile.model_json_schema()
-    overrides = {"type": "object", "description": f"Values for `<study>{REDUCED}`: the same study on a small machine."}
-    content["properties"]["reduced"] = overrides
-    content["$defs"]["Cell"]["patternProperties"] = {r"^[a-z_]+\.[a-z_]+$": {"description": "A dotted key."}}
-    print(json.dumps(content, indent=2))
+    print(editor_schema.text(), end="")
 
 
 def new(options: argparse.Namespace) -> None:
