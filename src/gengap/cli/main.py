@@ -117,6 +117,17 @@ def plan(options: argparse.Namespace) -> None:
         print(line)
 
 
+def status(options: argparse.Namespace) -> None:
+    """Show what of studies is finished, what is running, and what failed and why."""
+    from gengap.cli import status
+
+    with logs.job():
+        legacy_names.rename()
+    known = load_project().targets
+    for line in status.status([find_study(known, name).name for name in options.studies], known):
+        print(escaping.printable(line))
+
+
 def clean(options: argparse.Namespace) -> None:
     """List stored networks that no study refers to and files of killed jobs; remove them after you confirm."""
     from gengap.cli import clean
@@ -239,6 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         (summary, "+"),
         (scale, None),
         (plan, "+"),
+        (status, "+"),
         (explain, ""),
         (schema, ""),
         (new, ""),
