@@ -1,4 +1,4 @@
-"""Descents of linear regression: the two analytic ratios, autograd, a descent by hand, and what is likely of three draws."""
+"""Descents of linear regression: the two analytic ratios, autograd, a descent by hand, and splits of three draws."""
 
 import itertools
 
@@ -27,7 +27,8 @@ def problem(start=(1.0, 1.0)):
 
 
 @pytest.mark.parametrize(
-    ("rate", "switch", "expected"), [(0.01, None, 1.5), (0.1, 50, 1.5), (1.2, 50, 0.75), (1.4, 50, 0.75), (1.49, 50, 0.75)]
+    ("rate", "switch", "expected"),
+    [(0.01, None, 1.5), (0.1, 50, 1.5), (1.2, 50, 0.75), (1.4, 50, 0.75), (1.49, 50, 0.75)],
 )
 def test_ratios_are_the_analytic_ones(rate, switch, expected):
     """A rate above 1 leaves all error in the sharp direction, a lower one in the flat direction."""
@@ -73,7 +74,10 @@ def test_a_descent_by_hand():
 
 
 def test_a_root_stops_at_the_square_and_what_never_stops_is_no_number():
-    both = [convex_regression.simulate(point(stop=stop, stop_on=on), (0, 1), CPU) for stop, on in ((0.01, "mse"), (0.1, "rmse"))]
+    both = [
+        convex_regression.simulate(point(stop=stop, stop_on=on), (0, 1), CPU)
+        for stop, on in ((0.01, "mse"), (0.1, "rmse"))
+    ]
     for name, values in both[0].items():
         torch.testing.assert_close(values, both[1][name])
     found = convex_regression.simulate(point(steps=3), (0,), CPU)

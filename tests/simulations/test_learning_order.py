@@ -82,7 +82,9 @@ def test_both_algorithms_step_by_step(algorithm):
 
 def test_what_is_not_reached_is_no_number():
     found = learning_order.simulate(point(dimension=4, steps=1, first_loss=1e-6), (0,), CPU)
-    assert all(found[name].isnan().all() for name in ("switch_step", "stop_step", "second_difference", "faint_error_at_switch"))
+    assert all(
+        found[name].isnan().all() for name in ("switch_step", "stop_step", "second_difference", "faint_error_at_switch")
+    )
     assert found["toy_test_error"].isfinite().all()
 
 
@@ -108,11 +110,15 @@ def test_shares_sides_and_classes_of_the_examples():
 
 def test_second_difference_of_one_unit():
     """A unit that only z + zeta opens: g there minus nothing elsewhere; none for units that are open everywhere."""
-    truth = learning_order.Truth(*(torch.tensor([row], dtype=torch.float64) for row in ([1.0, 0.0], [1.0, 0.0], [0.0, 0.5])))
+    truth = learning_order.Truth(
+        *(torch.tensor([row], dtype=torch.float64) for row in ([1.0, 0.0], [1.0, 0.0], [0.0, 0.5]))
+    )
     unit = torch.tensor([[[0.0, 0.0], [-1.0, 4.0]]], dtype=torch.float64)
     assert learning_order.second_difference(Networks(unit, unit), truth).item() == pytest.approx(1 / math.sqrt(2))
     open_everywhere = torch.tensor([[[2.0, 0.3], [1.0, -0.7]]], dtype=torch.float64)
-    assert learning_order.second_difference(Networks(unit, open_everywhere), truth).item() == pytest.approx(0, abs=1e-12)
+    assert learning_order.second_difference(Networks(unit, open_everywhere), truth).item() == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_noise_and_decay_keep_first_weights_at_their_size():

@@ -164,7 +164,9 @@ def test_a_restart_is_a_second_training_from_the_same_start(data, make_cell, tra
     """Two epochs in batches of 50 and, from the first weights with new momentum, two of 25; also in packs."""
     training = {"batch_size": 50, "switch_epoch": 2, "switch_batch_size": 25, "restart_at_switch": True, "epochs": 4}
     cells = {f"seed={seed}": make_cell(seed, training={**training, "snapshots": [2]}) for seed in range(2)}
-    first = train({name: make_cell(cell.seed, training={"batch_size": 50, "epochs": 2}) for name, cell in cells.items()})
+    first = train(
+        {name: make_cell(cell.seed, training={"batch_size": 50, "epochs": 2}) for name, cell in cells.items()}
+    )
     for name, cell in cells.items():
         checkpoints = train({name: cell})[name].checkpoints
         for key, value in first[name].checkpoints[2.0].items():

@@ -16,11 +16,11 @@ COLUMNS = ["cell", "baseline", "optimizer", "rate", "seed", "reading", "at", "sm
 
 
 def readings(evidence: Evidence) -> pd.DataFrame:
-    """Test accuracies of small and of large batches in four readings, of every pair of finished cells of one seed.
+    """Test accuracies of small and of large batches in four readings, of pairs of finished cells of one seed.
 
-    Each reading is taken at the largest value that both have reached: of epochs, of updates, of distance from the start,
-    and of the fall of the train loss. Between two checkpoints, the accuracy is interpolated along a straight line, at a
-    train loss in its logarithm; a distance or a loss counts where it was first reached.
+    Each reading is taken at the largest value that both have reached: of epochs, of updates, of distance from the
+    start, and of the fall of the train loss. Between two checkpoints, the accuracy is interpolated along a straight
+    line, at a train loss in its logarithm; a distance or a loss counts where it was first reached.
 
     Returns:
         One row per optimiser, learning rate of the large batches, seed and reading: ``cell`` and ``baseline``, names of
@@ -35,8 +35,8 @@ def readings(evidence: Evidence) -> pd.DataFrame:
     sizes = pd.to_numeric(cells[BATCH_SIZE], errors="coerce") if BATCH_SIZE in cells else pd.Series(dtype=float)
     if sizes.nunique() != 2 or set(rows["quantity"]) != set(CURVES):
         raise UserError(
-            f"study '{evidence.study['name']}': readings need two batch sizes and the probes performance and distance at "
-            "several epochs."
+            f"study '{evidence.study['name']}': readings need two batch sizes and the probes performance and distance "
+            "at several epochs."
         )
     cells = cells.assign(
         **{name: cells[name] if name in cells else evidence.study["fixed"].get(name) for name in (OPTIMIZER, RATE)}
@@ -44,7 +44,10 @@ def readings(evidence: Evidence) -> pd.DataFrame:
     finished = cells["status"] == "finished"
     small, large = (cells[finished & (sizes == size)] for size in (sizes.min(), sizes.max()))
     pairs = large.merge(small, on=[OPTIMIZER, SEED], suffixes=("", "_small"))
-    curves = {str(name): part.pivot_table(index="epoch", columns="quantity", values="value") for name, part in rows.groupby("cell")}
+    curves = {
+        str(name): part.pivot_table(index="epoch", columns="quantity", values="value")
+        for name, part in rows.groupby("cell")
+    }
     found = []
     for pair in pairs.to_dict("records"):
         rate = float(pair[RATE]) / float(pair[f"{RATE}_small"])

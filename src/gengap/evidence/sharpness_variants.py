@@ -23,8 +23,8 @@ def contrasts(evidence: Evidence) -> list[tuple[str, str, str, pd.Series]]:
     """``log10`` of large over small batches' sharpness, of pairs of finished cells with one seed.
 
     Returns:
-        For every variant and size of the box that was measured: quantity, words, size, and the contrast by the name of the
-        large batches' cell. Pairs of which one is not above 0 are left out.
+        For every variant and size of the box that was measured: quantity, words, size, and the contrast by the name
+        of the large batches' cell. Pairs of which one is not above 0 are left out.
     """
     if BATCH_SIZE not in evidence.axes:
         return []
@@ -35,7 +35,10 @@ def contrasts(evidence: Evidence) -> list[tuple[str, str, str, pd.Series]]:
             if (quantity := f"{name}{half}") not in finished:
                 continue
             values = np.log10(finished[quantity].where(finished[quantity] > 0))
-            each = [(both["cell"], both["cell"].map(values), both["baseline"].map(values)) for _, _, both in pairs(evidence, BATCH_SIZE)]
+            each = [
+                (both["cell"], both["cell"].map(values), both["baseline"].map(values))
+                for _, _, both in pairs(evidence, BATCH_SIZE)
+            ]
             differences = [(large - small).set_axis(cell) for cell, large, small in each]
             if differences:
                 found.append((quantity, words, eps, pd.concat(differences).dropna()))

@@ -123,32 +123,34 @@ PART = {
             "label": "sharpness at convergence",
             "symbol": "\\phi_{0.001}",
             "meaning": (
-                "100 times the largest rise of the training loss f, in a box of relative size 0.001 around the weights, divided "
-                "by 1 + f; in the full space, by a search that went on until no step led higher."
+                "100 times the largest rise of the training loss f, in a box of relative size 0.001 around the "
+                "weights, divided by 1 + f; in the full space, by a search that went on until no step led higher."
             ),
         },
         "rescaled_sharpness": {
             "label": "rescaled sharpness",
             "symbol": "\\phi_{0.001}",
             "meaning": (
-                "100 times the largest rise of the training loss f, once all filters in front of BatchNorm are multiplied by "
-                "one factor, in a box of relative size 0.001 around the weights, divided by 1 + f; in the full space."
+                "100 times the largest rise of the training loss f, once all filters in front of BatchNorm are "
+                "multiplied by one factor, in a box of relative size 0.001 around the weights, divided by 1 + f; in"
+                " the full space."
             ),
         },
         "converged_sharpness_in_half_box": {
             "label": "sharpness at convergence in half the box",
             "symbol": "\\phi_{0.0005}",
             "meaning": (
-                "100 times the largest rise of the training loss f, in a box of relative size 0.0005 around the weights, divided "
-                "by 1 + f; in the full space, by a search that went on until no step led higher."
+                "100 times the largest rise of the training loss f, in a box of relative size 0.0005 around the "
+                "weights, divided by 1 + f; in the full space, by a search that went on until no step led higher."
             ),
         },
         "rescaled_sharpness_in_half_box": {
             "label": "rescaled sharpness in half the box",
             "symbol": "\\phi_{0.0005}",
             "meaning": (
-                "100 times the largest rise of the training loss f, once all filters in front of BatchNorm are multiplied by "
-                "one factor, in a box of relative size 0.0005 around the weights, divided by 1 + f; in the full space."
+                "100 times the largest rise of the training loss f, once all filters in front of BatchNorm are "
+                "multiplied by one factor, in a box of relative size 0.0005 around the weights, divided by 1 + f; "
+                "in the full space."
             ),
         },
         "converged_projected_gradient": {

@@ -17,7 +17,7 @@ PART = {
             "type": "str",
             "default": "basis",
             "choices": ["basis", "normal"],
-            "meaning": "basis: e1, e1 and e2 for training, both as likely in truth; normal: standard normal in the plane.",
+            "meaning": "basis: e1, e1, e2 for training, both as likely in truth; normal: standard normal in the plane.",
         },
         "samples": {"type": "int", "default": 10, "ge": 2, "meaning": "Normal examples for training."},
         "rate": {"type": "float", "default": 1.4, "gt": 0, "meaning": "Large learning rate."},
@@ -48,7 +48,7 @@ PART = {
         "large_ratio": {
             "label": "risk over training loss, large rate first",
             "symbol": "L/\\hat L",
-            "meaning": "Expected squared error over the training loss where the large learning rate, later small, stops.",
+            "meaning": "Expected squared error over the training loss where the large rate, later small, stops.",
         },
         "small_rmse": {
             "label": "test error, small rate",
@@ -60,14 +60,17 @@ PART = {
         },
         "large_advantage": {
             "label": "advantage of the large rate",
-            "meaning": "Root of the expected squared error with the small learning rate minus that with the large one first.",
+            "meaning": "Root of the expected squared error, small learning rate minus large one first.",
         },
         "large_wins": {
             "label": "large rate wins",
             "meaning": "1 if the large learning rate ends with the smaller expected squared error, else 0.",
         },
         "small_stop_step": {"label": "steps, small rate", "meaning": "Steps until the small learning rate stops."},
-        "large_stop_step": {"label": "steps, large rate first", "meaning": "Steps until the large one, later small, stops."},
+        "large_stop_step": {
+            "label": "steps, large rate first",
+            "meaning": "Steps until the large one, later small, stops.",
+        },
         "small_trajectory": {
             "label": "error of the weights, small rate",
             "meaning": "Weights minus true weights after each of the first steps with the small learning rate.",
@@ -103,7 +106,7 @@ class Problem(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """Where S descents stopped: errors of the weights ``[S, 2]``, steps ``[S]``, trajectories ``[S, records + 1, 2]``."""
+    """Where S descents stopped: errors of the weights ``[S, 2]``, steps ``[S]``, paths ``[S, records + 1, 2]``."""
 
     error: Tensor
     step: Tensor

@@ -1,7 +1,7 @@
 """Which of two patterns a two-layer network learns first: the toy of Li, Wei and Ma (2019), section 3.
 
-An input has two parts. In the first, the pattern P can be told by a hyperplane, but so faint that only many examples show
-it. In the second, Q can be learned from few examples and not by a hyperplane. Most examples have both.
+An input has two parts. In the first, a hyperplane tells the classes of the pattern P, which is so faint that only many
+examples show it. In the second, Q can be learned from few examples and not by a hyperplane. Most examples have both.
 """
 
 import math
@@ -15,7 +15,7 @@ from gengap import seeding
 from gengap.studies.simulation import Point
 
 PART = {
-    "summary": "A pattern of many faint examples beside one that few show, learned in which order (Li, Wei and Ma 2019).",
+    "summary": "A faint pattern of many examples beside one of few: which is learned first (Li, Wei and Ma 2019).",
     "options": {
         "algorithm": {
             "type": "str",
@@ -25,9 +25,26 @@ PART = {
         },
         "dimension": {"type": "int", "default": 32, "ge": 2, "meaning": "d, dimension of either part of an input."},
         "samples_per_dimension": {"type": "float", "default": 4.0, "gt": 0, "meaning": "Training samples over d."},
-        "units_per_dimension": {"type": "float", "default": 2.0, "gt": 0, "meaning": "Hidden units of either part over d."},
-        "p": {"type": "float", "default": 0.1, "ge": 0, "le": 1, "meaning": "Share of examples with the faint pattern alone."},
-        "q": {"type": "float", "default": 0.1, "ge": 0, "le": 1, "meaning": "Share of examples with the other one alone."},
+        "units_per_dimension": {
+            "type": "float",
+            "default": 2.0,
+            "gt": 0,
+            "meaning": "Hidden units of either part over d.",
+        },
+        "p": {
+            "type": "float",
+            "default": 0.1,
+            "ge": 0,
+            "le": 1,
+            "meaning": "Share of examples with the faint pattern alone.",
+        },
+        "q": {
+            "type": "float",
+            "default": 0.1,
+            "ge": 0,
+            "le": 1,
+            "meaning": "Share of examples with the other one alone.",
+        },
         "offset": {"type": "float", "default": 0.1, "ge": 0, "meaning": "Norm of zeta, which tells the classes of Q."},
         "large_rate": {"type": "float", "default": 0.5, "gt": 0, "meaning": "Large learning rate."},
         "small_rate": {"type": "float", "default": 0.01, "gt": 0, "meaning": "Small learning rate."},
@@ -37,22 +54,37 @@ PART = {
             "gt": 0,
             "meaning": "epsilon 1: training loss, beyond q log 2, at which the large rate ends.",
         },
-        "last_loss": {"type": "float", "default": 0.05, "gt": 0, "meaning": "epsilon 2: training loss at which training ends."},
+        "last_loss": {
+            "type": "float",
+            "default": 0.05,
+            "gt": 0,
+            "meaning": "epsilon 2: training loss at which training ends.",
+        },
         "decay": {"type": "float", "default": 0.001, "ge": 0, "meaning": "lambda of the L2 penalty, lambda/2 |U|^2."},
-        "gradient_noise": {"type": "float", "default": 0.05, "ge": 0, "meaning": "Standard deviation of the gradients' noise."},
+        "gradient_noise": {
+            "type": "float",
+            "default": 0.05,
+            "ge": 0,
+            "meaning": "Standard deviation of the gradients' noise.",
+        },
         "init_std": {
             "type": "float",
             "default": None,
             "ge": 0,
-            "meaning": "Standard deviation of the first weights; null: that which noise and decay keep up at the large rate.",
+            "meaning": "Standard deviation of the first weights; null: what noise and decay keep up at the large rate.",
         },
         "noise": {
             "type": "str",
             "default": "none",
             "choices": ["none", "gate", "value", "both"],
-            "meaning": "Where noise enters before the units in training: in the sign that opens them, their value, or both.",
+            "meaning": "Where noise enters before the units in training: the sign that opens them, their value, both.",
         },
-        "noise_std": {"type": "float", "default": 0.5, "ge": 0, "meaning": "Its standard deviation, until the first loss."},
+        "noise_std": {
+            "type": "float",
+            "default": 0.5,
+            "ge": 0,
+            "meaning": "Its standard deviation, until the first loss.",
+        },
         "steps": {"type": "int", "default": 20_000, "ge": 1, "meaning": "Most steps."},
         "test_samples": {"type": "int", "default": 2000, "ge": 1, "meaning": "Examples for the test errors."},
     },
@@ -80,7 +112,7 @@ PART = {
         "second_difference": {
             "label": "second difference at the switch",
             "symbol": "|g(z+\\zeta)+g(z-\\zeta)-2g(z)|",
-            "meaning": "How far the part of the network that reads Q is from linear across its classes, at the same step.",
+            "meaning": "How far the part of the network that reads Q is from linear across its classes, at that step.",
         },
         "second_difference_at_end": {
             "label": "second difference at the end",
@@ -91,7 +123,10 @@ PART = {
             "label": "step of the switch",
             "meaning": "First step whose training loss is at most epsilon 1 + q log 2; not a number if none was.",
         },
-        "stop_step": {"label": "last step", "meaning": "Step at which training ended; not a number if its loss was not reached."},
+        "stop_step": {
+            "label": "last step",
+            "meaning": "Step at which training ended; not a number if its loss was not reached.",
+        },
     },
 }
 
@@ -160,7 +195,9 @@ def outputs(networks: Networks, examples: Examples) -> Tensor:
     return said
 
 
-def gradient(networks: Networks, examples: Examples, noise: tuple[Tensor, Tensor, str] | None = None) -> tuple[Tensor, Networks]:
+def gradient(
+    networks: Networks, examples: Examples, noise: tuple[Tensor, Tensor, str] | None = None
+) -> tuple[Tensor, Networks]:
     """Training loss ``[S]`` and its gradient.
 
     Args:
@@ -190,7 +227,7 @@ def second_difference(networks: Networks, truth: Truth) -> Tensor:
 
 
 def draw(point: Point, truth: Truth, count: int, generator: torch.Generator, kind: str = "mixed") -> Examples:
-    """Examples of one draw, ``[1, count, d]``: ``mixed`` as they come, or with the ``faint`` or ``offset`` part alone."""
+    """Examples of one draw, ``[1, count, d]``: ``mixed``, or with the ``faint`` or ``offset`` part alone."""
     d = point.dimension
 
     def uniform() -> Tensor:
@@ -256,12 +293,16 @@ def train(
 
 def _run(point: Point, seed: int, device: torch.device) -> dict[str, Tensor]:
     """One draw. The randomness depends on the seed alone, so that both algorithms see the same examples and start."""
-    generators = [torch.Generator().manual_seed(seeding.torch_seed(seed, seeding.SIMULATION, part)) for part in range(3)]
+    generators = [
+        torch.Generator().manual_seed(seeding.torch_seed(seed, seeding.SIMULATION, part)) for part in range(3)
+    ]
     samples, units = sizes(point)
     truth = draw_truth(point, generators[0])
     examples = draw(point, truth, samples, generators[0])
     size = (1, units, point.dimension)
-    start = Networks(*(_init_std(point) * torch.randn(size, generator=generators[1], dtype=torch.float64) for _ in range(2)))
+    start = Networks(
+        *(_init_std(point) * torch.randn(size, generator=generators[1], dtype=torch.float64) for _ in range(2))
+    )
     early, late, switched, stopped = train(point, start, examples, generators[2])
     kinds = ("mixed", "faint", "offset")
     tests = {kind: draw(point, truth, point.test_samples, generators[0], kind) for kind in kinds}

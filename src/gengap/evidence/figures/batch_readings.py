@@ -14,11 +14,11 @@ PART = {
     "summary": "Test accuracy of small minus large batches at equal epochs, updates, distance and train loss.",
     "caption": """\
 **Small batches win by what?** (study ``{{ snakemake.wildcards.study }}``). Test accuracy of small minus that of large
-batches [percentage points], read after as many epochs, after as many updates, at the same distance from the start, and at
-the same train loss: each at the largest value that both have reached. Colours tell by how much the learning rate of the
-large batches exceeds that of the small ones. Points are means over seeds, bars their 95 % confidence intervals (Student's
-t); pairs share the seed, and so their first weights. *What to look for:* a gap at equal epochs that is gone at equal
-updates comes of too few updates.
+batches [percentage points], read after as many epochs, after as many updates, at the same distance from the start,
+and at the same train loss: each at the largest value that both have reached. Colours tell by how much the learning
+rate of the large batches exceeds that of the small ones. Points are means over seeds, bars their 95 % confidence
+intervals (Student's t); pairs share the seed, and so their first weights. *What to look for:* a gap at equal epochs
+that is gone at equal updates comes of too few updates.
 """,
     "needs": ("distance_from_start",),
 }
@@ -47,9 +47,13 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             part = own[own["rate"] == rate].set_index("reading").loc[list(READINGS)]
             x = np.arange(len(READINGS)) + 0.15 * (place - (len(rates) - 1) / 2)
             error = np.nan_to_num([part["mean"] - part["low"], part["high"] - part["mean"]])
-            panel.errorbar(x, part["mean"], error, color=colors[_words(rate)], marker="o", markersize=3, linestyle="none")
+            panel.errorbar(
+                x, part["mean"], error, color=colors[_words(rate)], marker="o", markersize=3, linestyle="none"
+            )
         panel.axhline(0, color=GREY, linewidth=0.6)
-        panel.set_title(optimizer.upper() if optimizer == "sgd" else optimizer.capitalize(), loc="center", fontsize="small")
+        panel.set_title(
+            optimizer.upper() if optimizer == "sgd" else optimizer.capitalize(), loc="center", fontsize="small"
+        )
         panel.set_xticks(range(len(READINGS)), [f"equal {name}" for name in READINGS])
         panel.grid(visible=False, axis="x")
         panel.set_ylabel("small - large [points]")

@@ -1,4 +1,4 @@
-"""How much of a faint pattern is learned, and how linear the rest stays, against the dimension (Li, Wei and Ma 2019)."""
+"""How well a faint pattern is learned, and how linear the rest stays, by dimension (Li, Wei and Ma 2019)."""
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,11 @@ PART = {
     "summary": "Error on the faint pattern, and second difference at equal training loss, against the dimension.",
     "simulation": "learning_order",
     "caption": """\
-**Which pattern is learned first** (study ``{{ snakemake.wildcards.study }}``; Li, Wei and Ma 2019, theorem 3.4 and lemma
-4.2). Above: error at the end on examples that have the faint pattern alone. Below: how far from linear the part of the
-network that reads the other pattern is across its classes, at the first step with the training loss at which the large
-rate ends. Means over the draws that got there, bars their 95 % bootstrap intervals. *What to look for:* with the large
-rate first, a smaller error and a smaller second difference than with the small one.
+**Which pattern is learned first** (study ``{{ snakemake.wildcards.study }}``; Li, Wei and Ma 2019, theorem 3.4 and
+lemma 4.2). Above: error at the end on examples that have the faint pattern alone. Below: how far from linear the part
+of the network that reads the other pattern is across its classes, at the first step with the training loss at which
+the large rate ends. Means over the draws that got there, bars their 95 % bootstrap intervals. *What to look for:*
+with the large rate first, a smaller error and a smaller second difference than with the small one.
 """,
 }
 
@@ -34,7 +34,9 @@ def data(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for at, part in grouped(evidence.cells, [axis for axis in AXES if axis in evidence.axes]):
         noise = str(at.get("noise", "none"))
-        group = ALGORITHMS[str(at.get("algorithm", "small"))] + ("" if noise == "none" else f", noise in {_where(noise)}")
+        group = ALGORITHMS[str(at.get("algorithm", "small"))] + (
+            "" if noise == "none" else f", noise in {_where(noise)}"
+        )
         for quantity in SHOWN:
             values, scale = usable(part, quantity), QUANTITIES[quantity].scale
             of = statistics(values * scale)

@@ -10,11 +10,11 @@ from gengap.evidence.measurements import Evidence, measured
 PART = {
     "summary": "Accuracy on clean images, mixed images and patches alone against epochs.",
     "caption": """\
-**Clean images, mixed images, patches alone** (study ``{{ snakemake.wildcards.study }}``; Li, Wei and Ma 2019, Fig. 5).
-Accuracies at the saved epochs on three test sets: images as they are; with patches as in training, some blank; blank images
-with patches of random classes. Lines are means over the finished seeds, bands reach from the smallest to the largest. At
-most eight groups are shown. *What to look for:* the small rate knows patches first and clean images least; the large rate
-catches up on patches once it falls.
+**Clean images, mixed images, patches alone** (study ``{{ snakemake.wildcards.study }}``; Li, Wei and Ma 2019, Fig.
+5). Accuracies at the saved epochs on three test sets: images as they are; with patches as in training, some blank;
+blank images with patches of random classes. Lines are means over the finished seeds, bands reach from the smallest to
+the largest. At most eight groups are shown. *What to look for:* the small rate knows patches first and clean images
+least; the large rate catches up on patches once it falls.
 """,
     "needs": ("clean_accuracy",),
 }

@@ -14,13 +14,13 @@ PART = {
     "summary": "Risk over training loss of linear regression against the large learning rate, and two descents.",
     "simulation": "convex_regression",
     "caption": """\
-**The error that a learning rate leaves** (study ``{{ snakemake.wildcards.study }}``; Nishtala, convex problems). Above:
-expected squared error over the training loss at which descent stops, in the problem of three examples e1, e1 and e2,
-against the large rate; medians over the draws of true weights with their 95 % bootstrap intervals, and the two analytic
-limits, 3/2 with all error along e2 and 3/4 with all along e1. Below: errors of the weights along a descent with the small
-rate and with the largest rate, of the first draw, over level sets of the training loss (solid) and of the expected one
-(dashed). *What to look for:* the ratio changes only where the large rate makes the sharp direction the slower one, above 1;
-the printed rates of 0.01 and 0.1 are far below.
+**The error that a learning rate leaves** (study ``{{ snakemake.wildcards.study }}``; Nishtala, convex problems).
+Above: expected squared error over the training loss at which descent stops, in the problem of three examples e1, e1
+and e2, against the large rate; medians over the draws of true weights with their 95 % bootstrap intervals, and the
+two analytic limits, 3/2 with all error along e2 and 3/4 with all along e1. Below: errors of the weights along a
+descent with the small rate and with the largest rate, of the first draw, over level sets of the training loss (solid)
+and of the expected one (dashed). *What to look for:* the ratio changes only where the large rate makes the sharp
+direction the slower one, above 1; the printed rates of 0.01 and 0.1 are far below.
 """,
 }
 
@@ -40,7 +40,9 @@ def data(evidence: Evidence) -> pd.DataFrame:
     for at, part in grouped(basis, ["rate"]):
         for descent, kind in _KINDS.items():
             of = statistics(usable(part, f"{kind}_ratio"))
-            rows.append(("ratio", descent, float(at["rate"]), np.nan, np.nan, of["median"], of["median_low"], of["median_high"]))
+            rows.append(
+                ("ratio", descent, float(at["rate"]), np.nan, np.nan, of["median"], of["median_low"], of["median_high"])
+            )
     last = basis[basis["rate"] == basis["rate"].max()]
     first = last["cell"].iloc[0]
     for descent, kind in _KINDS.items():

@@ -13,11 +13,11 @@ from gengap.evidence.sharpness_variants import BATCH_SIZE, EPS, contrasts
 PART = {
     "summary": "Ratio of large over small batches' sharpness in every variant.",
     "caption": """\
-**What is left of the contrast of sharpness** (study ``{{ snakemake.wildcards.study }}``; Keskar et al. 2017, Table 3).
-Sharpness of large over that of small batches of the same seed, geometric means with their 95 % confidence intervals
-(Student's t on logarithms), in the larger box of relative size 0.001 (filled) and the smaller (open). Division of filters
-by their norms and a common factor leave the network's function as it is. *What to look for:* a ratio above 1 that survives
-convergence of the search and the normalisation of filters.
+**What is left of the contrast of sharpness** (study ``{{ snakemake.wildcards.study }}``; Keskar et al. 2017, Table
+3). Sharpness of large over that of small batches of the same seed, geometric means with their 95 % confidence
+intervals (Student's t on logarithms), in the larger box of relative size 0.001 (filled) and the smaller (open).
+Division of filters by their norms and a common factor leave the network's function as it is. *What to look for:* a
+ratio above 1 that survives convergence of the search and the normalisation of filters.
 """,
     "needs": ("sharpness",),
 }
@@ -49,7 +49,9 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         y = np.array([variants.index(each) for each in part["variant"]]) + shift
         error = np.nan_to_num([part["ratio"] - part["low"], part["high"] - part["ratio"]])
         fill = colors[group] if eps == sizes[0] else "white"
-        axes.errorbar(part["ratio"], y, xerr=error, color=colors[group], marker="o", markersize=3.5, mfc=fill, linestyle="none")
+        axes.errorbar(
+            part["ratio"], y, xerr=error, color=colors[group], marker="o", markersize=3.5, mfc=fill, linestyle="none"
+        )
     axes.axvline(1, color=GREY, linewidth=0.6)
     axes.set_xscale("log")
     axes.set_yticks(range(len(variants)), variants)

@@ -12,12 +12,12 @@ from gengap.evidence.measurements import SEED, Evidence
 PART = {
     "summary": "Effective number of clean images of training on images with patches.",
     "caption": """\
-**The effective number of clean images** (study ``{{ snakemake.wildcards.study }}``; after Li, Wei and Ma 2019, section 5).
-For every arm with patches: its accuracy on clean test images, and the number of clean images at which the arm with the same
-learning rate and without patches reaches that accuracy, on a line through its mean accuracies over the logarithm of the
-number. One number per seed; geometric mean with its 95 % confidence interval (Student's t on logarithms; of the patched
-runs alone, the line is taken as known). Accuracies outside the line are put at its end, and counted in ``at_an_end``:
-the interval then says too little.
+**The effective number of clean images** (study ``{{ snakemake.wildcards.study }}``; after Li, Wei and Ma 2019,
+section 5). For every arm with patches: its accuracy on clean test images, and the number of clean images at which the
+arm with the same learning rate and without patches reaches that accuracy, on a line through its mean accuracies over
+the logarithm of the number. One number per seed; geometric mean with its 95 % confidence interval (Student's t on
+logarithms; of the patched runs alone, the line is taken as known). Accuracies outside the line are put at its end,
+and counted in ``at_an_end``: the interval then says too little.
 """,
     "needs": ("clean_accuracy",),
 }

@@ -1,4 +1,4 @@
-"""Claims on learning rate and batch size, each with its effect, interval and verdict, as far as a study can judge them."""
+"""Claims on learning rate and batch size, each with effect, interval and verdict, as far as a study can judge."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,14 +15,14 @@ from gengap.evidence.paired import pairs
 from gengap.evidence.sharpness_variants import contrasts
 
 PART = {
-    "summary": "Claims on learning rate, batch size and sharp minima, each with effect, interval over seeds and verdict.",
+    "summary": "Claims on learning rate, batch size and sharp minima, each with effect, interval and verdict.",
     "caption": """\
-**Claims on learning rate and batch size, judged** (study ``{{ snakemake.wildcards.study }}``; Nishtala; Li, Wei and Ma
-2019; Keskar et al. 2017). One row per claim that this study's measurements can judge and per group of networks that differ
-in their seed alone. Every effect is one number per seed (accuracies as fractions), signed so that the claim asks for more
-than 0; in brackets its 95 % confidence interval (Student's t). A claim *holds* where the interval lies above 0; it is the
-*opposite* where it lies below, and *undecided* where it contains 0; fewer than five seeds judge nothing. Dead and diverged
-networks are left out. The same table is beside this file as CSV, Markdown and LaTeX.
+**Claims on learning rate and batch size, judged** (study ``{{ snakemake.wildcards.study }}``; Nishtala; Li, Wei and
+Ma 2019; Keskar et al. 2017). One row per claim that this study's measurements can judge and per group of networks
+that differ in their seed alone. Every effect is one number per seed (accuracies as fractions), signed so that the
+claim asks for more than 0; in brackets its 95 % confidence interval (Student's t). A claim *holds* where the interval
+lies above 0; it is the *opposite* where it lies below, and *undecided* where it contains 0; fewer than five seeds
+judge nothing. Dead and diverged networks are left out. The same table is beside this file as CSV, Markdown and LaTeX.
 """,
 }
 
@@ -77,7 +77,11 @@ def _draws(evidence: Evidence) -> Iterator[Effect]:
     """Simulations: linear regression, and the toy of two patterns."""
     advantage, wins = _values(evidence, "large_advantage"), _values(evidence, "large_wins")
     if len(advantage):
-        yield "a large rate first ends with the smaller error", "root of the expected error, small minus large", advantage
+        yield (
+            "a large rate first ends with the smaller error",
+            "root of the expected error, small minus large",
+            advantage,
+        )
         yield "a large rate first wins more often", "share of draws minus 0.5", wins - 0.5
         ratio = _values(evidence, "small_ratio") - _values(evidence, "large_ratio")
         yield "a large rate first overfits less", "risk over training loss, small minus large", ratio
@@ -109,7 +113,11 @@ def _rates(evidence: Evidence) -> Iterator[Effect]:
             words = f"{quantity.replace('_', ' ')}, large minus small"
             effect = _between(evidence, values, "large", "small")
             if quantity == "patch_only_accuracy":
-                yield "a small rate knows patches better", words.replace("large minus small", "small minus large"), -effect
+                yield (
+                    "a small rate knows patches better",
+                    words.replace("large minus small", "small minus large"),
+                    -effect,
+                )
             else:
                 yield f"a large initial rate generalises better{where}", words, effect
         for arm in arms:
@@ -171,7 +179,11 @@ def _path(evidence: Evidence) -> Iterator[Effect]:
             found[cell] = np.log10(beyond / before) if beyond > 0 and before > 0 else np.nan
     finished = evidence.finished["cell"]
     rise = pd.Series(found, dtype=float).reindex(finished).dropna()
-    yield "the end of large batches is the sharper one", "log10 of the loss's rise beyond either end, large over small", rise
+    yield (
+        "the end of large batches is the sharper one",
+        "log10 of the loss's rise beyond either end, large over small",
+        rise,
+    )
     barrier = _values(evidence, "train_loss_barrier")
     yield "a barrier lies between the minima", "largest train loss between them minus the larger end", barrier
 

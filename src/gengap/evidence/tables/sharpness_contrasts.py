@@ -13,13 +13,14 @@ from gengap.evidence.sharpness_variants import BATCH_SIZE, contrasts
 PART = {
     "summary": "Sharpness by batch size in every variant, with the contrast of large over small batches.",
     "caption": """\
-**What is left of the contrast of sharpness** (study ``{{ snakemake.wildcards.study }}``; Keskar et al. 2017, Table 3). Mean
-sharpness over seeds for either batch size, and the ratio of large over small batches of one seed: geometric mean, in
-brackets its 95 % confidence interval (Student's t on logarithms; in the CSV ``ratio_low`` and ``ratio_high``). Variants:
-the printed ten steps of L-BFGS-B in the full space; a search that went on to convergence; random subspaces; after all
-filters in front of a BatchNorm were divided by their norms; after they were multiplied by one factor. The last two leave
-the function as it is. *Projected gradient* is the largest over seeds of the norm of the gradient where the search ended,
-without what points out of the box: 0 at a maximum, else the sharpness is a lower bound.
+**What is left of the contrast of sharpness** (study ``{{ snakemake.wildcards.study }}``; Keskar et al. 2017, Table
+3). Mean sharpness over seeds for either batch size, and the ratio of large over small batches of one seed: geometric
+mean, in brackets its 95 % confidence interval (Student's t on logarithms; in the CSV ``ratio_low`` and
+``ratio_high``). Variants: the printed ten steps of L-BFGS-B in the full space; a search that went on to convergence;
+random subspaces; after all filters in front of a BatchNorm were divided by their norms; after they were multiplied by
+one factor. The last two leave the function as it is. *Projected gradient* is the largest over seeds of the norm of
+the gradient where the search ended, without what points out of the box: 0 at a maximum, else the sharpness is a lower
+bound.
 """,
     "needs": ("sharpness",),
 }
@@ -37,7 +38,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
     """Means, ratios and projected gradients.
 
     Returns:
-        One row per variant, size of the box and group of networks: ``variant``, ``eps``, the axes but for the batch size,
+        One row per variant, size of the box and group of networks: ``variant``, ``eps``, the axes but the batch size,
         ``small`` and ``large``, mean sharpness, ``ratio`` with its ends, ``n`` pairs, and ``projected_gradient``.
 
     Raises:
