@@ -11,9 +11,10 @@ from gengap import layout, registry
 from gengap.cli.main import main
 from gengap.errors import UserError
 from gengap.studies import editor_schema
+from gengap.studies.config import check_published
 from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.settings import Cell
-from gengap.studies.study import axis_names, axis_values, check_published, load_studies, load_study
+from gengap.studies.study import axis_names, axis_values, load_studies, load_study
 
 BASE = """
 title: Test
