@@ -12,6 +12,7 @@ STUDIES = Path("config/studies")
 SIMULATIONS = Path("config/simulations")
 PAPERS = Path("config/papers.yaml")
 PUBLISHED = Path("config/published")
+STUDY_SCHEMA = Path("config/study.schema.json")
 PLUGINS = Path("plugins")
 DATASET_ARCHIVES = Path("data/sources.csv")
 

@@ -99,7 +99,7 @@ def margins_and_slopes(network: nn.Module, state: State, images: Tensor, classes
     margins, slopes = [], []
     for batch, labels in zip(images.split(BATCH_SIZE), classes.split(BATCH_SIZE), strict=True):
         x = batch.double().requires_grad_()
-        margin = _margins(functional_call(network, state, (x,)), labels)
+        margin = output_margins(functional_call(network, state, (x,)), labels)
         # Samples do not touch each other, so the gradient of the sum holds each one's own.
         (gradient,) = torch.autograd.grad(margin.sum(), x)
         margins.append(margin.detach())
@@ -107,7 +107,8 @@ def margins_and_slopes(network: nn.Module, state: State, images: Tensor, classes
     return torch.cat(margins), torch.cat(slopes)
 
 
-def _margins(outputs: Tensor, classes: Tensor) -> Tensor:
+def output_margins(outputs: Tensor, classes: Tensor) -> Tensor:
+    """The output margin of every sample ``[N]``, of outputs ``[N, n_outputs]``; negative where it is misclassified."""
     if outputs.shape[1] == 1:
         return torch.where(classes > 0, outputs[:, 0], -outputs[:, 0])
     own = classes[:, None].long()

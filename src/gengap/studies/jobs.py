@@ -260,6 +260,18 @@ class Plan:
             {},
         )
 
+    def jobs(self, study: str) -> Iterator[Job]:
+        """All jobs of a study or simulation, in the order of their dependence."""
+        if study in self.studies:
+            cells = [self.cell(study, pack) for pack in self.packs[study]]
+            yield from (self.prepare(key) for key in sorted({dataset_key(cell) for cell in cells}))
+            yield from (self.label(*keys) for keys in sorted({(dataset_key(c), labels_key(c)) for c in cells}))
+        else:
+            cells = [cell for point in self.points[study] if (cell := self._data(study, point))]
+            yield from (self.prepare(key) for key in sorted({dataset_key(cell) for cell in cells}))
+        yield from self.made_from_data(study)
+        yield from self.evidence(study)
+
     def made_from_data(self, study: str) -> Iterator[Job]:
         """The jobs that train and measure a study's packs, or simulate a simulation's points."""
         if study in self.simulations:
