@@ -8,9 +8,7 @@ import re
 from collections.abc import Sequence
 
 from gengap import registry
-from gengap.quantities import QUANTITIES
-
-_RESCALED = {True: "same", False: "changes", None: ""}
+from gengap.quantities import QUANTITIES, RESCALED
 
 
 def markdown() -> str:
@@ -47,7 +45,7 @@ def _page(name: str) -> list[str]:
     ]
     if any(quantity.rescaling_invariant is not None for quantity in measured):
         header = (*header, "rescaled")
-        rows = [(*row, _RESCALED[one.rescaling_invariant]) for row, one in zip(rows, measured, strict=True)]
+        rows = [(*row, RESCALED[one.rescaling_invariant]) for row, one in zip(rows, measured, strict=True)]
     facts = {
         "BatchNorm modes": ", ".join(f"`{mode}`" for mode in entry.batchnorm),
         "Options": ", ".join(f"`{option}`" for option in ("epochs", "batchnorm", *entry.reads, *entry.options)),
