@@ -19,6 +19,10 @@ SHARES = frozenset(
 )
 
 
+# What pages and tables say of `Quantity.rescaling_invariant`.
+RESCALED = {True: "same", False: "changes", None: ""}
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One measured number.
