@@ -38,8 +38,8 @@ def _page(name: str) -> list[str]:
     entry = registry.check("probe", name)
     sections = _sections(_docstring(name))
     measured = [QUANTITIES[key] for key in entry.measured]
-    header = ("quantity", "symbol", "unit", "meaning")
-    rows = [
+    header: tuple[str, ...] = ("quantity", "symbol", "unit", "meaning")
+    rows: list[tuple[str, ...]] = [
         (f"`{quantity.name}`", f"${quantity.symbol}$" if quantity.symbol else "", quantity.unit, quantity.meaning)
         for quantity in measured
     ]

@@ -13,8 +13,9 @@ PART = {
     "caption": """\
 **Scoreboard of explanations** (study ``{{ snakemake.wildcards.study }}``).
 One row per measure, then the controls. ``rescaled``: whether the measure changes under a rescaling of the weights
-that leaves a network of ReLUs the same function. ``verdict``: *explains* moves with the gap along the design and among networks
-of equal design, at every level of every axis; *equal design only* moves with it only among networks of equal design;
+that leaves a network of ReLUs the same function. ``verdict``: *explains* moves with the gap along the design and
+among networks of equal design, at every level of every axis; *equal design only* moves with it only among networks of
+equal design;
 *proxy* moves with or against it only along the design, so it stands for the design; *inconsistent* moves with the
 gap at some levels of an axis and against it at others; *contradicts* moves against it at equal design; *no evidence*
 neither; *undecided* has too few networks. ``expected`` is the verdict that the study's file stated before it ran, and
