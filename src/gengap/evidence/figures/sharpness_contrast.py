@@ -46,7 +46,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     sizes = list(EPS.values())
     for (group, eps), part in data.groupby(["group", "eps"], sort=False):
         color = colors[str(group)]
-        shift = 0.6 * ((groups.index(str(group)) * 2 + sizes.index(eps) + 0.5) / (2 * len(groups)) - 0.5)
+        shift = 0.6 * ((groups.index(str(group)) * 2 + sizes.index(str(eps)) + 0.5) / (2 * len(groups)) - 0.5)
         y = np.array([variants.index(each) for each in part["variant"]]) + shift
         error = np.nan_to_num([part["ratio"] - part["low"], part["high"] - part["ratio"]])
         fill = color if eps == sizes[0] else "white"
