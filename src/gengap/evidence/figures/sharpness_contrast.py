@@ -45,13 +45,12 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     colors = palette(groups)
     sizes = list(EPS.values())
     for (group, eps), part in data.groupby(["group", "eps"], sort=False):
-        shift = 0.6 * ((groups.index(group) * 2 + sizes.index(eps) + 0.5) / (2 * len(groups)) - 0.5)
+        color = colors[str(group)]
+        shift = 0.6 * ((groups.index(str(group)) * 2 + sizes.index(str(eps)) + 0.5) / (2 * len(groups)) - 0.5)
         y = np.array([variants.index(each) for each in part["variant"]]) + shift
         error = np.nan_to_num([part["ratio"] - part["low"], part["high"] - part["ratio"]])
-        fill = colors[group] if eps == sizes[0] else "white"
-        axes.errorbar(
-            part["ratio"], y, xerr=error, color=colors[group], marker="o", markersize=3.5, mfc=fill, linestyle="none"
-        )
+        fill = color if eps == sizes[0] else "white"
+        axes.errorbar(part["ratio"], y, xerr=error, color=color, marker="o", markersize=3.5, mfc=fill, linestyle="none")
     axes.axvline(1, color=GREY, linewidth=0.6)
     axes.set_xscale("log")
     axes.set_yticks(range(len(variants)), [words.replace(", ", ",\n") for words in variants])
