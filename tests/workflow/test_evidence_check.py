@@ -1,11 +1,14 @@
 """`gengap evidence`: tables and figures again from exports alone, and what differs from those that are kept."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from gengap import layout
 from gengap.cli.main import main
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 KEPT = layout.FINDINGS / "tiny"
 
 
@@ -58,3 +61,13 @@ def test_settings_that_changed_altogether_are_refused(kept, capsys):
     kept.edit("config/studies/tiny.yaml", "batch_size: 20", "batch_size: 30")
     assert main(["evidence"]) == 1
     assert "holds nothing of 'tiny' as config/studies has it now" in capsys.readouterr().err
+
+
+def test_the_smallest_export_of_this_repository_gives_the_tables_kept_beside_it(monkeypatch, capsys):
+    monkeypatch.chdir(REPOSITORY)
+    smallest = min(layout.EXPORTS.glob("*.h5"), key=lambda path: path.stat().st_size)
+    assert main(["evidence", smallest.stem]) == 0, capsys.readouterr().err
+
+
+def test_exports_of_this_repository_are_small():
+    assert sum(path.stat().st_size for path in (REPOSITORY / layout.EXPORTS).glob("*.h5")) <= 20e6
