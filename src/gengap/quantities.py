@@ -19,6 +19,10 @@ SHARES = frozenset(
 )
 
 
+# What pages and tables say of `Quantity.rescaling_invariant`.
+RESCALED = {True: "same", False: "changes", None: ""}
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One measured number.
@@ -81,7 +85,7 @@ def _joined(paths: tuple[Path, ...]) -> dict[str, Quantity]:
     table = Path(__file__).with_suffix(".csv")
     with table.open(encoding="utf-8", newline="") as file:
         found = {
-            row["name"]: Quantity(*(row[key] for key in ("name", "label", "symbol", "unit", "meaning")))
+            row["name"]: Quantity(row["name"], row["label"], row["symbol"], row["unit"], row["meaning"])
             for row in csv.DictReader(file)
         }
     declared = dict.fromkeys(found, table)

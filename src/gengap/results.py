@@ -246,6 +246,11 @@ class Results:
         if pack is None:
             raise self._unknown_cell(cell)
         path = layout.weights_in(legacy_names.pack_folder(self.folder, pack))
+        if not path.exists():
+            raise UserError(
+                f"{path}: the weights of '{cell}' are not here. If its results were imported, remove the import from "
+                f"{layout.IMPORTS} and run the study: it trains them."
+            )
         settings, image_shape, n_outputs, state = weights.read_cell(path, cell, epoch)
         network = models.build(Cell.model_validate(settings).model, image_shape, n_outputs)
         network.load_state_dict(state)

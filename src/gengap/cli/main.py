@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import escaping, layout, logs
-from gengap.cli import files, fsck, scoreboard
+from gengap.cli import campaign, evidence, exchange, files, findings, fsck, scoreboard
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
 from gengap.studies import editor_schema
@@ -281,6 +281,10 @@ def _parser() -> argparse.ArgumentParser:
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
     files.add_parsers(commands)
+    exchange.add_parsers(commands)
+    campaign.add_parser(commands)
+    evidence.add_parser(commands)
+    findings.add_parser(commands)
     fsck.add_parser(commands)
     scoreboard.add_parser(commands)
     return parser

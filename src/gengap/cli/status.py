@@ -9,6 +9,7 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.snakemake_support import due, records, run_lock
+from gengap.studies import imports
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.simulation import Simulation
 from gengap.studies.study import Study
@@ -33,6 +34,7 @@ def status(names: Sequence[str], known: Mapping[str, Study | Simulation]) -> Ite
     plan = Plan(
         {name: one for name, one in known.items() if isinstance(one, Study)},
         {name: one for name, one in known.items() if isinstance(one, Simulation)},
+        imports.read(),
     )
     to_make = due.outputs(names)
     begun = records.begun(Path())

@@ -17,16 +17,23 @@ PART = {
             "label": "mean margin",
             "symbol": "\\langle m\\rangle",
             "meaning": "Mean over training samples of the output margin.",
+            "rescaling_invariant": True,
         },
-        "margin_median": {"label": "median margin", "meaning": "Median over training samples of the output margin."},
+        "margin_median": {
+            "label": "median margin",
+            "meaning": "Median over training samples of the output margin.",
+            "rescaling_invariant": True,
+        },
         "margin_10th_percentile": {
             "label": "10th percentile of the margins",
             "meaning": "A tenth of the training samples has a smaller output margin.",
+            "rescaling_invariant": True,
         },
         "margin_smallest": {
             "label": "smallest margin",
             "symbol": "\\min m",
             "meaning": "Smallest output margin of a training sample; negative if one is misclassified.",
+            "rescaling_invariant": True,
         },
         "normalized_margin_median": {
             "label": "median normalized margin",
@@ -34,10 +41,12 @@ PART = {
                 "Median over training samples of the distance to the decision boundary to first order "
                 "divided by the spread of the images."
             ),
+            "rescaling_invariant": True,
         },
         "normalized_margin_10th_percentile": {
             "label": "10th percentile of the normalized margins",
             "meaning": "A tenth of the training samples has a smaller normalized margin.",
+            "rescaling_invariant": True,
         },
     },
     "picture": {

@@ -42,6 +42,7 @@ PART = {
                 "100 times the largest rise of the training loss f, in a box of relative size 0.001 "
                 "around the weights, divided by 1 + f; in the full space."
             ),
+            "rescaling_invariant": False,
         },
         "sharpness_in_half_box": {
             "label": "sharpness in half the box",
@@ -50,6 +51,7 @@ PART = {
                 "100 times the largest rise of the training loss f, in a box of relative size 0.0005 "
                 "around the weights, divided by 1 + f; in the full space."
             ),
+            "rescaling_invariant": False,
         },
         "subspace_sharpness": {
             "label": "subspace sharpness",
@@ -83,6 +85,7 @@ PART = {
                 "have norm 1, in a box of relative size 0.001 around the weights, divided by 1 + f; in "
                 "the full space."
             ),
+            "rescaling_invariant": False,
         },
         "normalized_sharpness_in_half_box": {
             "label": "normalized sharpness in half the box",

@@ -23,7 +23,7 @@ PART = {
             "choices": ["large_small", "small"],
             "meaning": "large_small: the large rate until the first loss, then the small one; small: throughout.",
         },
-        "dimension": {"type": "int", "default": 32, "ge": 2, "meaning": "d, dimension of either part of an input."},
+        "dimension": {"type": "int", "default": 16, "ge": 2, "meaning": "d, dimension of either part of an input."},
         "samples_per_dimension": {"type": "float", "default": 4.0, "gt": 0, "meaning": "Training samples over d."},
         "units_per_dimension": {
             "type": "float",
@@ -85,7 +85,7 @@ PART = {
             "ge": 0,
             "meaning": "Its standard deviation, until the first loss.",
         },
-        "steps": {"type": "int", "default": 20_000, "ge": 1, "meaning": "Most steps."},
+        "steps": {"type": "int", "default": 1000, "ge": 1, "meaning": "Most steps."},
         "test_samples": {"type": "int", "default": 2000, "ge": 1, "meaning": "Examples for the test errors."},
     },
     "quantities": {

@@ -54,8 +54,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         for group, curve in data[data["quantity"] == quantity].groupby("group", sort=False):
             curve = curve.sort_values("dimension")
             error = np.nan_to_num([curve["mean"] - curve["low"], curve["high"] - curve["mean"]])
-            look = {"color": colors[str(group)], "marker": "o", "markersize": 3}
-            panel.errorbar(curve["dimension"] * shifts[str(group)], curve["mean"], error, **look)
+            x, color = curve["dimension"] * shifts[str(group)], colors[str(group)]
+            panel.errorbar(x, curve["mean"], error, color=color, marker="o", markersize=3)
         unit = QUANTITIES[quantity].unit
         panel.set_ylabel("error on faint pattern [%]" if unit == "%" else "second difference")
         panel.set_ylim(bottom=0)

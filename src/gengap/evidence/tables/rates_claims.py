@@ -145,7 +145,8 @@ def _before_the_drop(evidence: Evidence) -> pd.Series:
     between = sorted(rows["epoch"].unique())[1:-1]
     if len(between) != 1:
         return pd.Series(dtype=float)
-    return rows[rows["epoch"] == between[0]].set_index("cell")["value"]
+    before: pd.Series = rows[rows["epoch"] == between[0]].set_index("cell")["value"]
+    return before
 
 
 def _batches(evidence: Evidence) -> Iterator[Effect]:
