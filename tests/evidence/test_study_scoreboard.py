@@ -15,7 +15,7 @@ from gengap.errors import UserError
 from gengap.evidence import figures, scoreboard, tables
 from gengap.evidence.tables import scoreboard as table
 from gengap.evidence.tables import scoreboard_equal_loss
-from gengap.scoreboard.verdicts import MEANING
+from gengap.scoreboard.verdicts import ALPHA, MEANING
 from gengap.studies.scoreboard import ALONG, STATISTICS, VerdictWord
 
 GRID = {"model.width": [4, 8, 16, 32], "optimizer.lr": [0.1, 0.2, 0.3, 0.4, 0.5], "seed": list(range(6))}
@@ -115,8 +115,8 @@ def test_at_equal_loss_a_measure_that_is_the_loss_says_nothing(tmp_path):
         }
     made = synthetic.collected(tmp_path / "made", made, values=found, probes=("performance",), snapshots=())
     judged = scoreboard_equal_loss.table(made).set_index("measure")
-    assert judged.loc["path_norm", "p"] < 0.01 < 0.1 < judged.loc["path_norm", "p_at_equal_train_loss"]
-    assert judged.loc["spectral_norm_product", "p_at_equal_train_loss"] < 0.01
+    assert judged.loc["path_norm", "p"] < ALPHA < 0.1 < judged.loc["path_norm", "p_at_equal_train_loss"]
+    assert judged.loc["spectral_norm_product", "p_at_equal_train_loss"] < ALPHA
 
 
 def test_the_picture_shows_words_and_is_drawn(evidence, tmp_path):
