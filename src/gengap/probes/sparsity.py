@@ -13,6 +13,9 @@ PART = {
             "meaning": "Share of the weights of convolutions and linear layers that are not exactly zero.",
         },
     },
+    "picture": {
+        "quantity": "weights_left",
+    },
 }
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from gengap import layout, quantities
 from gengap.studies import feasibility, machine
+from gengap.studies.config import Config, check_config, check_published
 from gengap.studies.consistency import check_study
 from gengap.studies.names import REDUCED
 from gengap.studies.paper import Paper, load_papers, reduced
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation, load_simulations
-from gengap.studies.study import Config, Study, check_config, check_published, load_studies
+from gengap.studies.study import Study, load_studies
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,14 @@ class PackState:
         self.curvature = [self.curvature[slot] for slot in slots]
         self.products = [self.products[slot] for slot in slots]
 
+    def restart(self) -> None:
+        """Give every network the weights and statistics that it had before training, and a new optimiser."""
+        firsts = [result.checkpoints[0.0] for result in self.results]
+        like = self.state()
+        state = {name: torch.stack([first[name] for first in firsts]).to(value) for name, value in like.items()}
+        pruned = self.networks.optimizer_state.get(masks.MASK)
+        self.networks = _networks(self.results, tuple(self.networks.parameters), state, pruned)
+
     def one(self, slot: int) -> State:
         """The state of one network, on the CPU, independent of the stack."""
         state = stack.network_state(self.state(), slot)
@@ -72,15 +80,22 @@ def start(results: Sequence[CellResult], arch: Architecture, state: State, prune
         state: Initial weights ``[K, ...]``.
         pruned: Masks ``[K, ...]`` of the weights that are pruned; none or empty if none are.
     """
-    parameters = {name: state[name] for name in arch.parameters}
+    unmeasured, none = [math.nan] * len(results), [0] * len(results)
+    known = {name: state[name] for name in (*arch.parameters, *arch.buffers)}
+    networks = _networks(results, arch.parameters, known, pruned)
+    return PackState(list(results), networks, curvature=unmeasured, products=none)
+
+
+def _networks(
+    results: Sequence[CellResult], parameters: Sequence[str], state: State, pruned: State | None
+) -> NetworkState:
+    """Networks with an optimiser before its first step; `parameters` names what of the state it moves."""
+    moved = {name: state[name] for name in parameters}
     optimizer = registry.load("optimizer", results[0].cell.optimizer.name)
     if results[0].cell.training.subspace is not None:
-        optimizer_state = subspace.start([result.cell for result in results], arch, parameters, optimizer)
+        optimizer_state = subspace.start([result.cell for result in results], moved, optimizer)
     else:
-        optimizer_state = optimizer.start(parameters)
+        optimizer_state = optimizer.start(moved)
     if pruned:
         optimizer_state[masks.MASK] = pruned
-    buffers = {name: state[name] for name in arch.buffers}
-    unmeasured, none = [math.nan] * len(results), [0] * len(results)
-    networks = NetworkState(parameters, buffers, optimizer_state)
-    return PackState(list(results), networks, curvature=unmeasured, products=none)
+    return NetworkState(moved, {name: value for name, value in state.items() if name not in moved}, optimizer_state)

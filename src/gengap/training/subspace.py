@@ -22,14 +22,14 @@ COORDINATES, FIRST, PROJECTION = "coordinates", "first", "projection"  # kinds o
 _OWN = (COORDINATES, FIRST, PROJECTION)
 
 
-def start(cells: Sequence[Cell], arch: Architecture, parameters: State, optimizer: ModuleType) -> OptimizerState:
+def start(cells: Sequence[Cell], parameters: State, optimizer: ModuleType) -> OptimizerState:
     """theta_d = 0, and each cell's own P.
 
     Raises:
         UserError: If the subspace has more dimensions than the network has weights.
     """
     shared = cells[0].training
-    d, n_weights = _dimension(cells[0]), arch.n_parameters
+    d, n_weights = _dimension(cells[0]), sum(value[0].numel() for value in parameters.values())
     if d > n_weights:
         raise UserError(f"training.subspace: {d:,} is more than the {n_weights:,} weights of the network. Lower it.")
     like = next(iter(parameters.values()))
