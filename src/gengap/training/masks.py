@@ -4,6 +4,7 @@ A mask is part of the optimiser's state, so that whatever keeps, saves or halves
 """
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from gengap import seeding
 from gengap.engine.stack import State
 from gengap.errors import UserError
-from gengap.studies.settings import Cell
+from gengap.studies.settings import Cell, Optimizer
 from gengap.training.optimizers import OptimizerState
 
 MASK = "mask"  # kind of optimiser state
@@ -25,6 +26,32 @@ def masked(tensors: State, masks: State) -> State:
 def masked_state(state: OptimizerState, masks: State) -> OptimizerState:
     """An optimiser's state, moments and all, zero where a weight is pruned."""
     return {kind: masked(part, masks) for kind, part in state.items()}
+
+
+def step(
+    optimizer: ModuleType,
+    parameters: State,
+    gradients: State,
+    state: OptimizerState,
+    hyperparameters: dict[str, Tensor],
+    settings: Optimizer,
+) -> tuple[State, OptimizerState]:
+    """One step of an optimiser, whose state holds masks; pruned weights and their moments stay exactly zero.
+
+    Args:
+        optimizer: The optimiser's module.
+        parameters: ``[K, ...]``.
+        gradients: Of the data loss with respect to the parameters.
+        state: From `gengap.training.pack_state.start` or the last step.
+        hyperparameters: See `gengap.training.optimizers`.
+        settings: The optimiser's section.
+
+    Returns:
+        The new parameters, and the optimiser's new state.
+    """
+    pruned = state[MASK]
+    new, moments = optimizer.step(parameters, masked(gradients, pruned), state, hyperparameters, settings)
+    return masked(new, pruned), {**masked_state(moments, pruned), MASK: pruned}
 
 
 def magnitude(weights: State, alive: State, cell: Cell) -> State:

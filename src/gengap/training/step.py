@@ -93,15 +93,11 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         """The optimiser's step, along a subspace if there is one; pruned weights, if there are any, stay zero."""
         if cell.training.subspace is not None:
             return subspace.step(arch, cell, optimizer, parameters, gradients, optimizer_state, hyperparameters)
-        pruned = optimizer_state.get(masks.MASK)
-        if pruned is None:
-            unpruned: tuple[State, OptimizerState] = optimizer.step(
-                parameters, gradients, optimizer_state, hyperparameters, cell.optimizer
-            )
-            return unpruned
-        new, state = optimizer.step(
-            parameters, masks.masked(gradients, pruned), optimizer_state, hyperparameters, cell.optimizer
+        if masks.MASK in optimizer_state:
+            return masks.step(optimizer, parameters, gradients, optimizer_state, hyperparameters, cell.optimizer)
+        moved: tuple[State, OptimizerState] = optimizer.step(
+            parameters, gradients, optimizer_state, hyperparameters, cell.optimizer
         )
-        return masks.masked(new, pruned), {**masks.masked_state(state, pruned), masks.MASK: pruned}
+        return moved
 
     return step
