@@ -63,7 +63,9 @@ def test_the_identity_holds_the_origins_and_not_the_names_of_arms(load):
         ({"origin": "dense", "weights": 7.0}, {}, "keeps none at epoch 7"),
         ({"origin": "dense"}, {"model.width": 8}, "its origin has another model"),
         ({"origin": "dense"}, {"training.subspace": 3}, "cannot be combined"),
+        ({"origin": "dense", "weights": 50}, {"training.epochs": 30}, "keeps none at epoch 50"),
         ({"origin": "dense", "prune": [1.5]}, {}, "prune"),
+        ({"origin": "dense", "prune": [0.5, 0.1], "scope": "global"}, {}, "global takes one share"),
         ({"origin": "dense", "cell": {}}, {}, "is filled in from"),
     ],
 )

@@ -155,6 +155,17 @@ def test_two_cells_that_are_one_network_are_refused(edited, refused, changes, wo
     assert words in said
 
 
+CHAIN = "grid: {arm: {dense: {}, ticket: {after: {origin: dense, prune: "
+
+
+def test_shares_to_prune_are_one_or_one_for_each_layer(edited, refused, loaded):
+    for right in ("[0.2]", "[0.2, 0.2, 0.1]"):
+        loaded(edited(("grid: {", CHAIN + right + "}}}, ")))
+    said = refused(edited(("grid: {", CHAIN + "[0.2, 0.1]}}}, ")))
+    assert "cell arm=ticket,lr=0.1,seed=0: after.prune: [0.2, 0.1] has 2 shares, and 'mlp' has 3 " in said
+    assert "Give one share, or one for each of them." in said
+
+
 def test_what_is_hardly_meant_is_a_warning(edited, loaded):
     (warning,) = loaded(edited(("batch_size: 50", "batch_size: 512"))).warnings["study"]
     assert "training.batch_size: 512 is more than the 200 training images" in warning
@@ -190,8 +201,14 @@ def test_a_models_usual_depth_is_as_its_header_says(name):
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ({"name": "mlp", "width": 4}, {"parameters": 48 * 4 + 4 + 5 * 4 + 5 * 10, "outputs": 18, "batchnorm": 0}),
-        ({"name": "mlp", "width": 10**6}, {"parameters": 1000060000010, "outputs": 2000010, "batchnorm": 0}),
+        (
+            {"name": "mlp", "width": 4},
+            {"parameters": 48 * 4 + 4 + 5 * 4 + 5 * 10, "outputs": 18, "batchnorm": 0, "layers": 3},
+        ),
+        (
+            {"name": "mlp", "width": 10**6},
+            {"parameters": 1000060000010, "outputs": 2000010, "batchnorm": 0, "layers": 3},
+        ),
     ],
 )
 def test_facts_of_a_network_need_no_memory(model, expected):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gengap import losses, models
+from gengap import inits, losses, models
 from gengap.errors import UserError
 from gengap.studies.settings import Loss, Model
 
@@ -29,7 +29,8 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
 
     Returns:
         ``parameters``; ``outputs``, numbers that its layers put out for one image; ``batchnorm``, the numbers of one
-        image over which a BatchNorm layer averages at least, 0 without BatchNorm; or ``error``, why it cannot be built.
+        image over which a BatchNorm layer averages at least, 0 without BatchNorm; ``layers``, its convolutions and
+        linear layers; or ``error``, why it cannot be built.
     """
     channels, height, width = image_shape
     try:
@@ -47,7 +48,8 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
             "error": f"model: '{model['name']}' cannot be built for {channels} x {height} x {width} images: {said}."
         }
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return {"parameters": parameters, "outputs": outputs, "batchnorm": averaged}
+    layers = len(inits.weight_layers(network))
+    return {"parameters": parameters, "outputs": outputs, "batchnorm": averaged, "layers": layers}
 
 
 def _passed(network: nn.Module, images: torch.Tensor) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gengap.errors import UserError, unknown_name
+from gengap.studies.consistency import kept_epochs
 from gengap.studies.grid import cell_name, value_at
 from gengap.studies.settings import ARM, After, Cell
 
@@ -92,9 +93,13 @@ def _check(cell: Cell, origin: Cell, where: str) -> None:
         raise UserError(f"{where}: its origin has another training.dtype. Give both the same.")
     if cell.training.subspace is not None:
         raise UserError(f"{where}: training.subspace and an origin cannot be combined. Remove one of them.")
+    if cell.after.scope == "global" and len(cell.after.prune) > 1:
+        raise UserError(
+            f"{where}: scope: global takes one share, of all layers but the last, and prune has "
+            f"{len(cell.after.prune)}. Give one, or write scope: layer."
+        )
     at = cell.after.weights
-    kept = {0.0, float(origin.training.epochs), *origin.training.snapshots}
-    if not isinstance(at, str) and at not in kept:
+    if not isinstance(at, str) and at not in kept_epochs(origin):
         raise UserError(
             f"{where}: weights: its origin keeps none at epoch {at:g}. Add it to the origin's training.snapshots."
         )

@@ -65,6 +65,7 @@ def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[s
             if network in known and known[network].error:
                 raise UserError(f"{path}: cell {cell}: {known[network].error}")
         warnings[name] = _check_batches(study, data[name], known, path)
+        _check_pruning(study, data[name], known, path)
         warnings[name] += same_network.check(study, data[name].of, path)
     return warnings
 
@@ -168,6 +169,27 @@ def _batches(size: int | str, n_train: int | None) -> tuple[int | None, int | No
         return (size if isinstance(size, int) else None), None
     first = min(size, n_train) if isinstance(size, int) else n_train
     return first, n_train % first or first
+
+
+def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> None:
+    """Refuse shares to prune that are not one for all layers or one for each."""
+    for name, cell in study.cells.items():
+        after, network = cell.after, network_of(cell, data.of(cell, name))
+        layers = known.get(network, Facts()).layers if network else 0
+        if not after.prune or not layers:
+            continue
+        where = f"{path}: cell {name}: after."
+        shares = ", ".join(f"{share:g}" for share in after.prune)
+        if len(after.prune) not in (1, layers):
+            raise UserError(
+                f"{where}prune: [{shares}] has {len(after.prune)} shares, and '{cell.model.name}' has {layers} "
+                "convolutions and linear layers here. Give one share, or one for each of them."
+            )
+        if after.scope == "global" and layers == 1:
+            raise UserError(
+                f"{where}scope: global prunes all layers but the last, and '{cell.model.name}' has one layer here. "
+                "Write layer."
+            )
 
 
 def _check_samples(study: Study, data: Data, path: Path) -> None:

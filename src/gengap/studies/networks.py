@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ class Facts:
         parameters: Weights and biases.
         outputs: Numbers that its layers put out for one image.
         batchnorm: The fewest numbers of one image over which a BatchNorm layer averages; 0 without BatchNorm.
+        layers: Convolutions and linear layers.
         error: Why it cannot be built; empty if it can.
     """
 
     parameters: int = 0
     outputs: int = 0
     batchnorm: int = 0
+    layers: int = 0
     error: str = ""
 
 
@@ -50,6 +52,9 @@ class Network:
     loss: Loss
     image_shape: tuple[int, int, int]
     n_classes: int
+
+
+_ASKED = tuple(one.name for one in fields(Facts))
 
 
 def facts(networks: Iterable[Network], cache: Path | None = None, *, ask: bool = True) -> dict[Network, Facts]:
@@ -80,10 +85,10 @@ def facts(networks: Iterable[Network], cache: Path | None = None, *, ask: bool =
 
 
 def _key(network: Network) -> str:
-    """A digest of the settings and of the code that builds the network."""
+    """A digest of the settings, of the code that builds the network, and of what is asked about it."""
     code = [_code(registry.check(kind, name).path) for kind, name in _parts(network)]
     content = [network.model.model_dump(mode="json"), network.loss.model_dump(mode="json")]
-    text = json.dumps([*content, network.image_shape, network.n_classes, *code], sort_keys=True)
+    text = json.dumps([*content, network.image_shape, network.n_classes, *code, *_ASKED], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
