@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from gengap.errors import UserError
+from gengap.evidence.collect import beside_axes
 from gengap.studies.chains import origins, with_origins
 from gengap.studies.jobs import Plan
 from gengap.studies.settings import Cell
@@ -52,6 +53,13 @@ def test_the_identity_holds_the_origins_and_not_the_names_of_arms(load):
         load(ARMS, **{"optimizer.lr": 0.2}).cells["arm=second,seed=0"].identity()["after.cell"]["optimizer.lr"] == 0.2
     )
     assert not any(key.startswith("after") for key in load(ARMS).cells["arm=dense,seed=0"].identity())
+
+
+def test_the_table_of_cells_says_what_each_comes_after_and_not_the_whole_origin(load):
+    fixed, varied = beside_axes(load(ARMS))
+    assert varied["origin"] == ["first"] * 2 + ["dense"] * 2 + [""] * 2
+    assert varied["weights"] == ["0.0"] * 4 + ["last"] * 2
+    assert "cell" not in {*fixed, *varied}  # the column of names
 
 
 @pytest.mark.parametrize(

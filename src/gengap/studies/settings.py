@@ -419,7 +419,8 @@ def _leaf_names(own: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
             short[section] = section
             continue
         for key in kind.model_fields:
-            short[f"{section}.{key}"] = section if key == "name" else key
+            if f"{section}.{key}" != ORIGIN:  # a whole cell, which no file sets
+                short[f"{section}.{key}"] = section if key == "name" else key
     used = collections.Counter(short.values())
     names = {dotted: name if used[name] == 1 else dotted.replace(".", "_") for dotted, name in short.items()}
     for section, key in own:
