@@ -101,7 +101,7 @@ def test_an_infinite_measure_is_larger_than_all_others():
 
 
 def test_at_equal_loss_a_measure_that_is_the_loss_says_nothing(tmp_path):
-    grid = GRID | {"model.width": [4, 8]}
+    grid = GRID | {"model.width": [4, 6, 8, 12]}
     made = synthetic.study(tmp_path, grid, probes=PROBES, scoreboard=SECTION)
     found = {}
     for number, name in enumerate(made.cells):
