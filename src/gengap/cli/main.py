@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import escaping, layout, logs
-from gengap.cli import campaign, evidence, exchange, files, findings, fsck, scoreboard
+from gengap.cli import campaign, evidence, exchange, files, findings, fsck, report, scoreboard
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
 from gengap.studies import editor_schema
@@ -287,4 +287,5 @@ def _parser() -> argparse.ArgumentParser:
     findings.add_parser(commands)
     fsck.add_parser(commands)
     scoreboard.add_parser(commands)
+    report.add_parser(commands)
     return parser
