@@ -8,9 +8,10 @@ from gengap.snakemake_support.job import job
 from gengap.studies.study import Study
 
 with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, "", "collect"):
+    study = Study.model_validate(snakemake.params.study)
     collect(
-        Study.model_validate(snakemake.params.study),
-        data_facts([Path(path) for path in snakemake.input.labelled]),
+        study,
+        data_facts([Path(path) for path in snakemake.input.labelled], study),
         [Path(path) for path in snakemake.input.histories],
         [Path(path) for path in snakemake.input.probes],
         Path(snakemake.output.measurements),
