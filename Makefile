@@ -23,7 +23,7 @@ COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.
 	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
 COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
 
-.PHONY: help env run report evidence plan repro push pull test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs bench lock
+.PHONY: help env run report evidence evidence-check findings plan repro push pull test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -89,6 +89,12 @@ evidence: $(ENV) ## Copy tables and figures of a finished study or paper to docs
 		[ "$$(wc -l < "$$folder/$$study/verdicts.csv")" -gt 1 ] || rm "$$folder/$$study/verdicts.csv" # nothing was published
 		echo "Copied tables and figures to $$folder/$$study"
 	done
+
+evidence-check: $(ENV) ## Redraw docs/findings from the exports kept there, and compare
+	@gengap evidence
+
+findings: $(ENV) ## Check that every measured number in docs/findings is in the evidence
+	@gengap findings
 
 plan: $(ENV) ## Predict time and memory of a study or paper
 	@$(studies)
@@ -176,6 +182,10 @@ format: $(ENV) ## Format all code
 
 docs: $(ENV) ## Write every generated page of docs/, and missing pictures
 	@python -m gengap.reference_docs
+
+site: $(ENV) ## Build the documentation as a site with search, in build/site
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	echo "Built build/site/index.html"
 
 bench: $(ENV) ## Benchmark packs against plain PyTorch on this CPU
 	@python -m bench.cpu

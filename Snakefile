@@ -18,6 +18,7 @@ from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY
 from gengap.snakemake_support import captions, run_lock, targets
+from gengap.studies import imports
 from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED, rule_of
 from gengap.studies.paper import reduced
@@ -54,11 +55,15 @@ with logs.job():
         check_writable(folder)
     store_access.check(Path(config.get("store", layout.STORE)), config.get("store_group", ""))
     BUILT = PROJECT.built
+    IMPORTS = imports.read()
     if workflow.is_main_process and targets.runs_jobs(sys.argv):
         asked = targets.named(workflow, {*TARGETS, *PAPERS, *(name + REDUCED for name in PAPERS)})
         here = targets.runs_here(sys.argv)
         for warning in PROJECT.check_machine(PROJECT.built if asked is None else asked, here=here):
             print(f"warning: {warning}", file=sys.stderr)
+        for name in PROJECT.chosen(PROJECT.built if asked is None else asked):
+            for unused in imports.unused(IMPORTS, STUDIES[name]):
+                print(f"warning: {unused}", file=sys.stderr)
 
 
 # The report's text lists these: Snakemake's report leaves the configuration out.

@@ -1,6 +1,6 @@
 """What several rules ask the plan of jobs."""
 
-PLAN = Plan(STUDIES, SIMULATIONS)
+PLAN = Plan(STUDIES, SIMULATIONS, IMPORTS)
 
 
 def any_of(names):

@@ -13,8 +13,9 @@ from gengap.datasets import digits
 from gengap.engine import stack
 from gengap.files import timings
 from gengap.files.timings import Compared, Timing
-from gengap.probes.checkpoints import measured_epochs, planned_epochs
+from gengap.probes.checkpoints import planned_epochs
 from gengap.registry import REGISTRY
+from gengap.studies.identity import measured_epochs
 from gengap.studies.jobs import Plan
 from gengap.studies.settings import Cell, Dataset
 from gengap.studies.simulation import load_simulation

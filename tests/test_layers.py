@@ -41,7 +41,7 @@ LAYERS = [
 ROOMS = {  # of a package: its rooms, lowest first; `root` is the modules outside of all
     "engine": [{"layers", "numerics"}, {"root"}, {"graph", "hessian"}, {"cpu"}, {"evaluation"}],
     "training": [{"optimizers", "schedules"}, {"root"}],
-    "evidence": [{"root"}, {"figures", "tables"}],
+    "evidence": [{"root"}, {"figures", "tables"}, {"whole"}],
 }
 LAYER = {part: number for number, parts in enumerate(LAYERS) for part in parts}
 PLAN = LAYER["studies"]

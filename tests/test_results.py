@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import synthetic
 import torch
@@ -60,6 +61,84 @@ def test_tables(folder):
     assert results.study["title"] == "Made up"
     assert list(results.cells["width"]) == [4, 4, 6, 6]
     assert {"cell", "epoch", "quantity", "value"} <= set(results.history) & set(results.measurements)
+
+
+def test_a_probe_is_one_table_with_the_settings_of_the_grid(folder):
+    results = gengap.load(folder)
+    found = results.measure("hessian_extremes")
+    assert list(found.columns[:7]) == ["cell", "width", "seed", "epoch", "layer", "batchnorm", "probe"]
+    assert {"hessian_largest", "hessian_smallest"} <= set(found)
+    assert len(found) == 4 * found["epoch"].nunique()
+    largest = results.measure("hessian_largest", epoch=20)  # measured by two probes, which are two rows
+    rows = results.measurements.query("quantity == 'hessian_largest' and epoch == 20")
+    assert set(zip(largest["cell"], largest["probe"], largest["hessian_largest"], strict=True)) == set(
+        zip(rows["cell"], rows["probe"], rows["value"], strict=True)
+    )
+    layers = results.measure("layer_gradient_norm", epoch=20)
+    assert set(layers["layer"]) == set(synthetic.LAYERS)
+    with pytest.raises(UserError, match=r"unknown probe or quantity 'hesian_ext.*Did you mean 'hessian_ext"):
+        results.measure("hesian_extremes")
+    with pytest.raises(UserError, match=r"was not measured at epoch 3\.5\. Choose from: 0, 0\.1"):
+        results.measure("hessian_extremes", epoch=3.5)
+
+
+def test_some_cells_only(folder):
+    results = gengap.load(folder).where(width=4, seed=[1])
+    assert results.cells["cell"].tolist() == ["width=4,seed=1"]
+    assert set(results.history["cell"]) == set(results.measurements["cell"]) == {"width=4,seed=1"}
+    with pytest.raises(UserError, match=r"no cell has width = 5\. Choose from: 4, 6\."):
+        gengap.load(folder).where(width=5)
+    with pytest.raises(UserError, match=r"unknown column 'widht'.*Did you mean 'width'"):
+        gengap.load(folder).where(widht=4)
+
+
+def test_curves_and_comparisons_average_seeds_only(folder):
+    results = gengap.load(folder)
+    curves = results.curves("test_accuracy", by="width")
+    assert list(curves.columns) == ["width", "epoch", "n", "mean", "low", "high"]
+    assert len(curves) == 2 * 21
+    history = results.history.query("quantity == 'test_accuracy' and epoch == 20").set_index("cell")["value"]
+    last = curves.query("width == 4 and epoch == 20").iloc[0]
+    assert last["mean"] == pytest.approx(history[["width=4,seed=0", "width=4,seed=1"]].mean())
+    assert 0 <= last["low"] < last["mean"] < last["high"] <= 1
+    compared = results.compare(x="width", y="test_loss")
+    assert compared["width"].tolist() == [4, 6]
+    assert compared["mean"].tolist() == pytest.approx(results.cells.groupby("width")["test_loss"].mean().tolist())
+    against = results.compare(x="hessian_largest", y="generalization_gap")
+    assert list(against.columns) == ["width", "n", "mean", "low", "high", "x_mean", "x_low", "x_high"]
+    for refused in (lambda: results.curves("test_accuracy"), lambda: results.compare(x="seed", y="test_loss")):
+        with pytest.raises(UserError, match=r"networks differ in width as well.*by=.*\.where\(width=4\)"):
+            refused()
+    assert len(results.where(width=4).curves("test_accuracy")) == 21
+    with pytest.raises(UserError, match="unknown quantity 'test_acuracy'"):
+        results.curves("test_acuracy", by="width")
+    with pytest.raises(UserError, match="unknown final value 'cell'"):
+        results.compare(x="width", y="cell")
+
+
+def test_dead_networks_are_in_no_mean(tmp_path):
+    made = synthetic.study(tmp_path, GRID)
+    synthetic.collected(tmp_path / "made_up", made, status={"width=4,seed=1": "dead"})
+    results = gengap.load(tmp_path / "made_up")
+    assert results.compare(x="width", y="test_loss")["n"].tolist() == [1, 2]
+    assert set(results.curves("test_loss", by="width").query("width == 4")["n"]) == {1}
+
+
+def test_other_programs_read_the_tables(folder, tmp_path):
+    results = gengap.load(folder)
+    for path in results.to_parquet(tmp_path):
+        pd.testing.assert_frame_equal(pd.read_parquet(path), getattr(results, path.stem), check_dtype=False)
+    arrays = results.to_xarray()
+    assert dict(arrays.sizes) == {"width": 2, "seed": 2}
+    cells = results.cells.set_index("cell")
+    assert float(arrays["test_loss"].sel(width=6, seed=1)) == cells.loc["width=6,seed=1", "test_loss"]
+    assert arrays["test_loss"].attrs["long_name"] == "test loss"
+
+
+def test_a_missing_package_is_named(folder, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"to_xarray needs xarray\. Install it: pip install xarray"):
+        gengap.load(folder).to_xarray()
 
 
 def test_an_unknown_cell_names_the_nearest_and_the_grid(folder):

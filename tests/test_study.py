@@ -7,8 +7,10 @@ import jsonschema
 import pytest
 import yaml
 
+from gengap import layout, registry
 from gengap.cli.main import main
 from gengap.errors import UserError
+from gengap.studies import editor_schema
 from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.published import check_published
 from gengap.studies.settings import Cell
@@ -223,6 +225,38 @@ def test_the_projects_own_studies_fit_the_schema_that_editors_get(capsys, pytest
         jsonschema.validate(yaml.safe_load(path.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"title": "t", "base": {"training": {"epochs": "many"}}}, schema)
+    assert json.loads((pytestconfig.rootpath / layout.STUDY_SCHEMA).read_text()) == schema, "run: make docs"
+
+
+@pytest.mark.parametrize("study", ["quickstart", "teacher_student", "luck_gaussian"])
+def test_an_editor_finds_the_schema_of_a_study(study, pytestconfig):
+    path = pytestconfig.rootpath / layout.study_file(study)
+    named = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert (path.parent / named).samefile(pytestconfig.rootpath / layout.STUDY_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ({"base": {"training.epoch": 3}}, "training.epoch"),
+        ({"grid": {"model.width": 4}}, "4 is not"),
+        ({"reduced": {"base": {"training": {"epochs": 0}}}}, "0"),
+        ({"base": {"optimizer.lr": "fast"}}, "fast"),
+        ({"probes": [3]}, "3"),
+    ],
+)
+def test_an_editor_marks_mistakes(content, wrong):
+    with pytest.raises(jsonschema.ValidationError, match=re.escape(wrong)):
+        jsonschema.validate({"title": "t", **content}, editor_schema.schema())
+
+
+def test_an_editor_completes_names_and_dotted_keys():
+    found = editor_schema.schema()
+    models = found["$defs"]["Model"]["anyOf"][0]["anyOf"]
+    assert {"const": "lenet", "description": registry.REGISTRY["model"]["lenet"].summary} in models
+    assert found["$defs"]["Cell"]["properties"]["optimizer.lr"]["exclusiveMinimum"] == 0
+    assert {"model.width", "init", "seed"} <= set(found["$defs"]["Grid"]["properties"])
+    assert "probes" in found["properties"]["reduced"]["properties"]
 
 
 def test_choices_that_a_source_leaves_open_are_sentences(load):

@@ -12,8 +12,13 @@ STUDIES = Path("config/studies")
 SIMULATIONS = Path("config/simulations")
 PAPERS = Path("config/papers.yaml")
 PUBLISHED = Path("config/published")
+STUDY_SCHEMA = Path("config/study.schema.json")
 PLUGINS = Path("plugins")
 DATASET_ARCHIVES = Path("data/sources.csv")
+
+# What is kept in git of results: pages with their evidence, and exports that it is redrawn from.
+FINDINGS = Path("docs/findings")
+EXPORTS = FINDINGS / "exports"
 
 # What jobs make. Every other file that a job reads is code or a published number.
 DATA = Path("data")
@@ -21,6 +26,8 @@ RESULTS = Path("results")
 PREPARED = DATA / "prepared"
 LABELLED = DATA / "labelled"
 JOBS = DATA / "jobs"
+# Results of other machines, as `gengap export` wrote them there; files that nobody here can make again.
+IMPORTS = DATA / "imports"
 
 # What no version control sees: of this machine, and made again where it is missing.
 PRIVATE = Path(".gengap")
@@ -79,6 +86,16 @@ def labelled(dataset: str, labels: str) -> Path:
 def jobs(stage: str, name: str = "") -> Path:
     """What the jobs of a stage of DVC are made of, of one study where the stage has one per study."""
     return JOBS / stage / f"{name}.csv" if name else JOBS / f"{stage}.csv"
+
+
+def imported(name: str) -> Path:
+    """Results of another machine, by the name of the file that brought them."""
+    return IMPORTS / f"{name}.h5"
+
+
+def is_made(path: Path) -> bool:
+    """Whether jobs made a file, by its path from the project's top; every other is code, a number or an import."""
+    return path.parts[:1] in (RESULTS.parts, DATA.parts) and not path.is_relative_to(IMPORTS)
 
 
 def data_log(*names: str) -> Path:

@@ -19,6 +19,10 @@ SHARES = frozenset(
 )
 
 
+# What pages and tables say of `Quantity.rescaling_invariant`.
+RESCALED = {True: "same", False: "changes", None: ""}
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One measured number.
@@ -29,6 +33,9 @@ class Quantity:
         symbol: Mathtext without dollar signs, or empty.
         unit: ``"1"`` for a pure number, ``"%"`` where figures and tables show percent of a stored fraction.
         meaning: One sentence.
+        rescaling_invariant: Whether it stays as it is when a hidden layer's weights and biases are multiplied by c > 0
+            and the next layer's weights are divided by c, which leaves a network of ReLUs the same function; None if
+            that was not asked.
     """
 
     name: str
@@ -36,6 +43,7 @@ class Quantity:
     symbol: str
     unit: str
     meaning: str
+    rescaling_invariant: bool | None = None
 
     @property
     def axis(self) -> str:
@@ -76,7 +84,10 @@ def _joined(paths: tuple[Path, ...]) -> dict[str, Quantity]:
     """
     table = Path(__file__).with_suffix(".csv")
     with table.open(encoding="utf-8", newline="") as file:
-        found = {row["name"]: Quantity(**row) for row in csv.DictReader(file)}
+        found = {
+            row["name"]: Quantity(row["name"], row["label"], row["symbol"], row["unit"], row["meaning"])
+            for row in csv.DictReader(file)
+        }
     declared = dict.fromkeys(found, table)
     entries = [entry for kind in ("probe", "simulation") for entry in REGISTRY[kind].values()]
     for entry in entries:

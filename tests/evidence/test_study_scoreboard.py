@@ -14,8 +14,9 @@ from gengap.cli.main import main
 from gengap.errors import UserError
 from gengap.evidence import figures, scoreboard, tables
 from gengap.evidence.tables import scoreboard as table
+from gengap.evidence.tables import scoreboard_equal_loss
 from gengap.scoreboard.verdicts import MEANING
-from gengap.studies.scoreboard import VerdictWord
+from gengap.studies.scoreboard import ALONG, STATISTICS, VerdictWord
 
 GRID = {"model.width": [4, 8, 16, 32], "optimizer.lr": [0.1, 0.2, 0.3, 0.4, 0.5], "seed": list(range(6))}
 PROBES = ["performance", "norms", "margin"]
@@ -66,6 +67,56 @@ def test_a_signal_explains_and_what_the_design_knows_is_a_proxy(evidence):
     assert found.loc["spectral_norm_product", "expected"] == ""
     assert {"random", "parameter count", "design only", "noisy oracle"} - set(found.index) <= {"parameter count"}
     assert found.loc["path_norm", "granulated_psi[width]"] > 0.5
+
+
+def test_the_place_of_what_was_expected_to_be_best(tmp_path):
+    best = {"granulated_psi[width]": ["path_norm"], "equal_design_correlation": ["path_norm", "spectral_norm_product"]}
+    found = table.table(study(tmp_path, expected_best=best)).set_index("measure")
+    assert (
+        found.loc["path_norm", "expected_to_be_best"]
+        == "equal_design_correlation: 1 of 3; granulated_psi[width]: 2 of 3"
+    )
+    assert found.loc["margin_median", "expected_to_be_best"] == found.loc["random", "expected_to_be_best"] == ""
+    assert found.loc[["path_norm", "random"], "rescaled"].tolist() == ["same", ""]
+
+
+def test_an_unknown_statistic_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"expected_best: unknown statistic 'granulated_psi\[lrr\]'. Did you mean"):
+        synthetic.study(
+            tmp_path, GRID, probes=PROBES, scoreboard=SECTION | {"expected_best": {"granulated_psi[lrr]": []}}
+        )
+
+
+def test_names_of_statistics_are_those_of_the_board(evidence):
+    columns = set(table.table(evidence).columns)
+    assert set(STATISTICS) <= columns
+    assert {f"{name}[{axis}]" for name in ALONG for axis in ("width", "lr")} <= columns
+
+
+def test_an_infinite_measure_is_larger_than_all_others():
+    found = scoreboard.ordered(pd.Series([1.0, np.inf, -3.0, -np.inf, np.nan]))
+    assert found.rank().tolist()[:4] == [3, 4, 2, 1]
+    assert np.isfinite(found).tolist() == [True] * 4 + [False]
+    assert scoreboard.ordered(pd.Series([np.inf, -np.inf])).tolist() == [1, -1]
+
+
+def test_at_equal_loss_a_measure_that_is_the_loss_says_nothing(tmp_path):
+    grid = GRID | {"model.width": [4, 8]}
+    made = synthetic.study(tmp_path, grid, probes=PROBES, scoreboard=SECTION)
+    found = {}
+    for number, name in enumerate(made.cells):
+        loss, own = np.random.default_rng(number).uniform(size=2)
+        measured = {"path_norm": loss, "margin_median": 1.0 + number % 2, "spectral_norm_product": own}
+        found[name] = {
+            "train_accuracy": 0.9,
+            "test_accuracy": 0.5 - 0.3 * loss - 0.1 * own,
+            "train_loss": loss,
+            **measured,
+        }
+    made = synthetic.collected(tmp_path / "made", made, values=found, probes=("performance",), snapshots=())
+    judged = scoreboard_equal_loss.table(made).set_index("measure")
+    assert judged.loc["path_norm", "p"] < 0.01 < 0.1 < judged.loc["path_norm", "p_at_equal_train_loss"]
+    assert judged.loc["spectral_norm_product", "p_at_equal_train_loss"] < 0.01
 
 
 def test_the_picture_shows_words_and_is_drawn(evidence, tmp_path):

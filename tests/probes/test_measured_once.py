@@ -13,10 +13,11 @@ from gengap.engine import stack, weights
 from gengap.files import storage
 from gengap.labels import LabelledData
 from gengap.models import build
-from gengap.probes import identity
 from gengap.probes.context import Measurement
+from gengap.probes.identity import identities
 from gengap.registry import Entry
 from gengap.registry.code_dependencies import code_of_part
+from gengap.studies import identity
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe
 
@@ -138,7 +139,7 @@ def test_edited_code_measures_again(tmp_path, measure, monkeypatch):
 
 def test_other_data_are_other_measurements(data):
     known = [
-        identity.identities(Probe(name="performance"), CELLS, digests, dict.fromkeys(CELLS, "weights"))
+        identities(Probe(name="performance"), CELLS, digests, dict.fromkeys(CELLS, "weights"))
         for digests in (labels.Digests("a"), labels.Digests("b"), labels.Digests("a", "teacher"))
     ]
     assert len({one["seed=0"] for one in known}) == 3

@@ -10,6 +10,7 @@ from torch import nn
 
 from gengap import losses
 from gengap.engine import stack
+from gengap.engine.graph.filter_normalization import with_scaled_filters
 from gengap.probes import sharpness
 from gengap.studies.study import Probe
 
@@ -177,3 +178,32 @@ def test_a_network_that_diverged_is_said_to_be_so():
     made.state["output.bias"][0] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
         sharpness.measure(made)
+
+
+def test_further_climbs_end_at_a_maximum_and_follow_a_rescaling():
+    """The longer search of a quadratic ends in its best corner; multiplied filters move the raw number alone."""
+    quadratic = linear_regression()
+    options = Probe.model_validate({**QUICK, "iterations": 1, "to_convergence": 50})
+    found = subjects.by_name(sharpness.measure(dataclasses.replace(quadratic, options=options)))
+    best = subjects.by_name(sharpness.measure(quadratic))
+    for name in sharpness.EPS.values():
+        torch.testing.assert_close(found[f"converged_{name}", ""], best[name, ""], rtol=1e-12, atol=0)
+    assert torch.equal(found["converged_projected_gradient", ""], torch.zeros(2, 2, dtype=torch.float64))
+
+    made = subjects.subject({**QUICK, "batchnorm": "exact", "rescaling": 0.2})
+    by_hand = with_scaled_filters(made.arch, made.state, made.train_images[:10], 0.2)
+    expected = subjects.by_name(sharpness.measure(dataclasses.replace(made, state=by_hand)))
+    found = subjects.by_name(sharpness.measure(made))
+    for name in sharpness.EPS.values():
+        torch.testing.assert_close(found[f"rescaled_{name}", ""], expected[name, ""], rtol=1e-6, atol=0)
+        assert (found[f"rescaled_{name}", ""] / found[name, ""] - 1).abs().min() > 0.01
+
+
+def test_further_climbs_in_parts_are_those_of_all(monkeypatch):
+    made = subjects.subject({**QUICK, "to_convergence": 5, "rescaling": 2.0})
+    apart = subjects.by_name(sharpness.measure(made))
+    monkeypatch.setattr(sharpness, "networks_at_once", lambda n_parameters, device: 64)
+    together = subjects.by_name(sharpness.measure(made))
+    assert apart["converged_projected_gradient", ""].shape == (len(made.cells), 2)
+    for key, values in together.items():
+        torch.testing.assert_close(values, apart[key], rtol=1e-6, atol=1e-9)

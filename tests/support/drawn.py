@@ -35,6 +35,22 @@ STUDENTS = {
         {"multiplier": [2], "overlap": [0.5], "seed": "0..5"},
     ],
 }
+REGRESSIONS = {
+    "title": "Regressions",
+    "base": {"simulation": "convex_regression", "stop": 0.01, "records": 20},
+    "grid": [
+        {"examples": ["basis"], "rate": [0.1, 1.4], "switch_step": [50], "seed": "0..5"},
+        {"examples": ["normal"], "rate": [0.1], "switch_step": [10], "seed": "0..5"},
+    ],
+}
+ORDERS = {
+    "title": "Orders",
+    "base": {"simulation": "learning_order", "steps": 20, "test_samples": 50, "first_loss": 0.6},
+    "grid": [
+        {"dimension": [4, 8], "algorithm": ["small", "large_small"], "noise": ["none"], "seed": "0..5"},
+        {"dimension": [4], "algorithm": ["small"], "noise": ["gate", "both"], "seed": "0..5"},
+    ],
+}
 
 
 def simulation(folder: Path, content: dict) -> Simulation:

@@ -209,6 +209,7 @@ def write(
             for epoch in sorted({epoch for epoch in snapshots if epoch <= ended} | {float(ended)}):
                 found = curve(cell, cell.seed, epoch)
                 found |= {f"{split}_balanced_accuracy": found[f"{split}_accuracy"] for split in ("train", "test")}
+                found |= {"clean_accuracy": found["test_accuracy"] - 0.05, "patch_only_accuracy": 0.3}
                 layers = gradients(cell, cell.seed, epoch)
                 whole = {"gradient_norm": np.hypot.reduce(list(layers.values()))}
                 whole["gradient_ratio"] = max(layers.values()) / min(layers.values())

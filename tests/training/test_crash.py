@@ -11,6 +11,7 @@ import torch
 
 from gengap.errors import UserError
 from gengap.files.storage import beside
+from gengap.studies.identity import cell_identity
 from gengap.training import RunOptions, cell_result, cell_store, resume, train_pack
 
 
@@ -151,7 +152,7 @@ def test_a_damaged_save_is_reported_and_training_starts_again(tmp_path, cells, d
 def test_files_cut_short_cost_the_cells_that_no_other_file_holds(tmp_path, make_cell, data, caplog):
     """Weights, history and entries of the store are cut at random; what is lost, and nothing else, is trained again."""
     cells = {f"seed={seed}": make_cell(seed) for seed in range(4)}
-    owner = {cell_result.identity(cell, data.digest): name for name, cell in cells.items()}
+    owner = {cell_identity(cell, data.digest): name for name, cell in cells.items()}
     folder = tmp_path / "pack"
     work(folder, cells, data, 3600)
     before = bits(folder, cells)

@@ -160,6 +160,31 @@ def test_the_batch_size_switches_at_its_epoch(data, make_cell, train):
         torch.testing.assert_close(checkpoints[3.0][name], value.detach(), rtol=1e-9, atol=1e-12)
 
 
+def test_a_restart_is_a_second_training_from_the_same_start(data, make_cell, train):
+    """Two epochs in batches of 50 and, from the first weights with new momentum, two of 25; also in packs."""
+    training = {"batch_size": 50, "switch_epoch": 2, "switch_batch_size": 25, "restart_at_switch": True, "epochs": 4}
+    cells = {f"seed={seed}": make_cell(seed, training={**training, "snapshots": [2]}) for seed in range(2)}
+    first = train(
+        {name: make_cell(cell.seed, training={"batch_size": 50, "epochs": 2}) for name, cell in cells.items()}
+    )
+    for name, cell in cells.items():
+        checkpoints = train({name: cell})[name].checkpoints
+        for key, value in first[name].checkpoints[2.0].items():
+            torch.testing.assert_close(checkpoints[2.0][key], value, rtol=1e-12, atol=1e-14)
+        network = models.build(cell.model, (3, 8, 8), 1).double()
+        network.load_state_dict(checkpoints[0.0], strict=False)
+        sgd = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+        for epoch in (2, 3):
+            for index in torch.from_numpy(order(cell.seed, epoch, 100)).split(25):
+                sgd.zero_grad()
+                margins = data.train_labels[index] * network(data.train_images[index])[:, 0]
+                (1 - margins).clamp(min=0).square().mean().backward()
+                sgd.step()
+        for key, value in network.state_dict().items():
+            if "num_batches" not in key:
+                torch.testing.assert_close(checkpoints[4.0][key], value, rtol=1e-9, atol=1e-12)
+
+
 def test_the_order_depends_on_seed_and_epoch_alone():
     assert sorted(order(3, 7, 50)) == list(range(50))
     assert (order(3, 7, 50) == order(3, 7, 50)).all()

@@ -12,8 +12,8 @@ import pytest
 from gengap import layout
 from gengap.cost.plan import estimate
 from gengap.errors import UserError
-from gengap.probes import identity
 from gengap.snakemake_support import due
+from gengap.studies import identity
 from gengap.studies.simulation import load_simulations
 from gengap.studies.study import load_studies
 

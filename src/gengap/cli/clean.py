@@ -12,10 +12,10 @@ from gengap import labels, layout
 from gengap.errors import UserError
 from gengap.files import paths
 from gengap.probes import measurement_store
-from gengap.probes.identity import method
+from gengap.studies.identity import cell_identity, method
 from gengap.studies.packing import dataset_key, labels_key, packs
 from gengap.studies.study import Study
-from gengap.training import cell_result, cell_store
+from gengap.training import cell_store
 
 _DAY_SECONDS = 86_400.0
 
@@ -73,7 +73,7 @@ def wanted(studies: Mapping[str, Study], project: Path) -> Wanted:
             except UserError:
                 settings |= {_text(cell.identity()) for cell in cells}
             else:
-                identities |= {cell_result.identity(cell, digest) for cell in cells}
+                identities |= {cell_identity(cell, digest) for cell in cells}
     texts = {_text(cell.identity()) for study in studies.values() for cell in study.cells.values()}
     methods = {method(probe) for study in studies.values() for probe in study.probes}
     return Wanted(frozenset(identities), frozenset(settings), frozenset(texts), frozenset(methods))

@@ -11,7 +11,7 @@ from typing import Any
 from gengap import layout
 from gengap.errors import UserError
 from gengap.files import paths
-from gengap.files.lineage import MADE, Made, changed, follow
+from gengap.files.lineage import Made, changed, follow, is_followed
 from gengap.snakemake_support import due
 from gengap.studies.packing import Fingerprinted
 
@@ -19,6 +19,7 @@ STEPS = {  # in the order of the chain: a step, and the kinds of HDF5 files that
     "measurements": ("measurements",),
     "what the probes measured": ("probe",),
     "draws": ("draws",),
+    "imported": ("export",),
     "trained networks": ("weights", "history"),
     "labelled data": ("labelled",),
     "prepared data": ("prepared",),
@@ -129,7 +130,7 @@ def _code(made: Made) -> Iterator[str]:
 
 def _edited(made: Made, project: Path) -> Iterator[str]:
     """Which code, of that which the rule lists, was edited since."""
-    if edited := [path for path in changed(made, project) if path.parts[0] not in MADE]:
+    if edited := [path for path in changed(made, project) if not is_followed(path)]:
         yield f"EDITED since: {', '.join(map(str, edited))}"
 
 
@@ -145,6 +146,8 @@ def _content(made: Made) -> Iterator[str]:
         cells = f"{len(settings['cells'])} cell{'s' * (len(settings['cells']) > 1)}"
         data = made.provenance.get("data_digest", "")
         yield f"{cells}, settings {_settings_digest(settings['cells'])}" + (f", data {data[:_HEX]}" if data else "")
+    if made.kind == "export":
+        yield f"results of {made.attributes['study']} from another machine, without weights"
     if made.kind == "draws":
         yield f"settings {_settings_digest(settings.get('point', {}))}"
     if made.kind == "labelled":
@@ -171,7 +174,7 @@ def _verdict(found: Mapping[Path, Made], project: Path) -> Iterator[str]:
         f"{path} {'has changed' if (project / path).exists() else 'is gone'} since {made.path} was made from it"
         for made in found.values()
         for path in changed(made, project)
-        if path.parts[0] in MADE
+        if is_followed(path)
     ]
     unknown = [made for made in found.values() if not made.inputs]
     if broken:

@@ -14,10 +14,9 @@ from typing import Any
 from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
+from gengap.studies import imports
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.project import load_project
-
-_MADE = (layout.RESULTS, layout.DATA)
 
 
 def add_parsers(commands: Any) -> None:
@@ -62,6 +61,7 @@ def jobs(options: argparse.Namespace) -> None:
     built = Plan(
         {name: project.studies[name] for name in project.built if name in project.studies},
         {name: project.simulations[name] for name in project.built if name in project.simulations},
+        imports.read(),
     )
     lists = dict(_lists(built))
     for old in layout.JOBS.rglob("*.csv"):
@@ -90,7 +90,7 @@ def _text(jobs: Iterable[Job]) -> str:
 
 
 def _digest(job: Job) -> str:
-    read = {name: _content(name) for name in job.files() if not any(Path(name).is_relative_to(top) for top in _MADE)}
+    read = {name: _content(name) for name in job.files() if not layout.is_made(Path(name))}
     content = json.dumps([job.params, read], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 

@@ -16,7 +16,7 @@ from typing import Any
 from gengap import layout
 from gengap.errors import UnreadableError, UserError
 from gengap.files import file_digest, hdf5, paths
-from gengap.files.lineage import MADE
+from gengap.files.lineage import is_followed
 from gengap.snakemake_support import records, run_lock
 from gengap.studies.reading import read_yaml
 from gengap.studies.settings import Cell
@@ -150,7 +150,7 @@ def _why(path: Path, *, stored: bool = False) -> str:
 def _made_from(path: Path, project: Path) -> str:
     """The recorded inputs that jobs made."""
     try:
-        inputs = [name for name in records.read(path, project).get("input") or () if Path(name).parts[0] in MADE]
+        inputs = [name for name in records.read(path, project).get("input") or () if is_followed(Path(name))]
     except UserError:
         return "unknown: its record is damaged too"
     more = f" and {len(inputs) - _SHOWN} more" if len(inputs) > _SHOWN else ""
@@ -160,9 +160,9 @@ def _made_from(path: Path, project: Path) -> str:
 def _asked_for(identity: str, project: Path) -> tuple[Path | None, str, tuple[str, Cell] | None]:
     """The pack of a study that asks for a cell, and the cell; of one that nobody asks for, nothing."""
     from gengap import labels
+    from gengap.studies.identity import cell_identity
     from gengap.studies.packing import dataset_key, labels_key, packs
     from gengap.studies.study import load_studies
-    from gengap.training import cell_result
 
     for study in load_studies(project / layout.STUDIES).values():
         for pack, names in packs(study).items():
@@ -175,7 +175,7 @@ def _asked_for(identity: str, project: Path) -> tuple[Path | None, str, tuple[st
             except UserError:
                 continue
             for name, cell in cells.items():
-                if cell_result.identity(cell, digest) == identity:
+                if cell_identity(cell, digest) == identity:
                     told = f"cell {name} of {study.name}: {json.dumps(cell.identity(), sort_keys=True)}"
                     return layout.weights(study.name, pack), told, (name, cell)
     return None, "a cell that no study asks for, or whose labelled data are missing", None

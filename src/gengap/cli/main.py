@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import escaping, layout, logs
-from gengap.cli import files, fsck, scoreboard
+from gengap.cli import campaign, evidence, exchange, files, findings, fsck, scoreboard
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
-from gengap.studies import machine
+from gengap.studies import editor_schema, machine
 from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
 from gengap.studies.project import load_project
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
-from gengap.studies.study import Study, StudyFile, find_study, load_studies
+from gengap.studies.study import Study, find_study, load_studies
 
 if TYPE_CHECKING:
     from gengap.cli.clean import Stale
@@ -116,6 +116,17 @@ def plan(options: argparse.Namespace) -> None:
         print(line)
 
 
+def status(options: argparse.Namespace) -> None:
+    """Show what of studies is finished, what is running, and what failed and why."""
+    from gengap.cli import status
+
+    with logs.job():
+        legacy_names.rename()
+    known = load_project().targets
+    for line in status.status([find_study(known, name).name for name in options.studies], known):
+        print(escaping.printable(line))
+
+
 def clean(options: argparse.Namespace) -> None:
     """List stored networks that no study refers to and files of killed jobs; remove them after you confirm."""
     from gengap.cli import clean
@@ -158,11 +169,7 @@ def explain(options: argparse.Namespace) -> None:
 
 def schema(options: argparse.Namespace) -> None:
     """Print the JSON schema of study files, for editors."""
-    content = StudyFile.model_json_schema()
-    overrides = {"type": "object", "description": f"Values for `<study>{REDUCED}`: the same study on a small machine."}
-    content["properties"]["reduced"] = overrides
-    content["$defs"]["Cell"]["patternProperties"] = {r"^[a-z_]+\.[a-z_]+$": {"description": "A dotted key."}}
-    print(json.dumps(content, indent=2))
+    print(editor_schema.text(), end="")
 
 
 def new(options: argparse.Namespace) -> None:
@@ -240,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
         (summary, "+"),
         (scale, None),
         (plan, "+"),
+        (status, "+"),
         (explain, ""),
         (schema, ""),
         (new, ""),
@@ -270,6 +278,10 @@ def _parser() -> argparse.ArgumentParser:
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
     files.add_parsers(commands)
+    exchange.add_parsers(commands)
+    campaign.add_parser(commands)
+    evidence.add_parser(commands)
+    findings.add_parser(commands)
     fsck.add_parser(commands)
     scoreboard.add_parser(commands)
     return parser

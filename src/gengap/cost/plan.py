@@ -9,6 +9,7 @@ from gengap.cost.estimate import Estimator, predictions
 from gengap.cost.schedule import wall_seconds
 from gengap.files import timings
 from gengap.snakemake_support import due
+from gengap.studies import imports
 from gengap.studies.jobs import Plan
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation
@@ -34,9 +35,13 @@ def plan(chosen: Sequence[Study | Simulation], known: Mapping[str, Study | Simul
     for one in chosen:
         planned, total = estimator.planned(one.name), estimator.total(one.name)
         size = f"{len(one.cells):,} cells" if isinstance(one, Study) else f"{one.n_draws:,} draws"
+        if n_imported := len(estimator.plan.imported[one.name]):
+            size += f", {n_imported:,} of {'its cells' if isinstance(one, Study) else 'its points'} imported"
         yield f"{one.name}: {size}; " + (
             f"{len(planned)} of {total} jobs are to run" if planned else f"all {total} jobs are done"
         )
+        for told in imports.unused(estimator.plan.imports, one) if isinstance(one, Study) else ():
+            yield f"  {told}"
         wall = wall_seconds(planned, cores)
         yield from text.describe(planned, wall, cores)
         if found := timings.compare(timings.read(layout.PREDICTIONS), estimator.known, one.name):
@@ -51,7 +56,7 @@ def estimate(names: Sequence[str], known: Mapping[str, Study | Simulation], core
     simulations = {name: one for name, one in known.items() if isinstance(one, Simulation)}
     config = validate(Config, read_yaml(layout.CONFIG), f"{layout.CONFIG}: ")
     return Estimator(
-        Plan(studies, simulations),
+        Plan(studies, simulations, imports.read()),
         due.outputs(names),
         timings.read(layout.TIMINGS),
         cores,

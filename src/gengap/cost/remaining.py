@@ -14,9 +14,10 @@ import torch
 from gengap import labels, probes, training
 from gengap.engine import weights
 from gengap.labels import Digests
-from gengap.probes.checkpoints import Checkpoints, measured_epochs, planned_epochs
+from gengap.probes.checkpoints import Checkpoints, planned_epochs
 from gengap.probes.identity import identities
 from gengap.probes.results import Checkpoint
+from gengap.studies.identity import measured_epochs
 from gengap.studies.jobs import Plan
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe

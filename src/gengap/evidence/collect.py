@@ -1,7 +1,8 @@
 """Joining the histories and probe files of a study's packs into one file of measurements and one table of cells."""
 
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from gengap import provenance
 from gengap.errors import UserError
 from gengap.evidence.derived import with_derived
+from gengap.evidence.imported import Imported
 from gengap.evidence.measurements import first_modes
 from gengap.evidence.stuck import trivial_distillation, with_stuck
 from gengap.files import arrays, storage
@@ -36,6 +38,7 @@ def collect(
     probes: list[Path],
     measurements: Path,
     cells_csv: Path,
+    imports: Sequence[Imported] = (),
 ) -> None:
     """Write a study's ``measurements.h5`` and ``cells.csv``.
 
@@ -46,21 +49,29 @@ def collect(
         probes: One file per pack and probe.
         measurements: The HDF5 file to write; `gengap.evidence.measurements.read` reads it.
         cells_csv: The table of cells to write.
+        imports: What is taken from imports.
 
     Raises:
         UserError: If a file is missing or damaged, or a cell has no history.
     """
-    facts = joined([_read(path, "history", "cells") for path in histories], FACTS)
-    history = _of_study(joined([_read(path, "history", "history") for path in histories], HISTORY), study)
-    measured = _of_study(joined([_read(path, "probe", "measurements") for path in probes], MEASUREMENTS), study)
+    data_facts = {**data_facts, **{key: facts for one in imports for key, facts in one.facts.items()}}
+    facts, history = (
+        joined([*(_read(path, "history", name) for path in histories), *(one.table(name) for one in imports)], columns)
+        for name, columns in (("cells", FACTS), ("history", HISTORY))
+    )
+    history = _of_study(history, study)
+    found_here = [_read(path, "probe", "measurements") for path in probes]
+    measured = _of_study(joined([*found_here, *(one.table("measurements") for one in imports)], MEASUREMENTS), study)
     measured = pd.concat([measured, _generalization_gap(measured)], ignore_index=True)
-    failures = joined([_read(path, "probe", "failures").assign(probe=path.stem) for path in probes], FAILURES)
+    failed_here = [_read(path, "probe", "failures").assign(probe=path.stem) for path in probes]
+    failures = joined([*failed_here, *(_failures(one) for one in imports)], FAILURES)
     fixed, varied = beside_axes(study)
     first = measured[measured["batchnorm"] == measured["probe"].map(first_modes(measured))]
     cells = _cells(study, facts, varied).merge(final_values(first), on="cell", how="left", validate="1:1")
     shares, taught = class_shares(study, data_facts), trivial_losses(study, data_facts)
     cells = with_stuck(with_derived(cells, history, first), study.cells, shares, taught)
-    found = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
+    arrays_here = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
+    found = itertools.chain(arrays_here, *(one.arrays() for one in imports))
     tables = {"cells": cells, "history": history, "measurements": measured, "failures": _of_study(failures, study)}
     axes = list(axis_names(study))
     described = {**description(study), "axes": axes, "n_cells": len(study.cells), "data": dict(data_facts)}
@@ -102,12 +113,16 @@ def write(
     storage.write_text(cells_csv, tables["cells"].to_csv(index=False, lineterminator="\n"))
 
 
-def data_facts(labelled: list[Path], study: Study) -> dict[str, Any]:
+def data_facts(labelled: list[Path], cells: Iterable[Cell]) -> dict[str, Any]:
     """What a report says of the labelled data, by file: classes, class balance, digest.
 
     Of a teacher that is distilled, also the loss of the best constant answer by temperature.
+
+    Args:
+        labelled: The files.
+        cells: The cells that are trained on them.
     """
-    temperatures = {cell.loss.temperature for cell in study.cells.values() if cell.loss.name == "distillation"}
+    temperatures = {cell.loss.temperature for cell in cells if cell.loss.name == "distillation"}
     facts: dict[str, Any] = {}
     for path in labelled:
         with storage.reading(path, "labelled") as file:
@@ -212,6 +227,11 @@ def _arrays(path: Path, study: Study) -> Iterator[Array]:
     with storage.reading(path, "probe") as measured_pack:
         for array in arrays.read(measured_pack):
             yield array.of(list(study.cells))
+
+
+def _failures(imported: Imported) -> pd.DataFrame:
+    table = imported.table("failures")
+    return table.assign(probe=table["key"])
 
 
 def _of_study(table: pd.DataFrame, study: Study) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import fnmatch
 import json
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from gengap.errors import UserError
@@ -75,7 +76,7 @@ def networks(evidences: Sequence[Evidence], settings: Scoreboard) -> Population:
     axes = [axis for axis in axes if table[axis].astype(str).nunique() > 1]
     measures = _measures(table, settings)
     return population(
-        table,
+        table.assign(**{name: ordered(table[name]) for name in measures}),
         gap=settings.gap,
         axes=axes,
         measures=measures,
@@ -87,6 +88,16 @@ def networks(evidences: Sequence[Evidence], settings: Scoreboard) -> Population:
         test_size=settings.test_size or 0,
         where=where,
     )
+
+
+def ordered(values: pd.Series) -> pd.Series:
+    """A measure with numbers in the place of infinities, beyond all others: every statistic reads its order alone.
+
+    A probe gives an infinity where it has a meaning, such as a bound divided by a margin of 0; not a number stays.
+    """
+    size = values[np.isfinite(values)].abs().max()
+    beyond = 1.0 if pd.isna(size) else 2.0 * size + 1.0
+    return values.replace({np.inf: beyond, -np.inf: -beyond})
 
 
 def _with_axes(evidence: Evidence, axes: Sequence[str]) -> pd.DataFrame:

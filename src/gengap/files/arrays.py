@@ -4,7 +4,7 @@ Group ``arrays`` holds one group per (quantity, layer, probe): dataset ``values`
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,13 +57,7 @@ def write(group: h5py.Group, arrays: list[Array]) -> None:
     parent = group.require_group("arrays")
     for array in arrays:
         one = parent.create_group(f"{len(parent):05d}")
-        one.attrs.update(
-            quantity=array.quantity,
-            layer=array.layer,
-            dims=json.dumps(array.dims),
-            batchnorm=array.batchnorm,
-            probe=array.probe,
-        )
+        one.attrs.update(attributes(array))
         storage.write_table(one, "rows", array.rows, {"epoch": "epochs"})
         storage.write_array(one, "values", array.values)
 
@@ -72,12 +66,16 @@ def read(group: h5py.Group, quantity: str | None = None) -> Iterator[Array]:
     """The arrays of a quantity, or all; a file without arrays has none."""
     for array in group["arrays"].values() if "arrays" in group else ():
         if quantity in (None, array.attrs["quantity"]):
-            yield Array(
-                quantity=str(array.attrs["quantity"]),
-                layer=str(array.attrs["layer"]),
-                dims=tuple(json.loads(array.attrs["dims"])),
-                batchnorm=str(array.attrs["batchnorm"]),
-                probe=str(array.attrs["probe"]),
-                rows=storage.read_table(array, "rows"),
-                values=storage.read_array(array, "values"),
-            )
+            yield from_attributes(array.attrs, storage.read_table(array, "rows"), storage.read_array(array, "values"))
+
+
+def attributes(array: Array) -> dict[str, str]:
+    """What an array is, as attributes of its group."""
+    named = {key: getattr(array, key) for key in ("quantity", "layer", "batchnorm", "probe")}
+    return {**named, "dims": json.dumps(array.dims)}
+
+
+def from_attributes(attributes: Mapping[str, Any], rows: pd.DataFrame, values: NDArray[Any]) -> Array:
+    """The array of which `attributes` was taken."""
+    named = {key: str(attributes[key]) for key in ("quantity", "layer", "batchnorm", "probe")}
+    return Array(**named, dims=tuple(json.loads(attributes["dims"])), rows=rows, values=values)

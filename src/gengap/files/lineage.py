@@ -16,9 +16,6 @@ from gengap import layout
 from gengap.files import hdf5, storage
 from gengap.snakemake_support import records
 
-# Below these is what jobs made; every other input is code or a published number.
-MADE = tuple(map(str, (layout.RESULTS, layout.DATA)))
-
 
 @dataclass(frozen=True)
 class Made:
@@ -56,8 +53,13 @@ def follow(path: Path, project: Path) -> dict[Path, Made]:
         at = waiting.pop(0)
         if at not in found and (project / at).exists():
             found[at] = read(at, project)
-            waiting += [source for source in found[at].inputs if source.parts[0] in MADE]
+            waiting += [source for source in found[at].inputs if is_followed(source)]
     return found
+
+
+def is_followed(path: Path) -> bool:
+    """Whether a file is a step of a chain: what jobs made and what was imported, not code and published numbers."""
+    return layout.is_made(path) or path.is_relative_to(layout.IMPORTS)
 
 
 def read(path: Path, project: Path) -> Made:

@@ -17,6 +17,7 @@ from gengap.errors import UserError
 from gengap.files import storage
 from gengap.labels.patching import Patches
 from gengap.labels.pool import Pool, Teacher, read_pool, selected_images
+from gengap.studies.identity import digest_of_all
 from gengap.studies.settings import Labels, Loss, Model
 
 
@@ -35,7 +36,7 @@ class Digests:
     @property
     def all(self) -> str:
         """Of everything."""
-        return hashlib.sha256((self.data + self.teacher).encode()).hexdigest() if self.teacher else self.data
+        return digest_of_all(self.data, self.teacher)
 
     def for_loss(self, loss: Loss) -> str:
         """Of what a cell with this loss depends on: images and labels, and the teacher's outputs if it is told.

@@ -15,9 +15,10 @@ from gengap.logs import DETAIL, log
 from gengap.probes import measurement_store, results
 from gengap.probes.checkpoints import Checkpoints
 from gengap.probes.context import Measure, ProbeContext, Teacher
-from gengap.probes.identity import identities, method
+from gengap.probes.identity import identities
 from gengap.probes.results import Checkpoint, Measured, ProbeResults
 from gengap.progress import Pace, Progress
+from gengap.studies.identity import method
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from gengap.engine import weights
 from gengap.engine.stack import State
 from gengap.errors import UserError
+from gengap.studies.identity import measured_epochs
 from gengap.studies.settings import Cell
 from gengap.studies.study import Probe
 
@@ -95,13 +96,6 @@ class Checkpoints:
             last = self._index.groupby("cell")["epoch"].idxmax()
             return self.read([int(last[name]) for name in names])
         return self.read([self._row[name, epoch] for name in names])
-
-
-def measured_epochs(probe: Probe, saved: Sequence[float]) -> list[float]:
-    """Those of a cell's saved epochs at which a probe measures it."""
-    if probe.epochs == "last":
-        return [max(saved)]
-    return [epoch for epoch in saved if isinstance(probe.epochs, str) or epoch in probe.epochs]
 
 
 def planned_epochs(cell: Cell) -> list[float]:

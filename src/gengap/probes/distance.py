@@ -13,6 +13,7 @@ PART = {
             "label": "weight norm",
             "symbol": "\\|\\theta\\|_2",
             "meaning": "Euclidean norm of all parameters.",
+            "rescaling_invariant": False,
         },
         "layer_weight_norm": {
             "label": "layer weight norm",
@@ -23,6 +24,7 @@ PART = {
             "label": "distance from the start",
             "symbol": "\\|\\theta-\\theta_0\\|_2",
             "meaning": "Euclidean distance of all parameters from their initial values.",
+            "rescaling_invariant": False,
         },
         "layer_distance_from_start": {
             "label": "layer distance from the start",

@@ -12,6 +12,7 @@ PART = {
             "label": "gradient norm",
             "symbol": "\\|\\nabla L\\|_2",
             "meaning": "Euclidean norm of the gradient of the mean training loss over all parameters.",
+            "rescaling_invariant": False,
         },
         "layer_gradient_norm": {
             "label": "layer gradient norm",

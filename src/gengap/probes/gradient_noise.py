@@ -18,6 +18,7 @@ PART = {
             "label": "trace of the gradient covariance",
             "symbol": "\\mathrm{tr}\\,\\Sigma",
             "meaning": "Sum of the variances of the entries of single-sample gradients.",
+            "rescaling_invariant": False,
         },
         "gradient_covariance_trace_standard_error": {
             "label": "standard error of the trace of the gradient covariance",
@@ -43,6 +44,7 @@ PART = {
                 "Batch size at which the noise of a batch's gradient is as large as the gradient; "
                 "infinite where noise drowns it."
             ),
+            "rescaling_invariant": False,
         },
         "gradient_noise_scale_standard_error": {
             "label": "standard error of the gradient noise scale",
@@ -56,6 +58,7 @@ PART = {
                 "Squared norm of the expected gradient divided by the trace of the covariance of "
                 "single-sample gradients."
             ),
+            "rescaling_invariant": False,
         },
         "gradient_signal_to_noise_standard_error": {
             "label": "standard error of the signal-to-noise ratio of single-sample gradients",

@@ -21,6 +21,7 @@ PART = {
             "label": "largest eigenvalue of the Hessian",
             "symbol": "\\lambda_{\\max}",
             "meaning": "Largest signed eigenvalue of the Hessian of the mean training loss.",
+            "rescaling_invariant": False,
         },
         "hessian_smallest": {
             "label": "smallest eigenvalue of the Hessian",
@@ -31,6 +32,7 @@ PART = {
             "label": "trace of the Hessian",
             "symbol": "\\mathrm{tr}\\,H",
             "meaning": "Sum of the eigenvalues of the Hessian of the mean training loss.",
+            "rescaling_invariant": False,
         },
         "hessian_negative_count": {
             "label": "negative eigenvalues of the Hessian",

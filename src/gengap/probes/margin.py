@@ -17,16 +17,23 @@ PART = {
             "label": "mean margin",
             "symbol": "\\langle m\\rangle",
             "meaning": "Mean over training samples of the output margin.",
+            "rescaling_invariant": True,
         },
-        "margin_median": {"label": "median margin", "meaning": "Median over training samples of the output margin."},
+        "margin_median": {
+            "label": "median margin",
+            "meaning": "Median over training samples of the output margin.",
+            "rescaling_invariant": True,
+        },
         "margin_10th_percentile": {
             "label": "10th percentile of the margins",
             "meaning": "A tenth of the training samples has a smaller output margin.",
+            "rescaling_invariant": True,
         },
         "margin_smallest": {
             "label": "smallest margin",
             "symbol": "\\min m",
             "meaning": "Smallest output margin of a training sample; negative if one is misclassified.",
+            "rescaling_invariant": True,
         },
         "normalized_margin_median": {
             "label": "median normalized margin",
@@ -34,10 +41,12 @@ PART = {
                 "Median over training samples of the distance to the decision boundary to first order "
                 "divided by the spread of the images."
             ),
+            "rescaling_invariant": True,
         },
         "normalized_margin_10th_percentile": {
             "label": "10th percentile of the normalized margins",
             "meaning": "A tenth of the training samples has a smaller normalized margin.",
+            "rescaling_invariant": True,
         },
     },
     "picture": {
@@ -99,7 +108,7 @@ def margins_and_slopes(network: nn.Module, state: State, images: Tensor, classes
     margins, slopes = [], []
     for batch, labels in zip(images.split(BATCH_SIZE), classes.split(BATCH_SIZE), strict=True):
         x = batch.double().requires_grad_()
-        margin = _margins(functional_call(network, state, (x,)), labels)
+        margin = output_margins(functional_call(network, state, (x,)), labels)
         # Samples do not touch each other, so the gradient of the sum holds each one's own.
         (gradient,) = torch.autograd.grad(margin.sum(), x)
         margins.append(margin.detach())
@@ -107,7 +116,8 @@ def margins_and_slopes(network: nn.Module, state: State, images: Tensor, classes
     return torch.cat(margins), torch.cat(slopes)
 
 
-def _margins(outputs: Tensor, classes: Tensor) -> Tensor:
+def output_margins(outputs: Tensor, classes: Tensor) -> Tensor:
+    """The output margin of every sample ``[N]``, of outputs ``[N, n_outputs]``; negative where it is misclassified."""
     if outputs.shape[1] == 1:
         return torch.where(classes > 0, outputs[:, 0], -outputs[:, 0])
     own = classes[:, None].long()

@@ -34,6 +34,7 @@ PART = {
             "label": "product of spectral norms",
             "symbol": "\\prod_l\\|W_l\\|_2",
             "meaning": "Product of the spectral norms of all layers.",
+            "rescaling_invariant": True,
         },
         "path_norm": {
             "label": "path norm",
@@ -41,6 +42,7 @@ PART = {
             "meaning": (
                 "Root of the sum over all paths from input to output of the product of the squared weights on the path."
             ),
+            "rescaling_invariant": True,
         },
     },
     "picture": {

@@ -1,4 +1,4 @@
-"""`make docs`: write every generated page, and the pictures that are missing, below docs/.
+"""`make docs`: write every generated page, the schema of study files, and the pictures that are missing, below docs/.
 
 A picture shows the study `every_probe`, whose networks are those of the quickstart: where that has run, nothing is
 trained. To have one drawn again, remove it.
@@ -12,6 +12,7 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.reference_docs import probe_pages, probe_pictures, reference_page
+from gengap.studies import editor_schema
 from gengap.studies.study import load_study
 
 
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         storage.write_text(docs / "reference.md", reference_page.markdown())
         storage.write_text(docs / "probes.md", probe_pages.markdown())
+        storage.write_text(layout.STUDY_SCHEMA, editor_schema.text())
         known = probe_pages.ours()
         for picture in (docs / "probes").glob("*.png"):
             if picture.stem not in known:

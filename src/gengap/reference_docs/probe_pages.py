@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from gengap import registry
-from gengap.quantities import QUANTITIES
+from gengap.quantities import QUANTITIES, RESCALED
 
 
 def markdown() -> str:
@@ -19,7 +19,10 @@ def markdown() -> str:
         "A probe measures saved weights and trains nothing. K is the number of networks that are measured together; "
         "shapes without K are of one network. Every row that a probe writes states its BatchNorm mode. "
         "Percentages are stored as fractions and shown in percent. The pictures are of the study `every_probe`: "
-        "networks of the quickstart, widths 4 and 8, three seeds each; bands are the range over seeds.",
+        "networks of the quickstart, widths 4 and 8, three seeds each; bands are the range over seeds. The column "
+        "*rescaled* says whether a measure stays the same when the weights and biases of a hidden layer are multiplied "
+        "by a positive number and the next layer's weights divided by it. A network of ReLUs without BatchNorm is the "
+        "same function then, and only a measure that stays the same is one of the function.",
         _table(("probe", "what"), [(f"[`{name}`](#{name})", registry.check("probe", name).summary) for name in ours()]),
         *(part for name in ours() for part in _page(name)),
     ]
@@ -35,10 +38,14 @@ def _page(name: str) -> list[str]:
     entry = registry.check("probe", name)
     sections = _sections(_docstring(name))
     measured = [QUANTITIES[key] for key in entry.measured]
-    rows = [
+    header: tuple[str, ...] = ("quantity", "symbol", "unit", "meaning")
+    rows: list[tuple[str, ...]] = [
         (f"`{quantity.name}`", f"${quantity.symbol}$" if quantity.symbol else "", quantity.unit, quantity.meaning)
         for quantity in measured
     ]
+    if any(quantity.rescaling_invariant is not None for quantity in measured):
+        header = (*header, "rescaled")
+        rows = [(*row, RESCALED[one.rescaling_invariant]) for row, one in zip(rows, measured, strict=True)]
     facts = {
         "BatchNorm modes": ", ".join(f"`{mode}`" for mode in entry.batchnorm),
         "Options": ", ".join(f"`{option}`" for option in ("epochs", "batchnorm", *entry.reads, *entry.options)),
@@ -47,7 +54,7 @@ def _page(name: str) -> list[str]:
     }
     listed = "\n".join(f"- {word}: {' '.join(text.split())}" for word, text in facts.items() if text)
     picture = f"![{entry.summary}](probes/{name}.png)"
-    return [f"## `{name}`", picture, sections[""], _table(("quantity", "symbol", "unit", "meaning"), rows), listed]
+    return [f"## `{name}`", picture, sections[""], _table(header, rows), listed]
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

@@ -72,6 +72,7 @@ class DeclaredQuantity(_Plain):
     symbol: str = ""
     unit: str = "1"
     meaning: str
+    rescaling_invariant: bool | None = None
 
 
 class Picture(_Plain):

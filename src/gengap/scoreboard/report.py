@@ -30,11 +30,12 @@ def wide(board: Board) -> pd.DataFrame:
 
     Returns:
         ``measure``, ``control``, ``verdict``, ``p``, for every statistic its value, ``_low`` and ``_high``, psi of
-        every axis as ``granulated_psi[axis]``, and ``why``.
+        every axis as ``granulated_psi[axis]``, sign errors as ``sign_error_mean[axis]``, and ``why``.
     """
     table = board.verdicts.set_index("measure")
     columns = table[["control", "verdict", "p"]].copy()
-    for statistic, axis in [*((shown, ALL) for shown in SHOWN), *((names.PSI, axis) for axis in board.population.axes)]:
+    along = [(statistic, axis) for statistic in (names.PSI, names.MEAN) for axis in board.population.axes]
+    for statistic, axis in [*((shown, ALL) for shown in SHOWN), *along]:
         chosen = (board.statistics["statistic"] == statistic) & (board.statistics["axis"] == axis)
         rows = board.statistics[chosen].set_index("measure")
         name = statistic if axis == ALL else f"{statistic}[{axis}]"

@@ -78,6 +78,11 @@ def everything(project: Path) -> Iterator[tuple[Path, Path]]:
     yield from ((record, Path(name)) for record, name in _all(project / layout.RECORDS))
 
 
+def begun(project: Path) -> set[Path]:
+    """The files whose job has begun and has not ended: it runs, or it failed, or it was killed."""
+    return {Path(name) for _, name in _all(project / layout.INCOMPLETE)}
+
+
 def damaged(project: Path) -> Iterator[tuple[Path, Path]]:
     """Every damaged record, and the file that it is of; one that a job is about to write is none."""
     for record, name in everything(project):

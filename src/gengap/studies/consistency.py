@@ -29,6 +29,10 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
         lambda cell: cell.training.switch_epoch is not None,
         "training.switch_epoch is null",
     ),
+    "training.restart_at_switch": (
+        lambda cell: cell.training.switch_epoch is not None,
+        "training.switch_epoch is null",
+    ),
     "training.statistics_steps": (
         lambda cell: cell.training.step_batchnorm == "exact",
         "training.step_batchnorm is not exact",

@@ -4,13 +4,14 @@ The rules of Snakemake, the stages of DVC and `python -m gengap.training` all us
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from gengap import layout, quantities, versions
 from gengap.registry import PACKAGE, check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.studies.imports import Imports, Source
 from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
@@ -61,21 +62,32 @@ class Plan:
     Attributes:
         studies: Studies by name.
         simulations: Simulations by name.
+        imports: Results of other machines: what they stand for is neither trained, measured nor simulated here.
     """
 
     studies: Mapping[str, Study]
     simulations: Mapping[str, Simulation]
+    imports: Imports = field(default_factory=Imports)
     _packed: dict[tuple[str, str], Fingerprinted] = field(default_factory=dict, init=False)
 
     @functools.cached_property
     def packs(self) -> dict[str, dict[str, tuple[str, ...]]]:
-        """Names of the cells of each pack of each study."""
-        return {name: packs(study) for name, study in self.studies.items()}
+        """Names of the cells of each pack of each study, without those that are imported."""
+        return {name: self._here(packs(study), self.imported[name]) for name, study in self.studies.items()}
 
     @functools.cached_property
     def points(self) -> dict[str, dict[str, str]]:
-        """Names of the points of each simulation by the names of their files."""
-        return {name: {path_name(point): point for point in found.points} for name, found in self.simulations.items()}
+        """Names of the points of each simulation by the names of their files, without those that are imported."""
+        return {
+            name: {path_name(point): point for point in found.points if point not in self.imported[name]}
+            for name, found in self.simulations.items()
+        }
+
+    @functools.cached_property
+    def imported(self) -> dict[str, dict[str, Source]]:
+        """The cells of each study and the points of each simulation whose results are imported, and from where."""
+        studies = {name: self.imports.cells(study) for name, study in self.studies.items()}
+        return {**studies, **{name: self.imports.points(one) for name, one in self.simulations.items()}}
 
     @functools.cached_property
     def datasets(self) -> dict[str, Cell]:
@@ -159,19 +171,20 @@ class Plan:
         )
 
     def collect(self, study: str) -> Job:
-        """Join the histories and measurements of a study's packs."""
-        parts = self.packs[study]
+        """Join the histories and measurements of a study's packs, and what is imported."""
+        parts, imported = self.packs[study], self._imports(study)
         return Job(
             "collect",
             {
                 "labelled": self.data(study),
                 "histories": [str(layout.history(study, pack)) for pack in parts],
                 "probes": [str(layout.probe(study, pack, probe)) for pack in parts for probe in self.probes(study)],
+                "imports": imported,
                 "code": self._evidence_code(study, "gengap.evidence.collect"),
                 "script": _script("collect"),
             },
             _collected(study),
-            {"study": collected_settings(self.studies[study])},
+            {"study": collected_settings(self.studies[study], probes=bool(imported))},
         )
 
     def simulate(self, study: str, point: str) -> Job:
@@ -197,6 +210,7 @@ class Plan:
             "collect_simulation",
             {
                 "points": [str(layout.point(study, point)) for point in self.points[study]],
+                "imports": self._imports(study),
                 "code": self._evidence_code(study, "gengap.evidence.collect_simulation"),
                 "script": _script("collect_simulation"),
             },
@@ -260,6 +274,18 @@ class Plan:
             {},
         )
 
+    def jobs(self, study: str) -> Iterator[Job]:
+        """All jobs of a study or simulation, in the order of their dependence."""
+        if study in self.studies:
+            cells = [self.cell(study, pack) for pack in self.packs[study]]
+            yield from (self.prepare(key) for key in sorted({dataset_key(cell) for cell in cells}))
+            yield from (self.label(*keys) for keys in sorted({(dataset_key(c), labels_key(c)) for c in cells}))
+        else:
+            cells = [cell for point in self.points[study] if (cell := self._data(study, point))]
+            yield from (self.prepare(key) for key in sorted({dataset_key(cell) for cell in cells}))
+        yield from self.made_from_data(study)
+        yield from self.evidence(study)
+
     def made_from_data(self, study: str) -> Iterator[Job]:
         """The jobs that train and measure a study's packs, or simulate a simulation's points."""
         if study in self.simulations:
@@ -277,6 +303,14 @@ class Plan:
         yield from (self.table(study, table.name) for table in target.tables)
         yield self.verdicts(study)
         yield self.metrics(study)
+
+    def _here(self, groups: Mapping[str, tuple[str, ...]], imported: Container[str]) -> dict[str, tuple[str, ...]]:
+        left = {pack: tuple(name for name in names if name not in imported) for pack, names in groups.items()}
+        return {pack: names for pack, names in left.items() if names}
+
+    def _imports(self, study: str) -> list[str]:
+        """The imports that a study or a simulation reads."""
+        return sorted({str(source.path) for source in self.imported[study].values()})
 
     def _target(self, study: str) -> Study | Simulation:
         return self.studies[study] if study in self.studies else self.simulations[study]

@@ -97,9 +97,15 @@ def pack_settings(study: Study, names: Iterable[str]) -> Fingerprinted:
     return Fingerprinted({name: study.cells[name].identity() for name in names})
 
 
-def collected_settings(study: Study) -> Fingerprinted:
-    """What a study's collected measurements depend on, as plain data that `Study` reads: all but probes, evidence."""
+def collected_settings(study: Study, *, probes: bool = False) -> Fingerprinted:
+    """What a study's collected measurements depend on, as plain data that `Study` reads: all but evidence.
+
+    Args:
+        study: The study.
+        probes: With its probes, by which measurements are chosen from imports; of packs, each is in a file of its own.
+    """
     keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size", "scoreboard"}
+    keys |= {"probes"} if probes else set()
     return Fingerprinted(study.model_dump(include=keys, exclude_defaults=True))
 
 

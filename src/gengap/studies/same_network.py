@@ -124,7 +124,8 @@ def _model(model: Model) -> dict[str, Any]:
 def _training(training: Training, n_train: int | None) -> dict[str, Any]:
     batch = _batch(training.batch_size, n_train)
     switched = training.switch_epoch is not None and training.switch_epoch < training.epochs
-    switches = switched and _batch(training.switch_batch_size, n_train) != batch
+    restarts = switched and training.restart_at_switch
+    switches = switched and (restarts or _batch(training.switch_batch_size, n_train) != batch)
     noisy = training.noise_std > 0
     fading = noisy and training.noise_factor < 1 and bool(training.noise_milestones)
     exact = training.step_batchnorm == "exact"
@@ -132,6 +133,7 @@ def _training(training: Training, n_train: int | None) -> dict[str, Any]:
         "batch_size": batch,
         "switch_epoch": training.switch_epoch if switches else None,
         "switch_batch_size": _batch(training.switch_batch_size, n_train) if switches else 1,
+        "restart_at_switch": restarts,
         "noise_mode": training.noise_mode if noisy else "shared",
         "noise_factor": training.noise_factor if fading else 1.0,
         "noise_milestones": training.noise_milestones if fading else (),

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 from pydantic_core import CoreSchema
 
 from gengap import escaping
+from gengap.registry import REGISTRY
 from gengap.studies.names import unfit_sign
 from gengap.studies.options import PartSettings, Settings
 
@@ -132,4 +133,8 @@ class Component(PartSettings):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, super().__get_pydantic_json_schema__(core, handler)]}
+        settings = super().__get_pydantic_json_schema__(core, handler)
+        names = [{"const": name, "description": entry.summary} for name, entry in REGISTRY[cls.kind].items()]
+        one_of_them = {"anyOf": [*names, {"type": "string", "description": "The import path of a part of your own."}]}
+        settings["properties"]["name"] |= one_of_them
+        return {"anyOf": [one_of_them, settings]}

@@ -17,6 +17,18 @@ VerdictWord = Literal[
 ]
 SEED = "seed"
 GAP = "generalization_gap"
+# Names of statistics of `gengap.scoreboard.board`, held together by the same test: over all axes, and along one.
+ALONG = ("granulated_psi", "sign_error_mean")
+STATISTICS = (
+    "equal_design_correlation",
+    "granulated_psi",
+    "kendall_tau",
+    "least_conditional_mutual_information",
+    "sign_error_mean",
+    "sign_error_90th_percentile",
+    "increment_over_design",
+    "pgdl_score",
+)
 FEWEST = 8  # configurations: below, an interval by resampling them says nothing
 
 
@@ -44,6 +56,12 @@ class Scoreboard(Settings):
     )
     expected: dict[str, VerdictWord] = Field(
         {}, description="Verdicts expected before the study ran, by measure: its preregistration, quoted in the report."
+    )
+    expected_best: dict[str, Names] = Field(
+        {},
+        description="Measures expected to be the best by a statistic, stated before the study ran; the table says the "
+        "place of each. A statistic over all axes, such as equal_design_correlation, or along one: "
+        "granulated_psi[width], sign_error_mean[width].",
     )
 
 
@@ -76,6 +94,7 @@ def check_scoreboard(
         if axis not in design:
             raise unknown_name("axis", axis, design, where=f"{where}.axes")
     known = known_quantities(probes)
+    best = [name for expected in board.expected_best.values() for name in expected]
     for key, names in (
         ("gap", [board.gap]),
         ("measures", board.measures),
@@ -83,11 +102,16 @@ def check_scoreboard(
         ("decreasing", board.decreasing),
         ("at_least", board.at_least),
         ("expected", board.expected),
+        ("expected_best", best),
     ):
         for name in names:
             if not (fnmatch.filter(known, name) if key == "measures" else name in known):
                 raise unknown_name("quantity of this study's probes", name, known, where=f"{where}.{key}")
-    for key, names in (("decreasing", board.decreasing), ("expected", board.expected)):
+    for statistic in board.expected_best:
+        known_statistics = [*STATISTICS, *(f"{name}[{axis}]" for name in ALONG for axis in board.axes or design)]
+        if statistic not in known_statistics:
+            raise unknown_name("statistic", statistic, known_statistics, where=f"{where}.expected_best")
+    for key, names in (("decreasing", board.decreasing), ("expected", [*board.expected]), ("expected_best", best)):
         for name in names:
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in board.measures):
                 raise UserError(f"{where}.{key}: '{name}' is not among the measures. Add it to scoreboard.measures.")

@@ -193,6 +193,11 @@ class Training(Settings):
         None, description="After so many epochs, batches have `switch_batch_size` samples; null never switches."
     )
     switch_batch_size: Count = Field(128, description="Samples per step after `switch_epoch`.")
+    restart_at_switch: bool = Field(
+        False,
+        description="Whether weights, BatchNorm statistics and optimiser start again at `switch_epoch` as they were "
+        "before training: two trainings from one start, in one cell.",
+    )
     epochs: Count = Field(30, description="Most epochs to train.")
     stop_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Stop once train accuracy reaches it at the end of an epoch; null never stops."

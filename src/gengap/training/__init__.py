@@ -18,6 +18,7 @@ from gengap.files import cell_locks, store_access
 from gengap.labels import Digests, LabelledData
 from gengap.logs import log
 from gengap.progress import Pace
+from gengap.studies.identity import cell_identity
 from gengap.studies.settings import Cell
 from gengap.training import cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
 from gengap.training.cell_result import CellResult
@@ -235,8 +236,8 @@ def outstanding(
 
 
 def identities_of(cells: Mapping[str, Cell], data: Digests) -> dict[str, str]:
-    """The identity of every cell; see `gengap.training.cell_result.identity`."""
-    return {name: cell_result.identity(cell, data.for_loss(cell.loss)) for name, cell in cells.items()}
+    """The identity of every cell; see `gengap.studies.identity.cell_identity`."""
+    return {name: cell_identity(cell, data.for_loss(cell.loss)) for name, cell in cells.items()}
 
 
 def in_own_files(identities: Mapping[str, str], weights: Path, history: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 For a machine with little more than PyTorch, such as a rented GPU. It writes the files that the rules `prepare`,
 `label`, `train` and `probe` write, at the same places. Copied to another checkout, with the store, they are what
-Snakemake finds finished there, and makes figures and tables of.
+Snakemake finds finished there, and makes figures and tables of. `gengap export` takes them home without the weights.
 """
 
 import argparse
@@ -15,10 +15,11 @@ from typing import Any
 from gengap import datasets, labels, layout, logs, probes, provenance, training
 from gengap.cost import remaining
 from gengap.errors import UserError, unknown_name
+from gengap.evidence.whole import make
 from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
 from gengap.registry import code_dependencies
-from gengap.studies import feasibility
+from gengap.studies import feasibility, imports
 from gengap.studies.consistency import check_study
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.names import REDUCED
@@ -36,9 +37,11 @@ def main(arguments: list[str] | None = None) -> None:
         legacy_names.rename()
         study = chosen(find(options.study), options.cells)
         config = validate(Config, read_yaml(layout.CONFIG), f"{layout.CONFIG}: ")
-        plan = Plan({study.name: study}, {})
+        plan = Plan({study.name: study}, {}, imports.read())
         for pack in plan.packs[study.name]:
             run_pack(plan, study.name, pack, config, options.device or config.device)
+        if options.evidence:
+            make.make(plan, study.name)
         log.info("%s: %d cells in %.0f s", study.name, len(study.cells), time.monotonic() - begin)
 
 
@@ -169,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cells", default="", metavar="SELECTOR", help="train only these cells, e.g. dataset=cifar10,seed=0"
     )
+    parser.add_argument("--evidence", action="store_true", help="make figures, tables and verdicts as well")
     return parser
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from gengap import versions
 from gengap.engine import weights
 from gengap.errors import UserError
 from gengap.files import storage
@@ -49,12 +48,6 @@ class CellResult:
     def train_accuracies(self) -> list[tuple[int, float]]:
         """Train accuracy after each evaluated epoch, from the first epoch on."""
         return [(int(at), value) for at, name, value in self.history if name == "train_accuracy" and at > 0]
-
-
-def identity(cell: Cell, data_digest: str) -> str:
-    """Digest of a cell's settings, its labelled data and the version of the training code."""
-    content = json.dumps([cell.identity(), data_digest, versions.TRAINING], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def pack_digest(identities: Iterable[str]) -> str:

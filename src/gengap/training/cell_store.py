@@ -31,7 +31,7 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
 
     Args:
         store: Folder of the store.
-        identity: See `gengap.training.cell_result.identity`.
+        identity: See `gengap.studies.identity.cell_identity`.
         name: The cell's name in the study at hand; another study may call it otherwise.
         cell: Its settings.
 

@@ -160,6 +160,8 @@ def _epoch(pack: PackState, job: _Job) -> None:
     Streamed data have no order: an epoch is so many fresh images.
     """
     arch, data, cells = job.arch, job.data, [result.cell for result in pack.results]
+    if job.shared.training.restart_at_switch and (pack.epoch, pack.step) == (job.shared.training.switch_epoch, 0):
+        pack.restart()
     n_samples, batch_size = data.n_samples, job.batch_size(pack.epoch)
     some = next(iter(pack.networks.parameters.values()))
     hyperparameters = stacked_settings(cells, dtype=some.dtype, device=some.device)

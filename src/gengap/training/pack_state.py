@@ -56,6 +56,13 @@ class PackState:
         self.curvature = [self.curvature[slot] for slot in slots]
         self.products = [self.products[slot] for slot in slots]
 
+    def restart(self) -> None:
+        """Give every network the weights and statistics that it had before training, and a new optimiser."""
+        firsts = [result.checkpoints[0.0] for result in self.results]
+        like = self.state()
+        state = {name: torch.stack([first[name] for first in firsts]).to(value) for name, value in like.items()}
+        self.networks = _networks(self.results, tuple(self.networks.parameters), state)
+
     def one(self, slot: int) -> State:
         """The state of one network, on the CPU, independent of the stack."""
         state = stack.network_state(self.state(), slot)
@@ -70,9 +77,14 @@ def start(results: Sequence[CellResult], arch: Architecture, state: State) -> Pa
         arch: Their architecture.
         state: Initial weights ``[K, ...]``.
     """
-    parameters = {name: state[name] for name in arch.parameters}
-    optimizer_state = registry.load("optimizer", results[0].cell.optimizer.name).start(parameters)
-    buffers = {name: state[name] for name in arch.buffers}
     unmeasured, none = [math.nan] * len(results), [0] * len(results)
-    networks = NetworkState(parameters, buffers, optimizer_state)
+    known = {name: state[name] for name in (*arch.parameters, *arch.buffers)}
+    networks = _networks(results, arch.parameters, known)
     return PackState(list(results), networks, curvature=unmeasured, products=none)
+
+
+def _networks(results: Sequence[CellResult], parameters: Sequence[str], state: State) -> NetworkState:
+    """Networks with an optimiser before its first step; `parameters` names what of the state it moves."""
+    moved = {name: state[name] for name in parameters}
+    optimizer_state = registry.load("optimizer", results[0].cell.optimizer.name).start(moved)
+    return NetworkState(moved, {name: value for name, value in state.items() if name not in moved}, optimizer_state)

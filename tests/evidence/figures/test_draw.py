@@ -15,9 +15,11 @@ from gengap.evidence import figures
 from gengap.evidence.measurements import with_options
 from gengap.studies.study import Figure
 
-# The scoreboard takes both columns and more networks; tests/evidence/test_study_scoreboard.py draws it.
+# The scoreboard takes both columns and more networks, tests/evidence/test_study_scoreboard.py draws it; others compare
+# two batch sizes, in test_rates_figures.py.
+APART = ("scoreboard", "batch_readings", "sharpness_contrast")
 FIGURES = sorted(
-    name for name, entry in registry.REGISTRY["figure"].items() if not entry.simulation and name != "scoreboard"
+    name for name, entry in registry.REGISTRY["figure"].items() if not entry.simulation and name not in APART
 )
 WIDTHS = {"model.width": [4, 8], "seed": [0, 1, 2]}
 CELLS = [f"width={width},seed={seed}" for width in (4, 8) for seed in (0, 1, 2)]

@@ -25,6 +25,8 @@ CONTENT = {
     "gradient_ratio_by_width": drawn.GRADIENTS,
     "gradient_by_depth": drawn.RESNETS,
     "near_teacher": drawn.STUDENTS,
+    "rate_ratio": drawn.REGRESSIONS,
+    "learning_order": drawn.ORDERS,
 }
 
 

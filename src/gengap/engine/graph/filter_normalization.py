@@ -1,5 +1,6 @@
-"""Networks rescaled to filters of norm 1 where a BatchNorm follows, with the same outputs."""
+"""Networks whose filters are rescaled where a BatchNorm follows, with the same outputs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,12 +27,25 @@ def with_unit_filters(arch: Architecture, state: State, images: Tensor) -> State
 
     Source: the scale invariance in Li, Xu, Taylor, Studer and Goldstein (2018), arXiv:1712.09913, section 4.
     """
+    return _rescaled(arch, state, images, lambda lengths: torch.where(lengths > 0, 1 / lengths, 1.0))
+
+
+def with_scaled_filters(arch: Architecture, state: State, images: Tensor, factor: float) -> State:
+    """Multiply each filter by one factor, wherever a BatchNorm reads the layer's output; see `with_unit_filters`.
+
+    Source: Dinh, Pascanu, Bengio and Bengio (2017), arXiv:1703.04933, section 4, whose rescaling BatchNorm allows in
+    one layer alone.
+    """
+    return _rescaled(arch, state, images, lambda lengths: torch.full_like(lengths, factor))
+
+
+def _rescaled(arch: Architecture, state: State, images: Tensor, scale_of: Callable[[Tensor], Tensor]) -> State:
+    """Multiply each filter by what `scale_of` makes of the filters' norms ``[K, filters]``."""
     result = dict(state)
     for layer, norm in norms_after(arch, tuple(images.shape[1:])).items():
         batchnorm: Any = arch.evaluation.get_submodule(norm)
         eps: float = batchnorm.eps
-        lengths = state[f"{layer}.weight"].flatten(2).norm(dim=2)  # [K, filters]
-        scale = torch.where(lengths > 0, 1 / lengths, 1.0)
+        scale = scale_of(state[f"{layer}.weight"].flatten(2).norm(dim=2))
         for name in (f"{layer}.weight", f"{layer}.bias", f"{norm}.running_mean"):
             if name in state:
                 result[name] = state[name] * scale.reshape(*scale.shape, *[1] * (state[name].dim() - 2))

@@ -1,0 +1,130 @@
+"""The commands `gengap export` and `gengap import`: results without weights, from one machine to another."""
+
+import argparse
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gengap import layout
+from gengap.errors import UserError
+from gengap.evidence import export as exporting
+from gengap.files import exports, storage
+from gengap.studies import imports
+from gengap.studies.imports import Import, Imports, count, listed
+from gengap.studies.jobs import Plan
+from gengap.studies.packing import probe_keys
+from gengap.studies.project import Project, load_project
+from gengap.studies.study import Study, find_study
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the two commands and their options."""
+    for name, run, study, told in (
+        ("export", export, True, "Write a study's finished results, without weights, into one small file"),
+        ("import", take, False, "Let studies use results that `gengap export` wrote on another machine"),
+    ):
+        command: argparse.ArgumentParser = commands.add_parser(name, help=told, description=f"{told}.")
+        command.set_defaults(run=run)
+        if study:
+            command.add_argument("study", metavar="STUDY", help="name of a study or a simulation")
+        command.add_argument("file", metavar="FILE", type=Path, help="the file, whose name ends with .h5")
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write an export, and say what it has.
+
+    Raises:
+        UserError: If there is no such study, or nothing of it is finished.
+    """
+    _check_name(options.file)
+    project = load_project()
+    target = find_study(project.targets, options.study)
+    known = imports.read()
+    if isinstance(target, Study):
+        plan, word = Plan({target.name: target}, {}, known), "cell"
+    else:
+        plan, word = Plan({}, {target.name: target}, known), "point"
+    found, of = exporting.export(plan, target.name, options.file)
+    print(f"{options.file}: {found:,} of {count(of, word)} of {target.name}, {options.file.stat().st_size:,} bytes")
+    if isinstance(target, Study):
+        held = imports.read([options.file])
+        for line in _lacking(held, target, "not exported"):
+            print(f"  {line}")
+
+
+def take(options: argparse.Namespace) -> None:
+    """Check an export, keep it below `layout.IMPORTS`, and say what it stands for.
+
+    Raises:
+        UserError: If it is damaged, of other labelled data than those at hand, or of no use to any study.
+    """
+    path: Path = options.file
+    _check_name(path)
+    if not path.exists():
+        raise UserError(f"{path}: does not exist. `gengap export STUDY {path.name}` writes it on the other machine.")
+    exports.check(path)
+    held, project = imports.read([path]), load_project()
+    _check_data(held.files[0], project)
+    served = list(_served(held, project))
+    if not served:
+        name = held.files[0].study
+        reasons = _lacking(held, project.studies[name], "not used") if name in project.studies else ()
+        why = "; ".join(reasons) or f"it is of '{name}', which is unknown here or has other settings or code"
+        raise UserError(f"{path}: is of no use to any study here: {why}. Export it with the same commit.")
+    kept = layout.imported(path.stem)
+    if kept.resolve() != path.resolve():
+        with storage.beside(kept) as temporary:
+            shutil.copyfile(path, temporary)
+    print(f"Imported as {kept}; remove that file to undo it.")
+    for line in served:
+        print(f"  {line}")
+    if (name := held.files[0].study) in project.studies:
+        for line in _lacking(held, project.studies[name], "to be trained here"):
+            print(f"  {line}")
+
+
+def _served(held: Imports, project: Project) -> Iterator[str]:
+    for name, study in project.studies.items():
+        if found := held.cells(study):
+            yield f"{name}: stands for {len(found):,} of {count(len(study.cells), 'cell')}"
+    for name, simulation in project.simulations.items():
+        if points := held.points(simulation):
+            yield f"{name}: stands for {len(points):,} of {count(len(simulation.points), 'point')}"
+
+
+def _lacking(held: Imports, study: Study, told: str) -> Iterator[str]:
+    """The cells of a study that an import does not stand for, by the reason."""
+    one, probes = held.files[0], probe_keys(study.probes)
+    keys = one.keys(probes)
+    reasons: dict[str, list[str]] = {}
+    for name, cell in study.cells.items():
+        if why := one.lacks(cell, probes, keys):
+            reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        yield f"{study.name}: {count(len(names), 'cell')} {told} ({why}): {listed(names)}"
+
+
+def _check_data(held: Import, project: Project) -> None:
+    """Refuse what was trained on other labelled data than those at hand.
+
+    Raises:
+        UserError: It names the file of the data.
+    """
+    for study in project.studies.values():
+        for cell in study.cells.values():
+            if labelled := held.of_other_data(cell):
+                raise UserError(
+                    f"{held.path}: was trained on other labelled data than {labelled} holds, so its results are not "
+                    "those of this machine's data. Import it where the data are the same, or remove that file."
+                )
+
+
+def _check_name(path: Path) -> None:
+    if path.suffix != ".h5" or not _NAME.fullmatch(path.stem):
+        raise UserError(
+            f"{path}: the name of an export has letters, digits, '.', '_' and '-' and ends with .h5. Rename it."
+        )

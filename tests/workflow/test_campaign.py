@@ -1,0 +1,57 @@
+"""`gengap campaign`: what decides most verdicts per minute first, by real Snakemake."""
+
+import pytest
+
+from gengap.cli.main import main
+from gengap.cost import campaign
+from gengap.cost.campaign import Unit
+
+PUBLISHED = """\
+source,table,row,cells,quantity,published,spread,runs,unit
+Nobody,1,a,"width=2,lr=0.1",train_accuracy,99.99,,,%
+Nobody,1,b,"width=2,lr=0.1",test_accuracy,99.99,,,%
+Nobody,1,c,"width=3,lr=0.1",train_accuracy,99.99,,,%
+"""
+
+
+def unit(part, seconds, verdicts):
+    return Unit("s", part, (), seconds, {("s", number, ""): share for number, share in verdicts.items()})
+
+
+def test_a_verdict_that_was_decided_otherwise_counts_no_more():
+    one = unit("a", 120.0, {0: 1.0, 1: 0.5})
+    assert one.rate(set()) == pytest.approx(0.75)
+    assert one.rate({("s", 0, "")}) == pytest.approx(0.25)
+    assert list(campaign.described([one, unit("b", 60.0, {2: 1.0})])) == [
+        "s a    1.5 verdicts      2.0 min       2.0",
+        "s b      1 verdicts      1.0 min       3.0",
+    ]
+
+
+@pytest.mark.long
+def test_a_campaign_runs_what_verdicts_wait_for_and_says_what_it_decided(workspace, monkeypatch, capfd):
+    """Width 3 has too few seeds for a verdict, so its pack is left alone."""
+    third = "{model.width: [2], optimizer.lr: [0.1], seed: "
+    workspace.edit("config/studies/tiny.yaml", f"{third}[0]", f"{third}0..4")
+    workspace.edit("config/studies/tiny.yaml", "figures:", "published: [nobody]\nfigures:")
+    (workspace / "config/published/nobody.csv").write_text(PUBLISHED)
+    monkeypatch.chdir(workspace.folder)
+    monkeypatch.setenv("PYTHONPATH", str(workspace / "src"))
+    assert main(["campaign", "tiny", "--dry-run"]) == 0
+    assert [line.split()[:4] for line in capfd.readouterr().out.splitlines()[:-1]] == [
+        ["tiny", "width=2_pack=0", "2", "verdicts"]
+    ]
+    assert main(["campaign", "tiny", "--hours", "0.2"]) == 0
+    printed = capfd.readouterr().out
+    assert "1, a: train_accuracy 99.99 " in printed
+    assert " seeds)" in printed
+    assert "All that a verdict waits for is done." in printed
+    assert main(["campaign", "tiny"]) == 0
+    assert "nothing is to run that a verdict waits for" in capfd.readouterr().out
+
+
+def test_a_paper_that_does_not_exist(workspace, monkeypatch, capsys):
+    monkeypatch.chdir(workspace.folder)
+    assert main(["campaign", "tinny"]) == 1
+    assert "unknown paper 'tinny'. Did you mean 'tiny'?" in capsys.readouterr().err
+    assert main(["campaign", "tiny", "--hours", "0"]) == 1
