@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import closed_port
 import pytest
 import torch
+import warm_python
 from bounded import bounded
 from filelock import FileLock
 
@@ -100,8 +100,9 @@ class Workspace:
             "https_proxy": closed_port.ADDRESS,  # a test downloads nothing
             "http_proxy": closed_port.ADDRESS,
         }
+        cores = [] if "--cores" in arguments else ["--cores", "1"]
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments, *([] if "--cores" in arguments else ["--cores", "1"])],
+            [warm_python.interpreter(), "-m", "snakemake", *arguments, *cores],
             cwd=self.folder,
             env=environment | variables,
             stdout=subprocess.PIPE,

@@ -5,10 +5,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm_python
 
 from gengap.cli import main
 from gengap.cli.new import KINDS, new
@@ -63,7 +63,7 @@ class Copy:
                 self.files[kind] = [str(path) for path in new(kind, f"made_{kind}")]
 
     def run(self, module, *arguments):
-        command = [sys.executable, "-m", module, *arguments]
+        command = [warm_python.interpreter(), "-m", module, *arguments]
         environment = os.environ | {"PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 

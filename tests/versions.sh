@@ -36,7 +36,7 @@ if [ ! -e "$environment/.stamp" ] || [ requirements.lock -nt "$environment/.stam
 	touch "$environment/.stamp"
 fi
 
-export PATH=$PWD/$environment/bin:$PATH PYTHONPATH=$PWD/src
+export PATH=$PWD/$environment/bin:$PATH PYTHONPATH=$PWD/src GENGAP_TEST_COLD=1
 python - << 'END_OF_PYTHON'
 import platform
 from importlib.metadata import version

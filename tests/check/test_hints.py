@@ -64,7 +64,6 @@ def test_a_name_that_differs_in_its_numbers_is_no_slip(name, choices, meant):
 
 def test_an_unknown_cell_is_answered_with_the_one_that_was_meant(tmp_path):
     cells = pd.DataFrame({"cell": CELLS, "share": [0.0, 0.4, 0.0], "pack": "p"})
-    empty = pd.DataFrame()
-    results = Results(tmp_path, {"axes": ["share"]}, cells, empty, empty)
+    results = Results(tmp_path, {"axes": ["share"]}, cells)
     with pytest.raises(Exception, match=r"Did you mean 'width=4,share=0\.0,seed=1'\? The grid is: share in 0\.0, 0\.4"):
         results.network("width=4,share=0,seed=1")

@@ -7,17 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 import gengap
 from gengap import registry, simulations
 from gengap.errors import UserError
 from gengap.evidence import measurements
-from gengap.evidence.collect_simulation import collect_simulation
-from gengap.evidence.intervals import interval, over_seeds
+from gengap.evidence.collect_simulation import cells_of, collect_simulation
+from gengap.evidence.intervals import grouped, interval, over_seeds
 from gengap.evidence.metrics import metrics
 from gengap.evidence.published import COLUMNS
 from gengap.evidence.verdicts import judge
 from gengap.simulations import random_matrix
+from gengap.studies.simulation import load_simulation
 
 QUANTITY = "smallest_singular_value"
 POINT = "distribution=uniform,rows=40,columns=30"
@@ -140,3 +142,13 @@ def test_an_array_that_is_not_finite_is_a_failure(tmp_path, monkeypatch):
     ]
     (array,) = found.arrays("matrix_singular_values")
     assert (list(array.rows["cell"]), array.values.tolist()) == (["seed=0"], [[3.0, 1.0]])
+
+
+def test_a_setting_of_null_is_a_group_like_any_other(tmp_path):
+    grid = {"rate": [0.1], "switch_step": [2, None], "seed": "0..2"}
+    text = {"title": "t", "base": {"simulation": "convex_regression"}, "grid": grid}
+    (tmp_path / "half.yaml").write_text(yaml.safe_dump(text))
+    cells = cells_of(load_simulation(tmp_path / "half.yaml"))
+    assert cells["switch_step"].tolist() == ["2"] * 3 + ["None"] * 3
+    assert [values["switch_step"] for values, _ in grouped(cells, ["rate", "switch_step"])] == ["2", "None"]
+    assert [len(part) for _, part in grouped(pd.DataFrame({"a": [1.0, math.nan]}), ["a"])] == [1, 1]

@@ -83,7 +83,7 @@ def test_claims_and_figure_show_the_same_means():
     assert (claims.xs("sgd, 4 times the rate for large batches", level="networks")["verdict"] == "holds").sum() >= 1
     figure = batch_readings.plot(batch_readings.data(evidence), evidence)
     figure.draw_without_rendering()
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == [f"equal {name}" for name in READINGS]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == [f"equal\n{name}" for name in READINGS]
 
 
 @pytest.mark.parametrize("options", [{"drop": "train_loss"}, {"arms": ("large", "large_fast")}])

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import warm_python
+
 STUDY = "config/studies/tiny.yaml"
 
 
@@ -26,6 +28,8 @@ def variables(folder):
 
 def call(folder, *command: str, status=0, **more):
     """Run a command in a folder and return all that it printed; its exit status must be the expected one."""
+    if command[0] == "gengap":
+        command = (warm_python.interpreter(), str(Path(sys.executable).with_name("gengap")), *command[1:])
     done = subprocess.run(
         command,
         cwd=folder,

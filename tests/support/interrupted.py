@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gengap.snakemake_support import run_lock
@@ -69,7 +69,8 @@ def training(
         with held(folder, process):
             yield process
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # all of it may have ended, which is then what failed
+            os.killpg(process.pid, signal.SIGKILL)
         raise
 
 

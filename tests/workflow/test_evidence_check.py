@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from gengap import layout
@@ -40,14 +41,12 @@ def test_what_was_written_is_what_the_workflow_made_and_passes(kept, finished_wo
 
 def test_a_changed_table_a_missing_one_and_one_that_nothing_gives_are_named(kept, capsys):
     table = KEPT / "final_performance.csv"
-    text = table.read_text()
-    table.write_text(text.replace(text.splitlines()[1].split(",")[-1], "0.123"))
+    pd.read_csv(table).assign(seeds=7).to_csv(table, index=False)
     (KEPT / "accuracy_by_width.csv").unlink()
     (KEPT / "other.csv").write_text("a\n1\n")
     assert main(["evidence"]) == 1
     told = capsys.readouterr().err
-    assert "final_performance.csv: line 2, " in told
-    assert "'0.123', and the export gives" in told
+    assert "final_performance.csv: line 2, seeds: '7', and the export gives '1'" in told
     assert f"{KEPT / 'accuracy_by_width.csv'}: is missing" in told
     assert f"{KEPT / 'other.csv'}: the export does not give it" in told
 
@@ -62,3 +61,13 @@ def test_settings_that_changed_altogether_are_refused(kept, capsys):
     kept.edit("config/studies/tiny.yaml", "batch_size: 20", "batch_size: 30")
     assert main(["evidence"]) == 1
     assert "holds nothing of 'tiny' as config/studies has it now" in capsys.readouterr().err
+
+
+def test_the_smallest_export_of_this_repository_gives_the_tables_kept_beside_it(monkeypatch, capsys):
+    monkeypatch.chdir(REPOSITORY)
+    smallest = min(layout.EXPORTS.glob("*.h5"), key=lambda path: path.stat().st_size)
+    assert main(["evidence", smallest.stem]) == 0, capsys.readouterr().err
+
+
+def test_exports_of_this_repository_are_small():
+    assert sum(path.stat().st_size for path in (REPOSITORY / layout.EXPORTS).glob("*.h5")) <= 20e6

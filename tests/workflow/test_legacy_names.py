@@ -87,7 +87,7 @@ def test_results_are_read_before_and_after(old):
     for _ in range(2):
         results = gengap.load(old / "results/tiny")
         frame = results.cells.assign(pack=[SPELLED.get(name, name) for name in results.cells["pack"]])
-        earlier = gengap.results.Results(results.folder, results.study, frame, results.history, results.measurements)
+        earlier = gengap.results.Results(results.folder, results.study, frame)
         assert all(earlier.network(cell) for cell in frame["cell"])
         legacy_names.rename(old.folder)
 

@@ -6,8 +6,10 @@ is compared with what the jobs themselves say, once on the way.
 
 import dataclasses
 import shutil
+import sys
 
 import pytest
+import warm_python
 
 from gengap import layout
 from gengap.cost.plan import estimate
@@ -31,6 +33,7 @@ def planned(workspace, monkeypatch, study="tiny"):
     """The plan of a study: [(rule, name, part, what is left, of how many)]; code is the workspace's."""
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setenv("PYTHONPATH", str(workspace / "src"))
+    monkeypatch.setattr(sys, "executable", warm_python.interpreter())
     studies = load_studies(layout.STUDIES)
     known = {**studies, **load_simulations(layout.SIMULATIONS, studies)}
     monkeypatch.setattr(identity, "PACKAGE", workspace / "src/gengap")

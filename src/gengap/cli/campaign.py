@@ -74,9 +74,7 @@ def _run(options: argparse.Namespace, estimator: Estimator, left: list[Unit], en
         waiting[unit.study].discard(unit.part)
         decided |= set(unit.verdicts)
         _tell(estimator, unit, waiting[unit.study], told)
-    print(
-        f"{len(left)} packs and points are left." if left else "Every pack and point that a verdict waits for is done."
-    )
+    print(f"{len(left)} packs and points are left." if left else "All that a verdict waits for is done.")
     print(f"Evidence as a whole: snakemake {' '.join(sorted(waiting))}")
 
 

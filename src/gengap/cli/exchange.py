@@ -52,7 +52,7 @@ def export(options: argparse.Namespace) -> None:
     print(f"{options.file}: {found:,} of {count(of, word)} of {target.name}, {options.file.stat().st_size:,} bytes")
     if isinstance(target, Study):
         held = imports.read([options.file])
-        for line in _lacking(held, target, "not exported"):
+        for line in _lacking(held, target, "not finished"):
             print(f"  {line}")
 
 

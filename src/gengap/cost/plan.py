@@ -10,10 +10,11 @@ from gengap.cost.schedule import wall_seconds
 from gengap.files import timings
 from gengap.snakemake_support import due
 from gengap.studies import imports
+from gengap.studies.config import Config
 from gengap.studies.jobs import Plan
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation
-from gengap.studies.study import Config, Study
+from gengap.studies.study import Study
 from gengap.studies.validation import validate
 
 

@@ -69,9 +69,12 @@ def cells_of(simulation: Simulation) -> pd.DataFrame:
     options = registry.check("simulation", simulation.simulated).options
     settings = [*simulation.axes[:-1], *(option for option in options if option not in simulation.axes)]
     untrained = {"status": "finished", "stopped_by": "", "epochs_trained": 0.0, "n_parameters": 0}
+    nullable = {key for key in settings for point in simulation.points.values() if getattr(point, key) is None}
     rows = []
     for name, point in simulation.points.items():
         shared = {key: getattr(point, key) for key in settings}
+        # null is a value like any other: spelled as in the cell's name, where pandas would leave its rows out
+        shared = {key: str(value) if key in nullable else value for key, value in shared.items()}
         for cell, seed in zip(cell_names(name, point), point.seeds, strict=True):
             rows.append({"cell": cell, **shared, SEED: seed, **untrained, "pack": name})
     return pd.DataFrame(rows)

@@ -143,4 +143,6 @@ def grouped(table: pd.DataFrame, axes: Sequence[str]) -> list[tuple[dict[str, An
     """Split a table by its values on the axes, in the order of appearance; without axes it is one group."""
     if not axes:
         return [({}, table)] if len(table) else []
-    return [(dict(zip(axes, key, strict=True)), part) for key, part in table.groupby(list(axes), sort=False)]
+    return [
+        (dict(zip(axes, key, strict=True)), part) for key, part in table.groupby(list(axes), sort=False, dropna=False)
+    ]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad
+from torch.func import functional_call, grad, vmap
 
 from gengap import losses, seeding
 from gengap.engine import evaluation
@@ -193,13 +193,14 @@ def largest(bearable: Callable[[float], bool], most: float, halvings: int) -> fl
 def _accuracy(context: ProbeContext, state: State) -> Callable[[Tensor], Tensor]:
     """The train accuracy ``[D]`` of one network with other parameters ``[D, P]``."""
     images, targets = context.probe_images()
+    correct = vmap(losses.correct(context.loss), in_dims=(0, None))
 
     def accuracy(parameters: Tensor) -> Tensor:
         draws = len(parameters)
         buffers = {name: state[name].expand(draws, *state[name].shape[1:]) for name in context.arch.buffers}
         many = {**buffers, **unflatten(context.arch, parameters)}
         outputs = evaluation.all_outputs(context.arch, many, images, context.batchnorm, BATCH_SIZE)
-        return evaluation.performance(outputs, targets, context.loss)["accuracy"]
+        return correct(outputs, targets).double().mean(dim=1)
 
     return accuracy
 

@@ -45,7 +45,11 @@ def place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, S
 
 def words(schema: Schema) -> str:
     """What is allowed, e.g. ``a whole number from 1, or 'full'``."""
-    return ", or ".join(dict.fromkeys(_words(one) for one in _branches(schema, schema)))
+    branches = _branches(schema, schema)
+    listed = dict.fromkeys(_words(one) for one in branches if not _is_listed(one))
+    # Words listed beside any text are there for editors to offer.
+    told = listed if _KINDS["string"] in listed else dict.fromkeys(map(_words, branches))
+    return ", or ".join(told)
 
 
 def keys(schema: Schema) -> list[str]:
@@ -65,6 +69,10 @@ def _words(schema: Schema) -> str:
     if kind == "object" or "properties" in schema:
         return "keys and values"
     return _KINDS.get(str(kind), str(kind)) + _bounds(schema) if kind else "anything"
+
+
+def _is_listed(schema: Schema) -> bool:
+    return "enum" in schema or "const" in schema
 
 
 def _bounds(schema: Schema) -> str:

@@ -123,22 +123,24 @@ class Import:
             cell: Settings of the cell.
             probes: The study's probes by the names of their files.
             keys: What the import calls them; see `keys`.
-            any_code: Whether results of other code, and of whatever data, count as well: they are no longer what
-                training would give here, but what they were.
+            any_code: Whether results of other code, of whatever data, and of a part of the probes count as well: they
+                are not what training would give here now, but what they were.
             at_hand: What tells the digests of labelled files; `digests_at_hand`.
         """
         row = self._cells.get(text(cell))
         if row is None:
             return "not in the file"
+        if any_code:
+            return ""
         data = self.data[row["data"]]
-        if not any_code and (other := _other_data(data, cell, at_hand or digests_at_hand)):
+        if other := _other_data(data, cell, at_hand or digests_at_hand):
             return other
-        if not any_code and row["identity"] not in cell_identities(cell, data["digest"], data["teacher"]):
+        if row["identity"] not in cell_identities(cell, data["digest"], data["teacher"]):
             return f"not trained by version {versions.TRAINING} of the training code"
         for key, probe in probes.items():
             measured = self._measured.get((keys.get(key, ""), row["cell"]), set())
             if not measured.issuperset(measured_epochs(probe, row["epochs"])):
-                return f"probe '{key}' was not measured" + (" by this code" * (not any_code))
+                return f"probe '{key}' was not measured by this code"
         return ""
 
 

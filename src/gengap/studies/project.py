@@ -9,13 +9,14 @@ from gengap import layout, quantities
 from gengap.errors import UserError
 from gengap.studies import feasibility, machine
 from gengap.studies.columns import check_columns
+from gengap.studies.config import Config, check_config
 from gengap.studies.consistency import check_study
 from gengap.studies.names import REDUCED
 from gengap.studies.paper import Paper, load_papers, reduced
 from gengap.studies.published import check_published
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation, load_simulations
-from gengap.studies.study import Config, Study, check_config, load_studies
+from gengap.studies.study import Study, load_studies
 
 
 @dataclass(frozen=True)

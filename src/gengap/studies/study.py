@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from gengap import layout, registry
+from gengap import registry
 from gengap.errors import UserError, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
@@ -113,20 +113,6 @@ class Study(StudyFile):
     axes: tuple[str, ...]
 
 
-class Config(Settings):
-    """The keys of config/config.yaml."""
-
-    studies: Names
-    reduced: Names = ()
-    simulations: Names = ()
-    describe: Names = ()  # in the report's text; none: all that are built
-    data_root: str
-    store: str = str(layout.STORE)  # of finished networks
-    store_group: str = ""  # of users that share the store
-    device: Literal["auto", "cpu", "cuda"]
-    container: str
-
-
 def load_study(path: Path, *, reduced: bool = False) -> Study:
     """Read and check one study file.
 
@@ -209,47 +195,6 @@ def load_studies(folder: Path) -> dict[str, Study]:
     if not studies:
         raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
     return studies
-
-
-def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations: Iterable[str], path: Path) -> Config:
-    """Check the workflow's configuration.
-
-    Args:
-        content: Its keys and values.
-        studies: Names of the studies that exist.
-        simulations: Names of the simulations that exist.
-        path: Its file, for the message.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        UserError: If a key, a value or a name is wrong.
-    """
-    config = validate(Config, content, f"{path}: ")
-    for key, value in (("store", config.store), ("data_root", config.data_root.removeprefix("~"))):
-        if sign := next((sign for sign in "$~" if sign in value), ""):
-            raise UserError(f"{path}: {key}: {value!r} is taken as it stands, with the {sign}. Write the whole path.")
-    names = list(studies)
-    full = [name for name in names if not name.endswith(REDUCED)]
-    for name in config.studies:
-        if name in names and name not in full:  # DVC finds a study's file by its name
-            raise UserError(
-                f"{path}: studies: list '{name.removesuffix(REDUCED)}' under `reduced` instead of '{name}'."
-            )
-    for kind, key, named, known in (
-        ("study", "studies", config.studies, full),
-        ("study with reduced settings", "reduced", config.reduced, [n for n in full if n + REDUCED in names]),
-        ("simulation", "simulations", config.simulations, list(simulations)),
-        ("study", "describe", config.describe, [*names, *simulations]),
-    ):
-        check_once(named, f"{path}: {key}")
-        for name in named:
-            if name not in known:
-                raise unknown_name(kind, name, known, where=f"{path}: {key}")
-    if not config.studies and not config.reduced and not config.simulations:
-        raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
-    return config
 
 
 def find_study(studies: Mapping[str, T], name: str) -> T:

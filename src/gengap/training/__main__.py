@@ -20,12 +20,13 @@ from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
 from gengap.registry import code_dependencies
 from gengap.studies import feasibility, imports
+from gengap.studies.config import Config
 from gengap.studies.consistency import check_study
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.names import REDUCED
 from gengap.studies.packing import dataset_key, labels_key
 from gengap.studies.reading import read_yaml
-from gengap.studies.study import Config, Study, load_study
+from gengap.studies.study import Study, load_study
 from gengap.studies.validation import validate
 
 

@@ -54,7 +54,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         panel.set_title(
             optimizer.upper() if optimizer == "sgd" else optimizer.capitalize(), loc="center", fontsize="small"
         )
-        panel.set_xticks(range(len(READINGS)), [f"equal {name}" for name in READINGS])
+        panel.set_xticks(range(len(READINGS)), [f"equal\n{name}" for name in READINGS])
         panel.grid(visible=False, axis="x")
         panel.set_ylabel("small - large [points]")
     seeds = sorted(set(data["n"]))

@@ -41,7 +41,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Variants below each other, one colour per group of networks."""
     variants, groups = list(dict.fromkeys(data["variant"])), list(dict.fromkeys(data["group"]))
-    figure, (axes,) = panels(1, height=1.2 + 0.35 * max(2, len(variants)))
+    figure, (axes,) = panels(1, height=1.2 + 0.42 * max(2, len(variants)))
     colors = palette(groups)
     sizes = list(EPS.values())
     for (group, eps), part in data.groupby(["group", "eps"], sort=False):
@@ -53,7 +53,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         axes.errorbar(part["ratio"], y, xerr=error, color=color, marker="o", markersize=3.5, mfc=fill, linestyle="none")
     axes.axvline(1, color=GREY, linewidth=0.6)
     axes.set_xscale("log")
-    axes.set_yticks(range(len(variants)), variants)
+    axes.set_yticks(range(len(variants)), [words.replace(", ", ",\n") for words in variants])
     axes.set_ylim(len(variants) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("sharpness, large over small batches")

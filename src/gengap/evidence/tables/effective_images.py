@@ -23,6 +23,7 @@ and counted in ``at_an_end``: the interval then says too little.
 }
 
 ARM, SIZE, PREFIX = "arm", "train_size", "patches_"
+ALL_IMAGES = 50_000  # of CIFAR-10, where `train_size` is null
 
 
 def table(evidence: Evidence) -> pd.DataFrame:
@@ -76,6 +77,3 @@ def _line(cells: pd.DataFrame) -> pd.Series:
     sizes = pd.to_numeric(cells[SIZE], errors="coerce").fillna(ALL_IMAGES)
     means = cells["test_accuracy"].groupby(sizes).mean().sort_index()
     return means.cummax()
-
-
-ALL_IMAGES = 50_000  # of CIFAR-10, where `train_size` is null

@@ -15,19 +15,17 @@ PART = {
 One row per measure, then the controls. ``rescaled``: whether the measure changes under a rescaling of the weights
 that leaves a network of ReLUs the same function. ``verdict``: *explains* moves with the gap along the design and
 among networks of equal design, at every level of every axis; *equal design only* moves with it only among networks of
-equal design;
-*proxy* moves with or against it only along the design, so it stands for the design; *inconsistent* moves with the
-gap at some levels of an axis and against it at others; *contradicts* moves against it at equal design; *no evidence*
-neither; *undecided* has too few networks. ``expected`` is the verdict that the study's file stated before it ran, and
-``as expected`` compares; ``expected to be best`` names the statistics by which it said that the measure would be
-among the best, with its place among all. ``equal design correlation``: rank correlation of measure and gap among
-networks of one
-configuration, which differ in their seed. ``granulated psi``: Kendall's tau where one axis changes, mean over axes
-(Jiang 2020). ``kendall tau``: over all pairs. Then conditional mutual information (least over sets of up to two
-axes), sign errors over environments (Dziugaite 2020), the share of the gap's variance that the measure adds to the
-design, and PGDL's score. In brackets: 95 % intervals from resampling configurations. Verdicts hold at level 0.02 over
-all measures (Holm). Controls: random numbers, the number of parameters, the design's own prediction, and a noisy
-oracle.
+equal design; *proxy* moves with or against it only along the design, so it stands for the design; *inconsistent*
+moves with the gap at some levels of an axis and against it at others; *contradicts* moves against it at equal design;
+*no evidence* neither; *undecided* has too few networks. ``expected`` is the verdict that the study's file stated
+before it ran, and ``as expected`` compares; ``expected to be best`` names the statistics by which it said that the
+measure would be among the best, with its place among all. ``equal design correlation``: rank correlation of measure
+and gap among networks of one configuration, which differ in their seed. ``granulated psi``: Kendall's tau where one
+axis changes, mean over axes (Jiang 2020). ``kendall tau``: over all pairs. Then conditional mutual information (least
+over sets of up to two axes), sign errors over environments (Dziugaite 2020), the share of the gap's variance that the
+measure adds to the design, and PGDL's score. In brackets: 95 % intervals from resampling configurations. Verdicts
+hold at level 0.02 over all measures (Holm). Controls: random numbers, the number of parameters, the design's own
+prediction, and a noisy oracle.
 """,
 }
 
