@@ -135,7 +135,12 @@ def weights_in(folder: Path) -> Path:
 
 def history(study: str, name: str) -> Path:
     """The learning curves of a pack."""
-    return pack(study, name) / "history.h5"
+    return history_in(pack(study, name))
+
+
+def history_in(folder: Path) -> Path:
+    """The learning curves in a pack's folder."""
+    return folder / "history.h5"
 
 
 def probe(study: str, name: str, probe: str) -> Path:

@@ -129,7 +129,7 @@ def verdicts(plan: Plan, name: str, left: set[str]) -> pd.DataFrame:
                     Path(plan.probe(name, pack, key).outputs["measured"]) for pack in done for key in plan.probes(name)
                 ],
             }
-            facts = collect.data_facts(files["labelled"])
+            facts = collect.data_facts(files["labelled"], part.cells.values())
             taken = imported.of_study(part, plan.imports)
             collect.collect(part, facts, files["histories"], files["probes"], *written, taken)
         else:

@@ -29,7 +29,8 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
 
     Returns:
         ``parameters``; ``outputs``, numbers that its layers put out for one image; ``batchnorm``, the numbers of one
-        image over which a BatchNorm layer averages at least, 0 without BatchNorm; or ``error``, why it cannot be built.
+        image over which a BatchNorm layer averages at least, 0 without BatchNorm; ``relus``, how many ReLUs are modules
+        of their own; or ``error``, why it cannot be built.
     """
     channels, height, width = image_shape
     try:
@@ -47,7 +48,8 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
             "error": f"model: '{model['name']}' cannot be built for {channels} x {height} x {width} images: {said}."
         }
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return {"parameters": parameters, "outputs": outputs, "batchnorm": averaged}
+    relus = sum(isinstance(layer, nn.ReLU) for layer in network.modules())
+    return {"parameters": parameters, "outputs": outputs, "batchnorm": averaged, "relus": relus}
 
 
 def _passed(network: nn.Module, images: torch.Tensor) -> tuple[int, int]:

@@ -39,7 +39,8 @@ class Option(_Plain):
     """One option of a part.
 
     Attributes:
-        type: Of its values, ``axis`` for the short name of one of the study's axes; empty: only one of `choices`.
+        type: Of its values, ``axis`` for the short name of one of the study's axes, ``epoch`` for one at which weights
+            are kept; empty: only one of `choices`.
         choices: Words that it may be; with a type, beside the values of that type; with `strs`, those of the list.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
@@ -50,7 +51,7 @@ class Option(_Plain):
         label: What figures and tables call it; empty: its name.
     """
 
-    type: Literal["int", "float", "bool", "str", "floats", "strs", "axis", ""] = ""
+    type: Literal["int", "float", "bool", "str", "floats", "strs", "axis", "epoch", ""] = ""
     choices: Listed = ()
     default: Any
     ge: float | None = None

@@ -33,12 +33,14 @@ class Facts:
         parameters: Weights and biases.
         outputs: Numbers that its layers put out for one image.
         batchnorm: The fewest numbers of one image over which a BatchNorm layer averages; 0 without BatchNorm.
+        relus: ReLUs that are modules of their own, before which noise can enter.
         error: Why it cannot be built; empty if it can.
     """
 
     parameters: int = 0
     outputs: int = 0
     batchnorm: int = 0
+    relus: int = 0
     error: str = ""
 
 

@@ -53,8 +53,8 @@ def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path
     shown = readable(numbers, [*evidence.axes, SEED])
     csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     storage.write_text(paths["csv"], csv)
-    for suffix, style in (("md", "github"), ("tex", "latex_booktabs")):
-        text = tabulate(shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
+    for suffix, style, rows in (("md", "github", shown.map(_markdown)), ("tex", "latex_booktabs", shown)):
+        text = tabulate(rows.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
         storage.write_text(paths[suffix], text + "\n")
     study = evidence.study["name"]
     storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv))
@@ -93,6 +93,11 @@ def readable(numbers: pd.DataFrame, axes: Collection[str] = ()) -> pd.DataFrame:
             header = words.axis(column) if named else column.replace("_", " ")
             shown[header] = [_plain(words.value(column, value) if named else value) for value in numbers[column]]
     return pd.DataFrame(shown)
+
+
+def _markdown(text: str) -> str:
+    """A cell of a table: what would end it or begin a tag is text."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _plain(value: Any) -> str:

@@ -31,7 +31,7 @@ def make(plan: Plan, name: str) -> None:
     )
     measured, cells = (Path(job.outputs[key]) for key in ("measurements", "cells"))
     taken = imported.of_study(study, plan.imports)
-    collect(study, data_facts(labelled), histories, probes, measured, cells, taken)
+    collect(study, data_facts(labelled, study.cells.values()), histories, probes, measured, cells, taken)
     show(plan, name, Path())
 
 
