@@ -116,7 +116,7 @@ def verdicts(plan: Plan, name: str, left: set[str]) -> pd.DataFrame:
         As `gengap.evidence.verdicts.judge`, the decided ones alone.
     """
     with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "measurements.h5", Path(folder) / "cells.csv"
+        written = layout.measurements_in(Path(folder)), layout.cells_in(Path(folder))
         if name in plan.studies:
             done = [pack for pack in plan.packs[name] if pack not in left]
             part = _finished(plan, name, done)
