@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gengap import layout
 from gengap.cost.estimate import Estimator, Planned
 from gengap.evidence import collect, collect_simulation, imported, measurements
 from gengap.evidence.alternatives import alternatives
