@@ -56,7 +56,7 @@ studies=$$(gengap scale "$(STUDY)" "$(SCALE)")
 folders=$$(for study in $$studies; do gengap path results "$$study"; done)
 # What a report shows, and not when it was written: the last line of the report has the digest.
 shown() { find -L $$folders workflow/report .gengap/captions -type f -not -path '*/packs/*' -not -path '*/points/*' -not -path '*/logs/*' -not -name report.html -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64; }
-make_report() { mkdir -p "$${report%/*}" && snakemake --cores $(CORES) $$studies --config "describe=[$${studies// /,}]" --report "$$report" && echo "<!-- $$(shown) -->" >> "$$report"; }
+make_report() { gengap report $$studies --to "$$report" && echo "<!-- $$(shown) -->" >> "$$report"; }
 endef
 
 run: $(ENV) ## Run a study, or all studies of a paper, up to the report

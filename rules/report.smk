@@ -16,6 +16,8 @@ for name in REGISTRY["figure"]:
                 labels={"figure": name.replace("_", " ")},
             ),
             csv=update(layout.figure("{study}", name, "csv")),
+            page_pdf=update(layout.page_figure("{study}", name, "pdf")),
+            page_png=update(layout.page_figure("{study}", name, "png")),
         log:
             layout.log("{study}", "figure", name),
         localrule: True

@@ -19,7 +19,7 @@ def _project(tmp_path, monkeypatch):
     for name, text in STUDIES.items():
         (tmp_path / f"config/studies/{name}.yaml").write_text(text)
     (tmp_path / "config/published").mkdir()
-    (tmp_path / "config/published/table.csv").write_text("")
+    (tmp_path / "config/published/table.csv").write_text("source,table,row,cells,quantity,published,spread,unit\n")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def _project(tmp_path, monkeypatch):
     ],
 )
 def test_scale_of_a_study_on_this_machine(arguments, gpu, expected, note, monkeypatch, capsys):
-    monkeypatch.setattr(main, "has_nvidia_gpu", lambda: gpu)
+    monkeypatch.setattr(main.machine, "has_nvidia_gpu", lambda: gpu)
     assert main.main(["scale", *arguments]) == 0
     out, err = capsys.readouterr()
     assert out == expected + "\n"

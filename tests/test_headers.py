@@ -209,7 +209,7 @@ def test_a_header_is_found_on_the_first_level(tmp_path, text, found):
             "PART: options.a.type: input should be 'int'",
         ),
         ('PART = {"summary": "A.", "options": {"name": {"default": 1, "meaning": ""}}}', "options.name: cannot be the"),
-        ('PART = {"summary": "A.", "images": (1,)}', "PART: 'images' is no key of a schedule. Allowed: summary, reads"),
+        ('PART = {"summary": "A.", "images": (1,)}', "PART: 'images' is no key of a schedule. Allowed: summary, label"),
         ("PART = {1: open('x')}", "odd.py: PART: is not plain data"),
         ("PART = {'summary'}", "odd.py: PART: must hold keys and values"),
         ("PART = {**BASE}", "odd.py: PART: is not plain data"),

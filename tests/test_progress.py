@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import threading
+import time
 
 import pytest
 
@@ -67,3 +69,25 @@ def test_the_pace_of_one_step_is_its_own_and_of_none_is_nothing(clock):
     clock[0] += 3.0
     shown.advance(1, 500)
     assert shown.pace() + progress.Pace(1.0, 1.0) == progress.Pace(501.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        (None, "at work for 12 s; how long it takes is not known"),
+        (20.0, "at work for 12 s, 8 s left"),
+        (10.0, "at work for 12 s, longer than the 10 s that were predicted"),
+    ],
+)
+def test_work_without_steps_tells_how_long_it_takes(expected, words):
+    assert progress.since(12.0, expected).startswith(words)
+
+
+def test_it_tells_while_it_lasts_and_no_longer(caplog, monkeypatch):
+    monkeypatch.setattr(progress, "_LONG_SECONDS", 0.01)
+    threads = threading.active_count()
+    with caplog.at_level("INFO", logger="gengap"), progress.told(1000.0):
+        while not caplog.records:
+            time.sleep(0.01)
+    assert "at work for 0 s, 16 min 40 s left" in caplog.records[0].getMessage()
+    assert threading.active_count() == threads

@@ -11,8 +11,8 @@ from gengap import layout, registry
 from gengap.cli.main import main
 from gengap.errors import UserError
 from gengap.studies import editor_schema
-from gengap.studies.config import check_published
 from gengap.studies.packing import dataset_key, labels_key, packs
+from gengap.studies.published import check_published
 from gengap.studies.settings import Cell
 from gengap.studies.study import axis_names, axis_values, load_studies, load_study
 
@@ -192,7 +192,7 @@ def test_a_probe_refuses_what_means_nothing_to_it(load, probe, words):
 
 
 def test_published_numbers_that_a_study_needs_must_be_there(load, tmp_path):
-    (tmp_path / "printed.csv").touch()
+    (tmp_path / "printed.csv").write_text("source,table,row,cells,quantity,published,spread,unit\n")
     check_published({"study": load("title: T\ntables: [closest]\npublished: [printed]\n")}, tmp_path)
     with pytest.raises(UserError, match=r"study\.yaml: tables: 'closest' needs published numbers"):
         check_published({"study": load("title: T\ntables: [closest]\n")}, tmp_path)

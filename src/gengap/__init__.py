@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from gengap.results import Results
 
 __all__ = ["load"]
+
+# It would bring back HDF5's own locks, which fail where a file system has none; see `gengap.files.hdf5`.
+os.environ.pop("HDF5_USE_FILE_LOCKING", None)
 
 
 def load(folder: str | Path) -> Results:

@@ -56,8 +56,9 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     """The name that is meant by one that does not exist; empty if that is not plain, since a wrong hint misleads.
 
     Names of cells are compared by key and value, and numbers as numbers: ``share=0`` is ``share=0.0`` and never
-    ``share=0.4``. A dotted key is one of its own section, or the same key of another. All others are compared by
-    spelling; a name that differs in its numbers alone is another name, not a slip.
+    ``share=0.4``. A dotted key is one of its own section, or the same key of another; a key alone that of the only
+    section that has it. All others are compared by spelling; a name that differs in its numbers alone is another name,
+    not a slip.
     """
     choices = list(allowed)
     if "=" in name:
@@ -72,7 +73,8 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
             return section + dot + own
         if inside or len(elsewhere) == 1:
             return elsewhere[0] if len(elsewhere) == 1 else ""
-    return _best(name, choices)
+    last = [choice for choice in choices if choice.rpartition(".")[2] == name]
+    return _best(name, choices) or (last[0] if len(last) == 1 else "")
 
 
 def _values(name: str) -> dict[str, float | str]:

@@ -73,6 +73,11 @@ def report_text(name: str) -> Path:
     return Path("workflow/report") / f"{name}.rst"
 
 
+def report_style(name: str) -> Path:
+    """A style of a report."""
+    return Path("workflow/report") / f"{name}.css"
+
+
 def prepared(dataset: str) -> Path:
     """Rescaled and standardised images, by `packing.dataset_key`."""
     return PREPARED / f"{dataset}.h5"
@@ -130,7 +135,12 @@ def weights_in(folder: Path) -> Path:
 
 def history(study: str, name: str) -> Path:
     """The learning curves of a pack."""
-    return pack(study, name) / "history.h5"
+    return history_in(pack(study, name))
+
+
+def history_in(folder: Path) -> Path:
+    """The learning curves in a pack's folder."""
+    return folder / "history.h5"
 
 
 def probe(study: str, name: str, probe: str) -> Path:
@@ -174,8 +184,19 @@ def figures(study: str) -> Path:
 
 
 def figure(study: str, name: str, suffix: str) -> Path:
-    """A figure: ``pdf`` and ``png``, and its numbers as ``csv``."""
+    """A figure at the width of a journal's column: ``pdf`` and ``png``, and its numbers as ``csv``."""
     return figures(study) / f"{name}.{suffix}"
+
+
+def page_figure(study: str, name: str, suffix: str) -> Path:
+    """A figure at the width of a journal's page: ``pdf`` and ``png``."""
+    return figures(study) / "page" / f"{name}.{suffix}"
+
+
+def figure_files(study: str, name: str) -> dict[str, Path]:
+    """All files of a figure, by the names that its job has for them."""
+    column = {suffix: figure(study, name, suffix) for suffix in ("pdf", "png", "csv")}
+    return column | {f"page_{suffix}": page_figure(study, name, suffix) for suffix in ("pdf", "png")}
 
 
 def tables(study: str) -> Path:

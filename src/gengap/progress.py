@@ -3,7 +3,10 @@
 And how fast it went, which `gengap plan` learns from.
 """
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gengap.logs import DETAIL, log
@@ -80,6 +83,40 @@ class Progress:
         if self._work > first:
             return Pace(self._work, (self._end - when) * self._work / (self._work - first))
         return Pace(self._work, self._end - self._start)
+
+
+@contextmanager
+def told(expected: float | None) -> Iterator[None]:
+    """Say of a work without steps, from time to time, how long it has taken and how long it will take.
+
+    Args:
+        expected: Seconds that it took before, or was predicted to take; None: not known.
+    """
+    ended, start = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        wait = _LONG_SECONDS
+        while not ended.wait(wait):
+            spent = time.monotonic() - start
+            log.info("%s", since(spent, expected))
+            wait = min(max(_LONG_SECONDS, spent / 4), _MOST_SECONDS)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def since(spent: float, expected: float | None) -> str:
+    """How long a work has taken, and how long it will take."""
+    if expected is None:
+        return f"at work for {duration(spent)}; how long it takes is not known, since none has run on this machine"
+    if spent > expected:
+        return f"at work for {duration(spent)}, longer than the {duration(expected)} that were predicted"
+    return f"at work for {duration(spent)}, {duration(expected - spent)} left"
 
 
 def duration(seconds: float) -> str:

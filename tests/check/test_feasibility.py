@@ -42,7 +42,28 @@ CIFAR = "title: t\nbase: {dataset: {name: cifar10, image_size: 8}, loss: cross_e
         ("[final_performance]", "[curvature_agreement]", "tables: 'curvature_agreement' shows"),
         ("probes: [performance]", "probes: [{name: performance, samples: 201}]", ""),
         ("snapshots: [0, 1]", "snapshots: [0, 99]", "training.snapshots: 99 is beyond training.epochs, 2"),
+        (
+            "[performance]",
+            "[performance, {name: path, from_epoch: 0.5}]",
+            "'path' asks for epoch 0.5, at which",
+        ),
+        (
+            "{train_size: 200",
+            "{name: patches, train_size: 200",
+            "patches of 7 x 7 pixels do not fit",
+        ),
         ("epochs: 2,", "epochs: 2, switch_epoch: 2,", "training.switch_epoch: 2 changes nothing"),
+        ("mlp, width: 4", "mlp, width: 4, group_size: 2", "model.group_size: 2 changes nothing"),
+        (
+            "grid: {",
+            "grid: {optimizer.momentum_correction: [true, false], ",
+            "false changes nothing",
+        ),
+        (
+            "grid: {",
+            "grid: {labels.classes: [[1, 2], [3, 4]], ",
+            "changes nothing, since 'original' does not use",
+        ),
         ("epochs: 2,", "epochs: 2, noise_mode: unit,", "training.noise_mode: unit changes nothing"),
         ("epochs: 2,", "epochs: 2, statistics_steps: 5,", "training.statistics_steps: 5 changes nothing"),
         ("grid: {", "grid: {optimizer.momentum: [0.0], optimizer.nesterov: [true], ", "nesterov: true changes nothing"),
@@ -92,6 +113,22 @@ def test_so_it_is_with_other_datasets_and_rules(refused, text, words):
         ([("mlp, width: 4", "song"), ("train_size: 200", "train_size: 201")], "a last batch of one of 201"),
         ([("mlp, width: 4", "vgg"), ("train_size: 200", "train_size: 1")], "batches of one image"),
         (
+            [
+                ("mlp, width: 4", "song"),
+                ("[performance]", "[performance, {name: gradient, batchnorm: batch, samples: 1}]"),
+            ],
+            "probe 'gradient' in BatchNorm mode 'batch' reads 1 images",
+        ),
+        (
+            [
+                ("mlp, width: 4", "song"),
+                ("train_size: 200", "train_size: 1001"),
+                ("batch_size: 50", "batch_size: 77"),
+                ("[performance]", "[performance, {name: gradient, batchnorm: batch}]"),
+            ],
+            "reads 1,001 images, 1,000 at a time",
+        ),
+        (
             [("mlp, width: 4", "song"), ("batch_size: 50", "batch_size: 50, switch_epoch: 1, switch_batch_size: 199")],
             "training.switch_batch_size: 199 leaves a last batch of one of 200",
         ),
@@ -138,6 +175,14 @@ def test_other_small_batches_are_not(edited, loaded, changes):
         ),
         ([("grid: {", "grid: {labels.test_size: [null, 355], ")], "labels.test_size is null and 355"),
         (
+            [("grid: {", "grid: {model.norm: [none, batch], model.batchnorm: [before, none], ")],
+            "model.batchnorm is before and none, which comes to the same",
+        ),
+        (
+            [("grid: {", "grid: {schedule: [constant, cosine], optimizer.momentum_correction: [true, false], ")],
+            "optimizer.momentum_correction is true and false",
+        ),
+        (
             [("grid: {", "grid: {schedule: [constant, cosine], schedule.final: [1.0], ")],
             "schedule.name is constant and",
         ),
@@ -173,6 +218,48 @@ def test_what_is_hardly_meant_is_a_warning(edited, loaded):
     assert "train the same network, and record other things of it" in warning
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            [("  training:", "  schedule: {name: multistep, milestones: [1.0]}\n  training:")],
+            "milestones: 1 of 2",
+        ),
+        ([("  training:", "  schedule: {name: plateau, patience: 50}\n  training:")], "schedule.patience: 50 epochs"),
+        ([("  training:", "  schedule: {name: cosine, warm_up: 10}\n  training:")], "schedule.warm_up: 10 of 2 epochs"),
+        ([("  training:", "  schedule: {name: cyclical, peak: 1.0}\n  training:")], "schedule.peak: 1 leaves"),
+        (
+            [("epochs: 2", "epochs: 2, noise_std: 0.1, noise_factor: 0.5, noise_milestones: [0.9]")],
+            "training.noise_milestones: 0.9 of 2 epochs is the end of the last one",
+        ),
+        (
+            [("snapshots: [0, 1]", "snapshots: [0, 0.1, 0.15]")],
+            "training.snapshots: 0.1 and 0.15 are the same weights, since an epoch has 4 steps",
+        ),
+        ([("snapshots: [0, 1]", "snapshots: [0.9, 1]")], "training.snapshots: 0.9 and 1 are the same weights"),
+        (
+            [
+                ("width: 4", "width: 4, batchnorm: before"),
+                ("epochs: 2", "epochs: 2, step_batchnorm: exact, statistics_steps: 4"),
+            ],
+            "training.statistics_steps: an epoch has 4 steps",
+        ),
+        (
+            [("train_size: 200", "train_size: 9"), ("batch_size: 50", "batch_size: full")],
+            "cannot show all of 10",
+        ),
+    ],
+)
+def test_so_are_moments_that_never_come_or_are_one(edited, loaded, changes, words):
+    (warning,) = loaded(edited(*changes)).warnings["study"]
+    assert words in warning
+
+
+def test_noise_needs_a_relu(edited, refused):
+    said = refused(edited(("width: 4", "width: 4, activation: identity"), ("epochs: 2", "epochs: 2, noise_std: 0.1")))
+    assert "training.noise_std: 0.1 is the noise before every ReLU, and 'mlp' has none here" in said
+
+
 def test_what_is_recorded_counts_where_it_decides(edited, loaded):
     text = edited(("grid: {", "grid: {training.evaluate_every: [1, 2], training.stop_accuracy: [0.9], "))
     assert not loaded(text).warnings["study"]
@@ -203,16 +290,16 @@ def test_a_models_usual_depth_is_as_its_header_says(name):
     [
         (
             {"name": "mlp", "width": 4},
-            {"parameters": 48 * 4 + 4 + 5 * 4 + 5 * 10, "outputs": 18, "batchnorm": 0, "layers": 3},
+            {"parameters": 48 * 4 + 4 + 5 * 4 + 5 * 10, "outputs": 18},
         ),
         (
             {"name": "mlp", "width": 10**6},
-            {"parameters": 1000060000010, "outputs": 2000010, "batchnorm": 0, "layers": 3},
+            {"parameters": 1000060000010, "outputs": 2000010},
         ),
     ],
 )
 def test_facts_of_a_network_need_no_memory(model, expected):
-    assert facts(model, {"name": "cross_entropy"}, [3, 4, 4], 10) == expected
+    assert facts(model, {"name": "cross_entropy"}, [3, 4, 4], 10) == {**expected, "batchnorm": 0, "layers": 3, "relus": 2}
 
 
 def test_a_network_that_overflows_is_one_sentence():

@@ -30,6 +30,7 @@ def read(tmp_path):
         ("a: 010", "010 is read to the base 8, as 8. Write 10 without leading zeros, or '010' in quotes"),
         ("a: 08", "08 is read as text. Write 8 without leading zeros"),
         ("a: -017", "Write -17 without leading zeros"),
+        ("a: 0b10", "0b10 is read to the base 2, as 2. Write that"),
         ("a: 2026-11-28", "is read as a date. Write '2026-11-28' in quotes"),
         ("on: 3", "line 1: the key on is read as true, not as text. Write 'on': ..."),
         ("a: {yes: 3}", "the key yes is read as true"),

@@ -41,6 +41,12 @@ def test_table_4_1_as_printed():
         ("a,1,r,width=4,test_loss,1,-0.1,1,", "line 2: spread: -0.1 is negative"),
         ("a,1,r,width=4,test_accuracy,880.6,,%,", "line 2: published: 880.6 is outside 0 to 100"),
         ("a,1,r,width=4,train_error,-1,,%,", "line 2: published: -1 is outside 0 to 100"),
+        ("a,1,r,width=4,test_loss,1_0,,1,", "line 2: published: '1_0' is not a number"),
+        ("a,1,r,width=4,test_loss,１２,,1,", "line 2: published: '１２' is not a number"),
+        ("a,1,r,width=4,test_loss,1e999,,1,", "line 2: published: '1e999' is not finite"),
+        ("a,1,r,width=4,test_loss,1,,1", "line 2: has not as many values as there are columns"),
+        ("a,1,r,width=4,test_loss,1,,1,,", "line 2: has not as many values as there are columns"),
+        ("a\u202e,1,r,width=4,test_loss,1,,1,", "line 2: '\\u202e' is a character that is not seen"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path, line, message):
@@ -51,7 +57,7 @@ def test_a_wrong_line_is_named(tmp_path, line, message):
     assert f"{path}: {message}" in str(error.value)
 
 
-@pytest.mark.parametrize("runs", ["0", "many", "1.5", "-3"])
+@pytest.mark.parametrize("runs", ["0", "many", "1.5", "-3", "²", "9" * 30])
 def test_a_wrong_number_of_runs_is_named(tmp_path, runs):
     path = tmp_path / "wrong.csv"
     path.write_text(HEADER.replace("spread,", "spread,runs,") + f"a,1,r,width=4,test_loss,1,,{runs},1,\n")

@@ -7,7 +7,7 @@ import pytest
 import synthetic
 import torch
 
-from gengap.evidence.stuck import trivial_loss
+from gengap.evidence.stuck import trivial_distillation, trivial_loss
 from gengap.losses import sample_losses
 from gengap.studies.packing import dataset_key, labels_key
 from gengap.studies.settings import Loss
@@ -39,17 +39,37 @@ def test_the_trivial_loss_is_the_smallest_of_constant_outputs(loss, shares):
 
     optimizer.step(mean_loss)
     named = {str(number): share for number, share in enumerate(shares)}
-    assert trivial_loss(settings, named) == pytest.approx(float(mean_loss()), rel=1e-6)
+    assert trivial_loss(settings, named, {}) == pytest.approx(float(mean_loss()), rel=1e-6)
+
+
+@pytest.mark.parametrize(("n_outputs", "temperature"), [(1, None), (1, 2.0), (5, None), (5, 1.0), (5, 3.0)])
+def test_so_it_is_of_a_teacher(n_outputs, temperature):
+    """As above; the teacher's outputs have different means and scales."""
+    settings = Loss(name="distillation", temperature=temperature)
+    targets = torch.randn(400, n_outputs, dtype=torch.float64) * torch.arange(1, n_outputs + 1) + 0.5
+    outputs = torch.zeros(1, n_outputs, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([outputs], max_iter=200, line_search_fn="strong_wolfe")
+
+    def mean_loss():
+        optimizer.zero_grad()
+        value = sample_losses(settings)(outputs.expand(400, -1), targets).mean()
+        value.backward()
+        return value
+
+    optimizer.step(mean_loss)
+    found = trivial_distillation(targets.numpy(), temperature)
+    assert found == pytest.approx(float(mean_loss()), rel=1e-6)
+    assert trivial_loss(settings, {}, {str(temperature): found}) == found
 
 
 def test_a_loss_that_does_not_follow_from_the_classes_has_none():
-    assert math.isnan(trivial_loss(Loss(name="distillation"), {"0": 0.5, "1": 0.5}))
-    assert math.isnan(trivial_loss(Loss(name="smooth_hinge"), {"0": 0.2, "1": 0.5, "2": 0.3}))
+    assert math.isnan(trivial_loss(Loss(name="distillation"), {"0": 0.5, "1": 0.5}, {}))
+    assert math.isnan(trivial_loss(Loss(name="smooth_hinge"), {"0": 0.2, "1": 0.5, "2": 0.3}, {}))
 
 
 def test_a_class_without_samples_does_not_count():
     shares = {"0": 0.5, "1": 0.5, "2": 0.0}
-    assert trivial_loss(Loss(name="cross_entropy"), shares) == pytest.approx(np.log(2))
+    assert trivial_loss(Loss(name="cross_entropy"), shares, {}) == pytest.approx(np.log(2))
 
 
 @pytest.mark.parametrize(

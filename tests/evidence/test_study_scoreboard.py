@@ -101,7 +101,7 @@ def test_an_infinite_measure_is_larger_than_all_others():
 
 
 def test_at_equal_loss_a_measure_that_is_the_loss_says_nothing(tmp_path):
-    grid = GRID | {"model.width": [4, 8]}
+    grid = GRID | {"model.width": [4, 6, 8, 12]}
     made = synthetic.study(tmp_path, grid, probes=PROBES, scoreboard=SECTION)
     found = {}
     for number, name in enumerate(made.cells):
@@ -120,8 +120,8 @@ def test_at_equal_loss_a_measure_that_is_the_loss_says_nothing(tmp_path):
 
 
 def test_the_picture_shows_words_and_is_drawn(evidence, tmp_path):
-    paths = {kind: tmp_path / f"scoreboard.{kind}" for kind in ("pdf", "png", "csv")}
-    figures.draw("scoreboard", evidence, **paths)
+    paths = {key: tmp_path / path for key, path in layout.figure_files("made", "scoreboard").items()}
+    figures.draw("scoreboard", evidence, paths)
     drawn = pd.read_csv(paths["csv"])
     assert drawn["measure"].tolist()[:2] == ["path_norm", "margin_median"]
     shown = figures.plot("scoreboard", evidence)

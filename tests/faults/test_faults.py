@@ -4,6 +4,7 @@ Here is a fixed sample; `make test-faults` tries every call.
 """
 
 import errno
+import os
 import random
 
 import fault_injection
@@ -11,8 +12,8 @@ import pytest
 from study import COMMANDS, STAGES, Fault
 
 pytestmark = pytest.mark.xdist_group("faults")  # which share the study before and after its stages
-SAMPLE = 200  # of more than ten thousand
-SEED = 0
+# Of more than ten thousand; other ones by other seeds.
+SAMPLE, SEED = int(os.environ.get("FAULTS", "200")), int(os.environ.get("FAULTS_SEED", "0"))
 # A full disk, a disk in trouble or a file system without locks stays so: there all later calls fail too.
 LASTING = {"write": errno.ENOSPC, "sync": errno.EIO, "open": errno.EACCES, "lock": errno.ENOLCK}
 WAYS = [(kind, number, False) for kind, numbers in fault_injection.NUMBERS.items() for number in numbers]

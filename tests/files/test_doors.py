@@ -39,6 +39,15 @@ def plugin_filter(file):
     file.create_dataset("x", data=np.zeros(10), compression="lzf")
 
 
+def empty_giant(file):
+    file.create_dataset("x", (10**13,), "f8", chunks=(1000,))
+
+
+def packed_giant(file):
+    made = file.create_dataset("x", (10**8,), "f8", chunks=(10**6,), compression="gzip")
+    made[: 10**6] = 0
+
+
 @pytest.mark.parametrize(
     ("hostile", "words"),
     [
@@ -48,6 +57,8 @@ def plugin_filter(file):
         (virtual, "the numbers of 'x' lie in another file"),
         (external_numbers, "the numbers of 'x' lie in another file"),
         (plugin_filter, "'x' is packed by filter 32000, a plugin"),
+        (empty_giant, "'x' is more than 1,000 times as large as the file"),
+        (packed_giant, "'x' is more than 1,000 times as large as the file"),
     ],
 )
 @pytest.mark.parametrize("with_digest", [True, False])

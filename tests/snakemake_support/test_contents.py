@@ -82,3 +82,17 @@ def test_times_alone_make_nothing_again(made):
         for name in ("data.txt", "code.txt", "made.txt"):
             date(folder / name, hours)
             assert "Nothing to be done" in made.run("--dry-run")[1]
+
+
+def test_an_output_that_is_not_what_was_made_is_made_again(made):
+    """A flipped bit, whatever its time; the rules that read it would not notice."""
+    folder = made()
+    assert made.run()[0] == 0
+    before = (folder / "made.txt").stat()
+    (folder / "made.txt").write_text("dat`\ncode\n")
+    os.utime(folder / "made.txt", ns=(before.st_atime_ns, before.st_mtime_ns))
+    status, output = made.run()
+    assert status == 0, output
+    assert "made.txt is not what was made, and is made again" in output
+    assert (folder / "made.txt").read_text() == "data\ncode\n"
+    assert "Nothing to be done" in made.run("--dry-run")[1]

@@ -28,7 +28,7 @@ grid:
 
 @pytest.fixture
 def jobs(tmp_path):
-    path = tmp_path / "a study+1=b.yaml"
+    path = tmp_path / "study+1=b.yaml"
     path.write_text(STUDY)
     study = load_study(path)
     found = packs(study)

@@ -1,5 +1,7 @@
 """Finished cells are found again, whoever trained them, and only if they are whole."""
 
+import shutil
+
 import pytest
 from stored import edited
 
@@ -37,6 +39,16 @@ def test_another_study_finds_the_cells_it_shares(run, make_cell):
     second, text = run("b", {"lr=0.05,seed=1": make_cell(1), "lr=0.05,seed=2": make_cell(2)})
     assert "1 of 2 cells are to be trained, 1 were found finished" in text
     assert same_bits(first["seed=1"], second["lr=0.05,seed=1"])
+
+
+def test_a_cell_of_another_name_is_found_in_the_packs_own_files(run, make_cell, tmp_path):
+    """As in a clone, which has results and no store."""
+    first, _ = run("a", {"seed=0": make_cell(0), "seed=1": make_cell(1)})
+    shutil.rmtree(tmp_path / "store")
+    second, text = run("a", {"init=he,seed=1": make_cell(1), "init=he,seed=0": make_cell(0)})
+    assert "0 of 2 cells are to be trained, 2 were found finished" in text
+    assert same_bits(first["seed=1"], second["init=he,seed=1"])
+    assert list(second) == ["init=he,seed=1", "init=he,seed=0"]
 
 
 @pytest.mark.parametrize("section", [{"optimizer": {"lr": 0.01}}, {"model": {"width": 2}}, {"loss": {"power": 3.0}}])

@@ -8,6 +8,7 @@ from clones import call
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.snakemake_support import records
+from gengap.training import cell_store
 
 PACK = "results/tiny/packs/width=2_pack=0"
 MADE_AGAIN = (f"{PACK}/weights.h5", "results/tiny/figures/accuracy_by_width.png", "results/tiny/verdicts.csv")
@@ -52,6 +53,7 @@ def test_what_is_damaged_is_named_and_made_again(workspace):
     assert "Set aside below .gengap/damaged: 5 files" in told
     assert (workspace / f".gengap/damaged/{MADE_AGAIN[0]}").exists()
     assert "0 files damaged" in call(workspace.folder, "gengap", "fsck")
+    assert cell_store.is_whole(entry)
     assert numbers(workspace / MADE_AGAIN[0]) == numbers_in(weights, workspace)
     status, output = workspace.run("--cores", "1")
     assert status == 0, output

@@ -64,7 +64,8 @@ def collect_kept(folder):
         study = load_study(Path("config/studies/kept.yaml"))
         job = Plan({"kept": study}, {}).collect("kept")
         made_of = [[Path(path) for path in job.inputs[name]] for name in ("labelled", "histories", "probes")]
-        collect(study, data_facts(made_of[0]), *made_of[1:], *(Path(path) for path in job.outputs.values()))
+        facts = data_facts(made_of[0], study.cells.values())
+        collect(study, facts, *made_of[1:], *(Path(path) for path in job.outputs.values()))
 
 
 def weights(workspace):

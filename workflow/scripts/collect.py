@@ -15,7 +15,7 @@ with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, "", "collec
     layout.packs(study.name).mkdir(parents=True, exist_ok=True)  # DVC wants it, even where all packs are imported
     collect(
         study,
-        data_facts([Path(path) for path in snakemake.input.labelled]),
+        data_facts([Path(path) for path in snakemake.input.labelled], study.cells.values()),
         [Path(path) for path in snakemake.input.histories],
         [Path(path) for path in snakemake.input.probes],
         Path(snakemake.output.measurements),

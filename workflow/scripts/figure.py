@@ -9,8 +9,6 @@ from gengap.studies.study import Figure
 with job(snakemake.log[0]), timings.whole(snakemake.wildcards.study, "", snakemake.rule):
     figures.draw(
         section_from(Figure, snakemake.params.figure),
-        measurements.read(snakemake.input.measurements),
-        pdf=snakemake.output.pdf,
-        png=snakemake.output.png,
-        csv=snakemake.output.csv,
+        measurements.read(snakemake.input.measurements, snakemake.input.published),
+        snakemake.output,
     )

@@ -12,6 +12,7 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import paths
 from gengap.files.lineage import Made, changed, follow, is_followed
+from gengap.snakemake_support import due
 from gengap.studies.packing import Fingerprinted
 
 STEPS = {  # in the order of the chain: a step, and the kinds of HDF5 files that it is of
@@ -65,6 +66,31 @@ def explain(path: Path, project: Path | None = None) -> list[str]:
     if raw := [line for made in found.values() if made.kind == "prepared" for line in _raw(made, project)]:
         lines += ["│", "└ raw data", *(f"    {line}" for line in dict.fromkeys(raw))]
     return [*lines, "", *_verdict(found, project)]
+
+
+def still_due(path: Path, project: Path | None = None) -> list[str]:
+    """What of a result the next run would make again, by the word of Snakemake, which `gengap plan` and a run follow.
+
+    Args:
+        path: See `explain`.
+        project: See `explain`.
+
+    Returns:
+        Lines to print.
+    """
+    project = paths.project_of(path) if project is None else project
+    top = paths.from_top(path, project)
+    try:
+        made = sorted(map(str, due.outputs([str(top)], project)))
+    except UserError:
+        return ["The present studies and rules do not make this file, so no run changes it."]
+    if not made:
+        return ["It is up to date: a run would make nothing of it again."]
+    more = f" and {len(made) - _SHOWN} more" if len(made) > _SHOWN else ""
+    return [
+        "It is out of date, since settings, code or data have changed; a run would make again: "
+        f"{', '.join(made[:_SHOWN])}{more}."
+    ]
 
 
 def _list(files: list[Made], project: Path) -> Iterator[str]:

@@ -18,6 +18,8 @@ from gengap.errors import UnreadableError, UserError
 from gengap.files import file_digest, hdf5, paths
 from gengap.files.lineage import is_followed
 from gengap.snakemake_support import records, run_lock
+from gengap.studies.reading import read_yaml
+from gengap.studies.settings import Cell
 
 _SHOWN = 6  # files named that a damaged one was made from
 
@@ -32,6 +34,7 @@ class Damage:
         made_from: What it was made from, for people.
         target: What `snakemake` is to be asked for, so that it is made again; None if that happens by itself.
         record: Whether the file is a record of Snakemake's, and `target` the file that it is of.
+        cell: Of a cell in the store, its name and settings in the study whose pack `target` is.
     """
 
     path: Path
@@ -39,12 +42,15 @@ class Damage:
     made_from: str
     target: Path | None
     record: bool = False
+    cell: tuple[str, Cell] | None = None
 
     @property
     def again(self) -> str:
         """How it is made again, for people."""
         if self.target is None:
             return "by the next run that asks for it"
+        if self.cell:
+            return f"gengap fsck --repair, from {self.target.parent}"
         return f"snakemake {shlex.quote(str(self.target))}"
 
 
@@ -92,18 +98,18 @@ def damages(project: Path) -> Iterator[Damage]:
             if path.suffix == ".h5" and (why := _why(path)):
                 name = path.relative_to(project)
                 yield Damage(name, why, _made_from(name, project), name)
-    store = project / layout.STORE
+    store = project / configured_store(project)
     for path in paths.files_below(layout.stored_cells(store)):
-        if path.suffix == ".h5" and (why := _why(path)):
-            target, told = _asked_for(path.stem, project)
-            yield Damage(path.relative_to(project), why, told, target)
+        if path.suffix == ".h5" and (why := _why(path, stored=True)):
+            target, told, cell = _asked_for(path.stem, project)
+            yield Damage(_from(path, project), why, told, target, cell=cell)
     for folder, content in (
         (layout.stored_measurements(store), "what a probe measured of a cell"),
         (layout.unfinished(store), "a pack that was interrupted"),
     ):
         for path in paths.files_below(folder):
             if path.suffix == ".h5" and (why := _why(path)):
-                yield Damage(path.relative_to(project), why, content, None)
+                yield Damage(_from(path, project), why, content, None)
     for record, path in records.damaged(project):
         yield Damage(record.relative_to(project), f"is damaged: Snakemake's record of {path}", "-", path, record=True)
     for _, path in records.everything(project):
@@ -112,13 +118,23 @@ def damages(project: Path) -> Iterator[Damage]:
             yield Damage(path, "is not what was made", _made_from(path, project), path)
 
 
-def _why(path: Path) -> str:
+def configured_store(project: Path) -> Path:
+    """The folder of finished networks that the project's configuration names, from the project's top or absolute."""
+    config = project / layout.CONFIG
+    return Path(str(read_yaml(config).get("store", layout.STORE))) if config.exists() else layout.STORE
+
+
+def _from(path: Path, project: Path) -> Path:
+    return path.relative_to(project) if path.is_relative_to(project) else path
+
+
+def _why(path: Path, *, stored: bool = False) -> str:
     """What is wrong with an HDF5 file; empty if nothing is."""
     try:
         with hdf5.read(path) as file:
             file.visititems(lambda _, item: None)
             old = not file.userblock_size
-        if old and path.is_relative_to(layout.stored_cells(layout.STORE)):
+        if old and stored:
             from gengap.training import cell_store  # PyTorch: for entries from before November 2026 alone
 
             return "" if cell_store.is_whole(path) else "is damaged: its content is not what was written"
@@ -141,8 +157,8 @@ def _made_from(path: Path, project: Path) -> str:
     return ", ".join(inputs[:_SHOWN]) + more or "raw data, or nothing is recorded"
 
 
-def _asked_for(identity: str, project: Path) -> tuple[Path | None, str]:
-    """The pack of a study that asks for a cell, and its settings; of a cell that nobody asks for, nothing."""
+def _asked_for(identity: str, project: Path) -> tuple[Path | None, str, tuple[str, Cell] | None]:
+    """The pack of a study that asks for a cell, and the cell; of one that nobody asks for, nothing."""
     from gengap import labels
     from gengap.studies.identity import cell_identity
     from gengap.studies.packing import dataset_key, labels_key, packs
@@ -161,8 +177,20 @@ def _asked_for(identity: str, project: Path) -> tuple[Path | None, str]:
             for name, cell in cells.items():
                 if cell_identity(cell, digest) == identity:
                     told = f"cell {name} of {study.name}: {json.dumps(cell.identity(), sort_keys=True)}"
-                    return layout.weights(study.name, pack), told
-    return None, "a cell that no study asks for, or whose labelled data are missing"
+                    return layout.weights(study.name, pack), told, (name, cell)
+    return None, "a cell that no study asks for, or whose labelled data are missing", None
+
+
+def _put_back(damage: Damage, project: Path) -> None:
+    """Put a cell into the store again, from the pack that has it too."""
+    from gengap.training import cell_result, cell_store
+
+    if damage.cell and damage.target and not (project / damage.path).exists():
+        name, cell = damage.cell
+        weights = project / damage.target
+        found = cell_result.read({name: cell}, weights, layout.history_in(weights.parent))
+        if name in found and found[name].identity == damage.path.stem:
+            cell_store.put((project / damage.path).parents[2], found[name])
 
 
 def _repair(found: list[Damage], project: Path) -> None:
@@ -178,7 +206,7 @@ def _repair(found: list[Damage], project: Path) -> None:
             if damage.record and damage.target:
                 records.set_aside(project / damage.path, damage.target, project)
             else:
-                aside = project / layout.DAMAGED / damage.path
+                aside = project / layout.DAMAGED / str(damage.path).lstrip("/")
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(project / damage.path, aside)
     print(
@@ -187,12 +215,14 @@ def _repair(found: list[Damage], project: Path) -> None:
     if targets := sorted({str(damage.target) for damage in found if damage.target}):
         if subprocess.run([sys.executable, "-m", "snakemake", *targets], cwd=project, check=False).returncode:
             raise UserError(f"not all was made again. Once it can be: snakemake {shlex.join(targets)}")
+        for damage in found:
+            _put_back(damage, project)
         print(f"Made again: {len(targets)} files.")
 
 
 def _counted(project: Path) -> tuple[int, int]:
     """How many HDF5 files have a digest, and how many have none."""
-    folders = (layout.PREPARED, layout.LABELLED, layout.RESULTS, layout.STORE)
+    folders = (layout.PREPARED, layout.LABELLED, layout.RESULTS, configured_store(project))
     files = [path for one in folders for path in paths.files_below(project / one) if path.suffix == ".h5"]
     digests = [os.access(path, os.R_OK) and bool(file_digest.read(path)) for path in files]
     return sum(digests), len(digests) - sum(digests)

@@ -3,17 +3,16 @@
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import escaping, layout, logs
-from gengap.cli import campaign, evidence, exchange, files, findings, fsck, scoreboard
+from gengap.cli import campaign, evidence, exchange, files, findings, fsck, report, scoreboard
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
-from gengap.studies import editor_schema
+from gengap.studies import editor_schema, machine
 from gengap.studies.names import REDUCED, path_name
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
@@ -66,7 +65,7 @@ def check(options: argparse.Namespace) -> None:
 
 def scale(options: argparse.Namespace) -> None:
     """Print the names of the studies that `make run` builds: with full or with reduced settings."""
-    known, gpu = _known(), has_nvidia_gpu()
+    known, gpu = _known(), machine.has_nvidia_gpu()
     papers = load_papers(layout.PAPERS, known)
     if options.study not in papers:
         print(_scaled(known, options.study, options.scale, gpu=gpu))
@@ -134,6 +133,8 @@ def clean(options: argparse.Namespace) -> None:
 
     wanted = clean.wanted(load_studies(layout.STUDIES), Path())
     found = list(clean.stale(Path(), layout.STORE, wanted, options.days))
+    if (store := fsck.configured_store(Path())) != layout.STORE:
+        print(f"{store}: is named in {layout.CONFIG}, so other projects may use it; nothing of it is removed.")
     if layout.STORE.resolve() != Path.cwd().resolve() / layout.STORE:
         print(f"{layout.STORE} is a link to {layout.STORE.resolve()}: other projects may use what lies there.")
     if wanted.settings:
@@ -162,7 +163,8 @@ def explain(options: argparse.Namespace) -> None:
     """Show how a result was made: the chain from a figure, table or HDF5 file back to the raw data."""
     from gengap.cli import explain
 
-    print(*explain.explain(Path(options.file)), sep="\n")
+    print(*explain.explain(Path(options.file)), sep="\n", flush=True)
+    print(*explain.still_due(Path(options.file)), sep="\n")
 
 
 def schema(options: argparse.Namespace) -> None:
@@ -176,11 +178,6 @@ def new(options: argparse.Namespace) -> None:
 
     for path in new.new(options.kind, options.name, plugin=options.plugin):
         print(f"wrote {path}")
-
-
-def has_nvidia_gpu() -> bool:
-    """Whether an NVIDIA driver is there; PyTorch, which would know better, takes seconds to ask."""
-    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 def _known() -> dict[str, Study | Simulation]:
@@ -287,4 +284,5 @@ def _parser() -> argparse.ArgumentParser:
     findings.add_parser(commands)
     fsck.add_parser(commands)
     scoreboard.add_parser(commands)
+    report.add_parser(commands)
     return parser

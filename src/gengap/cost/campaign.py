@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from gengap import layout
 from gengap.cost.estimate import Estimator, Planned
 from gengap.evidence import collect, collect_simulation, imported, measurements
 from gengap.evidence.alternatives import alternatives
@@ -116,7 +117,7 @@ def verdicts(plan: Plan, name: str, left: set[str]) -> pd.DataFrame:
         As `gengap.evidence.verdicts.judge`, the decided ones alone.
     """
     with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / "measurements.h5", Path(folder) / "cells.csv"
+        written = layout.measurements_in(Path(folder)), layout.cells_in(Path(folder))
         if name in plan.studies:
             done = [pack for pack in plan.packs[name] if pack not in left]
             part = _finished(plan, name, done)
@@ -129,7 +130,7 @@ def verdicts(plan: Plan, name: str, left: set[str]) -> pd.DataFrame:
                     Path(plan.probe(name, pack, key).outputs["measured"]) for pack in done for key in plan.probes(name)
                 ],
             }
-            facts = collect.data_facts(files["labelled"])
+            facts = collect.data_facts(files["labelled"], part.cells.values())
             taken = imported.of_study(part, plan.imports)
             collect.collect(part, facts, files["histories"], files["probes"], *written, taken)
         else:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gengap import models
+from gengap import models, registry
 from gengap.cost import remaining
 from gengap.cost.calibration import START_SECONDS, Sizes, calibrated, sizes
 from gengap.engine import stack
@@ -39,7 +39,7 @@ class Planned:
         threads: Cores that it takes.
         to_do: Networks to train, checkpoints to measure or draws.
         of: How many its files hold in the end.
-        memory: Of a training job, predicted bytes.
+        memory: Of a training job, predicted bytes; of a simulation, what it may take.
     """
 
     job: Job
@@ -116,7 +116,7 @@ class Estimator:
             for pack in self.plan.packs[study]:
                 yield from self._pack(study, pack)
         for job in self.plan.evidence(study):
-            yield self._whole(job, "", kind_of(job.rule, ""))
+            yield self._whole(job, "", kind_of(job.rule, ""), study)
 
     def _pack(self, study: str, pack: str) -> Iterator[Planned]:
         """Training and probes of a pack; what is left is looked up only where a job runs."""
@@ -157,14 +157,17 @@ class Estimator:
             point = simulation.points[name]
             kind, draws = simulation_kind(point), len(point.seeds)
             job = self.plan.simulate(study, part)
-            yield Planned(job, part, SIMULATE, kind, draws, self._predict(kind, draws), 1, draws, draws)
+            memory = registry.check("simulation", simulation.simulated).mem_mb * 10**6
+            yield Planned(job, part, SIMULATE, kind, draws, self._predict(kind, draws), 1, draws, draws, memory)
 
-    def _whole(self, job: Job, part: str, kind: str) -> Planned:
+    def _whole(self, job: Job, part: str, kind: str, study: str = "") -> Planned:
         """A job that is done as a whole or not at all."""
-        return Planned(job, part, job.rule, kind, 1.0, self._predict(kind, 1.0))
+        return Planned(job, part, job.rule, kind, 1.0, self._predict(kind, 1.0, study=study))
 
-    def _predict(self, kind: str, work: float, *, threads: int = 1, networks: int = 1) -> float | None:
-        seconds = timings.predict(self._by_kind.get(kind, []), work, threads=threads, networks=networks)
+    def _predict(self, kind: str, work: float, *, threads: int = 1, networks: int = 1, study: str = "") -> float | None:
+        known = self._by_kind.get(kind, [])
+        alike = timings.of_study(known, study) if study else known
+        seconds = timings.predict(alike, work, threads=threads, networks=networks)
         return START_SECONDS if seconds is None and not work else seconds
 
     @functools.cached_property

@@ -87,14 +87,15 @@ class Pack:
         if self.data is None:
             return {}, {}
         known = training.identities_of(self.cells, self.data)
-        here = training.in_own_files(known, self._weights, self._history)
+        here = training.in_own_files(known, self._weights, self._history)  # by the names that they have there
         saved: dict[str, list[float]] = {}
         digests: dict[str, str] = {}
         if here:
-            own = {name: cell for name, cell in self.cells.items() if name in here}
+            own = {there: self.cells[name] for name, there in here.items()}
             checkpoints = Checkpoints(self._weights, own, torch.device("cpu"))
-            saved = {name: list(checkpoints.saved_epochs(name)) for name in own}
-            digests = checkpoints.digests()
+            found = checkpoints.digests()
+            saved = {name: list(checkpoints.saved_epochs(there)) for name, there in here.items()}
+            digests = {name: found[there] for name, there in here.items()}
         for name in self.cells:
             if name not in here and name not in self.to_train:
                 stored = cell_store.get(self.store, known[name], name, self.cells[name])

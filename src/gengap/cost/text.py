@@ -62,7 +62,9 @@ def _work(name: str, group: Sequence[Planned]) -> str:
     to_do, of = sum(one.to_do for one in group), sum(one.of for one in group)
     if not of:
         return ""
-    return f", {to_do:,} draws" if name == SIMULATE else f", {to_do:,} of {of:,} checkpoints to measure"
+    if name == SIMULATE:
+        return f", {to_do:,} draws, at most {max(one.memory for one in group) / 1e9:.1f} GB each"
+    return f", {to_do:,} of {of:,} checkpoints to measure"
 
 
 def _seconds(group: Sequence[Planned]) -> str:

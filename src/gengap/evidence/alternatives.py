@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import pandas as pd
 
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import SEED, Evidence
-from gengap.evidence.published import parse_selector
+from gengap.studies.published import is_pattern, matches, parse_selector
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def alternatives(evidence: Evidence, selector: str) -> tuple[list[Alternative], 
     for name, value in wanted.items():
         if (own := _values(evidence, cells, name)) is None:
             return [], f"'{name}' of {selector} is neither an axis of this study's grid nor a setting of all its cells"
-        cells = cells[[_matches(cell_value, value) for cell_value in own]]
+        cells = cells[[matches(cell_value, value) for cell_value in own]]
     if cells.empty:
         return [], f"this study has no cell with {selector}"
     axes = [axis for axis in evidence.axes if _is_open(axis, cells, wanted)]
@@ -60,21 +59,5 @@ def _values(evidence: Evidence, cells: pd.DataFrame, name: str) -> pd.Series | N
 
 def _is_open(axis: str, cells: pd.DataFrame, wanted: Mapping[str, str]) -> bool:
     if axis in wanted:
-        return _is_pattern(wanted[axis])
+        return is_pattern(wanted[axis])
     return axis != SEED and cells[axis].nunique() > 1
-
-
-def _is_pattern(value: str) -> bool:
-    return any(sign in value for sign in "*?[")
-
-
-def _matches(own: object, wanted: str) -> bool:
-    """Whether a value is the one that was written: 0.10 is 0.1, 4 is 4.0; or fits the pattern."""
-    if _is_pattern(wanted):
-        return fnmatchcase(str(own), wanted)
-    if str(own) == wanted:
-        return True
-    try:
-        return float(str(own)) == float(wanted)
-    except ValueError:
-        return False

@@ -13,7 +13,7 @@ from gengap.errors import UserError
 from gengap.evidence.derived import with_derived
 from gengap.evidence.imported import Imported
 from gengap.evidence.measurements import first_modes
-from gengap.evidence.stuck import with_stuck
+from gengap.evidence.stuck import trivial_distillation, with_stuck
 from gengap.files import arrays, storage
 from gengap.files.arrays import Array
 from gengap.quantities import QUANTITIES
@@ -68,7 +68,8 @@ def collect(
     fixed, varied = beside_axes(study)
     first = measured[measured["batchnorm"] == measured["probe"].map(first_modes(measured))]
     cells = _cells(study, facts, varied).merge(final_values(first), on="cell", how="left", validate="1:1")
-    cells = with_stuck(with_derived(cells, history, first), study.cells, class_shares(study, data_facts))
+    shares, taught = class_shares(study, data_facts), trivial_losses(study, data_facts)
+    cells = with_stuck(with_derived(cells, history, first), study.cells, shares, taught)
     arrays_here = (array for path in probes for array in _arrays(path, study))  # one at a time: spectra are large
     found = itertools.chain(arrays_here, *(one.arrays() for one in imports))
     tables = {"cells": cells, "history": history, "measurements": measured, "failures": _of_study(failures, study)}
@@ -112,26 +113,44 @@ def write(
     storage.write_text(cells_csv, tables["cells"].to_csv(index=False, lineterminator="\n"))
 
 
-def data_facts(labelled: list[Path]) -> dict[str, Any]:
-    """What a report says of the labelled data: classes, class balance and digest, by file."""
+def data_facts(labelled: list[Path], cells: Iterable[Cell]) -> dict[str, Any]:
+    """What a report says of the labelled data, by file: classes, class balance, digest.
+
+    Of a teacher that is distilled, also the loss of the best constant answer by temperature.
+
+    Args:
+        labelled: The files.
+        cells: The cells that are trained on them.
+    """
+    temperatures = {cell.loss.temperature for cell in cells if cell.loss.name == "distillation"}
     facts: dict[str, Any] = {}
     for path in labelled:
         with storage.reading(path, "labelled") as file:
-            facts[f"{path.parent.name}/{path.stem}"] = {
+            own = facts[f"{path.parent.name}/{path.stem}"] = {
                 "n_classes": int(file.attrs["n_classes"]),
                 "class_balance": json.loads(file.attrs["class_balance"]),
                 "digest": str(file.attrs["digest"]),
             }
+            if temperatures and "train_outputs" in file:
+                outputs = storage.read_array(file, "train_outputs")
+                own["trivial_losses"] = {str(one): trivial_distillation(outputs, one) for one in temperatures}
     return facts
 
 
 def class_shares(study: Study, data_facts: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
     """For every cell, the share of each class in the labels that it was trained on."""
-    return {
-        name: data_facts[f"{dataset_key(cell)}/{labels_key(cell)}"]["class_balance"]["train"]
-        for name, cell in study.cells.items()
-        if f"{dataset_key(cell)}/{labels_key(cell)}" in data_facts
-    }
+    return {name: facts["class_balance"]["train"] for name, facts in _facts_of_cells(study, data_facts)}
+
+
+def trivial_losses(study: Study, data_facts: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """For every cell, the trivial losses of its teacher by temperature; see `gengap.evidence.stuck`."""
+    return {name: facts.get("trivial_losses", {}) for name, facts in _facts_of_cells(study, data_facts)}
+
+
+def _facts_of_cells(study: Study, data_facts: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, cell in study.cells.items():
+        if (facts := data_facts.get(f"{dataset_key(cell)}/{labels_key(cell)}")) is not None:
+            yield name, facts
 
 
 def final_values(measurements: pd.DataFrame) -> pd.DataFrame:

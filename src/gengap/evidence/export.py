@@ -1,7 +1,7 @@
 """Writing an export: the finished cells of a study, or points of a simulation, as their files and imports hold them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from gengap.studies.identity import cell_identities, digest_of_all, measurement_
 from gengap.studies.imports import digests_at_hand, text
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.packing import dataset_key, labels_key, probe_settings
+from gengap.studies.settings import Cell
 from gengap.studies.simulation import point_settings
 
 
@@ -124,7 +125,8 @@ def _add_pack(parts: _Parts, plan: Plan, study: str, pack: str) -> None:
     parts.add("cells", rows)
     parts.add("history", curves[curves["cell"].isin(done)])
     if done:
-        parts.add("data", [_data(key, labelled, data)])
+        every = [cell for one in plan.studies.values() for cell in one.cells.values()]  # studies share data
+        parts.add("data", [_data(key, labelled, data, every)])
     for probe in plan.probes(study):
         how = method(plan.probes(study)[probe])
         wanted = {name: measurement_identity(how, cells[name], digest_of_all(*data), digests[name]) for name in done}
@@ -195,9 +197,9 @@ def _add_imported(parts: _Parts, part: imported.Imported, kind: str) -> None:
     parts.arrays += list(part.keyed_arrays())
 
 
-def _data(key: str, labelled: Path, data: tuple[str, str]) -> dict[str, Any]:
-    facts = next(iter(data_facts([labelled]).values()))
+def _data(key: str, labelled: Path, data: tuple[str, str], cells: Iterable[Cell]) -> dict[str, Any]:
+    facts = next(iter(data_facts([labelled], cells).values()))
     with storage.reading(labelled, "labelled") as file:
         version = storage.provenance_of(file)["numbers"]["data"]
-    told = json.dumps({name: facts[name] for name in ("n_classes", "class_balance")}, sort_keys=True)
+    told = json.dumps({name: fact for name, fact in facts.items() if name != "digest"}, sort_keys=True)
     return {"data": key, "version": version, "digest": data[0], "teacher": data[1], "facts": told}

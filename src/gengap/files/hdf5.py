@@ -15,6 +15,7 @@ from h5py import h5d, h5l, h5o, h5pl, h5z
 from gengap.errors import UnreadableError, UserError
 from gengap.files import file_digest
 
+MOST_UNPACKED = 1000  # how much larger than its file a dataset may be, if it is packed
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
 
 # Nothing is looked for in HDF5_PLUGIN_PATH or in HDF5's default folder: no file makes this process load a library.
@@ -86,8 +87,9 @@ def check_readable(path: Path, error: Exception) -> None:
 
 
 def _foreign(file: h5py.File) -> str:
-    """What in a file leads elsewhere or needs a plugin; empty if nothing does."""
+    """What in a file leads elsewhere, needs a plugin or would fill the memory; empty if nothing does."""
     found: list[str] = []
+    most = MOST_UNPACKED * file.id.get_filesize()
 
     def link(name: bytes, info: h5l.LinkInfo) -> bool | None:
         if info.type != h5l.TYPE_HARD:
@@ -96,13 +98,16 @@ def _foreign(file: h5py.File) -> str:
 
     def item(name: bytes, info: h5o.ObjInfo) -> bool | None:
         if info.type == h5o.TYPE_DATASET:
-            made = h5d.open(file.id, name).get_create_plist()
+            data = h5d.open(file.id, name)
+            made = data.get_create_plist()
             layout = made.get_layout()
             if layout == h5d.VIRTUAL or (layout == h5d.CONTIGUOUS and made.get_external_count()):
                 found.append(f"the numbers of '{_shown(name)}' lie in another file")
             elif layout == h5d.CHUNKED:
                 unknown = {made.get_filter(at)[0] for at in range(made.get_nfilters())} - _FILTERS
                 found.extend(f"'{_shown(name)}' is packed by filter {number}, a plugin" for number in unknown)
+            if data.get_space().get_simple_extent_npoints() * data.dtype.itemsize > most:
+                found.append(f"'{_shown(name)}' is more than {MOST_UNPACKED:,} times as large as the file")
         return bool(found) or None
 
     file.id.links.visit(link, info=True)

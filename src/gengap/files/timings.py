@@ -10,7 +10,7 @@ import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import psutil
 
 from gengap import layout
 from gengap.logs import log
-from gengap.progress import Pace
+from gengap.progress import Pace, told
 
 TRAIN, SIMULATE, WALL = "train", "simulate", "wall"
 # Of this process: from its start to here, which scripts import after what takes long, such as torch.
@@ -65,9 +65,21 @@ def kind_of(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def whole(study: str, part: str, rule: str) -> AbstractContextManager[list[Pace]]:
-    """`timed`, for a job that is done as a whole or not at all; of data, the kind is what they are."""
-    return timed(study, part, rule, kind_of(rule, "" if study else part))
+@contextmanager
+def whole(study: str, part: str, rule: str) -> Iterator[None]:
+    """`timed`, for a job that is done as a whole or not at all; of data, the kind is what they are.
+
+    While it lasts, it says how long it will take, if it takes long.
+    """
+    kind = kind_of(rule, "" if study else part)
+    before = [one for one in read(layout.TIMINGS) if one.kind == kind]
+    with told(predict(of_study(before, study), 1.0)), timed(study, part, rule, kind):
+        yield
+
+
+def of_study(alike: Sequence[Timing], study: str) -> Sequence[Timing]:
+    """Those of the same study, if there are any: evidence of other studies is of other sizes."""
+    return [one for one in alike if one.study == study] or alike
 
 
 @contextmanager

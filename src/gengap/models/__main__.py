@@ -30,7 +30,7 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
     Returns:
         ``parameters``; ``outputs``, numbers that its layers put out for one image; ``batchnorm``, the numbers of one
         image over which a BatchNorm layer averages at least, 0 without BatchNorm; ``layers``, its convolutions and
-        linear layers; or ``error``, why it cannot be built.
+        linear layers; ``relus``, how many ReLUs are modules of their own; or ``error``, why it cannot be built.
     """
     channels, height, width = image_shape
     try:
@@ -49,7 +49,8 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
         }
     parameters = sum(parameter.numel() for parameter in network.parameters())
     layers = len(inits.weight_layers(network))
-    return {"parameters": parameters, "outputs": outputs, "batchnorm": averaged, "layers": layers}
+    relus = sum(isinstance(layer, nn.ReLU) for layer in network.modules())
+    return {"parameters": parameters, "outputs": outputs, "batchnorm": averaged, "layers": layers, "relus": relus}
 
 
 def _passed(network: nn.Module, images: torch.Tensor) -> tuple[int, int]:

@@ -21,7 +21,7 @@ PART = {
             "meaning": "Positions on the line, one more than a multiple of 6.",
         },
         "from_epoch": {
-            "type": "float",
+            "type": "epoch",
             "default": 0.0,
             "ge": 0,
             "meaning": "Saved epoch at which the line to the measured checkpoint begins.",

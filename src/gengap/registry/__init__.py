@@ -5,6 +5,8 @@ by its import path. Its header is read without importing it, so that the workflo
 """
 
 import importlib
+import keyword
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,6 +36,10 @@ ROOMS: dict[str, str] = {
 }
 
 
+# What the workflow itself writes beside the parts of a kind.
+RESERVED: dict[str, str] = {"table": "verdicts"}
+
+
 class _Registry(Mapping[str, dict[str, Entry]]):
     """The tables, read when first asked for: a faulty header is then a message like any other."""
 
@@ -61,6 +67,13 @@ def _scan(kind: str) -> dict[str, Entry]:
         for path in sorted(top.joinpath(room).glob("*.py")):
             module = ".".join((package, *room.split("/"), path.stem))
             for name, header in headers.read(path).items():
+                if own and (keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z_]\w*", name)):
+                    raise UserError(
+                        f"{path}: '{name}' cannot be the name of a {kind}, of which files and rules are named. Use "
+                        "letters, digits and _, a letter first."
+                    )
+                if own and RESERVED.get(kind) == name:
+                    raise UserError(f"{path}: gengap itself writes a {kind} '{name}'. Rename the file.")
                 if name in table:
                     raise UserError(
                         f"{path}: the {kind} '{name}' exists already, in {table[name].path}. Rename the file."

@@ -12,16 +12,16 @@ Listed = Annotated[tuple[str, ...], Field(strict=False)]
 
 # Keys of a header beside `summary`, by the kind of part.
 KEYS: dict[str, tuple[str, ...]] = {
-    "dataset": ("reads", "options", "images", "class_names", "class_sizes"),
-    "labels": ("reads", "options", "teacher", "streams"),
-    "model": ("reads", "options", "depth"),
-    "init": ("options",),
-    "loss": ("reads", "options", "teacher", "classes"),
-    "optimizer": ("reads", "options"),
-    "schedule": ("reads", "options"),
+    "dataset": ("label", "reads", "options", "images", "class_names", "class_sizes"),
+    "labels": ("label", "reads", "options", "teacher", "streams"),
+    "model": ("label", "reads", "options", "depth"),
+    "init": ("label", "options"),
+    "loss": ("label", "reads", "options", "teacher", "classes"),
+    "optimizer": ("label", "reads", "options"),
+    "schedule": ("label", "reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("options", "caption", "simulation", "needs", "needs_until"),
+    "figure": ("options", "caption", "simulation", "published", "needs", "needs_until"),
     "table": ("options", "caption", "published", "needs", "needs_until"),
 }
 
@@ -39,7 +39,8 @@ class Option(_Plain):
     """One option of a part.
 
     Attributes:
-        type: Of its values, ``axis`` for the short name of one of the study's axes; empty: only one of `choices`.
+        type: Of its values, ``axis`` for the short name of one of the study's axes, ``epoch`` for one at which weights
+            are kept; empty: only one of `choices`.
         choices: Words that it may be; with a type, beside the values of that type; with `strs`, those of the list.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
@@ -47,9 +48,10 @@ class Option(_Plain):
         le: Largest value allowed.
         lt: Value that it must stay below.
         meaning: One sentence for docs/reference.md.
+        label: What figures and tables call it; empty: its name.
     """
 
-    type: Literal["int", "float", "bool", "str", "floats", "strs", "axis", ""] = ""
+    type: Literal["int", "float", "bool", "str", "floats", "strs", "axis", "epoch", ""] = ""
     choices: Listed = ()
     default: Any
     ge: float | None = None
@@ -57,6 +59,7 @@ class Option(_Plain):
     le: float | None = None
     lt: float | None = None
     meaning: str
+    label: str = ""
 
     @field_validator("default")
     @classmethod
@@ -100,6 +103,7 @@ class Entry(_Plain):
         path: Its file.
         external: Whether it is a user's own, from `plugins/` or an import path: its code counts in what it makes.
         summary: One sentence for the reference page.
+        label: What figures and tables call it; empty: the words of gengap.evidence.words, or its name.
         reads: The options that it reads of those that parts of its kind share (gengap.studies).
         options: Its own options by name.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
@@ -115,7 +119,7 @@ class Entry(_Plain):
         picture: Of a probe.
         caption: Of a figure or a table, for the report; reStructuredText.
         simulation: Of a figure, the simulation that it shows; empty: it shows networks.
-        published: Of a table, whether it compares with published numbers.
+        published: Of a figure or a table, whether it reads published numbers.
         needs: Of a figure or a table, quantities without which it cannot be made.
         needs_until: The last epoch at which they may be measured first, or the option that says it; None: any.
         mem_mb: Of a simulation, the memory that one job asks for.
@@ -125,6 +129,7 @@ class Entry(_Plain):
     path: Path
     external: bool = False
     summary: str
+    label: str = ""
     reads: Listed = ()
     options: dict[str, Option] = {}
     batchnorm: Listed = ("running", "batch", "exact")

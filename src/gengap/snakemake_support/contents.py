@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gengap.logs import log
 from gengap.snakemake_support import records
 from gengap.snakemake_support.wrapping import wrap
 
@@ -74,6 +75,15 @@ def _comparing(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _changed(output: Path) -> bool:
-    """Whether an input holds something else than it did when the output was made."""
-    known = records.sealed(output).get("inputs", {})
-    return any(digest and content(Path(path)) not in ("", digest) for path, digest in known.items())
+    """Whether an input holds something else than when the output was made, or the output than what was made."""
+    made = records.sealed(output)
+    # An HDF5 file tells by itself, when it is read, whether it is whole and of this version.
+    if output.suffix != ".h5" and made.get("output") and content(output) not in ("", made["output"]):
+        _say_once(output)
+        return True
+    return any(digest and content(Path(path)) not in ("", digest) for path, digest in made.get("inputs", {}).items())
+
+
+@functools.cache
+def _say_once(output: Path) -> None:
+    log.warning("warning: %s is not what was made, and is made again.", output)

@@ -37,10 +37,7 @@ def place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, S
         if isinstance(part, int):
             inner, ending = next((one["items"] for one in branches if "items" in one), None), f"[{part}]"
         else:
-            inner, ending = (
-                next((_properties(one)[part] for one in branches if part in _properties(one)), None),
-                f".{part}",
-            )
+            inner, ending = next((found for one in branches if (found := _value_of(one, part))), None), f".{part}"
         if inner is not None:  # else the branch of a union
             key, schema = f"{key}{ending}".lstrip("."), _resolved(inner, whole)
     return key, {**schema, "$defs": whole.get("$defs", {})}
@@ -48,7 +45,11 @@ def place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, S
 
 def words(schema: Schema) -> str:
     """What is allowed, e.g. ``a whole number from 1, or 'full'``."""
-    return ", or ".join(dict.fromkeys(_words(one) for one in _branches(schema, schema)))
+    branches = _branches(schema, schema)
+    listed = dict.fromkeys(_words(one) for one in branches if not _is_listed(one))
+    # Words listed beside any text are there for editors to offer.
+    told = listed if _KINDS["string"] in listed else dict.fromkeys(map(_words, branches))
+    return ", or ".join(told)
 
 
 def keys(schema: Schema) -> list[str]:
@@ -70,11 +71,18 @@ def _words(schema: Schema) -> str:
     return _KINDS.get(str(kind), str(kind)) + _bounds(schema) if kind else "anything"
 
 
+def _is_listed(schema: Schema) -> bool:
+    return "enum" in schema or "const" in schema
+
+
 def _bounds(schema: Schema) -> str:
-    low = [f"from {schema['minimum']:,}"] if "minimum" in schema else []
-    low += [f"above {schema['exclusiveMinimum']:,}"] if "exclusiveMinimum" in schema else []
-    high = [f"to {schema['maximum']:,}"] if "maximum" in schema else []
-    high += [f"below {schema['exclusiveMaximum']:,}"] if "exclusiveMaximum" in schema else []
+    def bounds(word: str, key: str) -> list[str]:
+        """Limits of a header's options are decimal, also those of whole numbers."""
+        value = schema.get(key)
+        return [] if value is None else [f"{word} {int(value) if value == int(value) else value:,}"]
+
+    low = bounds("from", "minimum") + bounds("above", "exclusiveMinimum")
+    high = bounds("to", "maximum") + bounds("below", "exclusiveMaximum")
     return "".join(f" {bound}" for bound in (low + high)) if low else "".join(f" up {bound}" for bound in high)
 
 
@@ -95,6 +103,12 @@ def _resolved(schema: Schema, whole: Schema) -> Schema:
     while "$ref" in schema:
         schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
     return schema
+
+
+def _value_of(schema: Schema, key: str) -> Schema | None:
+    """The schema of what stands at a key; of keys that a user names, of any."""
+    more = schema.get("additionalProperties")
+    return _properties(schema).get(key) or (more if isinstance(more, Mapping) else None)
 
 
 def _properties(schema: Schema) -> Mapping[str, Schema]:

@@ -1,14 +1,14 @@
-"""The workflow's configuration, config/config.yaml, and whether all that it and the studies name is there."""
+"""The workflow's configuration, config/config.yaml."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from gengap import layout, registry
+from gengap import layout
 from gengap.errors import UserError, unknown_name
 from gengap.studies.names import REDUCED
 from gengap.studies.schema import Names, Settings
-from gengap.studies.validation import validate
+from gengap.studies.validation import check_once, validate
 
 
 class Config(Settings):
@@ -41,6 +41,9 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         UserError: If a key, a value or a name is wrong.
     """
     config = validate(Config, content, f"{path}: ")
+    for key, value in (("store", config.store), ("data_root", config.data_root.removeprefix("~"))):
+        if sign := next((sign for sign in "$~" if sign in value), ""):
+            raise UserError(f"{path}: {key}: {value!r} is taken as it stands, with the {sign}. Write the whole path.")
     names = list(studies)
     full = [name for name in names if not name.endswith(REDUCED)]
     for name in config.studies:
@@ -54,30 +57,10 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         ("simulation", "simulations", config.simulations, list(simulations)),
         ("study", "describe", config.describe, [*names, *simulations]),
     ):
+        check_once(named, f"{path}: {key}")
         for name in named:
             if name not in known:
                 raise unknown_name(kind, name, known, where=f"{path}: {key}")
     if not config.studies and not config.reduced and not config.simulations:
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
     return config
-
-
-def check_published(studies: Mapping[str, Any], folder: Path) -> None:
-    """Check that the published numbers that studies and simulations compare with are there.
-
-    Raises:
-        UserError: If a study names a file that `folder` lacks, or a table that needs one without naming any.
-    """
-    known = [path.stem for path in folder.glob("*.csv")]
-    for study in studies.values():
-        where = str(layout.study_file(study.name.removesuffix(REDUCED)))
-        for name in study.published:
-            if name not in known:
-                if (old := folder.with_name("reference") / f"{name}.csv").exists():
-                    raise UserError(f"{where}: published: '{name}' is in {old.parent}. Move the file to {folder}.")
-                raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
-        for table in study.tables if not study.published else ():
-            if registry.check("table", table.name).published:
-                raise UserError(
-                    f"{where}: tables: '{table.name}' needs published numbers. Name a file under `published`."
-                )

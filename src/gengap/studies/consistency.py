@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gengap import registry
 from gengap.errors import UserError
+from gengap.studies.same_network import changes_rate
 from gengap.studies.schema import Component
 from gengap.studies.settings import Cell, Training
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 # Settings that some cells do not read, whatever they are called: when a cell reads them, and why it may not.
 _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
     "optimizer.nesterov": (lambda cell: cell.optimizer.momentum > 0, "optimizer.momentum is 0"),
+    "optimizer.momentum_correction": (
+        lambda cell: cell.optimizer.momentum > 0 and changes_rate(cell),
+        "optimizer.momentum is 0 or the learning rate never changes",
+    ),
+    "model.group_size": (lambda cell: cell.model.norm == "group", "model.norm is not group"),
     "training.switch_epoch": (
         lambda cell: (cell.training.switch_epoch or 0) < cell.training.epochs,
         "it is not before training.epochs",
@@ -174,11 +180,12 @@ def check_streams(study: "Study", path: Path) -> None:
 def check_probe_epochs(study: "Study", path: Path) -> None:
     """Refuse epochs at which a probe is to measure and no weights are kept."""
     for probe in study.probes:
-        if isinstance(probe.epochs, str):
-            continue
+        options = registry.check("probe", probe.name).options
+        asked = set(() if isinstance(probe.epochs, str) else probe.epochs)
+        asked |= {getattr(probe, key) for key, option in options.items() if option.type == "epoch"}
         for cell in {id(cell.training): cell for cell in study.cells.values()}.values():
             saved = kept_epochs(cell)
-            if missing := sorted(set(probe.epochs) - saved):
+            if missing := sorted(asked - saved):
                 raise UserError(
                     f"{path}: probes: '{probe.name}' asks for epoch {missing[0]:g}, at which no weights are kept. "
                     f"Add it to base.training.snapshots or choose from: {', '.join(f'{e:g}' for e in sorted(saved))}."

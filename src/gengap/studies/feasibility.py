@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gengap import layout
 from gengap.errors import UserError
-from gengap.studies import networks, same_network
+from gengap.studies import moments, networks, same_network
 from gengap.studies.names import REDUCED
 from gengap.studies.networks import Facts, Network
 from gengap.studies.packing import packs
@@ -14,6 +14,7 @@ from gengap.studies.sizes import Sizes, check_loss, sizes
 from gengap.studies.study import Study
 
 MOST_JOBS = 10_000  # of a study
+CHUNK = 1000  # images of a probe that share their statistics in BatchNorm mode `batch`
 
 
 class Data:
@@ -111,9 +112,11 @@ def _networks(study: Study, data: Data) -> dict[Network, str]:
 def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> list[str]:
     """Refuse batches of which a BatchNorm layer cannot take statistics; warn of those that are larger than the data."""
     warnings: list[str] = []
+    said: set[str] = set()
     seen: set[tuple[int, ...]] = set()
     for name, cell in study.cells.items():
-        key = tuple(id(section) for section in (cell.training, cell.model, cell.loss, cell.dataset, cell.labels))
+        sections = (cell.training, cell.model, cell.loss, cell.dataset, cell.labels, cell.schedule)
+        key = tuple(id(section) for section in sections)
         if key in seen:
             continue
         seen.add(key)
@@ -122,6 +125,13 @@ def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], pat
         facts = known.get(network, Facts()) if network else Facts()
         where = f"{path}: cell {name}: "
         _check_statistics(cell, own.n_train, facts, where)
+        if cell.training.noise_std > 0 and facts.parameters and not facts.relus:
+            raise UserError(
+                f"{where}training.noise_std: {cell.training.noise_std:g} is the noise before every ReLU, and "
+                f"'{cell.model.name}' has none here. Set it to 0, or choose another model or model.activation."
+            )
+        warnings += [f"{where}{one}" for one in moments.unusual(cell, own) if one not in said]
+        said.update(moments.unusual(cell, own))
         for setting in ("batch_size", "switch_batch_size"):
             size = getattr(cell.training, setting)
             used = setting == "batch_size" or cell.training.switch_epoch is not None
@@ -130,6 +140,7 @@ def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], pat
                     f"{where}training.{setting}: {size:,} is more than the {own.n_train:,} training images, so every "
                     "step takes all of them. Write full, or a smaller number."
                 )
+        _check_chunks(study, cell, own.n_train, facts, where)
     _check_samples(study, data, path)
     return warnings
 
@@ -160,6 +171,18 @@ def _check_statistics(cell: Cell, n_train: int | None, facts: Facts, where: str)
                 f"{where}training.{setting}: {size} leaves a last batch of one of {n_train:,} training images, of "
                 f"which a BatchNorm layer of '{cell.model.name}' takes the statistics of one number. Choose "
                 "another batch size or labels.train_size, or training.step_batchnorm: exact."
+            )
+
+
+def _check_chunks(study: Study, cell: Cell, n_train: int | None, facts: Facts, where: str) -> None:
+    """Refuse probes in mode `batch` whose last batch is one image, of which a BatchNorm layer keeps nothing."""
+    for probe in study.probes if facts.batchnorm == 1 and n_train else ():
+        read = min(probe.samples or n_train or 0, n_train or 0)
+        if probe.batchnorm == "batch" and read % CHUNK == 1:
+            raise UserError(
+                f"{where}probe '{probe.name}' in BatchNorm mode 'batch' reads {read:,} images, {CHUNK:,} at a time, "
+                f"and of a last batch of one a BatchNorm layer of '{cell.model.name}' keeps nothing. Choose other "
+                "samples, or another batchnorm."
             )
 
 

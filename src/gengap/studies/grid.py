@@ -81,6 +81,8 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
             name = cell_name({axis: value_at(cell, axis) for axis in axes})
             bare = cell.model_copy(update={ARM: ""}) if arm else cell  # two names for one cell would train it twice
             if name in cells or bare in names:
+                for axis in (axis for axis in unused if len(grid.get(axis, ())) > 1):
+                    raise UserError(f"{path}: grid.{axis}: changes nothing, since {unused[axis]} Remove it.")
                 raise UserError(
                     f"{path}: grid: the cell '{name}' appears twice"
                     f"{'' if name in cells else f', also as {names[bare]!r}'}. "

@@ -225,10 +225,11 @@ class Plan:
             rule_of("figure", name),
             {
                 "measurements": str(layout.measurements(study)),
+                "published": self._published(study) if check("figure", name).published else [],
                 "code": self._part_code(study, "figure", name),
                 "script": _script("figure"),
             },
-            {suffix: str(layout.figure(study, name, suffix)) for suffix in ("pdf", "png", "csv")},
+            {key: str(path) for key, path in layout.figure_files(study, name).items()},
             {"figure": evidence_settings(_named(self._target(study).figures, name) or Figure(name=name))},
         )
 

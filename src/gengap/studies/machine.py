@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gengap import layout
+from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.studies import networks
 from gengap.studies.consistency import kept_epochs
 from gengap.studies.feasibility import Data, file_of, network_of
+from gengap.studies.names import REDUCED
 from gengap.studies.networks import Facts, Network
-from gengap.studies.packing import dataset_key, packs
+from gengap.studies.packing import dataset_key, packs, probe_keys
 from gengap.studies.settings import Cell
+from gengap.studies.simulation import Simulation
 from gengap.studies.sizes import Sizes
 from gengap.studies.study import Study
 
@@ -42,11 +44,16 @@ def check(studies: Mapping[str, Study], store: Path, *, memory: bool = True, ask
         known = networks.facts(built, ask=ask)
         if memory:
             _check_memory(study, data, known)
-        written = _weights(study, data, known)
+        written = _weights(study, data, known) + _measured(study)
         needed[layout.RESULTS] += written
         needed[store] += written
     needed[layout.DATA] += _prepared(studies)
     _check_disk(needed, ", ".join(str(file_of(name)) for name in studies))
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether an NVIDIA driver is there; PyTorch, which would know better, takes seconds to ask."""
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
 def memory_bytes() -> int:
@@ -112,6 +119,33 @@ def _weights(study: Study, data: Data, known: Mapping[Network, Facts]) -> float:
             each[key] = len(kept_epochs(cell)) * facts.parameters * _number_bytes(cell) + rows * _ROW
         total += each[key]
     return max(0.0, total - sum(_size(layout.weights(study.name, pack)) for pack in packs(study)))
+
+
+def _measured(study: Study) -> float:
+    """Bytes of what probes measure that are not there yet, at least: a row for each quantity, arrays not counted."""
+    total = 0.0
+    keyed = probe_keys(study.probes)
+    for key, probe in keyed.items():
+        rows = len(registry.check("probe", probe.name).measured) * _ROW
+        for cell in study.cells.values():
+            total += rows * (len(kept_epochs(cell)) if probe.epochs == "snapshots" else 1)
+        total -= sum(_size(layout.probe(study.name, pack, key)) for pack in packs(study))
+    return max(0.0, total)
+
+
+def check_simulations(simulations: Iterable[Simulation]) -> None:
+    """Refuse simulations whose jobs ask for more memory than this machine has.
+
+    Raises:
+        UserError: It names the simulation's file, what a job asks for and what there is.
+    """
+    for one in simulations:
+        asked, there = registry.check("simulation", one.simulated).mem_mb * 10**6, memory_bytes()
+        if asked > there:
+            raise UserError(
+                f"{layout.simulation_file(one.name.removesuffix(REDUCED))}: a job of '{one.simulated}' takes "
+                f"{spell(asked)}, and this machine has {spell(there)} of memory."
+            )
 
 
 def _prepared(studies: Mapping[str, Study]) -> float:

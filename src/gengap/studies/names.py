@@ -71,15 +71,15 @@ def check_study_name(name: str, where: str, what: str = "study") -> None:
     Raises:
         UserError: If it has unfit characters, is too long, or is taken by the workflow.
     """
-    if sign := unfit_sign(name, also="{}"):
+    if sign := next((sign for sign in name if not re.fullmatch(r"[\w.+=-]", sign)), ""):
         raise UserError(
             f"{where}: {sign!r} cannot stand in the name of a {what}, which is a part of paths and of commands. "
-            "Use letters, digits and . + - _"
+            "Use letters, digits and . + - _ ="
         )
-    if not re.match(r"\w", name) or name != name.strip():
+    if not re.match(r"\w", name):
         raise UserError(
-            f"{where}: the name of a {what} must begin with a letter, a digit or _ and must not end with a space: it "
-            "is a word of the command line. Choose another name."
+            f"{where}: the name of a {what} must begin with a letter, a digit or _: it is a word of the command line. "
+            "Choose another name."
         )
     if (size := len(name.encode())) > MOST_STUDY_BYTES:
         raise UserError(

@@ -34,6 +34,7 @@ class Facts:
         outputs: Numbers that its layers put out for one image.
         batchnorm: The fewest numbers of one image over which a BatchNorm layer averages; 0 without BatchNorm.
         layers: Convolutions and linear layers.
+        relus: ReLUs that are modules of their own, before which noise can enter.
         error: Why it cannot be built; empty if it can.
     """
 
@@ -41,6 +42,7 @@ class Facts:
     outputs: int = 0
     batchnorm: int = 0
     layers: int = 0
+    relus: int = 0
     error: str = ""
 
 

@@ -20,6 +20,7 @@ _TYPES: dict[str, Any] = {
     "bool": bool,
     "str": str,
     "axis": str,
+    "epoch": float,
     "floats": Annotated[tuple[float, ...], Field(strict=False)],
     "strs": Annotated[tuple[str, ...], Field(strict=False)],
 }

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout, quantities
+from gengap.errors import UserError
 from gengap.studies import feasibility, machine
-from gengap.studies.config import Config, check_config, check_published
+from gengap.studies.columns import check_columns
+from gengap.studies.config import Config, check_config
 from gengap.studies.consistency import check_study
 from gengap.studies.names import REDUCED
 from gengap.studies.paper import Paper, load_papers, reduced
+from gengap.studies.published import check_published
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation, load_simulations
 from gengap.studies.study import Study, load_studies
@@ -75,7 +78,14 @@ class Project:
         Raises:
             UserError: It names what is needed at least and what there is.
         """
+        if here and self.config and self.config.device == "cuda" and not machine.has_nvidia_gpu():
+            raise UserError(
+                f"{layout.CONFIG}: device: cuda is asked for, and this machine has no NVIDIA GPU. Write auto or cpu."
+            )
+        names = list(names)
         studies = self.chosen(names)
+        if here:
+            machine.check_simulations(self.simulations[name] for name in names if name in self.simulations)
         machine.check(studies, self.store, memory=here)
         return [warning for name in studies for warning in self.warnings[name]]
 
@@ -99,8 +109,11 @@ def load_project(config: Mapping[str, Any] | None = None, *, ask: bool = True) -
     checked = None
     if (content := written if config is None else config) is not None:
         checked = check_config(content, studies, simulations, layout.CONFIG)
-    check_published(targets, layout.PUBLISHED)
     quantities.check_all()
+    check_columns()
+    of_published = check_published(targets, layout.PUBLISHED)
     for name, study in studies.items():
         check_study(study, feasibility.file_of(name))
-    return Project(studies, simulations, papers, feasibility.check(studies, ask=ask), checked)
+    warnings = feasibility.check(studies, ask=ask)
+    warnings = {name: [*found, *of_published.get(name, ())] for name, found in warnings.items()}
+    return Project(studies, simulations, papers, warnings, checked)

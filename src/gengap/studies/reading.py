@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise UserError(f"{path}: is not valid YAML: it is nested too deeply. Write fewer levels.") from error
     except ValueError as error:  # a number with thousands of digits
-        raise UserError(f"{path}: holds a number that cannot be read ({error}). Write a smaller one.") from error
+        raise UserError(f"{path}: holds a number that cannot be read ({error}). Correct it.") from error
 
 
 def _sentence(error: yaml.YAMLError) -> str:
@@ -140,6 +140,8 @@ def _surprise(node: yaml.Node) -> str:
         digits = text.replace("_", "")
         octal = f" to the base 8, as {int(digits, 8)}" if kind == "int" else " as text"
         return f"{text} is read{octal}. Write {int(digits)} without leading zeros, or '{text}' in quotes for text."
+    if re.fullmatch(r"[-+]?0b[01_]+", text):
+        return f"{text} is read to the base 2, as {yaml.safe_load(text)}. Write that, or '{text}' in quotes for text."
     if kind in ("timestamp", "value"):
         return f"{text} is read as {'a date' if kind == 'timestamp' else 'a tag'}. Write '{text}' in quotes."
     return "" if node.tag in _PLAIN else _foreign(node)

@@ -39,14 +39,14 @@ def check(study: "Study", data: Callable[[Cell], Sizes], path: Path) -> list[str
     alike: tuple[str, str] | None = None
     for name, cell in study.cells.items():
         found = data(cell)
-        key = tuple(meant.of(section, settings, found) for section, settings in cell if section != ARM)
+        key = tuple(meant.of(section, cell, found) for section in Cell.model_fields if section != ARM)
         if (other := first.setdefault(key, name)) != name:
             raise UserError(
                 f"{path}: grid: cells '{other}' and '{name}' train the same network: "
                 f"{_difference(study.cells[other], cell, found)} Remove one of them."
             )
         if not _watched(cell):
-            key = tuple(trained.of(section, settings, found, bare=True) for section, settings in cell if section != ARM)
+            key = tuple(trained.of(section, cell, found, bare=True) for section in Cell.model_fields if section != ARM)
             if (other := recorded.setdefault(key, name)) != name and alike is None:
                 alike = other, name
     if alike is None:
@@ -58,32 +58,40 @@ class _Numbers:
     """A number for each section as it is meant; equal numbers for settings that mean the same."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, Sizes], int] = {}
+        self._known: dict[tuple[int, int, Sizes], int] = {}
         self._numbers: dict[Any, int] = {}
         self._alive: list[Any] = []  # or another section could get the same address
 
-    def of(self, section: str, settings: Any, data: Sizes, *, bare: bool = False) -> int:
+    def of(self, section: str, cell: Cell, data: Sizes, *, bare: bool = False) -> int:
         """The number of one section of a cell."""
-        key = id(settings), data
+        settings = getattr(cell, section)
         if isinstance(settings, int):
             return settings
+        key = id(settings), id(cell.schedule), data
         if key not in self._known:
-            self._alive.append(settings)
-            same = meaning(settings, data)
+            self._alive += settings, cell.schedule
+            same = meaning(settings, data, changing=changes_rate(cell))
             if bare and isinstance(same, Training):
                 same = same.model_copy(update={name: Training.model_fields[name].default for name in _RECORDED})
             self._known[key] = self._numbers.setdefault((section, same), len(self._numbers))
         return self._known[key]
 
 
-def meaning(settings: Any, data: Sizes) -> Any:
-    """A section with everything in one spelling: what null stands for written out, what has no effect left out."""
+def meaning(settings: Any, data: Sizes, *, changing: bool) -> Any:
+    """A section with everything in one spelling: what null stands for written out, what has no effect left out.
+
+    Args:
+        settings: The section.
+        data: The sizes of the cell's data.
+        changing: Whether the cell's learning rate changes.
+    """
     update: dict[str, Any] = {}
     if isinstance(settings, Training):
         update = _training(settings, data.n_train)
     elif isinstance(settings, Optimizer):
         update = {
             "nesterov": settings.nesterov and settings.momentum > 0,
+            "momentum_correction": settings.momentum_correction or settings.momentum == 0 or not changing,
             "eps": settings.eps or _EPS.get(settings.name),
         }
     elif isinstance(settings, Schedule) and _is_constant(settings):
@@ -91,13 +99,28 @@ def meaning(settings: Any, data: Sizes) -> Any:
     elif isinstance(settings, After):
         update = {"origin": ""}  # a name; whose settings are in `cell`
     elif isinstance(settings, Model):
-        update = {"depth": settings.depth or registry.check("model", settings.name).depth}
+        update = _model(settings)
     elif hasattr(settings, "image_size") and data.image_shape:
         update = {"image_size": data.image_shape[1]}
     elif hasattr(settings, "train_size") and data.n_train:
         update = {"train_size": data.n_train, "test_size": data.n_test or settings.test_size}
         update |= {"classes": data.classes} if data.classes is not None else {}
     return settings.model_copy(update=update)
+
+
+def changes_rate(cell: Cell) -> bool:
+    """Whether a cell's learning rate is another one at any step."""
+    return cell.schedule.warm_up > 0 or not (cell.schedule.name == "constant" or _is_constant(cell.schedule))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    entry = registry.check("model", model.name)
+    bare = "batchnorm" in entry.reads and "none" in (model.norm, model.batchnorm)
+    update: dict[str, Any] = {"depth": model.depth or entry.depth}
+    update |= {"norm": "batch", "batchnorm": "none"} if bare else {}
+    if bare or model.norm != "group":
+        update["group_size"] = Model.model_fields["group_size"].default
+    return update
 
 
 def _training(training: Training, n_train: int | None) -> dict[str, Any]:

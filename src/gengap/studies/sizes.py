@@ -50,6 +50,11 @@ def sizes(dataset: Dataset, labels: Labels, where: str) -> Sizes:
     if rule.teacher:
         found = _taught(labels, pool, shape, where)
         return replace(found, pool=None, n_train=None) if dataset.stream else found  # drawn while training
+    if shape and "patch_size" in rule.options and labels.patch_size > min(shape[1:]):
+        raise UserError(
+            f"{where}labels.patch_size: patches of {labels.patch_size} x {labels.patch_size} pixels do not fit into "
+            f"images of {shape[1]} x {shape[2]}. Choose from 1 to {min(shape[1:])}."
+        )
     names = entry.class_names
     if len(names) == 1:
         raise UserError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -246,18 +246,22 @@ def identities_of(cells: Mapping[str, Cell], data: Digests) -> dict[str, str]:
     return {name: cell_identity(cell, data.for_loss(cell.loss)) for name, cell in cells.items()}
 
 
-def in_own_files(identities: Mapping[str, str], weights: Path, history: Path) -> set[str]:
-    """Names of the cells that a pack's files hold as they are wanted."""
+def in_own_files(identities: Mapping[str, str], weights: Path, history: Path) -> dict[str, str]:
+    """The cells that a pack's files hold as they are wanted, each with the name that it has there.
+
+    An axis more, or another name of an arm, gives a cell another name, and it is the same network.
+    """
     if not (weights.exists() and history.exists()):
-        return set()
+        return {}
     try:
         found = cell_result.read_identities(history)
     except UnreadableError:
         raise
     except UserError as error:
         log.warning("%s Its cells are looked for in the store, or trained again.", error)
-        return set()
-    return {name for name, identity in identities.items() if found.get(name) == identity}
+        return {}
+    there = {identity: name for name, identity in found.items()}
+    return {name: there[identity] for name, identity in identities.items() if identity in there}
 
 
 def _finished(
@@ -267,11 +271,13 @@ def _finished(
     done: dict[str, CellResult] = {}
     if own := in_own_files(identities, weights, history):
         try:
-            done = cell_result.read({name: cells[name] for name in cells if name in own}, weights, history)
+            found = cell_result.read({there: cells[name] for name, there in own.items()}, weights, history)
         except UnreadableError:
             raise
         except UserError as error:
             log.warning("%s Its cells are looked for in the store, or trained again.", error)
+        else:
+            done = {name: replace(found[there], name=name) for name, there in own.items() if there in found}
     return done | _stored({n: cell for n, cell in cells.items() if n not in done}, identities, store_folder)
 
 

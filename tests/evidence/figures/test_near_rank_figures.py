@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gengap import layout
 from gengap.errors import UserError
 from gengap.evidence import figures
 from gengap.evidence.figures import near_rank_by_batch_size, near_rank_controls
@@ -72,15 +73,14 @@ def test_without_either_axis_the_fixed_batch_size_is_the_place():
 @pytest.mark.parametrize("count", [0.0, 12.0])
 def test_a_picture_even_of_zeros_and_of_panels_without_measurements(name, count, tmp_path):
     found = evidence({(128, 0): {0: 0.0, 9: count}, (512, 0): {0: 0.0, 9: 2 * count}})
-    csv = tmp_path / "plotted.csv"
-    figures.draw(name, found, pdf=tmp_path / "plotted.pdf", png=tmp_path / "plotted.png", csv=csv)
-    assert sorted(pd.read_csv(csv)["mean"]) == [0.0, 0.0, count, 2 * count]
+    files = {key: tmp_path / path for key, path in layout.figure_files("made_up", name).items()}
+    figures.draw(name, found, files)
+    assert sorted(pd.read_csv(files["csv"])["mean"]) == [0.0, 0.0, count, 2 * count]
 
 
-def test_a_panel_of_zeros_says_so_and_has_no_other_tick():
+def test_a_panel_of_zeros_has_no_other_tick():
     found = evidence({(128, 0): {0: 0.0, 9: 0.0}, (512, 0): {0: 0.0, 9: 0.0}})
     panel = near_rank_controls.plot(near_rank_controls.data(found), found).axes[1]
-    assert [text.get_text() for text in panel.texts] == ["none"]
     assert list(panel.get_yticks()) == [0]
 
 

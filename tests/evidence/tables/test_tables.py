@@ -72,7 +72,7 @@ def test_four_files_hold_the_same_table(tmp_path, found):
         zip(*([text.strip() for text in line.strip("|").split("|")] for line in (header, narrow)), strict=True)
     )
     assert cells["width"] == "4"
-    assert cells["lr"] == "0.1"
+    assert cells["learning rate"] == "0.1"
     assert cells["test accuracy [%]"] == "60.00 [34.63, 81.31]"
     assert "| 50.00 " in wide
     text = tex.read_text()

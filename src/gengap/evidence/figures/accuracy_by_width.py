@@ -1,46 +1,60 @@
 """Final train and test accuracy against width (Song 2019, Fig. 1.1)."""
 
+import itertools
+from typing import Any
+
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
+from gengap.evidence import words
 from gengap.evidence.figures.drawing import (
-    GREY,
-    SPLITS,
-    band,
+    COLUMN,
+    FEW,
+    PRINTED,
+    beside,
     handle,
-    handles,
     legend,
     palette,
     panels,
+    powers_of_two,
     title,
     unfinished,
+    width,
 )
-from gengap.evidence.figures.groups import WIDTH, description, labelled
+from gengap.evidence.figures.groups import ALL, WIDTH, description, labelled
+from gengap.evidence.figures.printed import mark, printed, source
 from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import Evidence, lacking
 from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Final accuracy against width.",
+    "published": True,
     "needs": (
         "train_accuracy",
         "test_accuracy",
     ),
     "caption": """\
-**Final accuracy against width** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 1.1). Train accuracy
-(solid) and test accuracy (dashed) at each network's last measured epoch, in percent, against width on a logarithmic
-axis. Dots are single networks, the line is their mean, the band reaches from the smallest to the largest. Crosses are
-networks that died (their output is constant) or are stuck (they learnt nothing); they enter neither mean nor band, and
-diverged networks are only counted. BatchNorm uses the mode of the probe ``performance``: statistics of the whole
-training set, unless the study says otherwise. *What to look for:* whether train accuracy reaches 100 % with width, and
-whether test accuracy follows or stays lower; the distance between the two lines is the generalization gap.
+**Final accuracy against width** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 1.1). Accuracy on the
+training set and on the test set at each network's last measured epoch, in percent, on one vertical axis, against width
+on a logarithmic axis. Small dots are single networks, circles their mean, bars reach from the smallest to the largest;
+lines join widths that no other width of the study lies between. Groups at one width stand a little apart, and so do the
+dots beside their mean, so that none hides another. Open diamonds are printed numbers of the source that the legend
+names. Dead, stuck and diverged networks are not drawn; the line above the panels counts them. BatchNorm uses the mode
+of the probe ``performance``: statistics of the whole training set, unless the study says otherwise. *What to look for:*
+whether train accuracy reaches 100 % with width, and whether test accuracy follows or stays lower; the distance between
+the two panels is the generalization gap.
 """,
 }
 
 COLUMNS = ["group", "x", "split", "statistic", "cell", "value", "n"]
+SPLITS = ("train", "test")
 ACCURACY = {split: f"{split}_accuracy" for split in SPLITS}
+APART = 0.14  # between groups at one width, as a share of a doubling, where the widths are not closer together
+MARKS = ("o", "s", "^", "D", "v", "P", "X")  # of groups, which grey does not tell apart
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -48,20 +62,17 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Returns:
         Columns ``group``, ``x`` (the width, or the group's number where width is no axis), ``split``, ``statistic``
-        (``run``, ``mean``, ``min``, ``max``; ``failed`` for a dead or stuck run, which counts in none of these),
-        ``cell``, ``value``, ``n`` (runs that the statistic joins).
+        (``run``, ``mean``, ``min``, ``max``; ``printed``, with the source as ``group``), ``cell``, ``value``, ``n``
+        (runs that the statistic joins).
     """
     for quantity in ACCURACY.values():
         if quantity not in evidence.cells:
             raise lacking(evidence, quantity, "performance")
-    cells = labelled(evidence, apart=[WIDTH])
-    numbers = {group: number for number, group in enumerate(cells["group"].unique())}
-    cells["x"] = cells[WIDTH].astype(float) if WIDTH in evidence.axes else cells["group"].map(numbers).astype(float)
+    cells = _placed(evidence)
     rows: list[tuple[object, ...]] = []
     for at, part in grouped(cells, ["group", "x"]):
         for split, quantity in ACCURACY.items():
-            scale = QUANTITIES[quantity].scale
-            values = usable(part, quantity) * scale
+            values = usable(part, quantity) * QUANTITIES[quantity].scale
             found = interval(values)  # of which only the mean and the range are drawn
             here = (at["group"], at["x"], split)
             rows += [
@@ -69,65 +80,108 @@ def data(evidence: Evidence) -> pd.DataFrame:
             ]
             if found.n:
                 rows += [(*here, word, "", getattr(found, word), found.n) for word in ("mean", "min", "max")]
-            failed = part[part["status"].isin(["dead", "stuck"])].dropna(subset=quantity)
-            rows += [
-                (*here, "failed", cell, value * scale, 1)
-                for cell, value in zip(failed["cell"], failed[quantity], strict=True)
-            ]
+    places = cells.set_index("cell")["x"]
+    for row in printed(evidence, list(ACCURACY.values())).to_dict("records"):
+        split = row["quantity"].partition("_")[0]
+        for x in dict.fromkeys(places[list(row["cells"])]):
+            rows.append((row["source"], x, split, "printed", "", row["value"], 1))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """One line per split and group; dots are runs, the band is their range, crosses are dead or stuck runs."""
-    cells = labelled(evidence, apart=[WIDTH])
-    figure, (axes,) = panels(1, height=2.5)
-    title(axes, description(cells, evidence))
-    axes.set_ylabel("final accuracy [%]")
+    """A panel for each split, on one vertical axis; one colour per group."""
+    cells, column = _placed(evidence), width() <= COLUMN
+    slanted = 1.4 if WIDTH not in evidence.axes and cells["group"].nunique() > FEW else 0.0  # inches of names
+    figure, axes = panels(*((2, 1) if column else (1, 2)), height=(3.7 if column else 2.6) + slanted)
+    for panel in axes[1:]:
+        panel.sharey(axes[0])
+    title(figure, description(cells, evidence))
     if data.empty:
-        unfinished([axes], cells)
+        unfinished(axes, cells)
         return figure
-    groups = list(data["group"].unique())
-    by_split = len(groups) == 1 or WIDTH not in evidence.axes
-    colors = palette(SPLITS) if by_split else palette(groups)
-    for of, part in grouped(data, ["group", "split"]):
-        color = colors[of["split"] if by_split else of["group"]]
-        _lines(axes, part, color, SPLITS[of["split"]], joined=WIDTH in evidence.axes)
-    if by_split:
-        entries = [handle(split, color=colors[split], linestyle=style) for split, style in SPLITS.items()]
-    else:
-        entries = handles(colors, SPLITS)
-    if (data["statistic"] == "failed").any():
-        entries.append(handle("dead or stuck run", color=GREY, marker="x", linestyle=""))
-    legend(figure, entries)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
-    _ticks(axes, data, evidence)
+    ours, published = data[data["statistic"] != "printed"], data[data["statistic"] == "printed"]
+    colors = palette(ours["group"])
+    step = _step(data["x"], len(colors))
+    for panel, split in zip(axes, SPLITS, strict=True):
+        for number, group in enumerate(colors):
+            own = ours[(ours["group"] == group) & (ours["split"] == split)]
+            at = step * (number - (len(colors) - 1) / 2)
+            _group(panel, own, colors[group], MARKS[number % len(MARKS)], (at, step), evidence)
+        shown = published[published["split"] == split]
+        mark(panel, shown["x"], shown["value"])
+        panel.set_title(split)
+        panel.set_ylabel("accuracy [%]" if column or split == SPLITS[0] else "")
+        panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    _ticks(axes, data, evidence, column=column)
+    entries = []
+    if len(published):
+        who = source(published.rename(columns={"group": "source"}))
+        entries.append(handle(who, color="black", **PRINTED))
+    if WIDTH in evidence.axes and len(colors) > 1:
+        means = ours[(ours["statistic"] == "mean") & (ours["split"] == SPLITS[-1])].sort_values("x")
+        last = means.groupby("group")["value"].last()
+        if not beside(axes[-1], {group: (last[group], colors[group]) for group in colors if group in last}):
+            marks = zip(colors.items(), itertools.cycle(MARKS), strict=False)
+            entries = [*(handle(group, color=own, marker=mark) for (group, own), mark in marks), *entries]
+    legend(figure, entries, below=True)
     return figure
 
 
-def _lines(axes: Axes, part: pd.DataFrame, color: str, linestyle: object, *, joined: bool) -> None:
+def _placed(evidence: Evidence) -> pd.DataFrame:
+    """The cells with their groups, and their place on the horizontal axis."""
+    cells = labelled(evidence, apart=[WIDTH])
+    if WIDTH in evidence.axes:
+        return cells.assign(x=cells[WIDTH].astype(float))
+    numbers = {group: number for number, group in enumerate(cells["group"].unique())}
+    return cells.assign(x=cells["group"].map(numbers).astype(float))
+
+
+def _step(x: "pd.Series[float]", groups: int) -> float:
+    """How far apart groups at one width stand, so that they take less than the way to the next width; in doublings."""
+    doublings = np.diff(np.log2(np.sort(x.unique()))) if (x > 0).all() else np.array([])
+    return float(min(APART, 0.7 * doublings.min(initial=1.0) / groups))
+
+
+def _group(
+    axes: Axes, part: pd.DataFrame, color: str, mark: str, apart: tuple[float, float], evidence: Evidence
+) -> None:
+    """One group of one split: dots, means with their range, and lines between neighbouring widths."""
+    wide, (shift, step) = WIDTH in evidence.axes, apart
+
+    def at(x: "pd.Series[float]", more: float = 0.0) -> Any:
+        return x * 2 ** (shift + step * more) if wide else x + APART * more
+
     runs = part[part["statistic"] == "run"]
-    axes.plot(runs["x"], runs["value"], "o", color=color, markersize=2.5, markeredgewidth=0, alpha=0.6)
-    failed = part[part["statistic"] == "failed"]
-    axes.plot(failed["x"], failed["value"], "x", color=color)
+    axes.plot(at(runs["x"], 0.45), runs["value"], ".", color=color, markersize=3, markeredgewidth=0, alpha=0.55)
     means = part[part["statistic"].isin(["mean", "min", "max"])]
-    wide = means.pivot_table(index=["x", "n"], columns="statistic", values="value").reset_index()
-    if wide.empty:
+    found = means.pivot_table(index="x", columns="statistic", values="value").reset_index()
+    if found.empty:
         return
-    if joined:
-        band(axes, wide, color, linestyle, x="x")
-    else:
-        axes.plot(wide["x"], wide["mean"], "_", color=color, markersize=12)
+    ends = [found["mean"] - found["min"], found["max"] - found["mean"]]
+    look: dict[str, Any] = {"marker": mark, "markersize": 3.5, "elinewidth": 0.8, "linestyle": "", "color": color}
+    axes.errorbar(at(found["x"]), found["mean"], ends, **look)
+    every: Any = np.sort(pd.to_numeric(evidence.cells[WIDTH]).unique()) if wide else []
+    for (_, one), (_, other) in zip(found.iloc[:-1].iterrows(), found.iloc[1:].iterrows(), strict=True):
+        if wide and not any(one["x"] < x < other["x"] for x in every):
+            axes.plot(at(pd.Series([one["x"], other["x"]])), [one["mean"], other["mean"]], color=color)
 
 
-def _ticks(axes: Axes, data: pd.DataFrame, evidence: Evidence) -> None:
+def _ticks(axes: list[Axes], data: pd.DataFrame, evidence: Evidence, *, column: bool) -> None:
     if WIDTH not in evidence.axes:
-        places = data.drop_duplicates("x")
-        axes.set_xticks(places["x"], places["group"], rotation=30, ha="right", rotation_mode="anchor")
-        axes.margins(x=0.2)
+        places = data[data["statistic"] != "printed"].drop_duplicates("x")
+        for panel in axes:
+            names = places["group"].replace(ALL, "")
+            panel.set_xticks(
+                places["x"],
+                names,
+                rotation=90 if len(places) > FEW else 30,
+                ha="right",
+                va="center",
+                rotation_mode="anchor",
+            )
+            panel.margins(x=0.2 if len(places) < 5 else 0.05)
         return
-    widths = sorted(data["x"].unique())
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(widths))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticklabels([f"{width:g}" for width in widths])
-    axes.set_xlabel("width [channels]")
+    for panel in axes:
+        powers_of_two(panel, data["x"])
+    for panel in axes[-1:] if column else axes:
+        panel.set_xlabel(words.axis(WIDTH))

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gengap.evidence.figures.drawing import title, unfinished
+from gengap.evidence.figures.drawing import title, unfinished, width
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.measurements import Evidence, lacking
 
@@ -62,8 +61,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """A row per quantity and epoch, a column per layer."""
     layers = list(dict.fromkeys(data["layer"])) or [""]
     rows = list(dict.fromkeys(zip(data["quantity"], data["epoch"], strict=True))) or [("", 0.0)]
-    width = mpl.rcParams["figure.figsize"][0] * (2.1 if len(layers) > 2 else 1.0)
-    figure = Figure(figsize=(width, 0.8 + 0.9 * len(rows)))
+    figure = Figure(figsize=(width(wide=len(layers) > 2), 0.8 + 0.9 * len(rows)))
     axes = list(figure.subplots(len(rows), len(layers), squeeze=False).flat)
     if data.empty:
         unfinished(axes, evidence.cells)

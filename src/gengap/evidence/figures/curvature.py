@@ -15,6 +15,7 @@ from gengap.evidence.figures.drawing import (
     band,
     epochs,
     handle,
+    handles,
     legend,
     log_scale,
     note,
@@ -32,7 +33,8 @@ PART = {
     "needs": ("hessian_largest_residual",),
     "caption": """\
 **The Hessian's spectrum while training** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 3.3).
-*Above:* the largest eigenvalue of the Hessian of the mean training loss, and the most negative one by its magnitude.
+*Above:* the largest eigenvalue of the Hessian of the mean training loss (solid), and the most negative one by its
+magnitude (dashed).
 Lines are Lanczos' method, means over the finished seeds with bands from the smallest to the largest; circles are means
 of the whole spectrum. *Middle:* how many eigenvalues are negative beyond rounding. *Below:* all eigenvalues; each
 column is one measured epoch, its colour the share of the eigenvalues in a bin, mean over seeds; the axis is logarithmic
@@ -47,10 +49,11 @@ saddle.
 
 EXACT, LANCZOS = "hessian_spectrum", "hessian_extremes"
 ENDS = {"largest eigenvalue": "hessian_largest", "smallest, negated": "hessian_smallest"}
+STYLES: tuple[Any, ...] = ("-", (0, (3, 1.5)))
 SPECTRUM, COUNT = "hessian_eigenvalues", "hessian_negative_count"
 BINS = 24  # of eigenvalues, on either side of 0
 DECADES = 4  # of magnitude below the largest that are told apart
-NUMBERS = ["mean", "min", "max"]
+NUMBERS = ["mean", "median", "min", "max"]
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -77,17 +80,15 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         unfinished((ends, negative, whole), cells)
         return figure
     groups = list(dict.fromkeys(data["group"]))
-    colors = palette(f"{group}{end}" for group in groups for end in ENDS)
-    entries = []
+    colors = palette(groups)
     for group in groups:
-        for words, quantity in ENDS.items():
-            color = colors[f"{group}{words}"]
+        for style, quantity in zip(STYLES, ENDS.values(), strict=True):
             curve = data[(data["group"] == group) & (data["quantity"] == quantity)]
-            _end(ends, _negated(curve) if quantity == "hessian_smallest" else curve, color)
-            entries.append(handle(words if len(groups) == 1 else f"{group}: {words}", color=color))
+            _end(ends, _negated(curve) if quantity == "hessian_smallest" else curve, colors[group], style)
         count = data[(data["group"] == group) & (data["quantity"] == COUNT)]
         if len(count):
-            band(negative, count, colors[f"{group}{next(iter(ENDS))}"] if len(groups) > 1 else GREY, dots=True)
+            band(negative, count, colors[group], dots=True)
+    entries = handles(colors, dict(zip(ENDS, STYLES, strict=True)))
     drawn = data[data["quantity"].isin(ENDS.values())]
     smallest = drawn["quantity"] == "hessian_smallest"
     log_scale(ends, pd.concat([drawn[~smallest], _negated(drawn[smallest])]))
@@ -113,11 +114,11 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
 
 def _negated(curve: pd.DataFrame) -> pd.DataFrame:
     """The curve of the values with the other sign, for a logarithmic axis."""
-    return curve.assign(mean=-curve["mean"], min=-curve["max"], max=-curve["min"])
+    return curve.assign(mean=-curve["mean"], median=-curve["median"], min=-curve["max"], max=-curve["min"])
 
 
-def _end(panel: Axes, curve: pd.DataFrame, color: str) -> None:
-    band(panel, curve[curve["probe"] == LANCZOS], color)
+def _end(panel: Axes, curve: pd.DataFrame, color: str, style: Any) -> None:
+    band(panel, curve[curve["probe"] == LANCZOS], color, style)
     exact = curve[curve["probe"] == EXACT]
     panel.plot(
         exact["epoch"], exact["mean"], color=color, marker="o", linestyle="none", fillstyle="none", clip_on=False

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from gengap.evidence import words
 from gengap.evidence.intervals import FAILED, grouped
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
@@ -12,6 +13,7 @@ from gengap.quantities import QUANTITIES
 WIDTH = "width"
 COMPARED = (WIDTH, "init")  # axes whose values stand side by side in one panel where there are several panels
 ALL = "all cells"
+STATISTICS = ("mean", "median", "min", "max")
 
 
 def labelled(evidence: Evidence, *, extremes: bool = False, apart: Sequence[str] = ()) -> pd.DataFrame:
@@ -30,7 +32,7 @@ def labelled(evidence: Evidence, *, extremes: bool = False, apart: Sequence[str]
     names = pd.Series(ALL, index=cells.index)
     for values, part in grouped(cells, named):
         if values:
-            names[part.index] = ", ".join(_setting(axis, value) for axis, value in values.items())
+            names[part.index] = words.settings(values)
     order = pd.to_numeric(cells[WIDTH]).sort_values(kind="stable").index if WIDTH in evidence.axes else cells.index
     return cells.assign(group=names).loc[order].reset_index(drop=True)
 
@@ -54,7 +56,7 @@ def panelled(evidence: Evidence, most: int) -> pd.DataFrame:
     cells = labelled(evidence, extremes=True, apart=apart)
     names = pd.Series("", index=cells.index)
     for values, part in grouped(cells, apart):
-        names[part.index] = "\n".join(_setting(axis, value) for axis, value in values.items())
+        names[part.index] = "\n".join(words.setting(axis, value) for axis, value in values.items())
     return cells.assign(panel=names)
 
 
@@ -72,11 +74,11 @@ def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | N
         of: All cells that it could show, where it has not room for every group.
     """
     fixed = [axis for axis in evidence.axes if cells[axis].nunique() == 1]
-    parts = [_setting(axis, cells[axis].iloc[0]) for axis in fixed]
+    parts = [words.setting(axis, cells[axis].iloc[0]) for axis in fixed]
     finished = cells[cells["status"] == "finished"]
     sizes = [len(part) for _, part in grouped(finished, evidence.axes)]
     if sizes:
-        parts.append(f"mean and range over {_span(sizes)} seeds" if max(sizes) > 1 else "one seed")
+        parts.append(f"{_span(sizes)} seeds" if max(sizes) > 1 else "one seed")
     if lost := failures(cells):
         parts.append(f"left out: {lost}")
     hidden = 0 if of is None else of["group"].nunique() - cells["group"].nunique()
@@ -103,7 +105,8 @@ def curves(rows: pd.DataFrame, cells: pd.DataFrame, by: Sequence[str] = ()) -> p
         by: Further columns that distinguish curves.
 
     Returns:
-        Columns ``group``, those of `by`, ``quantity``, ``batchnorm``, ``epoch``, ``n``, ``mean``, ``min``, ``max``.
+        Columns ``group``, those of `by`, ``quantity``, ``batchnorm``, ``epoch``, ``n``, ``mean``, ``median``,
+        ``min``, ``max``.
     """
     key = ["group", *by, "quantity", "batchnorm"]
     finished = cells.loc[cells["status"] == "finished", ["cell", "group"]]
@@ -112,17 +115,11 @@ def curves(rows: pd.DataFrame, cells: pd.DataFrame, by: Sequence[str] = ()) -> p
         wide = part.pivot_table(index="epoch", columns="cell", values="value", sort=True)
         ended = wide.bfill().isna()
         wide = wide.ffill().where(wide.notna() | ended).dropna() * QUANTITIES[values["quantity"]].scale
-        found: dict[str, Any] = {"n": wide.shape[1]} | {word: wide.agg(word, axis=1) for word in ("mean", "min", "max")}
+        found: dict[str, Any] = {"n": wide.shape[1]} | {word: wide.agg(word, axis=1) for word in STATISTICS}
         tables.append(pd.DataFrame(values | {"epoch": wide.index} | found, index=wide.index))
-    columns = [*key, "epoch", "n", "mean", "min", "max"]
+    columns = [*key, "epoch", "n", *STATISTICS]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def _span(sizes: Sequence[int]) -> str:
     return str(min(sizes)) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
-
-
-def _setting(axis: str, value: Any) -> str:
-    """An axis and its value in words; a setting that is off, as ``no switch epoch``."""
-    words = axis.replace("_", " ")
-    return f"no {words}" if str(value) == "None" else f"{words} {value}"

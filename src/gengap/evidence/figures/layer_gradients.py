@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gengap.errors import UserError
-from gengap.evidence.figures.drawing import BAND, handles, legend, log_scale, panels, sequential, title, unfinished
+from gengap.evidence.figures.drawing import BAND, depth_handles, depths, legend, log_scale, panels, title, unfinished
 from gengap.evidence.figures.groups import WIDTH, curves, description, labelled
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence, measured
@@ -26,11 +26,12 @@ PART = {
     "caption": """\
 **Gradient norm of each layer in the first epochs** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig.
 4.5). Upper panels: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights, from
-the input (dark) to the output (light), as means over the finished seeds, over the first 5 epochs (option
-``first_epochs``); biases and BatchNorm's parameters are left out. Lower panels: the largest of these norms divided by
-the smallest, with its range over seeds. One column for the narrowest and one for the widest networks, both on the same
-axes. BatchNorm uses the mode of the probe ``gradient``; see ``batchnorm`` in the CSV. *What to look for:* how unequal
-the layers are at the start, whether training evens them out, and whether narrow networks are the less balanced ones.
+the input over those between (dark to light grey) to the output, as medians over the finished seeds, over the first 5
+epochs (option ``first_epochs``); biases and BatchNorm's parameters are left out. Lower panels: the largest of these
+norms divided by the smallest, its median, and as a band its range over seeds. One column for the narrowest and one for
+the widest networks, both on the same axes. BatchNorm uses the mode of the probe ``gradient``; see ``batchnorm`` in the
+CSV. *What to look for:* how unequal the layers are at the start, whether training evens them out, and whether narrow
+networks are the less balanced ones.
 """,
 }
 
@@ -38,7 +39,7 @@ MOST_PANELS = 4
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """Mean and range over seeds of each layer's gradient norm, and of their ratio with an empty ``layer``.
+    """Median and range over seeds of each layer's gradient norm, and of their ratio with an empty ``layer``.
 
     Layers are in the order of the network; see `gengap.evidence.figures.groups.curves`.
     """
@@ -72,13 +73,14 @@ def shown(evidence: Evidence) -> pd.DataFrame:
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """A column of panels per group: the layers above, from dark (input) to light (output), their ratio below."""
+    """A column of panels per group: the layers above, their ratio below."""
     cells = shown(evidence)
     names = list(cells["group"].unique())
     figure, axes = panels(2, len(names), height=3.7, ratios=[3, 2], wide=len(names) > 2)
-    layers_only = data[data["layer"] != ""].assign(min=data["mean"], max=data["mean"])
+    layers_only = data[data["layer"] != ""]
+    layers_only = layers_only.assign(**dict.fromkeys(("mean", "min", "max"), layers_only["median"]))
     layers = list(layers_only["layer"].unique())
-    colors = dict(zip(layers, sequential(len(layers)), strict=True))
+    colors = depths(layers)
     for column, group in enumerate(names):
         upper, lower = axes[column], axes[len(names) + column]
         small: dict[str, Any] = {"fontsize": "small"} if len(names) > 2 else {}
@@ -88,9 +90,9 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             unfinished((upper, lower), cells[cells["group"] == group], narrow=True, alone=data.empty)
             continue
         for layer, curve in own[own["layer"] != ""].groupby("layer", sort=False):
-            upper.plot(curve["epoch"], curve["mean"], color=colors[str(layer)], marker=".", markersize=3)
+            upper.plot(curve["epoch"], curve["median"], color=colors[str(layer)], marker=".", markersize=3)
         ratio = own[own["layer"] == ""]
-        lower.plot(ratio["epoch"], ratio["mean"], color="0.2", marker=".", markersize=3)
+        lower.plot(ratio["epoch"], ratio["median"], color="0.2", marker=".", markersize=3)
         lower.fill_between(ratio["epoch"], ratio["min"], ratio["max"], color="0.2", alpha=BAND, linewidth=0)
         lower.set_xlabel("epoch")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6 if len(names) < 3 else 3))
@@ -102,5 +104,5 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         first.set_ylabel(label)
     figure.align_ylabels()
     title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
-    legend(figure, handles(colors), below=True)
+    legend(figure, depth_handles(colors), below=True)
     return figure

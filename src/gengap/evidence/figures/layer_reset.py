@@ -1,6 +1,7 @@
 """Test error after one layer's reset, layer by checkpoint (Zhang, Bengio and Singer 2019, arXiv:1902.01996)."""
 
 import math
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gengap.evidence.figures.drawing import panels, title, unfinished
+from gengap.evidence.figures.drawing import CHARACTERS, panels, title, unfinished, width
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.figures.layer_gradients import shown
 from gengap.evidence.measurements import Evidence, measured
@@ -75,7 +76,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             unfinished([panel], cells[cells["group"] == name], narrow=True, alone=data.empty)
             continue
         untouched = own.loc[own["reset"] == NONE, "mean"].iloc[0]
-        panel.set_title(("" if len(names) == 1 else f"{name}\n") + f"{untouched:.1f} % without a reset")
+        wrapped = textwrap.fill(name, int(0.6 * CHARACTERS * width()), break_long_words=False)
+        panel.set_title(("" if len(names) == 1 else f"{wrapped}\n") + f"{untouched:.1f} % without a reset")
         _map(panel, own[own["layer"] != ""], resets, norm)
     if len(layered):
         axes[-1].set_xlabel("epoch to which the layer is reset")

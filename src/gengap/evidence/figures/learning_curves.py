@@ -1,6 +1,7 @@
 """Accuracy and loss while training, narrowest against widest network (Song 2019, Fig. 3.1, Fig. B.1)."""
 
 import math
+import textwrap
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,8 +9,11 @@ from matplotlib.figure import Figure
 
 from gengap.errors import UserError
 from gengap.evidence.figures.drawing import (
+    CHARACTERS,
+    COLUMN,
     SPLITS,
     band,
+    beside,
     epochs,
     handles,
     legend,
@@ -18,8 +22,9 @@ from gengap.evidence.figures.drawing import (
     panels,
     title,
     unfinished,
+    width,
 )
-from gengap.evidence.figures.groups import curves, description, panelled
+from gengap.evidence.figures.groups import ALL, curves, description, panelled
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
@@ -41,7 +46,7 @@ again.
 
 MEASURES = ("accuracy", "loss")
 MOST_GROUPS = 6  # in one pair of panels
-COLUMNS, MOST_PAIRS = 4, 12
+COLUMNS, PAIRS_IN_COLUMN, MOST_PAIRS = 4, 2, 12
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -70,7 +75,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Accuracy above loss; one colour per group, train solid, test dashed."""
     cells = shown(evidence)
     names = _names(cells)
-    rows = math.ceil(len(names) / COLUMNS)
+    most = COLUMNS if width() > COLUMN or len(names) > 2 * PAIRS_IN_COLUMN else PAIRS_IN_COLUMN
+    rows = math.ceil(len(names) / most)
     columns = math.ceil(len(names) / rows)  # of five pairs three and two, rather than four and one
     figure, axes = panels(2 * rows, columns, height=3.6 if len(names) == 1 else 3.2 * rows, wide=columns > 2)
     hidden = len(_names(panelled(evidence, MOST_GROUPS))) - len(names)
@@ -86,7 +92,10 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             continue
         own = data[data["panel"] == names[place]]
         if len(names) > 1:
-            upper.set_title(names[place], loc="center", fontsize="small")
+            upper.set_title(
+                textwrap.fill(names[place], int(0.8 * CHARACTERS * figure.get_size_inches()[0] / columns) - 3),
+                fontsize="small",
+            )
         if own.empty:
             lost = cells[cells["panel"] == names[place]]
             unfinished((upper, lower), lost, narrow=len(names) > 1, alone=data.empty)
@@ -95,8 +104,27 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     for row in range(rows if len(data) else 0):
         part = data[data["panel"].isin(names[row * columns : (row + 1) * columns])]
         _labels(axes[2 * columns * row : 2 * columns * (row + 1)], part, data)
-    legend(figure, handles(colors, SPLITS) if len(data) else [], below=len(names) > 1)
+    if not data.empty:
+        named = len(names) == 1 and _named(axes, data, colors)
+        legend(figure, handles({} if named else colors, SPLITS), below=len(names) > 1)
     return figure
+
+
+def _named(axes: list[Axes], data: pd.DataFrame, colors: dict[str, str]) -> bool:
+    """Write the groups' names beside their lines, halfway between train and test; whether there was room."""
+    last = data.sort_values("epoch").groupby(["quantity", "group"], sort=False)["mean"].last()
+    written = [
+        beside(
+            panel,
+            {
+                group: (last.xs(group, level="group")[[f"{split}_{measure}" for split in SPLITS]].mean(), colors[group])
+                for group in colors
+                if group in last.index.get_level_values("group") and group != ALL
+            },
+        )
+        for panel, measure in zip(axes[:1], MEASURES, strict=False)
+    ]
+    return all(written)
 
 
 def _curves(axes: Axes, curves: pd.DataFrame, measure: str, colors: dict[str, str]) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
+from gengap.evidence import words
 from gengap.evidence.figures.drawing import (
     GREY,
     band,
@@ -18,6 +19,7 @@ from gengap.evidence.figures.drawing import (
     note,
     palette,
     panels,
+    powers_of_two,
     title,
     unfinished,
 )
@@ -27,6 +29,7 @@ from gengap.evidence.measurements import Evidence, lacking
 from gengap.quantities import QUANTITIES
 
 BATCH_SIZE = "batch_size"
+APART = 0.16  # between groups at one place, as a share of a doubling
 TRAINED, UNTRAINED = "trained", "untrained"
 STYLES: dict[str, Any] = {TRAINED: "-", UNTRAINED: (0, (3, 1.5))}
 COLUMNS = ["group", "x", "quantity", "when", "n", "mean", "min", "max"]
@@ -91,12 +94,13 @@ def _panel(axes: Axes, data: pd.DataFrame, quantity: str, label: str) -> None:
     colors = palette(data["group"])
     for at, part in grouped(own, ["group", "when"]):
         color = colors[at["group"]]
+        beside = list(colors).index(at["group"]) - (len(colors) - 1) / 2
+        part = part.assign(x=part["x"] * 2 ** (APART * beside))  # so that no group hides another
         band(axes, part, color, STYLES[at["when"]], x="x", dots=at["when"] == TRAINED)
         if at["when"] != TRAINED:  # rings, which a dot at the same place leaves to be seen
             axes.plot(part["x"], part["mean"], "o", color=color, markerfacecolor="none", markersize=5)
     positive = own.loc[own["mean"] > 0, "mean"]
     if positive.empty:
-        note(axes, "none", alone=False)
         axes.set_yticks([0])
         axes.set_ylim(-0.1, 1.0)
         return
@@ -120,14 +124,11 @@ def _finish(figure: Figure, axes: Sequence[Axes], data: pd.DataFrame, evidence: 
     if data.empty:
         unfinished(axes[:1], _groups(evidence), alone=False)
     for panel in axes:
-        panel.set_xscale("log", base=2)
-        panel.xaxis.set_major_locator(FixedLocator(sizes))
-        panel.xaxis.set_minor_locator(NullLocator())
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        panel.tick_params(axis="x", rotation=45)
+        if sizes:
+            powers_of_two(panel, sizes)
         place = panel.get_subplotspec()
         if place is not None and place.is_last_row():
-            panel.set_xlabel(_horizontal(evidence).replace("_", " "))
+            panel.set_xlabel(words.axis(_horizontal(evidence)))
     figure.supylabel("small singular values, summed over layers and modes", fontsize="medium")
     title(figure, description(_groups(evidence), evidence))
     shown = {when: STYLES[when] for when in STYLES if when in set(data["when"])}

@@ -15,10 +15,11 @@ Oyedotun et al., Figures 1 to 6). How many singular values of all layers' output
 below 1e-4 (above) and 1e-5 (below), on training batches of each network's own batch size: after training (solid) and
 before (dashed, rings). The source does not say whether its SVD was economy (left) or full (right), with the zeros that
 pad a matrix of b samples and h < b units to b values. Lines are means over seeds, bands reach from the smallest to the
-largest; dead and diverged networks are left out. The vertical axes are logarithmic; where there is a 0, linear next to
-it. Counts are in float64; BatchNorm uses the mode of the probe ``near_rank``. Where a study has more widths than batch
-sizes, the horizontal axis shows the width. *What to look for:* whether the count rises with the batch size in trained
-networks and not in untrained ones; ``near_rank_controls`` shows how much of a rise is in the counting.
+largest; groups at one batch size stand a little apart; dead and diverged networks are left out. The vertical axes are
+logarithmic; where there is a 0, linear next to it. Counts are in float64; BatchNorm uses the mode of the probe
+``near_rank``. Where a study has more widths than batch sizes, the horizontal axis shows the width. *What to look for:*
+whether the count rises with the batch size in trained networks and not in untrained ones; ``near_rank_controls`` shows
+how much of a rise is in the counting.
 """,
 }
 

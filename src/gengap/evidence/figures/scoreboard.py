@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gengap.evidence import scoreboard
-from gengap.evidence.figures.drawing import GREY, note, panels
+from gengap.evidence.figures.drawing import GREY, note, panels, width
 from gengap.evidence.measurements import Evidence
+from gengap.evidence.words import axis as named
 from gengap.quantities import QUANTITIES
 from gengap.scoreboard import board as names
 from gengap.scoreboard.verdicts import (
@@ -93,8 +94,7 @@ def draw(table: pd.DataFrame, decreasing: Sequence[str]) -> Figure:
     prefix = f"{names.PSI}["
     axes = [name[len(prefix) : -1] for name in map(str, table.columns) if name.startswith(prefix) and name[-1] == "]"]
     places = np.arange(len(table)) + 0.6 * table["control"].to_numpy()
-    width = 2.1 * mpl.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(width, 1.15 + ROW * (places[-1] + 1)))
+    figure = Figure(figsize=(width(wide=True), 1.15 + ROW * (places[-1] + 1)))
     # Cells of the right panel are no narrower than their numbers.
     dots, cells = figure.subplots(1, 2, sharey=True, width_ratios=[6, max(1.2, 0.75 * len(axes))])
     _dots(dots, table, places)
@@ -175,7 +175,7 @@ def _cells(panel: Axes, table: pd.DataFrame, places: np.ndarray, axes: Sequence[
             )
     panel.set_xlim(-0.5, len(axes) - 0.5)
     panel.xaxis.set_ticks_position("top")
-    words = [axis.replace("_", " ").replace(".", " ").split() for axis in axes]
+    words = [named(axis).split() for axis in axes]
     slanted = max((len(word) for axis in words for word in axis), default=0) > 8
     panel.set_xticks(
         range(len(axes)),

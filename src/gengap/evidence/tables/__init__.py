@@ -4,7 +4,7 @@ The interval of a quantity or statistic is in the columns ``{quantity}_low`` and
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from gengap import registry
-from gengap.evidence.measurements import Evidence, with_options
+from gengap.evidence import words
+from gengap.evidence.measurements import SEED, Evidence, with_options
 from gengap.evidence.tables.page import page
 from gengap.files import storage
 from gengap.quantities import QUANTITIES
@@ -49,11 +50,11 @@ def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path
     settings = Table.model_validate(table)
     name, evidence = settings.name, with_options(evidence, settings)
     numbers = registry.load("table", name).table(evidence)
-    shown = readable(numbers)
+    shown = readable(numbers, [*evidence.axes, SEED])
     csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     storage.write_text(paths["csv"], csv)
-    for suffix, style in (("md", "github"), ("tex", "latex_booktabs")):
-        text = tabulate(shown.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
+    for suffix, style, rows in (("md", "github", shown.map(_markdown)), ("tex", "latex_booktabs", shown)):
+        text = tabulate(rows.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
         storage.write_text(paths[suffix], text + "\n")
     study = evidence.study["name"]
     storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv))
@@ -64,13 +65,22 @@ def write_verdicts(verdicts: pd.DataFrame, study: str, csv: str | Path, html: st
     text = verdicts.to_csv(index=False, lineterminator="\n")
     storage.write_text(csv, text)
     names = {"mean": "measured", "low": "measured_low", "high": "measured_high", "n_seeds": "seeds"}
-    shown = readable(verdicts.rename(columns=names))[VERDICT]
+    in_words = verdicts.assign(
+        quantity=[QUANTITIES[name].label if name in QUANTITIES else name for name in verdicts["quantity"]],
+        alternative=[words.selected(str(name)) for name in verdicts["alternative"]],
+    )
+    shown = readable(in_words.rename(columns=names))[VERDICT]
     told = shown.loc[:, [set(shown[column]) != {""} for column in shown]]  # a study may have no alternative, no note
     storage.write_text(html, page("verdicts", f"Published numbers and ours: {study}", told, text))
 
 
-def readable(numbers: pd.DataFrame) -> pd.DataFrame:
-    """Join each quantity and its interval to one column of text such as ``88.60 [87.10, 90.10]``."""
+def readable(numbers: pd.DataFrame, axes: Collection[str] = ()) -> pd.DataFrame:
+    """Join each quantity and its interval to one column of text such as ``88.60 [87.10, 90.10]``, and write words.
+
+    Args:
+        numbers: What is shown.
+        axes: Columns that hold settings, which are named in words.
+    """
     shown: dict[str, list[str]] = {}
     summarised = [column for column in numbers.columns if f"{column}_low" in numbers.columns]  # an axis may be `lr`
     for column in numbers.columns:
@@ -79,8 +89,15 @@ def readable(numbers: pd.DataFrame) -> pd.DataFrame:
             header, form = _look(column)
             shown[header] = [_with_ends(*values, form) for values in ends]
         elif column.removesuffix("_low").removesuffix("_high") not in summarised:
-            shown[column.replace("_", " ")] = [_plain(value) for value in numbers[column]]
+            named = column in axes
+            header = words.axis(column) if named else column.replace("_", " ")
+            shown[header] = [_plain(words.value(column, value) if named else value) for value in numbers[column]]
     return pd.DataFrame(shown)
+
+
+def _markdown(text: str) -> str:
+    """A cell of a table: what would end it or begin a tag is text."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
 
 
 def _plain(value: Any) -> str:

@@ -31,7 +31,7 @@ def make(plan: Plan, name: str) -> None:
     )
     measured, cells = (Path(job.outputs[key]) for key in ("measurements", "cells"))
     taken = imported.of_study(study, plan.imports)
-    collect(study, data_facts(labelled), histories, probes, measured, cells, taken)
+    collect(study, data_facts(labelled, study.cells.values()), histories, probes, measured, cells, taken)
     show(plan, name, Path())
 
 
@@ -87,7 +87,7 @@ def show(plan: Plan, name: str, folder: Path, *, part: bool = False) -> list[str
 
     for figure in target.figures:
         files = _outputs(plan.figure(name, figure.name), folder)
-        attempt(f"figure '{figure.name}'", functools.partial(figures.draw, figure, found, **files))
+        attempt(f"figure '{figure.name}'", functools.partial(figures.draw, figure, found, files))
     for table in target.tables:
         files = _outputs(plan.table(name, table.name), folder)
         attempt(f"table '{table.name}'", functools.partial(tables.write, table, found, files))

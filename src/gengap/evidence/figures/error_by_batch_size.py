@@ -1,0 +1,165 @@
+"""Final errors and losses against the batch size, beside the printed ones (Oyedotun et al., Tables 1 to 11)."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gengap.evidence import words
+from gengap.evidence.figures.drawing import (
+    GREY,
+    handle,
+    handles,
+    legend,
+    note,
+    palette,
+    panels,
+    powers_of_two,
+    title,
+    unfinished,
+)
+from gengap.evidence.figures.groups import description, labelled
+from gengap.evidence.figures.printed import printed, source
+from gengap.evidence.intervals import grouped, summary
+from gengap.evidence.measurements import Evidence, lacking
+from gengap.quantities import QUANTITIES
+
+PART = {
+    "summary": "Final errors and losses against the batch size, beside the printed ones.",
+    "published": True,
+    "needs": (
+        "train_accuracy",
+        "test_accuracy",
+        "train_loss",
+        "test_loss",
+    ),
+    "caption": """\
+**Final error and loss against the batch size** (study ``{{ snakemake.wildcards.study }}``; after Oyedotun et al.,
+Tables 1 to 11). One column of panels per data set. Above: errors in percent. Middle: mean data losses. Below: the same
+losses plus the L2 penalty d/2 |θ|², with the weight decay d; the source does not say which of the two it printed, so
+its numbers stand in both. Filled circles are the training set, open ones the test set: means over the finished seeds at
+the last measured epoch, bars end the 95 % confidence interval of the mean (Student's t; of errors on the logit scale),
+lines join the means. Diamonds are the printed numbers, filled for training and open for test. At one batch size, test
+stands a little right of training, groups stand a little apart, and printed numbers stand at the right, so that none
+hides another. Dead, stuck and diverged networks are not drawn; the line above the panels counts them. BatchNorm uses
+the mode of the probe ``performance``. *What to look for:* whether error and loss rise with the batch size as the
+printed ones do, and whether the loss does so without the penalty, which fewer steps leave larger.
+""",
+}
+
+BATCH_SIZE, DATASET = "batch_size", "dataset"
+ROWS = {
+    "error [%]": ("train_error", "test_error"),
+    "loss": ("train_loss", "test_loss"),
+    "loss + L2 penalty": ("train_objective", "test_objective"),
+}
+APART = 0.22  # between neighbouring marks at one batch size, as a share of a doubling
+COLUMNS = ["panel", "group", "x", "quantity", "n", "mean", "low", "high", "source"]
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """Means with their 95 % confidence intervals in the units of display, and the printed numbers.
+
+    Returns:
+        Columns ``panel`` (the data set), ``group``, ``x`` (the batch size), ``quantity``, ``n``, ``mean``, ``low``,
+        ``high`` and ``source``: empty of ours, else who printed ``mean``.
+
+    Raises:
+        UserError: If the study lacks the probe ``performance``.
+    """
+    shown = [name for pair in ROWS.values() for name in pair]
+    for quantity in ("train_error", "train_loss"):
+        if quantity not in evidence.cells:
+            raise lacking(evidence, quantity, "performance")
+    cells = _placed(evidence)
+    rows: list[tuple[object, ...]] = []
+    for at, part in grouped(cells, ["panel", "group", "x"]):
+        for quantity in (name for name in shown if name in cells):
+            found, scale = summary(part, quantity), QUANTITIES[quantity].scale
+            numbers = [scale * found[key] for key in ("mean", "mean_low", "mean_high")]
+            if found["n"]:
+                rows.append((*at.values(), quantity, found["n"], *numbers, ""))
+    places = cells.set_index("cell")
+    for row in printed(evidence, shown).to_dict("records"):
+        own = places.loc[list(row["cells"]), ["panel", "x"]].drop_duplicates()
+        for panel, x in own.itertuples(index=False, name=None):
+            rows.append((panel, "", x, row["quantity"], 0, row["value"], np.nan, np.nan, row["source"]))
+    return pd.DataFrame(rows, columns=COLUMNS).drop_duplicates(ignore_index=True)
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """A row of panels per measure, a column per data set; one colour per group."""
+    cells = _placed(evidence)
+    names = list(dict.fromkeys(cells["panel"]))
+    figure, axes = panels(len(ROWS), len(names), height=4.6, share_rows=True, wide=len(names) > 2)
+    title(figure, description(cells, evidence))
+    if data.empty:
+        unfinished(axes, cells, narrow=True)
+        return figure
+    ours, published = data[data["source"] == ""], data[data["source"] != ""]
+    colors = palette(dict.fromkeys(cells["group"]))
+    for place, panel in enumerate(axes):
+        (label, quantities), name = list(ROWS.items())[place // len(names)], names[place % len(names)]
+        own = ours[(ours["panel"] == name) & ours["quantity"].isin(quantities)]
+        for (group, quantity), part in own.groupby(["group", "quantity"], sort=False):
+            number, test = list(colors).index(str(group)), quantity == quantities[1]
+            _ours(panel, part, colors[str(group)], _beside(number, len(colors), test=test), test=test)
+        other = published[(published["panel"] == name) & published["quantity"].isin(quantities)]
+        for quantity, part in other.groupby("quantity", sort=False):
+            test = quantity == quantities[1]
+            look: dict[str, Any] = {"color": "black", "marker": "D", "markersize": 3.5, "linestyle": "", "zorder": 4}
+            x = part["x"] * 2 ** _beside(len(colors), len(colors), test=test)
+            panel.plot(x, part["mean"], fillstyle="none" if test else "full", **look)
+        if own.empty:
+            note(panel, "not measured", alone=False)
+        if place < len(names):
+            panel.set_title(name)
+        if not place % len(names):
+            panel.set_ylabel(label)
+        powers_of_two(panel, data["x"])
+        if place >= len(names) * (len(ROWS) - 1):
+            panel.set_xlabel(words.axis(BATCH_SIZE))
+    for first in axes[:: len(names)]:
+        first.set_ylim(bottom=0)
+    figure.align_ylabels()
+    marks: dict[str, Any] = {"color": GREY, "marker": "o", "markersize": 3.5}
+    entries = handles(colors if len(colors) > 1 else {})
+    entries += [handle("train", **marks), handle("test", fillstyle="none", linestyle="--", **marks)]
+    if len(published):
+        entries.append(handle(source(published), color="black", marker="D", markersize=3.5, linestyle=""))
+    legend(figure, entries, below=True)
+    return figure
+
+
+def _ours(panel: Axes, part: pd.DataFrame, color: str, apart: float, *, test: bool) -> None:
+    """Means with their intervals, which a single run has not."""
+    part = part.sort_values("x")
+    ends = np.nan_to_num([part["mean"] - part["low"], part["high"] - part["mean"]])
+    look: dict[str, Any] = {"color": color, "marker": "o", "markersize": 3.5, "elinewidth": 0.8, "linewidth": 0.9}
+    look |= {"fillstyle": "none", "linestyle": "--"} if test else {"fillstyle": "full", "linestyle": "-"}
+    panel.errorbar(part["x"] * 2**apart, part["mean"], ends, **look)
+
+
+def _beside(number: int, of: int, *, test: bool) -> float:
+    """How far a mark stands from its batch size, in doublings."""
+    return APART * (number - of / 2 + (0.45 if test else 0.0))
+
+
+def _placed(evidence: Evidence) -> pd.DataFrame:
+    """All cells with panel, group and batch size; axes that the batch size decides, such as epochs, name no group."""
+    cells = evidence.cells
+    axes = [axis for axis in (BATCH_SIZE, DATASET) if axis in evidence.axes]
+    decided = [other for other in evidence.axes if _decides(cells, other)]
+    found = labelled(evidence, apart=[*axes, *decided])
+    fixed = evidence.study.get("fixed", {})
+    sizes = found[BATCH_SIZE] if BATCH_SIZE in axes else pd.Series(fixed.get(BATCH_SIZE, 1), index=found.index)
+    sets = found[DATASET] if DATASET in axes else pd.Series(fixed.get(DATASET, ""), index=found.index)
+    numbers = pd.to_numeric(sizes, errors="coerce").fillna(1)
+    return found.assign(x=numbers.astype(float), panel=[words.setting(DATASET, name) for name in sets])
+
+
+def _decides(cells: pd.DataFrame, other: str) -> bool:
+    """Whether the batch size decides an axis, so that it would name the batch size once more."""
+    return BATCH_SIZE in cells and other != BATCH_SIZE and cells.groupby(BATCH_SIZE)[other].nunique().max() == 1

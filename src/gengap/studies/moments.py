@@ -1,0 +1,83 @@
+"""What settings plan for moments that never come, or that are one moment: allowed, and hardly meant."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from gengap.studies.settings import Cell, Schedule
+from gengap.studies.sizes import Sizes
+
+
+def unusual(cell: Cell, data: Sizes) -> Iterator[str]:
+    """Warnings about one cell.
+
+    Args:
+        cell: The cell.
+        data: The sizes of its data.
+    """
+    yield from _of_schedule(cell)
+    yield from _of_noise(cell)
+    if data.n_train:
+        yield from _of_steps(cell, data.n_train)
+        yield from _of_classes(data)
+
+
+def _of_schedule(cell: Cell) -> Iterator[str]:
+    schedule, epochs = cell.schedule, cell.training.epochs
+    if schedule.name == "multistep":
+        yield from _late("schedule.milestones", schedule.milestones, epochs, "the learning rate does not drop there")
+    if schedule.name == "plateau" and schedule.patience >= epochs:
+        yield (
+            f"schedule.patience: {schedule.patience} epochs without a rise never pass in {epochs}, so the learning "
+            "rate never drops."
+        )
+    if schedule.name == "cyclical" and schedule.peak == 1:
+        yield "schedule.peak: 1 leaves the learning rate as it is."
+    if schedule.warm_up >= epochs and schedule != Schedule():
+        yield (
+            f"schedule.warm_up: {schedule.warm_up:g} of {epochs} epochs, so the learning rate never is what the "
+            "schedule says."
+        )
+
+
+def _of_noise(cell: Cell) -> Iterator[str]:
+    training = cell.training
+    if training.noise_std > 0 and training.noise_factor < 1:
+        yield from _late(
+            "training.noise_milestones", training.noise_milestones, training.epochs, "the noise does not fall there"
+        )
+
+
+def _late(key: str, milestones: Sequence[float], epochs: int, so: str) -> Iterator[str]:
+    """Milestones are rounded to whole epochs."""
+    for milestone in milestones:
+        if round(milestone * epochs) >= epochs:
+            yield f"{key}: {milestone:g} of {epochs} epochs is the end of the last one, so {so}."
+
+
+def _of_steps(cell: Cell, n_train: int) -> Iterator[str]:
+    """Of an epoch's steps: what would come between two of them."""
+    training = cell.training
+    size = training.batch_size
+    steps = math.ceil(n_train / min(size, n_train)) if isinstance(size, int) else 1
+    if training.step_batchnorm == "exact" and training.statistics_steps and training.statistics_steps >= steps:
+        yield (
+            f"training.statistics_steps: an epoch has {steps} step{'s' * (steps > 1)}, so the statistics are not "
+            f"measured again after {training.statistics_steps}."
+        )
+    if training.switch_epoch is not None:
+        return
+    kept: dict[int, float] = {}
+    for at in sorted(at for at in training.snapshots if at <= training.epochs):
+        epoch = max(math.ceil(at) - 1, 0)
+        step = 0 if at == 0 else epoch * steps + max(1, round((at - epoch) * steps))
+        if step in kept:
+            yield (
+                f"training.snapshots: {kept[step]:g} and {at:g} are the same weights, since an epoch has {steps} "
+                f"step{'s' * (steps > 1)}."
+            )
+        kept[step] = at
+
+
+def _of_classes(data: Sizes) -> Iterator[str]:
+    if data.n_train and data.n_classes and data.n_train < data.n_classes:
+        yield f"labels.train_size: {data.n_train} training images cannot show all of {data.n_classes} classes."

@@ -1,0 +1,52 @@
+"""Errors and losses against the batch size: means and intervals by hand, and the printed numbers at their places."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import picture_layout
+import pytest
+import synthetic
+
+from gengap.evidence import figures
+from gengap.evidence.figures import error_by_batch_size
+from gengap.evidence.intervals import interval
+
+GRID = {"dataset": ["fashion_mnist", "mnist"], "training.batch_size": [128, 8192], "seed": [0, 1, 2]}
+PRINTED = pd.DataFrame(
+    [
+        ("Oyedotun et al.", "5", "dataset=fashion_mnist,batch_size=8192", "test_error", "9.5"),
+        ("Oyedotun et al.", "5", "dataset=fashion_mnist,batch_size=64", "test_error", "7.7"),
+    ],
+    columns=["source", "table", "cells", "quantity", "published"],
+)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    made = synthetic.study(folder, GRID)
+    dead = "dataset=mnist,batch_size=128,seed=0"
+    return replace(synthetic.collected(folder, made, status={dead: "dead"}), published=(PRINTED,))
+
+
+def test_means_have_the_interval_of_the_table_and_printed_numbers_their_batch_size(found):
+    data = error_by_batch_size.data(found)
+    ours = data[data["source"] == ""].set_index(["panel", "x", "quantity"])
+    row = ours.loc["Fashion-MNIST", 128, "test_error"]
+    cells = found.cells[(found.cells["dataset"] == "fashion_mnist") & (found.cells["batch_size"] == 128)]
+    expected = interval(cells["test_error"], share=True)
+    assert (row["n"], row["mean"]) == (3, pytest.approx(100 * expected.mean))
+    assert (row["low"], row["high"]) == pytest.approx(100 * np.array(expected.of_mean))
+    assert ours.loc["MNIST", 128, "test_error"]["n"] == 2
+    printed = data[data["source"] != ""]
+    assert printed[["panel", "x", "mean"]].values.tolist() == [["Fashion-MNIST", 8192, 9.5]]
+
+
+@pytest.mark.parametrize("width", [figures.COLUMN, figures.PAGE])
+def test_the_source_is_named_and_nothing_overlaps(found, width):
+    figure = figures.plot("error_by_batch_size", found, width=width)
+    assert not picture_layout.faults(figure)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "test", "printed: Oyedotun et al."]
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["", ""]
+    assert ["MNIST" in axes.get_title(loc="left") for axes in figure.axes] == [True, True, False, False, False, False]

@@ -1,0 +1,63 @@
+"""Faults of a picture's layout, found by asking the renderer where everything is."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.path import Path
+from matplotlib.text import Text
+from matplotlib.transforms import Affine2D
+
+SLACK = 1.0  # pixels of 150 dots per inch that two boxes may share: letters do not fill theirs
+
+
+def faults(figure: Figure) -> list[str]:
+    """What is wrong: texts that overlap, texts outside the frame, and legends that cover a panel."""
+    canvas = FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    renderer = canvas.get_renderer()
+    boxes = [(text.get_text(), _corners(text, renderer)) for text in _texts(figure)]
+    right, top = figure.bbox.size
+    found = [
+        f"{words!r} is outside the frame"
+        for words, corners in boxes
+        if corners.min() < -SLACK or corners[:, 0].max() > right + SLACK or corners[:, 1].max() > top + SLACK
+    ]
+    for (one, first), (other, second) in combinations(boxes, 2):
+        near = (first.min(0) < second.max(0)).all() and (second.min(0) < first.max(0)).all()
+        if near and Path(first[[0, 1, 2, 3, 0]]).intersects_path(Path(second[[0, 1, 2, 3, 0]]), filled=True):
+            found.append(f"{one!r} overlaps {other!r}")
+    for legend in figure.legends:
+        box = legend.get_window_extent(renderer)
+        covered = [axes for axes in figure.axes if axes.get_visible() and axes.bbox.padded(-2).overlaps(box)]
+        found += [f"a legend covers the panel {axes.get_title() or axes.get_ylabel()!r}" for axes in covered]
+    return found
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """Every text that is drawn."""
+    found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        if not axes.get_visible():
+            continue
+        found += axes.texts
+        if axes.axison:
+            for axis in (axes.xaxis, axes.yaxis):
+                found += [axis.label, axis.offsetText]
+                found += [label for tick in axis._update_ticks() for label in (tick.label1, tick.label2)]
+        found += [axes.title, axes._left_title, axes._right_title]
+        found += [text for legend in axes.findobj(lambda one: hasattr(one, "get_texts")) for text in legend.get_texts()]
+    return (text for text in found if text.get_visible() and text.get_text().strip())
+
+
+def _corners(text: Text, renderer) -> np.ndarray:
+    """The corners of a text's box in pixels, turned as the text is."""
+    around, angle = text.get_window_extent(renderer), text.get_rotation()
+    middle = np.array([(around.x0 + around.x1) / 2, (around.y0 + around.y1) / 2])
+    text.set_rotation(0)
+    flat = text.get_window_extent(renderer)
+    text.set_rotation(angle)
+    half = np.maximum(np.array([flat.width, flat.height]) / 2 - SLACK, 0.1)
+    return Affine2D().rotate_deg(angle).transform(half * [(-1, -1), (1, -1), (1, 1), (-1, 1)]) + middle
