@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.mark.parametrize("page", ["README.md", "docs/adding.md"])
 def test_the_example_study_is_valid(page, tmp_path):
-    block = re.search(r"```yaml\n((?:# yaml-language-server[^\n]*\n)?title:.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    block = re.search(r"```yaml\n((?:# yaml-language-server[^\n]*\n)?title:.*?)```", text, re.DOTALL)
     assert block is not None
     path = tmp_path / "example.yaml"
     path.write_text(block[1])
