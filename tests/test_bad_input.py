@@ -57,7 +57,7 @@ def cut_measurements_short(workspace):
 CASES = {
     "unknown section": (
         study("  training: {", "  trainning: {"),
-        [STUDY, "base.trainning: unknown key", "Did you mean 'training'?", "Allowed: arm, dataset, init"],
+        [STUDY, "base.trainning: unknown key", "Did you mean 'training'?", "Allowed: after, arm, dataset, init"],
     ),
     "unknown key": (
         study("batch_size: 20", "batchsize: 20"),

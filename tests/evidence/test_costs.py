@@ -66,7 +66,7 @@ def test_the_figure_ends_at_the_common_cost(found):
     assert data["cost"].max() == 20
     ends = data[(data["quantity"] == "train_loss") & (data["cost"] == 20)].set_index("group")
     expected = [value(found, "lr=0.3,seed=0", "train_loss", 12), value(found, "lr=0.3,seed=1", "train_loss", 9)]
-    assert ends.loc["lr 0.3", ["mean", "min", "max"]].tolist() == pytest.approx(
+    assert ends.loc["learning rate 0.3", ["mean", "min", "max"]].tolist() == pytest.approx(
         [sum(expected) / 2, min(expected), max(expected)]
     )
 

@@ -163,9 +163,9 @@ def test_images_without_labels_are_refused(gaussian, tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("random_labels", {"random_share": 1.5}, "from 0.0 to 1.0"),
+        ("random_labels", {"random_share": 1.5}, "from 0 to 1"),
         ("random_labels", {"drawn_from": "none"}, "'all' or 'others'"),
-        ("noise_images", {"random_share": -0.1}, "from 0.0 to 1.0"),
+        ("noise_images", {"random_share": -0.1}, "from 0 to 1"),
         ("permuted_pixels", {"permutation": "two"}, "'one' or 'each'"),
         ("original", {"rule_seed": -1}, "rule_seed"),
     ],

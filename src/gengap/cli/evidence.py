@@ -139,6 +139,9 @@ def _made(name: str, folder: Path) -> Iterator[Path]:
     for path in (folder / layout.results(name)).rglob("*"):
         if path.suffix not in (".csv", ".png") or path.name == layout.cells(name).name:
             continue
+        page = layout.page_figure(name, path.stem, "png")
+        if path.suffix == ".png" and path.relative_to(folder) != page:  # pages in docs/findings are wide
+            continue
         if path.name != layout.verdicts(name).name or len(_rows(path)) > 1:
             yield path
 

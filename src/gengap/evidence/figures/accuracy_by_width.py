@@ -183,5 +183,7 @@ def _ticks(axes: list[Axes], data: pd.DataFrame, evidence: Evidence, *, column: 
         return
     for panel in axes:
         powers_of_two(panel, data["x"])
+        if data["x"].nunique() == 1:  # or the groups at one width would fill the panel
+            panel.set_xlim(data["x"].iloc[0] / 2, data["x"].iloc[0] * 2)
     for panel in axes[-1:] if column else axes:
         panel.set_xlabel(words.axis(WIDTH))
