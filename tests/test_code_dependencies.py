@@ -78,7 +78,7 @@ def test_a_figure_does_not_depend_on_another():
         ("engine/hessian/lanczos.py", {"hessian_extremes", "hessian_spectrum"}),
         ("engine/hessian/layer_jacobians.py", {"hessian_spectrum"}),
         ("engine/numerics/lbfgsb.py", {"sharpness"}),
-        ("engine/numerics/singular_values.py", {"near_rank", "norms"}),
+        ("engine/numerics/singular_values.py", {"near_rank", "norm_bounds", "norms"}),
         ("probes/batches.py", {"landscape", "near_rank"}),
         ("probes/averages.py", {"landscape", "layer_reset", "near_rank", "sharpness"}),
         ("probes/distance.py", {"distance"}),

@@ -115,7 +115,7 @@ def test_a_dataset_must_exist(load):
     ("old", "new", "words"),
     [
         ("random_matrix", "random_matrx", "base.simulation: unknown simulation 'random_matrx'. Did you mean"),
-        ("simulation: random_matrix, ", "", "base.simulation: is missing. Choose from: linear_gradient, "),
+        ("simulation: random_matrix, ", "", "base.simulation: is missing. Choose from: convex_regression, "),
         ("columns: 3", "colums: 3", "unknown key 'colums'. Did you mean 'columns'?"),
         ("columns: 3", "width: 3", "width: 'random_matrix' does not use it. It uses: seed, distribution"),
         ("rows: [5, 6]", "seeds: [5, 6]", "unknown key 'seeds'. Did you mean 'seed'?"),
