@@ -57,7 +57,7 @@ def page(targets: Sequence[Study | Simulation]) -> str:
     every = pd.concat([table for table in found.values() if len(table)] or [pd.DataFrame()], ignore_index=True)
     links = "".join(f'<a href="#{escape(one.name)}">{escape(one.title)}</a>' for one in targets)
     style = layout.report_style("page").read_text(encoding="utf-8")
-    heading = targets[0].title if len(targets) == 1 else "Results"
+    heading = f"Results of {targets[0].name}" if len(targets) == 1 else "Results"
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
