@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from gengap.evidence.equal_readings import READINGS, by_rate, readings
 from gengap.evidence.figures.drawing import GREY, handles, legend, palette, panels, title
-from gengap.evidence.figures.groups import failures
+from gengap.evidence.figures.groups import described_pairs
 from gengap.evidence.intervals import interval
 from gengap.evidence.measurements import Evidence
 
@@ -57,10 +57,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         panel.set_xticks(range(len(READINGS)), [f"equal\n{name}" for name in READINGS])
         panel.grid(visible=False, axis="x")
         panel.set_ylabel("small - large [points]")
-    seeds = sorted(set(data["n"]))
-    told = f"{'–'.join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))} pairs" if seeds else "no finished pair"
-    lost = failures(evidence.cells)
-    title(figure, f"{told}; left out: {lost}" if lost else told)
+    title(figure, described_pairs(data["n"], evidence.cells))
     legend(figure, handles(colors), below=True)
     return figure
 

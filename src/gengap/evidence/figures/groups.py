@@ -93,6 +93,14 @@ def failures(cells: pd.DataFrame) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 
+def described_pairs(counts: "pd.Series[int]", cells: pd.DataFrame) -> str:
+    """How many pairs of networks a figure of differences compares, and which networks are left out."""
+    ends = dict.fromkeys((int(counts.min()), int(counts.max()))) if len(counts) else {}
+    told = f"{'–'.join(map(str, ends))} pairs" if ends else "no finished pair"
+    lost = failures(cells)
+    return f"{told}; left out: {lost}" if lost else told
+
+
 def curves(rows: pd.DataFrame, cells: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """Mean and range over the finished cells of each group, at each epoch, in the units of display.
 

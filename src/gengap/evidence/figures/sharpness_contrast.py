@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gengap.evidence.figures.drawing import GREY, handles, legend, palette, panels, title
-from gengap.evidence.figures.groups import failures, labelled
+from gengap.evidence.figures.groups import described_pairs, labelled
 from gengap.evidence.intervals import grouped, interval
 from gengap.evidence.measurements import Evidence, measured
 from gengap.evidence.sharpness_variants import BATCH_SIZE, EPS, contrasts
@@ -57,9 +57,6 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     axes.set_ylim(len(variants) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("sharpness, large over small batches")
-    seeds = sorted(set(data["n"]))
-    told = f"{'–'.join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))} pairs" if seeds else "no finished pair"
-    lost = failures(evidence.cells)
-    title(figure, f"{told}; left out: {lost}" if lost else told)
+    title(figure, described_pairs(data["n"], evidence.cells))
     legend(figure, handles(colors), below=True)
     return figure
