@@ -390,6 +390,7 @@ def _identity(settings: Settings) -> Mapping[str, Any]:
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
     "model": ("width",),
+    "probe": ("epochs", "batchnorm"),
     "schedule": ("warm_up", "warm_up_start"),
 }
 
