@@ -16,8 +16,8 @@ PART = {
 **Samples that are learned first** (study ``{{ snakemake.wildcards.study }}``; Arpit et al. 2017, Fig. 1). For each
 training sample, the share of starts that classify it wrongly after one epoch, samples sorted by it; starts differ in
 initial weights and order. Dashed, what would be seen if all samples were equally hard: quantiles of a binomial
-distribution with the same mean. *What to look for:* on true data, samples that nearly every start gets right and others
-that nearly every start gets wrong; on random data, a solid line near its dashed one.
+distribution with the same mean. *What to look for:* on true data, samples that nearly every start gets right and
+others that nearly every start gets wrong; on random data, a solid line near its dashed one.
 """,
 }
 

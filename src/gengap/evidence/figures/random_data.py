@@ -16,9 +16,9 @@ PART = {
     "caption": """\
 **Fitting data that mean nothing** (study ``{{ snakemake.wildcards.study }}``; Zhang et al. 2017, Fig. 1a). Train loss
 at the end of each epoch, one panel per network, at most six, one line per kind of data: true; random labels; one
-permutation of the pixels for all images; a permutation for each; noise in the place of the images. Data of which only a
-share is random are left out. Lines are means over the finished seeds, bands reach from the smallest to the largest; a
-network that stopped early keeps its last value. *What to look for:* lines that all fall to 0, some of them later.
+permutation of the pixels for all images; a permutation for each; noise in the place of the images. Data of which only
+a share is random are left out. Lines are means over the finished seeds, bands reach from the smallest to the largest;
+a network that stopped early keeps its last value. *What to look for:* lines that all fall to 0, some of them later.
 """,
 }
 

@@ -15,10 +15,10 @@ PART = {
     "needs": ("train_accuracy", "test_accuracy"),
     "caption": """\
 **Fitting true and random data** (study ``{{ snakemake.wildcards.study }}``; Zhang et al. 2017, Table 1). One row per
-network and kind of data: how many finished seeds classified every training sample correctly after some epoch, the first
-such epoch, the mean over those seeds alone, and the errors at the end in percent, over all finished seeds. In the CSV
-``_low`` and ``_high`` are 95 % confidence intervals (Student's t; of errors on the logit scale). Test images are
-permuted, or replaced by noise, as the training images are, and keep their true labels. Dead, stuck and diverged
+network and kind of data: how many finished seeds classified every training sample correctly after some epoch, the
+first such epoch, the mean over those seeds alone, and the errors at the end in percent, over all finished seeds. In
+the CSV ``_low`` and ``_high`` are 95 % confidence intervals (Student's t; of errors on the logit scale). Test images
+are permuted, or replaced by noise, as the training images are, and keep their true labels. Dead, stuck and diverged
 networks are counted and enter no mean.
 """,
 }

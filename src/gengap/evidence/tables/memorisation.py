@@ -16,9 +16,9 @@ PART = {
 **Samples that are learned first** (study ``{{ snakemake.wildcards.study }}``; Arpit et al. 2017). One row per kind of
 data. Of many starts after one epoch: the mean share of wrong samples; the spread, the variance over samples of the
 share of starts that get them wrong in units of the binomial variance, 1 if all samples are equally hard; samples that
-every start gets right, or wrong; the agreement, the correlation over samples of one start's errors with the mean of the
-others', 0 if all are equally hard. Of networks that were trained on: the share of samples right after epoch 1, and of
-those right then and at every later epoch that was measured. Shares are in percent; ``_low`` and ``_high`` are 95 %
+every start gets right, or wrong; the agreement, the correlation over samples of one start's errors with the mean of
+the others', 0 if all are equally hard. Of networks that were trained on: the share of samples right after epoch 1, and
+of those right then and at every later epoch that was measured. Shares are in percent; ``_low`` and ``_high`` are 95 %
 confidence intervals of the mean (Student's t; of shares on the logit scale), those of the agreement over starts that
 share their samples, so somewhat too narrow.
 """,
