@@ -1,6 +1,6 @@
 """The precision of float32 convolutions and matrix products on a GPU.
 
-From Ampere on, a GPU's matrix units multiply factors that are rounded to TensorFloat-32 (10 bits of fraction in place of
+From Ampere on, a GPU's matrix units multiply factors that are rounded to TensorFloat-32 (10 bits of fraction, not
 23) and add up in float32. PyTorch lets cuDNN's convolutions do so unless it is told otherwise, and matrix products not.
 Here both do what the study says: float32 rounds nothing, and the training steps of ``dtype: tf32`` round all factors.
 """
