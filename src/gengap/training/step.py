@@ -9,6 +9,7 @@ from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
 from gengap.engine.cpu.batch_last import batch_last, gather_batches
+from gengap.engine.cuda.products import with_products
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.studies.settings import Cell
 from gengap.training import masks, random_inputs, subspace
@@ -69,8 +70,12 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         A function that gathers every network's own batch from the resident data and updates all networks. The loss
         it returns is the mean data loss of each network on its batch, before the step.
     """
-    network = batch_last(random_inputs.network(arch, cell))
-    gradients_of = vmap(grad_and_value(mean_loss(arch, cell, network), has_aux=True))
+    trained = random_inputs.network(arch, cell)
+    network = batch_last(trained)
+    gradients_of = {
+        device: vmap(grad_and_value(mean_loss(arch, cell, its_own), has_aux=True))
+        for device, its_own in (("cpu", network), ("cuda", with_products(trained)))
+    }
     updated = update(arch, cell)
 
     def step(
@@ -80,7 +85,9 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         batch = (
             augmented(images, samples, **augmentations) if augmentations else gather_batches(network, images, samples)
         )
-        gradients, (loss, buffers) = gradients_of(networks.parameters, networks.buffers, drawn, batch, targets[samples])
+        gradients, (loss, buffers) = gradients_of[images.device.type](
+            networks.parameters, networks.buffers, drawn, batch, targets[samples]
+        )
         parameters, optimizer_state = updated(networks.parameters, gradients, networks.optimizer_state, hyperparameters)
         return NetworkState(parameters, buffers, optimizer_state), loss
 
