@@ -131,7 +131,7 @@ def layered(depths=(1, 2, 4)):
 
 
 def landscapes():
-    """Without BatchNorm range, gradient change and smoothness are ten times as large, and the cosine is 0.9, not 0.5."""
+    """Without BatchNorm range, gradient change and smoothness are ten times as large; the cosine is 0.9, not 0.5."""
     cells, rows = [], []
     for arm, factor, cosine, accuracy in (("plain", 10, 0.9, 0.7), ("batchnorm", 1, 0.5, 0.8), ("noisy", 2, 0.2, 0.75)):
         for seed in SEEDS:

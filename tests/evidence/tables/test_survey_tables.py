@@ -78,9 +78,8 @@ def test_the_first_layer_alone_matters():
     deep = "depth 4, width 8"
     assert judged.loc[("the first layer matters most", deep), "effect"] == pytest.approx(0.4)
     assert judged.loc[("redrawing any layer destroys the network", deep), "effect"] == pytest.approx(0.6)
-    assert judged.loc[("later layers need their first weights, not their training", deep), "effect"] == pytest.approx(
-        0.6
-    )
+    robust = judged.loc[("later layers need their first weights, not their training", deep)]
+    assert robust["effect"] == pytest.approx(0.6)
     mean, total = judged.loc["deeper networks are more robust"]["effect"]
     assert mean == pytest.approx(0.2 - 0.08)
     assert total == pytest.approx(0, abs=1e-12)  # which dilution alone gives
