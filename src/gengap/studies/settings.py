@@ -302,6 +302,11 @@ class After(Settings):
         description="layer: the share is pruned in every layer; global: of all layers but the last together, and the "
         "last one stays.",
     )
+    grow: bool = Field(
+        False,
+        description="The origin has a smaller model.width: its weights are those between the first units of every "
+        "layer, and all others keep what `init` drew.",
+    )
     cell: Annotated[Any, BeforeValidator(_origin)] = Field(
         None, description="Settings of the origin, a `Cell`; filled in from `origin`."
     )
@@ -391,6 +396,7 @@ def _identity(settings: Settings) -> Mapping[str, Any]:
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
     "model": ("width",),
+    "probe": ("epochs", "batchnorm"),
     "schedule": ("warm_up", "warm_up_start"),
 }
 
