@@ -217,7 +217,7 @@ def test_published_numbers_that_a_study_needs_must_be_there(load, tmp_path):
 
 
 def test_the_earlier_name_of_a_key_or_a_folder_is_met_with_the_new_one(load, tmp_path):
-    expected = r"study\.yaml: (reduced: )?reference: this key is called `published` now\. Write `published:` in its place\."
+    expected = r"study\.yaml: (reduced: )?reference: this key is called `published` now\. Write `published:` in its"
     for text in ("reference: [printed]", "reduced: {reference: []}"):
         with pytest.raises(UserError, match=expected):
             load(f"title: T\n{text}\n", reduced="reduced" in text)
