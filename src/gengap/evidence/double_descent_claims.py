@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gengap.evidence.double_descent import SIZES, capacities, curves, peak
+from gengap.evidence.double_descent import capacities, curves, peak
 from gengap.evidence.measurements import Evidence
 
 Effect = tuple[str, str, dict[str, Any], pd.Series]
@@ -54,11 +54,8 @@ def _has_sizes(evidence: Evidence) -> bool:
     axes = set(evidence.axes)
     if axes & {"features", "leaves"}:
         return True
-    return (
-        "arm" in axes
-        and all(str(arm).startswith(("fresh_", "reused_")) for arm in evidence.cells["arm"])
-        and (evidence.cells["n_parameters"].nunique() > len(SIZES))
-    )
+    starts = "arm" in axes and all(str(arm).startswith(("fresh_", "reused_")) for arm in evidence.cells["arm"])
+    return starts and bool(evidence.cells["n_parameters"].nunique() > 2)
 
 
 def _peaks(cells: pd.DataFrame, quantity: str, thresholds: "pd.Series[float]") -> dict[str, pd.DataFrame]:

@@ -17,8 +17,8 @@ from gengap.evidence.measurements import with_options
 from gengap.studies.study import Figure
 
 # The scoreboard takes both columns and more networks, tests/evidence/test_study_scoreboard.py draws it; others compare
-# two batch sizes, in test_rates_figures.py.
-APART = ("scoreboard", "batch_readings", "sharpness_contrast")
+# two batch sizes, in test_rates_figures.py, or sizes of networks and subspaces, in test_size_figures.py.
+APART = ("scoreboard", "batch_readings", "sharpness_contrast", "network_risk", "accuracy_by_subspace")
 FIGURES = sorted(
     name for name, entry in registry.REGISTRY["figure"].items() if not entry.simulation and name not in APART
 )
