@@ -6,7 +6,15 @@ from typing import Any
 import pandas as pd
 
 from gengap.errors import UserError
-from gengap.evidence import double_descent_claims, size_claims, subspace_claims, theory_claims
+from gengap.evidence import (
+    batchnorm_claims,
+    double_descent_claims,
+    layer_claims,
+    random_data_claims,
+    size_claims,
+    subspace_claims,
+    theory_claims,
+)
 from gengap.evidence.early_stopping import early_stops
 from gengap.evidence.intervals import grouped
 from gengap.evidence.lottery_arms import arm_of, kind_of
@@ -52,6 +60,9 @@ def table(evidence: Evidence) -> pd.DataFrame:
             *subspace_claims.effects(evidence),
             *theory_claims.effects(evidence),
             *size_claims.effects(evidence),
+            *random_data_claims.effects(evidence),
+            *layer_claims.effects(evidence),
+            *batchnorm_claims.effects(evidence),
         )
     ]
     if not rows:
