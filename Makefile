@@ -119,7 +119,7 @@ pull: $(ENV) ## Get results and their records from DVC's remote
 	sync
 
 test: $(ENV) ## Run the tests
-	@pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Snakemake
 	@pytest -m clone tests/clone

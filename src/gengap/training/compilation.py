@@ -1,5 +1,6 @@
 """Whether compiling the step pays, and compiling it."""
 
+import functools
 import logging
 import os
 import shutil
@@ -18,6 +19,7 @@ from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.training.cuda_graph import Replayed
 from gengap.training.memory_budget import out_of_memory
+from gengap.training.plain_step import OneByOne
 from gengap.training.step import Step
 
 # Eager cost of one step, fitted on two CPU cores (Song's network, widths 4 to 64, packs of 3 to 64): a fixed cost
@@ -52,9 +54,9 @@ def compiled(step: Step, device: torch.device) -> Step:
     # PyTorch says here that there is no GPU, which is no news to who trains on the CPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TensorFloat32.*")
-    if device.type == "cuda":
-        return Replayed(torch.compile(step, dynamic=False))
-    return Traced(step)
+    compiler = functools.partial(torch.compile, dynamic=False) if device.type == "cuda" else Traced
+    made = step.compiled(compiler) if isinstance(step, OneByOne) else compiler(step)
+    return Replayed(made) if device.type == "cuda" else made
 
 
 class Traced:

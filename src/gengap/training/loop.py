@@ -21,6 +21,7 @@ from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
 from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
+from gengap.training.plain_step import fills, make_plain_step
 from gengap.training.resume import Saver
 from gengap.training.step import Step, StepInputs, make_step
 
@@ -96,7 +97,14 @@ class _Job:
 
 
 def train(
-    pack: PackState, results: Sequence[CellResult], arch: Architecture, data: Data, saver: Saver, *, compile_step: str
+    pack: PackState,
+    results: Sequence[CellResult],
+    arch: Architecture,
+    data: Data,
+    saver: Saver,
+    *,
+    compile_step: str,
+    step: str,
 ) -> Pace:
     """Train all cells of a pack together and fill in their results.
 
@@ -107,6 +115,7 @@ def train(
         data: The labelled data.
         saver: Saves the pack between steps.
         compile_step: ``auto``, ``on`` or ``off``.
+        step: ``stacked``, ``plain`` or ``auto``, which takes the plain one for networks that fill the device alone.
 
     Returns:
         Training samples that passed through networks, summed over networks and epochs, and their time.
@@ -115,7 +124,9 @@ def train(
     channels, height, width = data.train_images.shape[1:]
     longest = max(result.cell.training.epochs for result in results)
     buffer_shapes = random_inputs.buffer_shapes(arch, first, (channels, height, width))
-    job = _Job(results, arch, data, saver, make_step(arch, first), buffer_shapes)
+    plain = fills(arch, _batch_size(first, 0, data.n_samples), (channels, height, width), data.train_images.device)
+    make = make_plain_step if step == "plain" or (step == "auto" and plain) else make_step
+    job = _Job(results, arch, data, saver, make(arch, first), buffer_shapes)
 
     def compiles(n_networks: int, epochs: int) -> bool:
         return job.pays_to_compile(n_networks, epochs) if compile_step == "auto" else compile_step == "on"

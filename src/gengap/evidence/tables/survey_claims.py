@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from gengap.errors import UserError
+from gengap.evidence import batchnorm_claims, layer_claims, random_data_claims
 from gengap.evidence.early_stopping import early_stops
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence
@@ -45,7 +46,13 @@ def table(evidence: Evidence) -> pd.DataFrame:
             "networks": ", ".join(f"{axis.replace('_', ' ')} {value}" for axis, value in at.items()),
             **judged(effects.dropna().tolist()),
         }
-        for claim, effect_is, at, effects in (*_xor(evidence), *_lottery(evidence))
+        for claim, effect_is, at, effects in (
+            *_xor(evidence),
+            *_lottery(evidence),
+            *random_data_claims.effects(evidence),
+            *layer_claims.effects(evidence),
+            *batchnorm_claims.effects(evidence),
+        )
     ]
     if not rows:
         raise UserError(
