@@ -19,7 +19,7 @@ from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Component, Count, Epoch, Names, Settings, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_once, check_parts, check_renamed, validate
+from gengap.studies.validation import check_once, check_parts, check_renamed, reduced_section, validate
 
 T = TypeVar("T")
 
@@ -130,15 +130,53 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
 
 
 def _checked(path: Path, content: dict[str, Any], *, reduced: bool = False) -> Study:
-    """Check what a study file holds."""
+    """Check what a study file holds, with its `reduced` section applied or left out."""
     overrides = content.pop("reduced", None)
-    if reduced:
-        if not isinstance(overrides, Mapping):
-            raise UserError(
-                f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'."
-            )
+    if not reduced:
+        return _study(content, path, reduced=False)
+    if not isinstance(overrides, Mapping):
+        raise UserError(f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'.")
+    with reduced_section(path):
         check_renamed(overrides, path)
-        content = _override(content, overrides, path)
+        return _study(_override(content, overrides, path), path, reduced=True)
+
+
+def load_studies(folder: Path) -> dict[str, Study]:
+    """Read every study of a folder, full and reduced, by name."""
+    studies: dict[str, Study] = {}
+    for path in study_files(folder):
+        check_study_name(path.stem, str(path))
+        content = read_yaml(path)
+        studies[path.stem] = _checked(path, copy.deepcopy(content))
+        if "reduced" in content:
+            studies[path.stem + REDUCED] = _checked(path, content, reduced=True)
+    if not studies:
+        raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
+    return studies
+
+
+def find_study(studies: Mapping[str, T], name: str) -> T:
+    """Return a study by name, or raise an error that lists the names."""
+    if name not in studies:
+        raise unknown_name("study", name, studies)
+    return studies[name]
+
+
+def axis_names(study: Study) -> tuple[str, ...]:
+    """Short names of a study's grid axes, as in its cells' names and columns."""
+    short = leaf_names()
+    return tuple(short[axis] for axis in study.axes)
+
+
+def axis_values(study: Study, cell: Cell) -> dict[str, Any]:
+    """A cell's value on every grid axis of the study, by short name."""
+    return {
+        short: _spell_or_value(value_at(cell, axis)) for short, axis in zip(axis_names(study), study.axes, strict=True)
+    }
+
+
+def _study(content: dict[str, Any], path: Path, *, reduced: bool) -> Study:
+    """Check the content of a study file, in which `reduced` was applied or left out."""
     check_renamed(content, path)
     _find_own(content)
     if content.get("base") is not None:
@@ -189,40 +227,6 @@ def _checked(path: Path, content: dict[str, Any], *, reduced: bool = False) -> S
     check_streams(study, path)
     check_probe_epochs(study, path)
     return study
-
-
-def load_studies(folder: Path) -> dict[str, Study]:
-    """Read every study of a folder, full and reduced, by name."""
-    studies: dict[str, Study] = {}
-    for path in study_files(folder):
-        check_study_name(path.stem, str(path))
-        content = read_yaml(path)
-        studies[path.stem] = _checked(path, copy.deepcopy(content))
-        if "reduced" in content:
-            studies[path.stem + REDUCED] = _checked(path, content, reduced=True)
-    if not studies:
-        raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
-    return studies
-
-
-def find_study(studies: Mapping[str, T], name: str) -> T:
-    """Return a study by name, or raise an error that lists the names."""
-    if name not in studies:
-        raise unknown_name("study", name, studies)
-    return studies[name]
-
-
-def axis_names(study: Study) -> tuple[str, ...]:
-    """Short names of a study's grid axes, as in its cells' names and columns."""
-    short = leaf_names()
-    return tuple(short[axis] for axis in study.axes)
-
-
-def axis_values(study: Study, cell: Cell) -> dict[str, Any]:
-    """A cell's value on every grid axis of the study, by short name."""
-    return {
-        short: _spell_or_value(value_at(cell, axis)) for short, axis in zip(axis_names(study), study.axes, strict=True)
-    }
 
 
 def _find_own(content: Any, section: str = "") -> None:
