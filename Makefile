@@ -91,7 +91,7 @@ findings: $(ENV) ## Check that every measured number in docs/findings is in the 
 	@gengap findings
 
 test: $(ENV) ## Run the tests
-	@pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Snakemake
 	@pytest -m clone tests/clone

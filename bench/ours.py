@@ -11,11 +11,12 @@ from torch import Tensor
 from bench import peers
 from gengap import models
 from gengap.engine import evaluation, stack
+from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
 from gengap.training import augmentation, compilation, pack_state
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
-from gengap.training.step import StepInputs, make_step
+from gengap.training.step import Step, StepInputs, make_step
 
 
 def pack_loop(
@@ -28,15 +29,22 @@ def pack_loop(
 
 
 def training_loop(
-    cells: Sequence[Cell], images: Tensor, targets: Tensor, n_outputs: int, batch_size: int, *, compiled: bool
+    cells: Sequence[Cell],
+    images: Tensor,
+    targets: Tensor,
+    n_outputs: int,
+    batch_size: int,
+    *,
+    compiled: bool,
+    make: Callable[[Architecture, Cell], Step] = make_step,
 ) -> Callable[[], float]:
-    """Train cells of one shape for an epoch on resident data; returns network-samples per second."""
+    """Train cells of one shape for an epoch on resident data, by the step that `make` makes; network-samples/s."""
     where, image_shape = images.device, (images.shape[1], images.shape[2], images.shape[3])
     arch = stack.architecture(models.build(cells[0].model, image_shape, n_outputs))
     state = stack.initial_state(cells, image_shape, n_outputs, dtype=torch.float32, device=where)
     pack = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
     hyperparameters = stacked_settings(cells, dtype=torch.float32, device=where)
-    step = make_step(arch, cells[0])
+    step = make(arch, cells[0])
     if compiled:
         step = compilation.compiled(step, where)
 

@@ -131,3 +131,9 @@ def read(name: str) -> list[Row]:
     """The rows that `write` left; none if there is no such file."""
     path = RESULTS / f"{name}.json"
     return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+
+def joined(stored: Sequence[Row], measured: Sequence[Row]) -> list[Row]:
+    """Stored rows whose cases were not measured again, then those that were measured now."""
+    cases = {row.case for row in measured}
+    return [*(row for row in stored if row.case not in cases), *measured]

@@ -39,12 +39,24 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """One worker has all tests of a file, and all of tests/faults: what they share is made once.
+
+    The option `--dist loadgroup` would say it by marks, but has no effect with pytest 9.2 (pytest-xdist, issue 1386).
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return str(Path(file).parent) if Path(file).parent.name == "faults" else file
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, one has all tests of a file, but for those marked `long`; what takes long begins first."""
-    for item in items:
-        if not any(item.iter_markers("long")) and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    """With several workers, what takes long begins first: a file is sent to one where its first test stands."""
     items.sort(key=turn)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import gpu, peers, rows
+from bench import gpu, large_networks, limits, peers, rows
 from gengap import models
 from gengap.studies.settings import Model
 
@@ -24,14 +24,22 @@ def toy():
 
 
 def test_every_case_has_a_row_per_peer(toy):
-    assert [row.case.partition("/")[2] for row in toy] == [
-        *["width=4,batch_size=8,pack=2"] * 2,
-        *["resnet-56,batch_size=8"] * 2,
-        *["vgg-16,batch_size=8"] * 3,
-        *["wrn-16-4,batch_size=8"] * 2,
-    ]
-    assert {row.unit for row in toy if row.peer == "bfloat16 matrix rate"} == {"TFLOP/s"}
+    expected = ["width=4,batch_size=8,pack=2"] * 3
+    for network in large_networks.NETWORKS:
+        expected += [f"{network},batch_size=8"] * 6 + [f"{network},batch_size=8,pack=4"] * 3
+    assert [row.case.partition("/")[2] for row in toy] == expected
     assert len({(row.case, row.peer) for row in toy}) == len(toy)
+    assert sum(row.peer.startswith("limit of the chip: ") for row in toy) == 4
+    assert {row.unit for row in toy} == {"samples/s"}
+
+
+def test_only_the_named_cases_run_and_others_keep_their_rows(toy):
+    found = [row for _, rows in gpu.main(toy=True, repeats=1, parts=("packs",), only="width=5") for row in rows]
+    assert found == []
+    again = [dataclasses.replace(row, ours=1.0) for row in toy if row.case == "toy/wrn-16-4,batch_size=8"]
+    merged = rows.joined(toy, again)
+    assert sorted((row.case, row.peer) for row in merged) == sorted((row.case, row.peer) for row in toy)
+    assert sum(row.ours == 1.0 for row in merged) == len(again)
 
 
 def test_rows_have_the_form_of_the_processors(toy):
@@ -47,7 +55,20 @@ def test_rows_have_the_form_of_the_processors(toy):
 def test_operations_are_two_per_multiplication_and_thrice_for_training():
     """A linear network of 3,072 inputs: products forward and for the weights, none for the images' own gradient."""
     net = models.build(Model(name="mlp", width=5, depth=1), (3, 32, 32), 10).to("meta")
-    assert gpu.operations(net) == 2 * (2 * 3072 * 5 + 3 * 5 * 10)
+    asked = limits.demand(net, (3, 32, 32))
+    assert asked.operations == 2 * (2 * 3072 * 5 + 3 * 5 * 10)
+    assert asked.map_elements == 3072 + 5 + 10
+
+
+def test_the_limit_is_that_of_what_binds():
+    """No arithmetic at all is bound by memory, and hardly any maps by arithmetic."""
+    names = [
+        limits.limit(asked, "cpu", torch.float32, toy=True)[0]
+        for asked in (limits.Demand(1, 1e9), limits.Demand(1e9, 1))
+    ]
+    assert names == ["limit of the chip: memory (float32)", "limit of the chip: arithmetic (float32)"]
+    rate = limits.limit(limits.Demand(1e6, 1), "cpu", torch.float32, toy=True)[1]()
+    assert 0 < rate < 1e9
 
 
 def test_the_peers_augmentation_shifts_and_mirrors():

@@ -11,7 +11,7 @@ import fault_injection
 import pytest
 from study import COMMANDS, STAGES, Fault
 
-pytestmark = pytest.mark.xdist_group("faults")  # which share the study before and after its stages
+pytestmark = pytest.mark.long
 # Of more than ten thousand; other ones by other seeds.
 SAMPLE, SEED = int(os.environ.get("FAULTS", "200")), int(os.environ.get("FAULTS_SEED", "0"))
 # A full disk, a disk in trouble or a file system without locks stays so: there all later calls fail too.

@@ -216,10 +216,11 @@ class Training(Settings):
     noise_std: NotNegative = Field(
         0.0, description="Standard deviation of the noise before every ReLU, only in training; 0: no noise."
     )
-    noise_mode: Literal["shared", "unit"] = Field(
+    noise_mode: Literal["shared", "unit", "drifting"] = Field(
         "shared",
         description="shared: one H x W field per layer and step, the same for all samples and channels (one number "
-        "after a linear layer); unit: each sample's every unit has its own.",
+        "after a linear layer); unit: each sample's every unit has its own; drifting: as unit, and at every step each "
+        "unit has its own mean, up to the level either way, and its own standard deviation, 1 to 1.25 times the level.",
     )
     noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
     noise_milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
@@ -243,10 +244,11 @@ class Training(Settings):
         description="Epochs, fractions allowed, or a range such as 0..9, at which the weights are kept; first and last "
         "always are.",
     )
-    dtype: Literal["float32", "float64", "bfloat16"] = Field(
+    dtype: Literal["float32", "float64", "bfloat16", "tf32"] = Field(
         "float32",
         description="Precision of weights and arithmetic. bfloat16: weights, BatchNorm statistics and all that is "
-        "measured stay float32; convolutions and matrix products of the training steps are in bfloat16 (for GPUs).",
+        "measured stay float32; convolutions and matrix products of the training steps are in bfloat16 (for GPUs). "
+        "tf32: the same, but products of the steps round their factors to TensorFloat-32; as float32 on a CPU.",
     )
 
     subspace: Count | None = Field(
@@ -300,6 +302,11 @@ class After(Settings):
         "layer",
         description="layer: the share is pruned in every layer; global: of all layers but the last together, and the "
         "last one stays.",
+    )
+    grow: bool = Field(
+        False,
+        description="The origin has a smaller model.width: its weights are those between the first units of every "
+        "layer, and all others keep what `init` drew.",
     )
     cell: Annotated[Any, BeforeValidator(_origin)] = Field(
         None, description="Settings of the origin, a `Cell`; filled in from `origin`."
@@ -390,6 +397,7 @@ def _identity(settings: Settings) -> Mapping[str, Any]:
 COMMON_OPTIONS: dict[str, tuple[str, ...]] = {
     "labels": ("train_size", "test_size"),
     "model": ("width",),
+    "probe": ("epochs", "batchnorm"),
     "schedule": ("warm_up", "warm_up_start"),
 }
 

@@ -10,7 +10,7 @@ import torch
 
 from gengap import layout, losses, models
 from gengap.engine import device as devices
-from gengap.engine import stack
+from gengap.engine import precision, stack
 from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
 from gengap.errors import UnreadableError, UserError
@@ -33,6 +33,8 @@ class RunOptions:
     Attributes:
         device: ``auto``, ``cpu`` or ``cuda``.
         compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
+        step: ``stacked``: all networks in one call; ``plain``: one by one, as `gengap.training.plain_step` has it;
+            ``auto``: plain on a GPU that one of them fills alone.
         store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
         store_group: The group of users that share the store; empty: nobody else may write it.
         save_seconds: How often an unfinished pack is saved.
@@ -42,6 +44,7 @@ class RunOptions:
 
     device: str = "auto"
     compile_step: str = "auto"
+    step: str = "auto"
     store_folder: Path | None = None
     store_group: str = ""
     save_seconds: float = resume.INTERVAL_SECONDS
@@ -170,7 +173,9 @@ class _Job:
         saved = resume.read(saver.path, todo, self.data.train_images.device)
         pack, results = saved or (self._start(todo), todo)
         with saver.listening():
-            passed = loop.train(pack, results, self.arch, self.data, saver, compile_step=self.options.compile_step)
+            how = {"compile_step": self.options.compile_step, "step": self.options.step}
+            with precision.tensor_float32(False):  # but in the steps of cells that ask for it
+                passed = loop.train(pack, results, self.arch, self.data, saver, **how)
         self.done.update({result.name: result for result in results if result.name in self.cells})
         if self.options.store_folder:
             for result in results:

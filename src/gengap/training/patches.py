@@ -10,6 +10,7 @@ from gengap import seeding
 from gengap.labels.patching import Patches, draw, patched
 from gengap.studies.settings import Cell
 
+SHARED = ("members", "common", "by_class", "classes")  # of what `draws` gives, the same for all networks
 _PATCHES = 1  # beside the stream of flips and shifts of an epoch
 
 

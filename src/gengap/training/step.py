@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
 from gengap import losses, registry
 from gengap.engine.cpu.batch_last import batch_last, gather_batches
+from gengap.engine.cuda.products import with_products
 from gengap.engine.stack import Architecture, State, outputs_and_buffers
 from gengap.studies.settings import Cell
 from gengap.training import masks, random_inputs, subspace
@@ -51,6 +52,13 @@ class StepInputs(NamedTuple):
 Step = Callable[[NetworkState, Tensor, Tensor, StepInputs], tuple[NetworkState, Tensor]]
 
 
+# From the parameters, buffers and random inputs of ONE network, its images ``[B, C, H, W]`` and targets ``[B]``, to its
+# mean loss and its buffers after the step.
+MeanLoss = Callable[[State, State, State, Tensor, Tensor], tuple[Tensor, State]]
+# From a stack's parameters, gradients, optimiser state and hyperparameters to its new parameters and optimiser state.
+Update = Callable[[State, State, OptimizerState, dict[str, Tensor]], tuple[State, OptimizerState]]
+
+
 def make_step(arch: Architecture, cell: Cell) -> Step:
     """The step of all networks of a pack.
 
@@ -62,19 +70,13 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         A function that gathers every network's own batch from the resident data and updates all networks. The loss
         it returns is the mean data loss of each network on its batch, before the step.
     """
-    sample_losses = losses.sample_losses(cell.loss)
-    optimizer = registry.load("optimizer", cell.optimizer.name)
-    network = batch_last(random_inputs.network(arch, cell))
-    mixed = cell.training.dtype == "bfloat16"
-
-    def mean_loss(
-        parameters: State, buffers: State, drawn: State, images: Tensor, targets: Tensor
-    ) -> tuple[Tensor, State]:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
-            outputs, new_buffers = outputs_and_buffers(arch, network, {**parameters, **buffers, **drawn}, images)
-        return sample_losses(outputs.to(images.dtype), targets).mean(), new_buffers
-
-    gradients_of = vmap(grad_and_value(mean_loss, has_aux=True))
+    trained = random_inputs.network(arch, cell)
+    network = batch_last(trained)
+    gradients_of = {
+        device: vmap(grad_and_value(mean_loss(arch, cell, its_own), has_aux=True))
+        for device, its_own in (("cpu", network), ("cuda", with_products(trained)))
+    }
+    updated = update(arch, cell)
 
     def step(
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
@@ -83,14 +85,43 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         batch = (
             augmented(images, samples, **augmentations) if augmentations else gather_batches(network, images, samples)
         )
-        gradients, (loss, buffers) = gradients_of(networks.parameters, networks.buffers, drawn, batch, targets[samples])
+        gradients, (loss, buffers) = gradients_of[images.device.type](
+            networks.parameters, networks.buffers, drawn, batch, targets[samples]
+        )
         parameters, optimizer_state = updated(networks.parameters, gradients, networks.optimizer_state, hyperparameters)
         return NetworkState(parameters, buffers, optimizer_state), loss
+
+    return step
+
+
+def mean_loss(arch: Architecture, cell: Cell, network: nn.Module) -> MeanLoss:
+    """What a step differentiates.
+
+    Args:
+        arch: Names the buffers.
+        cell: Loss and precision are read.
+        network: The module in training mode, from `random_inputs.network`.
+    """
+    sample_losses = losses.sample_losses(cell.loss)
+    mixed = cell.training.dtype == "bfloat16"
+
+    def loss_and_buffers(
+        parameters: State, buffers: State, drawn: State, images: Tensor, targets: Tensor
+    ) -> tuple[Tensor, State]:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed, cache_enabled=False):
+            outputs, new_buffers = outputs_and_buffers(arch, network, {**parameters, **buffers, **drawn}, images)
+        return sample_losses(outputs.to(images.dtype), targets).mean(), new_buffers
+
+    return loss_and_buffers
+
+
+def update(arch: Architecture, cell: Cell) -> Update:
+    """The optimiser's step, along a subspace if there is one; pruned weights, if there are any, stay zero."""
+    optimizer = registry.load("optimizer", cell.optimizer.name)
 
     def updated(
         parameters: State, gradients: State, optimizer_state: OptimizerState, hyperparameters: dict[str, Tensor]
     ) -> tuple[State, OptimizerState]:
-        """The optimiser's step, along a subspace if there is one; pruned weights, if there are any, stay zero."""
         if cell.training.subspace is not None:
             return subspace.step(arch, cell, optimizer, parameters, gradients, optimizer_state, hyperparameters)
         if masks.MASK in optimizer_state:
@@ -100,4 +131,4 @@ def make_step(arch: Architecture, cell: Cell) -> Step:
         )
         return moved
 
-    return step
+    return updated
