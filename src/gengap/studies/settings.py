@@ -244,10 +244,11 @@ class Training(Settings):
         description="Epochs, fractions allowed, or a range such as 0..9, at which the weights are kept; first and last "
         "always are.",
     )
-    dtype: Literal["float32", "float64", "bfloat16"] = Field(
+    dtype: Literal["float32", "float64", "bfloat16", "tf32"] = Field(
         "float32",
         description="Precision of weights and arithmetic. bfloat16: weights, BatchNorm statistics and all that is "
-        "measured stay float32; convolutions and matrix products of the training steps are in bfloat16 (for GPUs).",
+        "measured stay float32; convolutions and matrix products of the training steps are in bfloat16 (for GPUs). "
+        "tf32: the same, but products of the steps round their factors to TensorFloat-32; as float32 on a CPU.",
     )
 
     subspace: Count | None = Field(
