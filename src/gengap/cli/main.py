@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gengap import escaping, layout, logs
-from gengap.cli import campaign, evidence, exchange, files, findings, fsck, report, scoreboard
+from gengap import escaping, installation, layout, logs
+from gengap.cli import campaign, evidence, exchange, files, findings, fsck, init, publish, report, scoreboard, watch
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
 from gengap.studies import editor_schema, machine
@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; a user's mistake is one message and exit status 1."""
     options = _parser().parse_args(arguments)
     try:
+        if layout.CONFIG.is_file():
+            installation.link()
         options.run(options)
     except UserError as error:
         print(f"error: {escaping.printable(str(error))}", file=sys.stderr)
@@ -277,6 +279,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
+    init.add_parser(commands)
     files.add_parsers(commands)
     exchange.add_parsers(commands)
     campaign.add_parser(commands)
@@ -285,4 +288,6 @@ def _parser() -> argparse.ArgumentParser:
     fsck.add_parser(commands)
     scoreboard.add_parser(commands)
     report.add_parser(commands)
+    publish.add_parser(commands)
+    watch.add_parser(commands)
     return parser

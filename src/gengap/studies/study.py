@@ -16,6 +16,7 @@ from gengap.studies.consistency import check_probe_epochs, check_streams, check_
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
+from gengap.studies.sampling import written_out
 from gengap.studies.schema import Component, Count, Epoch, Names, Settings, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
@@ -79,7 +80,9 @@ class StudyFile(Settings):
     )
     base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
     grid: Any = Field(
-        {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
+        {},
+        description="Dotted keys with lists of values; every combination is one cell. With `sample`, points of ranges "
+        "(docs/adding.md). A list of grids is joined.",
     )
     probes: Annotated[tuple[Probe, ...], BeforeValidator(_every_probe), Field(strict=False)] = Field(
         (),
@@ -194,7 +197,7 @@ def _study(content: dict[str, Any], path: Path, *, reduced: bool) -> Study:
                 f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
     _check_probes_once(file.probes, path)
-    grids = read_grids(file.grid, path)
+    grids = read_grids(written_out(file.grid, path), path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
     cells = linked(expand(base, grids, axes, path), axes, path)
