@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from bench import limits, networks, ours, peers, rows
+from bench import large_networks, limits, ours, peers, rows
 
 WIDTHS, PACKS = (4, 16, 64), (64, 256, 1024)
 PARTS = ("packs", "networks")
@@ -37,7 +37,7 @@ def main(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     measure = functools.partial(rows.side_by_side, repeats=repeats)
     for part in parts:
-        cases = packs if part == "packs" else networks.cases
+        cases = packs if part == "packs" else large_networks.cases
         for name, case in cases(prefix(device), device, toy, measure):
             if only not in name:
                 continue
@@ -52,7 +52,7 @@ def main(
             torch.cuda.empty_cache()
 
 
-def packs(start: str, device: str, toy: bool, measure: networks.Measure) -> Iterator[tuple[str, Case]]:
+def packs(start: str, device: str, toy: bool, measure: large_networks.Measure) -> Iterator[tuple[str, Case]]:
     """Song's network on 8 x 8 images: every width in every size of pack."""
     batch_size, steps, single_steps = (8, 2, 2) if toy else (128, 40, 200)
     for width in (4,) if toy else WIDTHS:

@@ -83,7 +83,7 @@ def test_so_it_is_in_every_place(message, rest, words):
         ("{model: {epochs: 3}}", "base.model.epochs: unknown key. It is a key of 'base.training'."),
         ("{optimizer: {'lr:0.1': null}}", "A space is missing after the colon"),
         ("{dataset: {name: 3}}", "it must be text. Write '3' in quotes"),
-        ("{training: {dtype: half}}", "it must be 'float32', 'float64' or 'bfloat16'"),
+        ("{training: {dtype: half}}", "it must be 'float32', 'float64', 'bfloat16' or 'tf32'"),
     ],
 )
 def test_a_message_has_no_word_of_a_library(message, base, words):
