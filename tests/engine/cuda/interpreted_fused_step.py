@@ -1,4 +1,7 @@
-"""A training step by the kernels, in Triton's interpreter, against the ordinary step in float64; run by `test_interpreter.py`."""
+"""A training step by the kernels, in Triton's interpreter, against the ordinary step in float64.
+
+Run by `test_interpreter.py`.
+"""
 
 import torch
 from torch import nn
