@@ -5,8 +5,8 @@
     python -m bench.agreement --width 4 --images 4096 --epochs 3 --candidates float32    seconds on a CPU
 
 The settings are those of the study `near_rank_vgg` at batch 1,024, and candidates that differ from them in one. Every
-network is evaluated three times: with BatchNorm's running statistics, those of batches of 1,000, and those of all training
-images. Where both programs agree and a printed accuracy is out of reach, the cause is in the data or the settings.
+network is evaluated three times: with BatchNorm's running statistics, those of batches of 1,000, and those of all
+training images. Where both programs agree and a printed accuracy is out of reach, the cause is in data or settings.
 """
 
 import argparse

@@ -2,13 +2,18 @@
 
 import argparse
 import functools
+import importlib.util
+import itertools
 import os
+import sys
 
 from bench import ours, peers, rows
 
 # width: (pack, steps of ours, steps of a single network). Enough work that one run takes about a second.
 CASES = {4: (64, 20, 200), 16: (16, 40, 200), 64: (3, 60, 120)}
 BATCH_SIZE = 128
+JAX_PACKS = (1, 8, 16, 64)
+JAX_SAMPLES = {4: 500_000, 16: 100_000, 64: 15_000}  # network-samples of one run: about a second
 
 
 def steps(*, toy: bool, repeats: int) -> list[rows.Row]:
@@ -60,12 +65,37 @@ def evaluation(*, toy: bool, repeats: int) -> list[rows.Row]:
     return found
 
 
-PARTS = {"cpu": steps, "cpu_evaluation": evaluation}
+def against_jax(*, toy: bool, repeats: int) -> list[rows.Row]:
+    """Every width in packs of 1 to 64, one pack and one per core, against JAX; no rows where JAX is not installed.
+
+    Args:
+        toy: As for `steps`.
+        repeats: Pairs per case.
+    """
+    if importlib.util.find_spec("jax") is None:
+        print("JAX is not installed, so it is no peer: pip install -e .[bench]", file=sys.stderr)
+        return []
+    from bench import jax_peer
+
+    found = []
+    for width, pack in itertools.product((4,) if toy else CASES, (2,) if toy else JAX_PACKS):
+        batch_size, n_steps = (8, 2) if toy else (BATCH_SIZE, max(4, JAX_SAMPLES[width] // (BATCH_SIZE * pack)))
+        for processes in sorted({1, len(os.sched_getaffinity(0))}):
+            run = ours.packs_side_by_side(width, batch_size, n_steps, pack, processes, compiled=not toy)
+            theirs = jax_peer.packs_side_by_side(width, batch_size, n_steps, pack, processes)
+            case = f"cpu/width={width},batch_size={batch_size},pack={pack},processes={processes}"
+            peer = f"JAX, {jax_peer.form_of(width)}"
+            found.append(rows.side_by_side(case, peer, run, theirs, unit="samples/s", repeats=repeats))
+            print(rows.show(found[-1:]), flush=True)
+    return found
+
+
+PARTS = {"cpu": steps, "cpu_evaluation": evaluation, "cpu_jax": against_jax}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--toy", action="store_true", help="only show that it runs; writes nothing")
-    parser.add_argument("--part", choices=PARTS, help="only one half")
+    parser.add_argument("--part", choices=PARTS, help="only one part")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     for part in [options.part] if options.part else PARTS:

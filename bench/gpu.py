@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import torch
 
-from bench import networks, packs, rows
+from bench import large_networks, packs, rows
 
 PARTS = ("packs", "networks")
 
@@ -34,7 +34,7 @@ def main(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     measure = functools.partial(rows.side_by_side, repeats=repeats)
     for part in parts:
-        cases = packs.cases if part == "packs" else networks.cases
+        cases = packs.cases if part == "packs" else large_networks.cases
         for name, case in cases(prefix(device), device, toy, measure):
             if only not in name:
                 continue

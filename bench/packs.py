@@ -1,6 +1,8 @@
 """Packs of Song's network on 8 x 8 images against plain PyTorch on the same GPU: for `bench.gpu`."""
 
 import functools
+import importlib.util
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -37,6 +39,11 @@ def _case(name: str, width: int, pack: int, device: str, toy: bool, measure: Mea
         "resident loop, CUDA graph": recorded_loop(width, batch_size, single_steps, device),
         "torch.func ensemble, compiled": peers.ensemble_loop(width, batch_size, steps, pack, device, compiled=on_gpu),
     }
+    if on_gpu and importlib.util.find_spec("jax"):
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # which would take most of the GPU's memory
+        from bench import jax_peer
+
+        against[f"JAX, {jax_peer.form_of(width)}"] = jax_peer.pack_loop(width, batch_size, steps, pack)
     asked = limits.demand(peers.network(width, "meta"), (3, 8, 8))
     bound, at_most = limits.limit(asked, device, torch.float32, toy=toy)
     found = [measure(name, peer, stacked, theirs) for peer, theirs in {**against, bound: at_most}.items()]

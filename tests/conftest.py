@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import closed_port
+import numpy as np
 import pytest
 import torch
 import warm_python
 from bounded import bounded
 from filelock import FileLock
+
+from gengap.datasets import cifar10
+from gengap.datasets.raw import Raw
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STUDY = """\
@@ -39,12 +43,24 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """One worker has all tests of a file, and all of tests/faults: what they share is made once.
+
+    The option `--dist loadgroup` would say it by marks, but has no effect with pytest 9.2 (pytest-xdist, issue 1386).
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return str(Path(file).parent) if Path(file).parent.name == "faults" else file
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, one has all tests of a file, but for those marked `long`; what takes long begins first."""
-    for item in items:
-        if not any(item.iter_markers("long")) and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    """With several workers, what takes long begins first: a file is sent to one where its first test stands."""
     items.sort(key=turn)
 
 
@@ -170,10 +186,35 @@ def make_workspace() -> Callable[[Path, str, str], Workspace]:
 
 
 @pytest.fixture(scope="session")
-def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all workers."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session")
+def decoded_once(shared: Path) -> Iterator[None]:
+    """The 60,000 JPEG files of CIFAR-10 are decoded once for all workers."""
+    decode, kept = cifar10.read_jpeg, shared / "cifar10.npz"
+
+    def read(path: Path) -> Raw:
+        with FileLock(shared / "cifar10.lock"):
+            if not kept.exists():
+                np.savez(shared / "half.npz", **vars(decode(path)))
+                (shared / "half.npz").rename(kept)
+        with np.load(kept) as arrays:
+            found = dict(arrays)
+        texts = {"classes": tuple(found["classes"]), "variant": str(found["variant"])}
+        return Raw(**found | texts | {"full_scale": float(found["full_scale"])})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cifar10, "read_jpeg", read)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished_workspace(shared: Path) -> Workspace:
     """A copy in which the tiny study was run; made once for all workers. Never to be changed: take `workspace`."""
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
     made = Workspace(shared / "finished workspace")  # with a space, as in many a user's folder
     with FileLock(shared / "finished.lock"):
         if not (shared / "finished").exists():

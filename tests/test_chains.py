@@ -75,6 +75,8 @@ def test_the_table_of_cells_says_what_each_comes_after_and_not_the_whole_origin(
         ({"origin": "dense", "prune": [1.5]}, {}, "prune"),
         ({"origin": "dense", "prune": [0.5, 0.1], "scope": "global"}, {}, "global takes one share"),
         ({"origin": "dense", "cell": {}}, {}, "is filled in from"),
+        ({"origin": "dense", "grow": True}, {}, "grow: needs an origin of a smaller model.width"),
+        ({"origin": "dense", "grow": True, "prune": [0.5]}, {"model.width": 900}, "nothing pruned"),
     ],
 )
 def test_what_no_chain_can_be_is_refused(load, after, more, said):

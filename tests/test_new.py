@@ -13,7 +13,7 @@ import warm_python
 from gengap.cli import main
 from gengap.cli.new import KINDS, new
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("new")]  # one worker makes `copy`, once
+pytestmark = pytest.mark.long
 REPOSITORY = Path(__file__).resolve().parents[1]
 COPIED = (
     "src",

@@ -108,6 +108,22 @@ def test_reduced_base_is_merged_and_reduced_grid_replaces_axes(load):
     assert next(iter(full.cells.values())).training.epochs == Cell().training.epochs
 
 
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("{base: {trainin: {epochs: 1}}}", "study.yaml: reduced: base.trainin: unknown key."),
+        ("{grid: {seed: 4..1}}", "study.yaml: reduced: grid.seed: 4..1 is not allowed"),
+        ("{grid: {model.width: [0]}}", "study.yaml: reduced: cell width=0,lr=0.1,seed=3: model.width: 0 is not"),
+        ("{probes: [performanse]}", "study.yaml: reduced: probes: unknown probe"),
+        ("{reference: [x]}", "study.yaml: reduced: reference: this key is called"),
+    ],
+)
+def test_a_mistake_in_the_reduced_section_is_said_to_be_there(load, section, words):
+    with pytest.raises(UserError) as caught:
+        load(BASE + f"reduced: {section}\n", reduced=True)
+    assert words in str(caught.value)
+
+
 def test_another_component_in_reduced_drops_the_old_ones_options(load):
     text = BASE + "reduced: {base: {schedule: {name: multistep, milestones: [0.5]}}}\n"
     cell = next(iter(load(text, reduced=True).cells.values()))
@@ -201,7 +217,7 @@ def test_published_numbers_that_a_study_needs_must_be_there(load, tmp_path):
 
 
 def test_the_earlier_name_of_a_key_or_a_folder_is_met_with_the_new_one(load, tmp_path):
-    expected = r"study\.yaml: reference: this key is called `published` now\. Write `published:` in its place\."
+    expected = r"study\.yaml: (reduced: )?reference: this key is called `published` now\. Write `published:` in its"
     for text in ("reference: [printed]", "reduced: {reference: []}"):
         with pytest.raises(UserError, match=expected):
             load(f"title: T\n{text}\n", reduced="reduced" in text)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import gpu, limits, networks, peers, rows
+from bench import gpu, large_networks, limits, peers, rows
 from gengap import models
 from gengap.studies.settings import Model
 
@@ -25,7 +25,7 @@ def toy():
 
 def test_every_case_has_a_row_per_peer(toy):
     expected = ["width=4,batch_size=8,pack=2"] * 5 + ["width=4,batch_size=8,pack=2,step=uncompiled"]
-    for network in networks.NETWORKS:
+    for network in large_networks.NETWORKS:
         expected += [f"{network},batch_size=8"] * 6 + [f"{network},batch_size=8,pack=4"] * 3
     assert [row.case.partition("/")[2] for row in toy] == expected
     assert len({(row.case, row.peer) for row in toy}) == len(toy)

@@ -248,11 +248,28 @@ def test_what_is_hardly_meant_is_a_warning(edited, loaded):
             [("train_size: 200", "train_size: 9"), ("batch_size: 50", "batch_size: full")],
             "cannot show all of 10",
         ),
+        (
+            [("  training:", "  optimizer: {weight_decay: 39.0}\n  training:")],
+            "optimizer.weight_decay: 39 times optimizer.lr, 0.1, is 3.9, above 3.8: the decay alone",
+        ),
+        ([("  training:", "  optimizer: {momentum: 0.5, weight_decay: 31.0}\n  training:")], "is 3.1, above 3"),
+        ([("  training:", "  optimizer: {name: adamw, weight_decay: 30.0}\n  training:")], "is 3, above 2"),
     ],
 )
-def test_so_are_moments_that_never_come_or_are_one(edited, loaded, changes, words):
+def test_so_are_moments_that_never_come_or_are_one_and_a_decay_that_overshoots(edited, loaded, changes, words):
     (warning,) = loaded(edited(*changes)).warnings["study"]
     assert words in warning
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "{momentum: 0.5, weight_decay: 29.0}",
+        "{name: adam, weight_decay: 30.0}",  # its penalty is rescaled like the gradient
+    ],
+)
+def test_a_decay_that_is_stable_is_not(edited, loaded, optimizer):
+    assert not loaded(edited(("  training:", f"  optimizer: {optimizer}\n  training:"))).warnings["study"]
 
 
 def test_noise_needs_a_relu(edited, refused):

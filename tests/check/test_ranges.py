@@ -83,13 +83,27 @@ def test_so_it_is_in_every_place(message, rest, words):
         ("{model: {epochs: 3}}", "base.model.epochs: unknown key. It is a key of 'base.training'."),
         ("{optimizer: {'lr:0.1': null}}", "A space is missing after the colon"),
         ("{dataset: {name: 3}}", "it must be text. Write '3' in quotes"),
-        ("{training: {dtype: half}}", "it must be 'float32', 'float64' or 'bfloat16'"),
+        ("{training: {dtype: half}}", "it must be 'float32', 'float64', 'bfloat16' or 'tf32'"),
     ],
 )
 def test_a_message_has_no_word_of_a_library(message, base, words):
     said = message(base)
     assert words in said
     assert not [word for word in ("constrained", "items", "Input", "input should", "type=") if word in said]
+
+
+@pytest.mark.parametrize(
+    ("base", "rest", "allowed"),
+    [
+        ("{}", "probes: [{name: performance, samples: 3, banana: 1}]", "batchnorm, epochs, name."),
+        ("{}", "figures: [{name: learning_curves, xs: 1}]", "name."),
+        ("{optimizer: {name: adam, betas: 1}}", "", "beta1, beta2, eps, lr, name, weight_decay."),
+        ("{dataset: {name: digits, n: 3}}", "", "image_size, name, standardize."),
+    ],
+)
+def test_allowed_are_the_keys_of_the_part_that_is_named(message, base, rest, allowed):
+    said = message(base, rest).splitlines()[0]
+    assert said.endswith(f"unknown key. Allowed: {allowed}")
 
 
 def test_one_line_for_each_mistake(message):

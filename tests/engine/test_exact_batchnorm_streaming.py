@@ -5,7 +5,7 @@ import torch
 
 from gengap import models
 from gengap.engine import evaluation, stack
-from gengap.engine.evaluation import exact_batchnorm_streaming
+from gengap.engine.evaluation import exact_batchnorm_one_pass, exact_batchnorm_streaming
 from gengap.studies.settings import Cell
 
 NETWORKS = {
@@ -61,6 +61,36 @@ def test_a_network_leaves_no_hook_behind_and_its_place_changes_no_bit():
     for name in arch.buffers:
         assert torch.equal(both[name][1], alone[name][0])
     assert not any(layer._forward_pre_hooks for layer in arch.evaluation.modules())
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_one_pass_gives_the_bits_of_many_and_the_outputs(network, monkeypatch):
+    arch, state, images = stacked(*NETWORKS[network], dtype=torch.float32)
+    monkeypatch.setattr(exact_batchnorm_streaming, "BATCH_SIZE", 16)
+    many = exact_batchnorm_streaming.streamed_statistics(arch, state, images)
+    buffers, outputs = exact_batchnorm_one_pass.one_pass(arch, state, images)
+    assert all(torch.equal(buffers[name], many[name]) for name in arch.buffers)
+    expected = evaluation.all_outputs(arch, {**state, **many}, images, "exact")
+    torch.testing.assert_close(outputs, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_maps_are_held_until_their_last_reader_has_run(monkeypatch):
+    """A VGG holds a layer's input and output, its image and first map at most; a residual block its input as well."""
+    arch, _, images = stacked(*NETWORKS["vgg"])
+    assert exact_batchnorm_one_pass.held_elements(arch, (3, 32, 32)) == (3 + 2) * 32 * 32
+    arch, state, images = stacked(*NETWORKS["song"])
+    # Of block 1: the image and two maps of 3 x 4 x 4 before the last one that reads the image has run.
+    assert exact_batchnorm_one_pass.held_elements(arch, (3, 8, 8)) == 3 * 8 * 8 + 2 * 3 * 4 * 4
+    assert not exact_batchnorm_one_pass.fits(arch, images)  # on a CPU
+    # The training loop takes both from there where a GPU holds the maps.
+    monkeypatch.setattr(evaluation, "too_large", lambda *_: True)
+    monkeypatch.setattr(evaluation.exact_batchnorm_one_pass, "fits", lambda *_: True)
+    ready, outputs = evaluation.training_outputs(arch, state, images, "exact")
+    one_batch = evaluation.all_outputs(arch, ready, images, "exact")
+    torch.testing.assert_close(outputs, one_batch, rtol=1e-9, atol=1e-10)
+    assert torch.equal(
+        evaluation.for_mode(arch, state, images, "exact")["block1.bn1.running_mean"], ready["block1.bn1.running_mean"]
+    )
 
 
 def test_moments_of_parts_far_from_zero():

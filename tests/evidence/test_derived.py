@@ -71,3 +71,14 @@ def test_both_readings_of_a_printed_loss_are_judged(tmp_path, found):
         "S,1,r,width=4,train_error,10.00,,%\n"
     )
     assert list(judge(found, [read_published(path)])["verdict"]) == ["disagrees", "agrees", "agrees"]
+
+
+def test_the_epoch_of_interpolation_is_the_first_without_an_error():
+    """b never classifies all training samples rightly."""
+    cells, _, measured = tables()
+    rows = [("a", 0.0, 0.1), ("a", 1.0, 1.0), ("a", 2.0, 0.99), ("a", 3.0, 1.0), ("b", 3.0, 0.9999)]
+    history = pd.DataFrame([(cell, epoch, "train_accuracy", value) for cell, epoch, value in rows])
+    history.columns = ["cell", "epoch", "quantity", "value"]
+    a, b = with_derived(cells, history, measured)["interpolation_epoch"]
+    assert a == 1.0
+    assert math.isnan(b)

@@ -15,7 +15,7 @@ from study import STAGES, contents
 from gengap.errors import UserError
 from gengap.files import storage
 
-pytestmark = pytest.mark.xdist_group("faults")
+pytestmark = pytest.mark.long
 RUNS = 6  # of the next run after a cut, over all stages
 
 

@@ -7,9 +7,10 @@ from torch import nn
 
 from gengap import models
 from gengap.errors import UserError
+from gengap.models.alexnet import LocalResponseNorm
 from gengap.studies.settings import Model
 
-MNIST, CIFAR = (1, 28, 28), (3, 32, 32)
+MNIST, CIFAR, CROPPED = (1, 28, 28), (3, 32, 32), (3, 28, 28)
 
 
 def count(network):
@@ -36,7 +37,16 @@ def kinds(network):
         ({"name": "keskar_conv", "width": 64}, CIFAR, 100, 1_775_204),
         ({"name": "keskar_vgg", "width": 64}, CIFAR, 10, 14_991_946),
         ({"name": "keskar_vgg", "width": 64}, CIFAR, 100, 15_038_116),
+        ({"name": "frankle_conv", "width": 64, "depth": 2}, CIFAR, 10, 4_300_992 + 650),  # biases
+        ({"name": "frankle_conv", "width": 64, "depth": 4}, CIFAR, 10, 2_425_024 + 906),  # biases
+        ({"name": "frankle_conv", "width": 64, "depth": 6}, CIFAR, 10, 2_261_184 + 1418),  # biases
+        ({"name": "alexnet", "width": 64}, CROPPED, 10, 1_387_786),
+        ({"name": "inception", "width": 96, "norm": "none"}, CROPPED, 10, 1_649_402),
+        ({"name": "inception", "width": 96}, CROPPED, 10, 1_651_114),
+        ({"name": "mlp", "width": 512, "depth": 1}, CROPPED, 10, 1_209_866),
+        ({"name": "mlp", "width": 512, "depth": 3}, CROPPED, 10, 1_735_178),
         ({"name": "lenet", "width": 6}, MNIST, 10, 44_426),
+        ({"name": "patch_conv", "width": 4}, MNIST, 10, 4 * 26 + 10 * 5),
         ({"name": "lenet", "width": 6}, CIFAR, 10, 62_006),
         ({"name": "mlp", "width": 200}, MNIST, 10, 199_210),
         ({"name": "mlp", "width": 400, "depth": 5}, MNIST, 10, 959_610),
@@ -154,3 +164,18 @@ def test_a_resnets_shortcut_keeps_its_input_in_the_middle_channels():
 def test_a_depth_that_does_not_exist_is_refused(name, depth, message):
     with pytest.raises(UserError, match=f"model.depth: .*{message}"):
         models.build(Model(name=name, depth=depth), CIFAR, 10)
+
+
+def test_local_response_normalization_is_pytorchs():
+    """Whose alpha is divided by the size of the window."""
+    x = torch.randn(2, 12, 3, 3, dtype=torch.float64)
+    theirs = nn.LocalResponseNorm(9, alpha=0.001, beta=0.75, k=1.0)(x)
+    torch.testing.assert_close(LocalResponseNorm()(x), theirs)
+
+
+def test_dropout_of_alexnet_follows_both_dense_layers():
+    network = models.build(Model(name="alexnet", width=4, dropout=0.5), MNIST, 10)
+    names = list(dict(network.named_children()))
+    dropped = [name for name in names if isinstance(getattr(network, name), nn.Dropout)]
+    assert dropped == ["linear1_dropout", "linear2_dropout"]
+    assert [names[names.index(name) - 1] for name in dropped] == ["linear1_relu", "linear2_relu"]

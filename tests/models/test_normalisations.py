@@ -22,6 +22,7 @@ OPTIONS = {
     "keskar_fc": {"depth": 2},
     "keskar_conv": {},
     "keskar_vgg": {},
+    "inception": {"width": 24},
 }
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 

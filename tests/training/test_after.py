@@ -99,6 +99,20 @@ def test_where_a_cell_starts(run, make_cell):
     assert pruned == round(0.5 * sum(whole[name].numel() for name in LAYERS[:-1]))
 
 
+def test_a_wider_network_starts_from_a_narrower_one(run, make_cell):
+    """With new weights of zero it would say the same; here they are small and drawn by the wider one's own seed."""
+    narrow = make_cell(model=MLP, init={"name": "normal", "std": 0.1})
+    wide = narrow.model_copy(update={"model": narrow.model.model_copy(update={"width": 17})})
+    trained, alone = run("narrow", narrow), run("alone", wide)
+    grown = run("grown", after(narrow, wide, grow=True), "narrow")
+    for name, value in grown.checkpoints[0.0].items():
+        small, drawn = trained.checkpoints[3.0][name], alone.checkpoints[0.0][name]
+        first = tuple(slice(size) for size in small.shape)
+        assert torch.equal(value[first], small)
+        drawn[first] = small
+        assert torch.equal(value, drawn)
+
+
 def test_a_killed_pack_keeps_its_masks(run, make_cell, tmp_path, monkeypatch):
     """Saved at every step and stopped at the last: what goes on from there ends with the same bits."""
     from gengap.training import resume

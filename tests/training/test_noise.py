@@ -42,7 +42,7 @@ def test_noise_per_unit_has_a_value_for_every_sample_and_unit(make_cell, draws):
     assert [field["hidden.relu.noise"].shape for field in draws(cells)] == [(2, 3, 7), (2, 3, 7), (2, 2, 7)]
 
 
-@pytest.mark.parametrize("mode", ["shared", "unit"])
+@pytest.mark.parametrize("mode", ["shared", "unit", "drifting"])
 def test_a_cells_noise_depends_on_neither_its_pack_nor_an_interruption(mode, make_cell, draws):
     cells = [make_cell(seed, training={"noise_std": 0.1 * (1 + seed), "noise_mode": mode}) for seed in range(3)]
     together = list(draws(cells, epoch=2))
@@ -64,3 +64,16 @@ def test_noise_is_normal_at_each_cells_own_level(make_cell, draws):
         assert (field.mean(dim=1) / field.std(dim=1)).tolist() == pytest.approx([0, 0], abs=0.02)
         share_within = (field.abs() < field.std(dim=1, keepdim=True)).double().mean(dim=1)
         assert share_within.tolist() == pytest.approx([0.6827] * 2, abs=0.01)
+
+
+def test_drifting_noise_has_a_mean_and_a_deviation_of_each_unit_that_change_with_the_step(make_cell, draws):
+    settings = {"noise_mode": "drifting", "noise_std": 0.5}
+    first, second = draws([make_cell(0, training=settings)], batch_sizes=(4000, 4000))
+    for name in PLACES:
+        mean, std = (getattr(first[name][0], moment)(dim=0) for moment in ("mean", "std"))
+        assert mean.abs().max() < 0.55  # of a standard error of 0.01
+        assert mean.std() == pytest.approx(0.5 / 3**0.5, rel=0.5 if mean.numel() < 20 else 0.15)
+        assert 0.48 < std.min() < std.max() < 0.65
+        assert std.max() - std.min() > 0.05
+        moved = second[name][0].mean(dim=0) - mean
+        assert moved.abs().max() > 0.2

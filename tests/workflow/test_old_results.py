@@ -25,7 +25,7 @@ from gengap.evidence.collect import collect, data_facts
 from gengap.studies.jobs import Plan
 from gengap.studies.study import load_study
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("old results")]  # one worker makes `updated`, once
+pytestmark = pytest.mark.long
 FOLDER = Path(__file__).resolve().parents[1] / "old_results"
 STUDIES = {"kept": 8, "kept_classes": 2}  # cells of each
 COLLECTED = [f"results/{name}/cells.csv" for name in ("kept_classes", "kept_draws")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("plugins")]  # one worker makes `finished`, once
+pytestmark = pytest.mark.long
 STUDY = """\
 title: Own parts
 base:

@@ -6,7 +6,7 @@ import re
 import h5py
 import pytest
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("simulations")]  # one worker makes `simulated`, once
+pytestmark = pytest.mark.long
 TEXT = """\
 title: Small matrices
 base: {simulation: random_matrix, columns: 3}

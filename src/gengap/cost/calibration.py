@@ -21,7 +21,7 @@ from gengap.training.step import StepInputs, make_step
 # evaluations, whichever is less (9 of them in wide networks to 20 in narrow ones on our own kernels, whose eager steps
 # take up to 50 times as long as compiled ones); compiling takes so long.
 _COMPILED, _EVALUATIONS, _COMPILE_SECONDS = 0.2, 15.0, 20.0
-START_SECONDS = 6.0  # of a job: Snakemake's, Python's and PyTorch's start, and reading the data
+START_SECONDS = 2.0  # of a job: Snakemake's and gengap's start, and reading the data; libraries are imported once
 # Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
 _FEW, _IMAGES, _LONG_SECONDS, _CALLS = 16, 512, 0.5, 3
 

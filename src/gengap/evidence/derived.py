@@ -3,6 +3,7 @@
 import pandas as pd
 
 PENALTY = "l2_penalty"
+INTERPOLATION = "interpolation_epoch"
 SPLITS = ("train", "test")
 
 
@@ -16,6 +17,7 @@ def with_derived(cells: pd.DataFrame, history: pd.DataFrame, measurements: pd.Da
 
     Returns:
         The table with the columns ``train_error`` and ``test_error`` (1 - accuracy), where accuracies were measured;
+        ``interpolation_epoch`` (NaN where it was not reached), where train accuracies were recorded;
         ``l2_penalty``, and ``train_objective`` and ``test_objective`` (loss + penalty), where losses were measured and
         the penalty was recorded at the same epoch (NaN where it was not).
     """
@@ -23,6 +25,9 @@ def with_derived(cells: pd.DataFrame, history: pd.DataFrame, measurements: pd.Da
     for split in SPLITS:
         if f"{split}_accuracy" in cells:
             found[f"{split}_error"] = 1 - cells[f"{split}_accuracy"]
+    recorded = history[history["quantity"] == "train_accuracy"]
+    if len(recorded):
+        found[INTERPOLATION] = cells["cell"].map(recorded[recorded["value"] == 1].groupby("cell")["epoch"].min())
     penalties = cells["cell"].map(_last_penalties(history, measurements))
     if penalties.notna().any():
         found[PENALTY] = penalties

@@ -24,7 +24,10 @@ PART = {
             "default": 1.0,
             "ge": 0,
             "le": 1,
-            "meaning": "Probability with which an image gets a random label, or is replaced by noise.",
+            "meaning": (
+                "Probability with which the rule changes an image: `random_labels` draws its label, `noise_images` "
+                "replaces its pixels by noise."
+            ),
         },
         "rule_seed": {"type": "int", "default": 0, "ge": 0, "meaning": "Seed of what the label rule draws."},
     },

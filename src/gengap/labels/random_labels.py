@@ -20,7 +20,10 @@ PART = {
             "default": 1.0,
             "ge": 0,
             "le": 1,
-            "meaning": "Probability with which an image gets a random label, or is replaced by noise.",
+            "meaning": (
+                "Probability with which the rule changes an image: `random_labels` draws its label, `noise_images` "
+                "replaces its pixels by noise."
+            ),
         },
         "drawn_from": {
             "choices": ("all", "others"),

@@ -8,7 +8,7 @@ import torch
 
 from gengap import losses, models, registry
 from gengap.engine import device as devices
-from gengap.engine import evaluation, stack
+from gengap.engine import evaluation, precision, stack
 from gengap.errors import UnreadableError, UserError
 from gengap.labels import LabelledData
 from gengap.logs import DETAIL, log
@@ -78,7 +78,8 @@ def measure_pack(
         how, done = method(probe), 0
         progress = Progress(f"{probe.name}: checkpoint", len(missing), "checkpoints")
         for part in checkpoints.parts(missing, _AT_ONCE[target_device.type]):
-            _measure_part(measure, subject_of, part, checkpoints, found)
+            with precision.tensor_float32(False):
+                _measure_part(measure, subject_of, part, checkpoints, found)
             done += len(part)
             progress.advance(done, len(part))
             if store_folder:

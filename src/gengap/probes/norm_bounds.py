@@ -18,18 +18,18 @@ PART = {
     "quantities": {
         "inverse_margin": {
             "label": "inverse margin",
-            "symbol": "1/\\gamma",
+            "symbol": "1/(\\gamma\\sqrt{m})",
             "meaning": "1 / gamma, divided by the root of the number of samples; infinite where gamma is not above 0.",
             "rescaling_invariant": True,
         },
         "spectral_norm_sum": {
-            "label": "mean of spectral norms",
+            "label": "geometric mean of spectral norms",
             "meaning": "Root of d (prod s_l^2)^(1/d) / m.",
             "rescaling_invariant": True,
         },
         "spectral_product_over_margin": {
             "label": "spectral norms over margin",
-            "symbol": "\\prod_l s_l/\\gamma",
+            "symbol": "\\prod_l s_l/(\\gamma\\sqrt{m})",
             "meaning": "Root of prod s_l^2 / (gamma^2 m).",
             "rescaling_invariant": True,
         },
@@ -40,12 +40,12 @@ PART = {
         },
         "frobenius_norm_product": {
             "label": "product of Frobenius norms",
-            "symbol": "\\prod_l\\|W_l\\|_F",
+            "symbol": "\\prod_l\\|W_l\\|_F/\\sqrt{m}",
             "meaning": "Root of prod ||W_l||_F^2 / m.",
             "rescaling_invariant": True,
         },
         "frobenius_norm_sum": {
-            "label": "mean of Frobenius norms",
+            "label": "geometric mean of Frobenius norms",
             "meaning": "Root of d (prod ||W_l||_F^2)^(1/d) / m.",
             "rescaling_invariant": True,
         },
@@ -55,8 +55,8 @@ PART = {
             "rescaling_invariant": True,
         },
         "frobenius_over_spectral": {
-            "label": "sum of stable ranks",
-            "symbol": "\\sum_l\\|W_l\\|_F^2/s_l^2",
+            "label": "stable ranks per sample",
+            "symbol": "\\sqrt{\\sum_l\\|W_l\\|_F^2/(s_l^2m)}",
             "meaning": "Root of sum ||W_l||_F^2 / s_l^2 / m.",
             "rescaling_invariant": True,
         },
@@ -77,7 +77,7 @@ PART = {
         },
         "spectral_distance": {
             "label": "spectral distance from the start",
-            "symbol": "\\sum_l\\|W_l-W_{l,0}\\|_2^2",
+            "symbol": "\\sqrt{\\sum_l\\|W_l-W_{l,0}\\|_2^2/m}",
             "meaning": "Root of sum ||W_l - W_l0||_2^2 / m.",
             "rescaling_invariant": False,
         },

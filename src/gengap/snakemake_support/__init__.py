@@ -10,7 +10,7 @@ from typing import Any
 
 from gengap.errors import UserError
 from gengap.logs import log
-from gengap.snakemake_support import contents, failed_jobs, linked_files, python_path, records
+from gengap.snakemake_support import contents, failed_jobs, linked_files, python_path, records, warm_jobs
 
 # Versions with which `make test-versions` passed: the first one, and the first one that was not tested. pyproject.toml
 # and the Snakefile say the same.
@@ -18,7 +18,7 @@ OLDEST, UNTESTED = "9.14.0", "9.28"
 
 
 def install(workflow: Any) -> None:
-    """Check this process's Snakemake, and work around its errors.
+    """Check this process's Snakemake, work around its errors, and let jobs start faster.
 
     Args:
         workflow: Snakemake's workflow, as a Snakefile has it.
@@ -44,6 +44,8 @@ def install(workflow: Any) -> None:
     failed_jobs.install()
     linked_files.install()
     python_path.install()
+    if workflow.is_main_process:
+        warm_jobs.install()
 
 
 def begin(project: Path = Path()) -> None:
@@ -84,6 +86,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _missing() -> Any:
     """What the workarounds need and this Snakemake lacks."""
     from snakemake.jobs import Job
+    from snakemake.script import PythonScript
 
     if not inspect.iscoroutinefunction(getattr(Job, "postprocess", None)):
         yield "no coroutine Job.postprocess"
@@ -93,7 +96,12 @@ def _missing() -> Any:
         yield "a Job.postprocess without the argument 'check_output_mtime'"
     if not inspect.iscoroutinefunction(getattr(Job, "prepare", None)):
         yield "no coroutine Job.prepare"
-    for name, arguments in (("started", ["self", "job"]), ("input_changed", ["self", "job", "file"])):
-        method = getattr(contents.persistence(), name, lambda: None)
+    for known_as, owner, name, arguments in (
+        ("persistence", contents.persistence(), "started", ["self", "job"]),
+        ("persistence", contents.persistence(), "input_changed", ["self", "job", "file"]),
+        ("PythonScript", PythonScript, "execute_script", ["self", "fname", "edit"]),
+        ("PythonScript", PythonScript, "_execute_cmd", ["self", "cmd"]),
+    ):
+        method = getattr(owner, name, lambda: None)
         if list(inspect.signature(method).parameters)[: len(arguments)] != arguments:
-            yield f"no persistence.{name}({', '.join(arguments[1:])})"
+            yield f"no {known_as}.{name}({', '.join(arguments[1:])})"

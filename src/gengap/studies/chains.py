@@ -87,6 +87,13 @@ def _told(names: Sequence[str]) -> str:
 
 def _check(cell: Cell, origin: Cell, where: str) -> None:
     """Refuse an origin that cannot give a cell its weights."""
+    if cell.after.grow:
+        if origin.model.width >= cell.model.width or cell.after.prune or origin.after.masked:
+            raise UserError(
+                f"{where}: grow: needs an origin of a smaller model.width, and nothing pruned; its origin has width "
+                f"{origin.model.width}, and it has {cell.model.width}."
+            )
+        origin = origin.model_copy(update={"model": origin.model.model_copy(update={"width": cell.model.width})})
     if differ := [section for section in SHARED if getattr(cell, section) != getattr(origin, section)]:
         raise UserError(f"{where}: its origin has another {differ[0]}. Both must agree on {', '.join(SHARED)}.")
     if cell.training.weights_dtype != origin.training.weights_dtype:

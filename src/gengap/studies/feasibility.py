@@ -115,7 +115,7 @@ def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], pat
     said: set[str] = set()
     seen: set[tuple[int, ...]] = set()
     for name, cell in study.cells.items():
-        sections = (cell.training, cell.model, cell.loss, cell.dataset, cell.labels, cell.schedule)
+        sections = (cell.training, cell.model, cell.loss, cell.dataset, cell.labels, cell.schedule, cell.optimizer)
         key = tuple(id(section) for section in sections)
         if key in seen:
             continue

@@ -1,4 +1,4 @@
-"""What settings plan for moments that never come, or that are one moment: allowed, and hardly meant."""
+"""What is allowed and hardly meant: moments that never come or are one moment, a decay that overshoots."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ def unusual(cell: Cell, data: Sizes) -> Iterator[str]:
     """
     yield from _of_schedule(cell)
     yield from _of_noise(cell)
+    yield from _of_decay(cell)
     if data.n_train:
         yield from _of_steps(cell, data.n_train)
         yield from _of_classes(data)
@@ -36,6 +37,20 @@ def _of_schedule(cell: Cell) -> Iterator[str]:
         yield (
             f"schedule.warm_up: {schedule.warm_up:g} of {epochs} epochs, so the learning rate never is what the "
             "schedule says."
+        )
+
+
+def _of_decay(cell: Cell) -> Iterator[str]:
+    """Where the loss is flat, a step multiplies a weight by 1 - lr weight_decay; momentum m widens what is stable."""
+    optimizer = cell.optimizer
+    if optimizer.name not in ("sgd", "adamw"):
+        return
+    momentum = optimizer.momentum if optimizer.name == "sgd" and not optimizer.nesterov else 0.0
+    product = optimizer.lr * optimizer.weight_decay
+    if product > 2 * (1 + momentum):
+        yield (
+            f"optimizer.weight_decay: {optimizer.weight_decay:g} times optimizer.lr, {optimizer.lr:g}, is "
+            f"{product:g}, above {2 * (1 + momentum):g}: the decay alone lets weights grow without bound. Choose less."
         )
 
 

@@ -22,7 +22,7 @@ from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Names, Seed, Settings, Text
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import Figures, Tables
-from gengap.studies.validation import check_once, check_parts, check_renamed, validate
+from gengap.studies.validation import check_once, check_parts, check_renamed, reduced_section, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -100,35 +100,16 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     check_study_name(path.stem, str(path), "simulation")
     content = read_yaml(path)
     overrides = content.pop("reduced", None)
-    if reduced:
-        if not isinstance(overrides, Mapping):
-            raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
+    if not reduced:
+        return _simulation(content, path, reduced=False)
+    if not isinstance(overrides, Mapping):
+        raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
+    with reduced_section(path):
         check_renamed(overrides, path)
         for key, value in overrides.items():
             both = key in ("base", "grid") and isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
             content[key] = {**content[key], **value} if both else value
-    check_renamed(content, path)
-    file = validate(SimulationFile, content, f"{path}: ")
-    check_parts("figure", content.get("figures") or (), file.figures, path)
-    check_parts("table", content.get("tables") or (), file.tables, path)
-    for kind, parts in (("figure", file.figures), ("table", file.tables)):
-        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
-    check_once(file.published, f"{path}: published")
-    simulated = file.base.get("simulation")
-    grids = _grids(file.grid, path)
-    axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
-    _check_options({*file.base, *axes}, simulated, path)
-    for figure in file.figures:
-        if (shown := registry.check("figure", figure.name).simulation) != simulated:
-            subject = f"simulation '{shown}'" if shown else "networks"
-            raise UserError(f"{path}: figures: '{figure.name}' only plots {subject}; remove it from this simulation.")
-    return Simulation.model_construct(
-        **{key: getattr(file, key) for key in SimulationFile.model_fields},
-        name=path.stem + (REDUCED if reduced else ""),
-        reduced=reduced,
-        points=_expand(file.base, grids, axes[:-1], path),
-        axes=axes,
-    )
+        return _simulation(content, path, reduced=True)
 
 
 def load_simulations(folder: Path, studies: Iterable[str] = ()) -> dict[str, Simulation]:
@@ -141,14 +122,14 @@ def load_simulations(folder: Path, studies: Iterable[str] = ()) -> dict[str, Sim
     Raises:
         UserError: If a file is wrong, or a name is taken.
     """
-    found: dict[str, Simulation] = {}
+    simulations: dict[str, Simulation] = {}
     for path in study_files(folder):
-        found[path.stem] = load_simulation(path)
+        simulations[path.stem] = load_simulation(path)
         if "reduced" in read_yaml(path):
-            found[path.stem + REDUCED] = load_simulation(path, reduced=True)
+            simulations[path.stem + REDUCED] = load_simulation(path, reduced=True)
         if path.stem in studies:
             raise UserError(f"{path}: a study has the name '{path.stem}' too. Rename one of the two files.")
-    return found
+    return simulations
 
 
 def cell_names(name: str, point: Point) -> list[str]:
@@ -185,6 +166,32 @@ def simulation_settings(simulation: Simulation) -> Fingerprinted:
     """What the collected measurements depend on, as plain data that `Simulation` reads: all but the evidence."""
     keys = {"name", "reduced", "title", "question", "source", "points", "axes"}
     return Fingerprinted(simulation.model_dump(mode="json", include=keys, exclude_defaults=True))
+
+
+def _simulation(content: dict[str, Any], path: Path, *, reduced: bool) -> Simulation:
+    """Check the content of a file, in which `reduced` was applied or left out."""
+    check_renamed(content, path)
+    file = validate(SimulationFile, content, f"{path}: ")
+    check_parts("figure", content.get("figures") or (), file.figures, path)
+    check_parts("table", content.get("tables") or (), file.tables, path)
+    for kind, parts in (("figure", file.figures), ("table", file.tables)):
+        check_part_names(kind, [part.name for part in parts], f"{path}: {kind}s")
+    check_once(file.published, f"{path}: published")
+    simulated = file.base.get("simulation")
+    grids = _grids(file.grid, path)
+    axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
+    _check_options({*file.base, *axes}, simulated, path)
+    for figure in file.figures:
+        if (shown := registry.check("figure", figure.name).simulation) != simulated:
+            subject = f"simulation '{shown}'" if shown else "networks"
+            raise UserError(f"{path}: figures: '{figure.name}' only plots {subject}; remove it from this simulation.")
+    return Simulation.model_construct(
+        **{key: getattr(file, key) for key in SimulationFile.model_fields},
+        name=path.stem + (REDUCED if reduced else ""),
+        reduced=reduced,
+        points=_expand(file.base, grids, axes[:-1], path),
+        axes=axes,
+    )
 
 
 def _grids(grid: Any, path: Path) -> list[dict[str, list[Any]]]:

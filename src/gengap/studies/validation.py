@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from gengap.errors import UserError, hint
 from gengap.studies import allowed
 from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Settings
+from gengap.studies.settings import allowed_options
 
 T = TypeVar("T", bound=Settings)
 
@@ -31,7 +33,20 @@ def validate(model: type[T], content: Any, where: str) -> T:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError("\n".join(_explanations(model, error.errors(), where))) from error
+        raise UserError("\n".join(_explanations(model, error.errors(), where, content))) from error
+
+
+@contextmanager
+def reduced_section(path: Path) -> Iterator[None]:
+    """Say of a mistake that it comes with the `reduced` section, since the file is right without it."""
+    try:
+        yield
+    except UserError as error:
+        lines = [
+            line if line.startswith(f"{path}: reduced") else line.replace(f"{path}: ", f"{path}: reduced: ", 1)
+            for line in str(error).splitlines()
+        ]
+        raise UserError("\n".join(lines)) from error
 
 
 def check_renamed(content: Mapping[str, Any], path: Path) -> None:
@@ -80,17 +95,15 @@ def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], pat
     names = [part.name for part in parts]
     check_names(kind, list(dict.fromkeys(names)) if kind == "probe" else names, f"{path}: {kind}s")
     for keys, part in zip(given, parts, strict=True):
-        entry = registry.check(kind, part.name)
         check_reads(type(part), part.name)
-        always = ("epochs", "batchnorm") if kind == "probe" else ()
-        known = (*always, *entry.reads, *entry.options)
+        known = allowed_options(kind, part.name)
         for key in keys if isinstance(keys, Mapping) else ():
             if key != "name" and key not in known:
                 uses = ", ".join(known) or "no options"
                 raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
 
 
-def _explanations(model: type[Settings], findings: Iterable[Any], where: str) -> Iterable[str]:
+def _explanations(model: type[Settings], findings: Iterable[Any], where: str, content: Any) -> Iterable[str]:
     """One line for each key that pydantic found a mistake at; it names every branch of a union by itself."""
     lines: dict[str, str] = {}
     for finding in findings:
@@ -98,7 +111,8 @@ def _explanations(model: type[Settings], findings: Iterable[Any], where: str) ->
         if finding["type"] == "extra_forbidden":
             at, schema = allowed.place(model, parts[:-1])
             key = f"{at}.{parts[-1]}".lstrip(".")
-            lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], model, schema)}")
+            known = _known_keys(content, parts[:-1]) or allowed.keys(schema)
+            lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], model, known)}")
             continue
         if finding["type"] == "invalid_key":
             at, _ = allowed.place(model, parts[:-1])
@@ -117,8 +131,21 @@ def _explanations(model: type[Settings], findings: Iterable[Any], where: str) ->
     return [line for key, line in lines.items() if not any(other.startswith(f"{key}[") for other in lines)]
 
 
-def _unknown_key(key: str, value: Any, model: type[Settings], schema: allowed.Schema) -> str:
-    known = allowed.keys(schema)
+def _known_keys(content: Any, place: Sequence[int | str]) -> list[str]:
+    """The keys of the part that is named at a place, not those of all parts of its kind; empty if none is named."""
+    for step in place:
+        if not isinstance(content, (Mapping, list)):
+            return []
+        content = content[step]  # type: ignore[index]
+    section = next((step for step in reversed(place) if isinstance(step, str)), "")
+    kind = section if section in registry.REGISTRY else section.removesuffix("s")
+    name = content.get("name") if isinstance(content, Mapping) else None
+    if not isinstance(name, str) or name not in registry.REGISTRY.get(kind, {}):
+        return []
+    return sorted({"name", *allowed_options(kind, name)})
+
+
+def _unknown_key(key: str, value: Any, model: type[Settings], known: Sequence[str]) -> str:
     near = hint(key, known)
     if not near and value is None and re.fullmatch(r"\w+:.+", key):
         near = " A space is missing after the colon."

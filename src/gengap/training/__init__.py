@@ -10,7 +10,7 @@ import torch
 
 from gengap import layout, losses, models
 from gengap.engine import device as devices
-from gengap.engine import stack
+from gengap.engine import precision, stack
 from gengap.engine.evaluation import initialization
 from gengap.engine.stack import Architecture
 from gengap.errors import UnreadableError, UserError
@@ -175,7 +175,8 @@ class _Job:
         pack, results = saved or (self._start(todo), todo)
         with saver.listening():
             how = {"compile_step": self.options.compile_step, "step": self.options.step}
-            passed = loop.train(pack, results, self.arch, self.data, saver, **how)
+            with precision.tensor_float32(False):  # but in the steps of cells that ask for it
+                passed = loop.train(pack, results, self.arch, self.data, saver, **how)
         self.done.update({result.name: result for result in results if result.name in self.cells})
         if self.options.store_folder:
             for result in results:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from gengap import seeding
 from gengap.engine import weights
 from gengap.engine.stack import Architecture, State, network_state, stacked
@@ -66,7 +68,15 @@ def _weights(cell: Cell, checkpoints: weights.Checkpoints, fresh: State) -> Stat
     if epoch not in checkpoints:
         kept = ", ".join(f"{epoch:g}" for epoch in sorted(checkpoints))
         raise UserError(f"after.weights: the origin ended early and has no weights at epoch {epoch:g}, only at {kept}.")
-    return {name: value.to(fresh[name]) for name, value in checkpoints[epoch].items()}
+    found = {name: value.to(fresh[name]) for name, value in checkpoints[epoch].items()}
+    return {name: _grown(value, fresh[name]) for name, value in found.items()} if cell.after.grow else found
+
+
+def _grown(small: Tensor, fresh: Tensor) -> Tensor:
+    """The weights of a wider layer, of which the first along every dimension are those of a narrower one."""
+    grown = fresh.clone()
+    grown[tuple(slice(size) for size in small.shape)] = small
+    return grown
 
 
 def _mask(cell: Cell, origin: Cell, last: State, layers: Sequence[str], like: State) -> State:

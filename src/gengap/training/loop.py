@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gengap.engine import evaluation
+from gengap.engine import evaluation, precision
 from gengap.engine.stack import Architecture
 from gengap.labels.patching import Patches
 from gengap.progress import Pace, Progress
@@ -210,7 +210,8 @@ def _epoch(pack: PackState, job: _Job) -> None:
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         step = fast_step if index.shape[1] == batch_size else job.step
         inputs = StepInputs(index, hyperparameters, augmentations, buffers)
-        pack.networks, _ = step(pack.networks, images, targets, inputs)
+        with precision.tensor_float32(job.shared.training.dtype == "tf32"):
+            pack.networks, _ = step(pack.networks, images, targets, inputs)
         pack.step += 1
         if pack.step in due:
             kept = statistics.measured(pack, arch, data.train_images, cells[0])

@@ -1,4 +1,8 @@
-"""Noise on the pre-activations while training: its level and its draws (Li, Wei and Ma 2019)."""
+"""Noise on the pre-activations while training: its level and its draws (Li, Wei and Ma 2019).
+
+In mode ``drifting`` it makes the distribution of a layer's inputs unstable: its mean and variance change at every step
+(Santurkar et al. 2018, arXiv:1805.11604, section 2.2).
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +12,8 @@ import torch
 from gengap import seeding
 from gengap.engine.stack import State
 from gengap.studies.settings import Cell, Training
+
+WIDER = 0.25  # by which the standard deviation of drifting noise exceeds the level at most, as a share of it
 
 
 def level(settings: Training, done: int) -> float:
@@ -39,7 +45,7 @@ def draws(
 
     Yields:
         Buffers by name, ``[K, H, W]`` (after a linear layer ``[K]``) in mode ``shared``, ``[K, B, C, H, W]``
-        (``[K, B, units]``) in mode ``unit``.
+        (``[K, B, units]``) in the other modes.
     """
     generators = [torch.Generator(device) for _ in cells]
     for cell, generator in zip(cells, generators, strict=True):
@@ -51,4 +57,22 @@ def draws(
         sizes = [math.prod(shape) for shape in shapes.values()]
         rows = [torch.randn(sum(sizes), generator=each, dtype=dtype, device=device) for each in generators]
         parts = (torch.stack(rows) * levels[:, None]).split(sizes, dim=1)
-        yield {name: part.view(len(cells), *shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)}
+        fields = {
+            name: part.view(len(cells), *shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)
+        }
+        if cells[0].training.noise_mode == "drifting":
+            _drift(fields, buffer_shapes, levels, generators)
+        yield fields
+
+
+def _drift(
+    fields: State, buffer_shapes: Mapping[str, torch.Size], levels: torch.Tensor, generators: Sequence[torch.Generator]
+) -> None:
+    """Give every unit of every network a mean and a standard deviation of its own, in place."""
+    units = [math.prod(shape) for shape in buffer_shapes.values()]
+    like = {"dtype": levels.dtype, "device": levels.device}
+    uniform = torch.stack([torch.rand(2, sum(units), generator=each, **like) for each in generators])
+    for (name, shape), moments in zip(buffer_shapes.items(), uniform.split(units, dim=2), strict=True):
+        mean, std = moments.reshape(len(levels), 2, 1, *shape).unbind(dim=1)  # [K, 1, *shape]
+        level = levels.view(-1, *[1] * (len(shape) + 1))
+        fields[name].mul_(1 + WIDER * std).add_(level * (2 * mean - 1))

@@ -9,6 +9,8 @@ from torch.func import vmap
 from gengap import losses
 from gengap.engine.cpu import execution, operators
 from gengap.engine.cpu.exact_batchnorm import measured_statistics
+from gengap.engine.evaluation import exact_batchnorm_one_pass
+from gengap.engine.evaluation.exact_batchnorm_one_pass import one_pass
 from gengap.engine.evaluation.exact_batchnorm_streaming import streamed_statistics, too_large
 from gengap.engine.evaluation.inference import inference
 from gengap.engine.groups import groups, networks_per_call, slices
@@ -36,7 +38,8 @@ def for_mode(arch: Architecture, state: State, images: Tensor, mode: str) -> Sta
 def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
     """BatchNorm means and biased variances of every layer over all images as one batch.
 
-    Where one batch would take too much memory, layer by layer; see `exact_batchnorm_streaming`.
+    Where one batch would take too much memory, layer by layer; see `exact_batchnorm_one_pass` and
+    `exact_batchnorm_streaming`.
 
     Returns:
         The buffers ``[K, features]``.
@@ -44,7 +47,8 @@ def exact_statistics(arch: Architecture, state: State, images: Tensor) -> State:
     if (measured := measured_statistics(arch, state, images)) is not None:
         return measured[0]
     if too_large(arch, images):
-        return streamed_statistics(arch, state, images)
+        whole = exact_batchnorm_one_pass.fits(arch, images)
+        return one_pass(arch, state, images)[0] if whole else streamed_statistics(arch, state, images)
     call = vmap(functools.partial(outputs_and_buffers, arch, arch.statistics), in_dims=(0, None))
     parts = [call(part, images)[1] for part in groups(state, images, len(images))]
     return concatenate(parts)
@@ -68,6 +72,9 @@ def training_outputs(arch: Architecture, state: State, images: Tensor, mode: str
     measured = measured_statistics(arch, state, images, outputs=True) if mode == "exact" and arch.buffers else None
     if measured is not None and measured[1] is not None:
         return {**state, **measured[0]}, measured[1]
+    if mode == "exact" and arch.buffers and too_large(arch, images) and exact_batchnorm_one_pass.fits(arch, images):
+        buffers, outputs_there = one_pass(arch, state, images)
+        return {**state, **buffers}, outputs_there
     ready = for_mode(arch, state, images, mode)
     return ready, all_outputs(arch, ready, images, mode, together=True)
 

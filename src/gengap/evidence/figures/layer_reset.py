@@ -2,18 +2,18 @@
 
 import math
 import textwrap
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from gengap.errors import UserError
 from gengap.evidence.figures.drawing import CHARACTERS, panels, title, unfinished, width
 from gengap.evidence.figures.groups import description, labelled
-from gengap.evidence.figures.layer_gradients import shown
+from gengap.evidence.figures.layer_gradients import shown as first_groups
+from gengap.evidence.layer_resets import resets, untouched
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
@@ -23,9 +23,16 @@ PART = {
         "test_error_after_rerandomization",
         "error_rise_after_reset",
     ),
+    "options": {
+        "arms": {
+            "type": "strs",
+            "default": [],
+            "meaning": "Arms that have a panel; empty: the narrowest and the widest networks, four groups at most.",
+        },
+    },
     "caption": """\
 **Test error after one layer's reset** (study ``{{ snakemake.wildcards.study }}``; after Zhang, Bengio and Singer 2019,
-arXiv:1902.01996). One panel per group of cells, at most four. Each row is one layer, from the input (top) to the
+arXiv:1902.01996). One panel per group of cells. Each row is one layer, from the input (top) to the
 output; each column is the epoch to which that layer alone is reset, with the BatchNorm after it, while all others
 keep their trained weights; in the last column it is redrawn by the cell's own initialisation. Nothing is trained.
 Colour is the test error in percent, as mean over the finished seeds: the darker, the worse. All panels share the
@@ -39,6 +46,7 @@ at epoch 0 needs its own initial weights, and not their training.
 MOST_LABELS = 14  # layers that are named in a panel; of more, only some are
 DARK_IS_HIGH = "viridis_r"
 FRESH, NONE = "fresh", "none"
+ARM = "arm"
 COLUMNS = ["group", "layer", "reset", "batchnorm", "n", "mean", "min", "max"]
 
 
@@ -49,15 +57,32 @@ def data(evidence: Evidence) -> pd.DataFrame:
     ``layer`` for the network itself. Epochs that not all cells of a group have are left out.
     """
     fresh = measured(evidence, "test_error_after_rerandomization", "layer_reset").assign(reset=FRESH)
-    resets = _resets(evidence)
-    rows = pd.concat([resets, fresh, _untouched(evidence, resets)], ignore_index=True)
+    found = resets(evidence)
+    own = untouched(evidence, found).assign(layer="", reset=NONE)
+    found["reset"] = [f"{epoch:g}" for epoch in found["reset"]]
+    rows = pd.concat([found, fresh, own], ignore_index=True)
     cells = shown(evidence)
     finished = cells.loc[cells["status"] == "finished", ["cell", "group"]]
     rows = finished.merge(rows[rows["epoch"] == rows.groupby("cell")["epoch"].transform("max")], on="cell")
     rows["value"] = rows["value"].astype(float) * QUANTITIES["test_error_after_reset"].scale
-    found = rows.groupby(COLUMNS[:4], sort=False)["value"].agg(["size", "mean", "min", "max"]).reset_index()
-    found = found.rename(columns={"size": "n"})
-    return found.loc[found["n"] == found.groupby("group")["n"].transform("max"), COLUMNS].reset_index(drop=True)
+    over = rows.groupby(COLUMNS[:4], sort=False)["value"].agg(["size", "mean", "min", "max"]).reset_index()
+    over = over.rename(columns={"size": "n"})
+    return over.loc[over["n"] == over.groupby("group")["n"].transform("max"), COLUMNS].reset_index(drop=True)
+
+
+def shown(evidence: Evidence) -> pd.DataFrame:
+    """The cells of the arms that the study names, or of the first groups of either width."""
+    arms = evidence.options.get("arms", ())
+    if not arms:
+        return first_groups(evidence)
+    cells = labelled(evidence, apart=[axis for axis in evidence.axes if axis != ARM])
+    if ARM not in evidence.axes or not set(arms) <= set(cells[ARM]):
+        known = ", ".join(sorted(set(cells[ARM]))) if ARM in evidence.axes else "none"
+        raise UserError(
+            f"study '{evidence.study['name']}': figures: layer_reset: arms: {', '.join(arms)} is not all in `grid`. "
+            f"Choose from: {known}."
+        )
+    return cells[cells[ARM].isin(arms)].reset_index(drop=True)
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
@@ -84,7 +109,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         figure.colorbar(
             mpl.cm.ScalarMappable(norm, DARK_IS_HIGH), ax=axes, label="test error [%]", fraction=0.06, pad=0.03
         )
-    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
+    of = cells if evidence.options.get("arms") else labelled(evidence, extremes=True)
+    title(figure, description(cells, evidence, of=of))
     return figure
 
 
@@ -99,26 +125,3 @@ def _map(panel: Axes, own: pd.DataFrame, resets: list[str], norm: mpl.colors.Nor
     panel.set_ylim(len(layers), 0)
     panel.grid(visible=False)
     panel.tick_params(length=0)
-
-
-def _resets(evidence: Evidence) -> pd.DataFrame:
-    """One row per cell, measured epoch, layer and epoch of the reset."""
-    epochs: dict[tuple[str, float], NDArray[Any]] = {}
-    for array in evidence.arrays("reset_epoch"):
-        epochs |= dict(zip(array.rows.itertuples(index=False, name=None), array.values, strict=True))
-    rows = [
-        (cell, epoch, array.layer, array.batchnorm, f"{to:g}", value)
-        for array in evidence.arrays("test_error_after_reset")
-        for (cell, epoch), values in zip(array.rows.itertuples(index=False, name=None), array.values, strict=True)
-        for to, value in zip(epochs[cell, epoch], values, strict=True)
-        if not np.isnan(value)
-    ]
-    return pd.DataFrame(rows, columns=["cell", "epoch", "layer", "batchnorm", "reset", "value"])
-
-
-def _untouched(evidence: Evidence, resets: pd.DataFrame) -> pd.DataFrame:
-    """The networks' own test error: the mean after resets to epoch 0, less the rise that they cause."""
-    key = ["cell", "epoch", "batchnorm"]
-    start = resets[resets["reset"] == "0"].groupby(key)["value"].mean()
-    rise = measured(evidence, "error_rise_after_reset", "layer_reset").set_index(key)["value"]
-    return (start - rise).dropna().rename("value").reset_index().assign(layer="", reset=NONE)

@@ -31,11 +31,11 @@ PART = {
     "caption": """\
 **Which measures explain the generalization gap** (study ``{{ snakemake.wildcards.study }}``).
 *Left:* hollow marks are Kendall's tau of measure and gap where one axis of the design changes, mean over groups and
-axes; filled marks are the rank correlation among networks of the same configuration, which differ only in their
-seed. Lines are 95 % intervals from resampling configurations. A measure that explains has both marks to the right of
-zero; of a proxy, the filled mark stays at zero: what it knows, the design knows. *Right:* Kendall's tau along each
-axis. Grey, in italics: controls. A minus sign before a name says that less of it should mean a larger gap. The words
-at the right edge of the left panel are the verdicts; the table ``scoreboard`` says why.
+axes; filled marks are the rank correlation among networks of the same configuration, which differ only in their seed.
+Lines are 95 % intervals from resampling configurations. A measure that explains has both marks to the right of zero;
+of a proxy, the filled mark stays at zero: what it knows, the design knows. *Right:* Kendall's tau where only this
+axis changes. Grey, in italics: controls. A minus sign before a name says that less of it should mean a larger gap.
+The words at the right edge of the left panel are the verdicts; the table ``scoreboard`` says why.
 """,
 }
 
@@ -50,7 +50,7 @@ COLORS = {
 }
 ORDER = (EXPLAINS, EQUAL_ONLY, PROXY, INCONSISTENT, CONTRADICTS, UNDECIDED, NO_EVIDENCE)
 ROW = 0.19  # inches
-_LONGEST = 28  # characters of a measure's name
+_LONGEST = 44  # characters of a measure's name
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
@@ -104,6 +104,7 @@ def draw(table: pd.DataFrame, decreasing: Sequence[str]) -> Figure:
     for label, control in zip(dots.get_yticklabels(), table["control"], strict=True):
         label.set_style("italic" if control else "normal")
         label.set_color(GREY if control else "black")
+    figure.align_titles()  # names of axes at a slant stand between panel and title
     figure.legend(handles=_legend(), loc="outside upper left", ncols=2, alignment="left")
     return figure
 
@@ -150,6 +151,7 @@ def _dots(panel: Axes, table: pd.DataFrame, places: np.ndarray) -> None:
     panel.tick_params(axis="y", length=0)
     panel.spines["left"].set_visible(False)
     panel.set_xlabel("rank correlation with the gap", loc="left")
+    panel.set_title("all axes", loc="left")
 
 
 def _cells(panel: Axes, table: pd.DataFrame, places: np.ndarray, axes: Sequence[str]) -> None:
@@ -189,7 +191,7 @@ def _cells(panel: Axes, table: pd.DataFrame, places: np.ndarray, axes: Sequence[
     panel.grid(visible=False)
     for spine in panel.spines.values():
         spine.set_visible(False)
-    panel.set_xlabel("along one axis")
+    panel.set_title("one axis", loc="left")
 
 
 def _legend() -> list[Line2D]:

@@ -1,0 +1,63 @@
+"""Claims on BatchNorm and the loss landscape (Santurkar et al. 2018): one effect per seed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gengap.evidence.intervals import grouped
+from gengap.evidence.measurements import Evidence
+
+ARM = "arm"
+PLAIN, BATCHNORM, NOISY = "plain", "batchnorm", "noisy"  # arms
+LOG = "log10 of the mean over measured epochs"
+# Quantities of a landscape: how a network without BatchNorm is said to differ from one with it.
+LANDSCAPE = {
+    "loss_range": "the loss varies less along the gradient with BatchNorm",
+    "largest_gradient_change": "the gradient changes less along itself with BatchNorm",
+    "effective_smoothness": "the effective smoothness is better with BatchNorm",
+}
+Effect = tuple[str, str, dict[str, Any], pd.Series]  # the claim, what its effect is, the networks, the effect by seed
+
+
+def effects(evidence: Evidence) -> Iterator[Effect]:
+    """What a study with the probe `landscape` and the arms plain, batchnorm and noisy can judge."""
+    if "effective_smoothness" not in evidence.cells or ARM not in evidence.axes:
+        return
+    if not {PLAIN, BATCHNORM} <= set(evidence.cells[ARM]):
+        return
+    values = _values(evidence)
+    for at, part in grouped(evidence.finished, [axis for axis in evidence.axes if axis != ARM]):
+        arms = {str(arm): own.set_index("cell") for arm, own in part.groupby(ARM, sort=False)}
+        by_arm = {arm: values.reindex(own.index).set_index(own["seed"]) for arm, own in arms.items()}
+        if PLAIN not in by_arm or BATCHNORM not in by_arm:
+            continue  # they diverged
+        plain, batchnorm, noisy = (by_arm.get(arm) for arm in (PLAIN, BATCHNORM, NOISY))
+        accuracy = {arm: own.set_index("seed")["test_accuracy"] for arm, own in arms.items() if "test_accuracy" in own}
+        for quantity, claim in LANDSCAPE.items():
+            yield claim, f"{LOG}, without minus with", at, plain[quantity] - batchnorm[quantity]
+        shift = batchnorm["covariate_shift_cosine"] - plain["covariate_shift_cosine"]
+        words = "cosine of a layer's gradient before and after the step of those below it, with minus without"
+        yield "BatchNorm reduces internal covariate shift", words, at, shift
+        if accuracy:
+            yield "BatchNorm trains better", "test accuracy, with minus without", at, _minus(accuracy, BATCHNORM, PLAIN)
+        if noisy is not None and accuracy:
+            words = "test accuracy, noisy BatchNorm minus none"
+            yield "noisy BatchNorm still trains better than none", words, at, _minus(accuracy, NOISY, PLAIN)
+            less = plain["covariate_shift_cosine"] - noisy["covariate_shift_cosine"]
+            words = "cosine as above, without minus noisy"
+            yield "noisy BatchNorm has more covariate shift than none", words, at, less
+
+
+def _minus(values: dict[str, pd.Series], first: str, second: str) -> pd.Series:
+    return values[first] - values[second]
+
+
+def _values(evidence: Evidence) -> pd.DataFrame:
+    """Means over the measured epochs after the start, by cell; of the landscape's quantities their log10."""
+    rows = evidence.measurements
+    rows = rows[(rows["epoch"] > 0) & np.isfinite(rows["value"])]
+    mean = rows.groupby(["cell", "quantity"])["value"].mean().unstack()
+    mean["loss_range"] = mean["highest_loss_along_gradient"] - mean["lowest_loss_along_gradient"]
+    return mean[["covariate_shift_cosine"]].join(np.log10(mean[list(LANDSCAPE)]))
