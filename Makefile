@@ -3,6 +3,9 @@ STUDY ?= quickstart
 SCALE ?= auto
 CORES ?= all
 PYTHON ?=
+# 1: PyTorch's builds for CPUs, without 5 GB of CUDA's libraries; taken where there is no NVIDIA driver.
+CPU ?= $(if $(wildcard /proc/driver/nvidia/version),0,1)
+CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,13 +26,13 @@ COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.
 	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
 COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
 
-.PHONY: help env run report evidence evidence-check findings plan repro push pull test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site bench lock
+.PHONY: help env evidence evidence-check findings test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
-	sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 12
+	sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-env: $(ENV) ## Make or update the environment in .venv
+env: $(ENV) ## Make or update the environment in .venv; CPU=1 without CUDA, CPU=0 with it
 
 $(ENV): requirements.lock pyproject.toml
 	@for candidate in $(PYTHON) python3.11 python3.12 python3.13 python3; do
@@ -43,33 +46,24 @@ $(ENV): requirements.lock pyproject.toml
 		echo "On Debian or Ubuntu: sudo apt-get install python3 python3-venv. Or name one: make $(MAKECMDGOALS) PYTHON=..." >&2
 		exit 1
 	fi
-	echo "Making the environment in .venv with $$python: about 6 GB, some minutes."
 	"$$python" -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$$@"; }
+	pair=$$(sed -n -E 's/^(torch|torchvision)==(.*)/\1==\2+cpu/p' requirements.lock)
+	# The builds for CPUs are only on an index of PyTorch's own, which a machine may not reach.
+	if [ "$(CPU)" = 1 ] && pip download --retries 1 --no-deps --dest .venv/cpu --index-url "$(CPU_INDEX)" $$pair 2> /dev/null; then
+		echo "Making the environment in .venv with $$python, without CUDA: about 2 GB, a minute or two."
+		grep -v -E '^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' requirements.lock > .venv/requirements.txt
+		pip install --find-links .venv/cpu $$pair -r .venv/requirements.txt
+		rm -r .venv/cpu
+	else
+		[ "$(CPU)" = 0 ] || echo "Found no build of PyTorch for CPUs in $(CPU_INDEX); taking the one with CUDA."
+		echo "Making the environment in .venv with $$python: about 6 GB, some minutes."
+		pip install -r requirements.lock
+	fi
+	pip install --no-deps --editable .
 	touch $@
 
-# The studies of STUDY on this machine, and the path of their report; that of one study lies beside its results.
-define studies
-studies=$$(gengap scale "$(STUDY)" "$(SCALE)")
-[[ $$studies == *' '* ]] && report=$$(gengap path report "$(STUDY)") || report=$$(gengap path report "$$studies")
-folders=$$(for study in $$studies; do gengap path results "$$study"; done)
-# What a report shows, and not when it was written: the last line of the report has the digest.
-shown() { find -L $$folders workflow/report .gengap/captions -type f -not -path '*/packs/*' -not -path '*/points/*' -not -path '*/logs/*' -not -name report.html -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64; }
-make_report() { gengap report $$studies --to "$$report" && echo "<!-- $$(shown) -->" >> "$$report"; }
-endef
-
-run: $(ENV) ## Run a study, or all studies of a paper, up to the report
-	@$(studies)
-	gengap plan $$studies
-	snakemake --cores $(CORES) $$studies
-	if ! tail -n 1 "$$report" 2> /dev/null | grep -q -F "$$(shown)"; then make_report; fi
-	echo
-	gengap summary $$studies
-
-report: $(ENV) ## Write the HTML report of a finished study or paper
-	@$(studies)
-	make_report
+include workflow/studies.mk
 
 evidence: $(ENV) ## Copy tables and figures of a finished study or paper to docs/findings
 	@$(studies)
@@ -96,28 +90,6 @@ evidence-check: $(ENV) ## Redraw docs/findings from the exports kept there, and 
 findings: $(ENV) ## Check that every measured number in docs/findings is in the evidence
 	@gengap findings
 
-plan: $(ENV) ## Predict time and memory of a study or paper
-	@$(studies)
-	gengap plan $$studies
-
-repro: $(ENV) ## Run all studies of config/config.yaml through DVC
-	@dvc repro
-	sync # DVC does not wait for the disk, and takes an object of its cache for whole after a loss of power
-
-push: $(ENV) ## Send the files that dvc.lock names to DVC's remote
-	@dvc push
-	if [ -n "$$(git status --porcelain dvc.lock metrics)" ]; then
-		echo "Next, commit the digests: git add dvc.lock metrics && git commit -m \"Results\" && git push"
-	fi
-
-pull: $(ENV) ## Get results and their records from DVC's remote
-	@if [ ! -e dvc.lock ]; then
-		echo "error: there is no dvc.lock: no results were versioned yet. Run \`make repro\`, then \`make push\`." >&2
-		exit 1
-	fi
-	dvc pull
-	sync
-
 test: $(ENV) ## Run the tests
 	@pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -126,7 +98,7 @@ test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Sn
 
 coverage: $(ENV) ## Measure which lines and branches of storing, locking, resuming and versioning the tests reach
 	@mkdir -p build/coverage && rm -f build/coverage/*
-	coverage run -m pytest $(COVERING)
+	FAULTS=2 coverage run -m pytest $(COVERING)
 	coverage combine --quiet
 	coverage report
 	coverage report --fail-under=100 --include="$(COVERED)" > /dev/null
@@ -191,7 +163,11 @@ bench: $(ENV) ## Benchmark packs against plain PyTorch on this CPU
 	@python -m bench.cpu
 
 # CUDA's libraries are only for Linux on x86-64, as PyTorch's own requirements say.
-lock: ## Write requirements.lock from the present environment
-	@.venv/bin/python -m pip freeze --exclude-editable \
+lock: ## Write requirements.lock from the present environment, which has CUDA's libraries
+	@if .venv/bin/python -m pip freeze | grep -q '+cpu$$'; then
+		echo "error: .venv is without CUDA's libraries. Make it whole: rm -r .venv && make env CPU=0" >&2
+		exit 1
+	fi
+	.venv/bin/python -m pip freeze --exclude-editable \
 		| sed -E 's/^(nvidia-|cuda-|triton)(.*)$$/\1\2; sys_platform == "linux" and platform_machine == "x86_64"/' \
 		> requirements.lock

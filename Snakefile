@@ -13,7 +13,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from gengap import escaping, layout, logs, snakemake_support
+from gengap import escaping, installation, layout, logs, snakemake_support
 from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY
@@ -28,6 +28,7 @@ min_version("9.14.0")
 
 with logs.job():
     snakemake_support.install(workflow)
+    installation.link()
     if workflow.is_main_process:
         legacy_names.rename()
         snakemake_support.begin()

@@ -14,6 +14,7 @@ PAPERS = Path("config/papers.yaml")
 PUBLISHED = Path("config/published")
 STUDY_SCHEMA = Path("config/study.schema.json")
 PLUGINS = Path("plugins")
+PROFILE = Path("profiles/default/config.yaml")
 DATASET_ARCHIVES = Path("data/sources.csv")
 
 # What is kept in git of results: pages with their evidence, and exports that it is redrawn from.
@@ -37,6 +38,14 @@ PREDICTIONS = PRIVATE / "predictions.jsonl"
 RUN_LOCK = PRIVATE / "running"
 CAPTIONS = PRIVATE / "captions"
 DAMAGED = PRIVATE / "damaged"
+# gengap's own files, by their names in a checkout of it; in a lab these links lead to the installed package.
+INSTALLED = PRIVATE / "installed"
+PACKAGE = Path("src/gengap")
+WORKFLOW = Path("workflow")
+
+# DVC's own.
+DVC = Path(".dvc")
+DVC_STAGES = Path("dvc.yaml")
 
 # Snakemake's own.
 SNAKEMAKE = Path(".snakemake")
@@ -63,19 +72,43 @@ def published(name: str) -> Path:
     return PUBLISHED / f"{name}.csv"
 
 
+def is_checkout() -> bool:
+    """Whether this folder has gengap's own source; a lab only has studies, and gengap is installed."""
+    return PACKAGE.is_dir()
+
+
+def own(path: Path) -> Path:
+    """How this project reaches one of gengap's own files, wherever gengap is installed.
+
+    Args:
+        path: Its name in a checkout, e.g. ``src/gengap/probes/margin.py``.
+    """
+    return path if is_checkout() else INSTALLED / path
+
+
+def in_checkout(path: Path) -> Path:
+    """The name in a checkout of what `own` returned."""
+    return path.relative_to(INSTALLED) if path.is_relative_to(INSTALLED) else path
+
+
 def script(name: str) -> Path:
     """The script of a rule."""
-    return Path("workflow/scripts") / f"{name}.py"
+    return own(WORKFLOW / "scripts" / f"{name}.py")
 
 
 def report_text(name: str) -> Path:
     """A text of Snakemake's report."""
-    return Path("workflow/report") / f"{name}.rst"
+    return own(WORKFLOW / "report" / f"{name}.rst")
 
 
 def report_style(name: str) -> Path:
     """A style of a report."""
-    return Path("workflow/report") / f"{name}.css"
+    return own(WORKFLOW / "report" / f"{name}.css")
+
+
+def make_targets() -> Path:
+    """The targets of make that run studies."""
+    return own(WORKFLOW / "studies.mk")
 
 
 def prepared(dataset: str) -> Path:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from gengap import versions
+from gengap import layout, versions
 
 _LIBRARIES = ("gengap", "torch", "torchvision", "numpy", "pandas", "h5py", "scipy", "snakemake")
 
@@ -37,8 +37,11 @@ def record(settings: Mapping[str, Any], *, code: str = "", device: str = "cpu") 
 
 @functools.cache
 def git_state() -> dict[str, Any]:
-    """Commit of this checkout and whether it has uncommitted changes; empty outside a repository."""
-    here = Path(__file__).resolve().parent
+    """Commit of this checkout and whether it has uncommitted changes; empty outside a repository.
+
+    Of a lab, whose gengap is installed, it is the lab's own commit: that of its studies and plugins.
+    """
+    here = Path(__file__).resolve().parent if layout.is_checkout() else Path.cwd()
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(here), *arguments]

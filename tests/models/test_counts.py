@@ -37,12 +37,16 @@ def kinds(network):
         ({"name": "keskar_conv", "width": 64}, CIFAR, 100, 1_775_204),
         ({"name": "keskar_vgg", "width": 64}, CIFAR, 10, 14_991_946),
         ({"name": "keskar_vgg", "width": 64}, CIFAR, 100, 15_038_116),
+        ({"name": "frankle_conv", "width": 64, "depth": 2}, CIFAR, 10, 4_300_992 + 650),  # biases
+        ({"name": "frankle_conv", "width": 64, "depth": 4}, CIFAR, 10, 2_425_024 + 906),  # biases
+        ({"name": "frankle_conv", "width": 64, "depth": 6}, CIFAR, 10, 2_261_184 + 1418),  # biases
         ({"name": "alexnet", "width": 64}, CROPPED, 10, 1_387_786),
         ({"name": "inception", "width": 96, "norm": "none"}, CROPPED, 10, 1_649_402),
         ({"name": "inception", "width": 96}, CROPPED, 10, 1_651_114),
         ({"name": "mlp", "width": 512, "depth": 1}, CROPPED, 10, 1_209_866),
         ({"name": "mlp", "width": 512, "depth": 3}, CROPPED, 10, 1_735_178),
         ({"name": "lenet", "width": 6}, MNIST, 10, 44_426),
+        ({"name": "patch_conv", "width": 4}, MNIST, 10, 4 * 26 + 10 * 5),
         ({"name": "lenet", "width": 6}, CIFAR, 10, 62_006),
         ({"name": "mlp", "width": 200}, MNIST, 10, 199_210),
         ({"name": "mlp", "width": 400, "depth": 5}, MNIST, 10, 959_610),

@@ -14,6 +14,7 @@ from gengap.studies.settings import Cell, Model
 from gengap.training import RunOptions, cell_result, train_pack
 
 NAMES = sorted(REGISTRY["model"])
+LEAST = {"lenet": 16, "keskar_conv": 4, "alexnet": 4, "patch_conv": 5, "plain_conv": 9}  # pixels of each side
 torch.set_num_threads(1)
 
 
@@ -74,7 +75,7 @@ def test_a_stack_of_one_computes_what_the_module_does(name):
     torch.testing.assert_close(found[0], network(images), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "least"), [("lenet", 16), ("keskar_conv", 4), ("alexnet", 4), ("plain_conv", 9)])
+@pytest.mark.parametrize(("name", "least"), LEAST.items())
 def test_too_small_images_are_refused_with_the_size_that_is_needed(name, least):
     settings = Model(name=name, width=2)
     assert models.build(settings, (1, least, least + 1), 2)(torch.zeros(2, 1, least, least + 1)).shape == (2, 2)
@@ -82,7 +83,7 @@ def test_too_small_images_are_refused_with_the_size_that_is_needed(name, least):
         models.build(settings, (1, least, least - 1), 2)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"lenet", "keskar_conv", "alexnet", "plain_conv", "vit"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {*LEAST, "vit"}))
 def test_the_other_models_take_images_of_any_size(name):
     network = models.build(Model(name=name, width=2), (1, 3, 2), 2).eval()
     assert network(torch.randn(2, 1, 3, 2)).isfinite().all()

@@ -14,6 +14,10 @@ TINY = {
     "near_teacher": {"steps": 2, "records": 2},
     "lottery": {"steps": 2},
     "matrix_dynamics": {"steps": 2, "records": 2},
+    "wide_network_rate": {"width": 4, "samples": 4, "steps": 9},
+    "minima_path": {"width": 4, "samples": 4, "steps": 2, "points": 2},
+    "random_features": {"samples": 12, "test_samples": 5, "features": 9},
+    "random_forest": {"samples": 12, "test_samples": 5},
 }
 
 

@@ -51,6 +51,34 @@ ORDERS = {
         {"dimension": [4], "algorithm": ["small"], "noise": ["gate", "both"], "seed": "0..5"},
     ],
 }
+FEATURES = {
+    "title": "Features",
+    "base": {"simulation": "random_features", "samples": 20, "test_samples": 40},
+    "grid": {"label_noise": [0.0, 0.2], "features": [5, 10, 20, 40, 80, "kernel"], "seed": "0..4"},
+}
+FORESTS = {
+    "title": "Forests",
+    "base": {"simulation": "random_forest", "samples": 20, "test_samples": 40},
+    "grid": [
+        {"leaves": [2, 5, 20], "trees": [1], "seed": "0..4"},
+        {"leaves": [20], "trees": [4], "seed": "0..4"},
+    ],
+}
+RATES = {
+    "title": "Rates",
+    "base": {"simulation": "wide_network_rate", "samples": 5, "inputs": 8, "steps": 100},
+    "grid": {"width": [64, 256, 1024], "seed": "0..4"},
+}
+MINIMA = {
+    "title": "Minima",
+    "base": {"simulation": "minima_path", "samples": 4, "inputs": 2, "steps": 150, "points": 8},
+    "grid": {"width": [2, 4, 12], "seed": "0..4"},
+}
+XOR = {
+    "title": "XOR",
+    "base": {"simulation": "xor", "patches": 3, "steps": 300, "rate": 1.0},
+    "grid": {"pairs": [2, 10], "samples": [8, 12], "seed": "0..4"},
+}
 
 
 def simulation(folder: Path, content: dict) -> Simulation:

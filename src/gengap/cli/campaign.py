@@ -1,23 +1,24 @@
 """The command `gengap campaign`: hours of computing on a paper, what decides most verdicts per minute first."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gengap import layout
-from gengap.cost import campaign as order
-from gengap.cost.campaign import Unit
-from gengap.cost.estimate import Estimator
-from gengap.cost.plan import estimate
-from gengap.cost.text import spell
 from gengap.errors import UserError, unknown_name
 from gengap.studies.names import REDUCED
 from gengap.studies.paper import reduced
 from gengap.studies.project import Project, load_project
+
+if TYPE_CHECKING:  # the costs need PyTorch, and every command reads this module
+    from gengap.cost.campaign import Unit, Verdict
+    from gengap.cost.estimate import Estimator
 
 _END_SECONDS = 120.0  # in which a stopped job saves what it has
 
@@ -41,6 +42,9 @@ def campaign(options: argparse.Namespace) -> None:
     Raises:
         UserError: If there is no such paper, or a job failed.
     """
+    from gengap.cost import campaign as order
+    from gengap.cost.plan import estimate
+
     if options.hours <= 0:
         raise UserError(f"--hours: {options.hours:g} is not allowed. Give a positive number of hours.")
     project = load_project()
@@ -59,7 +63,9 @@ def campaign(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace, estimator: Estimator, left: list[Unit], end: float) -> None:
-    decided: set[order.Verdict] = set()
+    from gengap.cost.text import spell
+
+    decided: set[Verdict] = set()
     waiting = {name: {one.part for one in left if one.study == name} for name in {one.study for one in left}}
     began, told = time.monotonic(), set[tuple[str, ...]]()
     while left and (seconds := end - time.monotonic()) > 0:
@@ -104,6 +110,8 @@ def _make(unit: Unit, device: str | None, seconds: float) -> bool:
 
 def _tell(estimator: Estimator, unit: Unit, left: set[str], told: set[tuple[str, ...]]) -> None:
     """Print what the finished packs of a study decide and was not told before."""
+    from gengap.cost import campaign as order
+
     judged = order.verdicts(estimator.plan, unit.study, left)
     for row in judged.to_dict("records") if len(judged) else ():
         key = tuple(str(row[name]) for name in ("study", "table", "row", "alternative", "quantity"))

@@ -12,7 +12,6 @@ from typing import Any
 from gengap import layout
 from gengap.errors import UserError
 from gengap.evidence import imported
-from gengap.evidence.whole import make
 from gengap.files import storage
 from gengap.studies import imports
 from gengap.studies.imports import Imports, count, listed
@@ -82,6 +81,8 @@ def redraw(project: Project, name: str, held: Imports, folder: Path) -> tuple[st
     Raises:
         UserError: If they hold nothing of the study as it is now.
     """
+    from gengap.evidence.whole import make  # draws: no other command needs matplotlib
+
     target = find_study(project.targets, name)
     if name in project.studies:
         study = project.studies[name]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout
+from gengap.cli import publish
 from gengap.errors import UserError
 from gengap.evidence import export as exporting
 from gengap.files import exports, storage
@@ -31,7 +32,8 @@ def add_parsers(commands: Any) -> None:
         command.set_defaults(run=run)
         if study:
             command.add_argument("study", metavar="STUDY", help="name of a study or a simulation")
-        command.add_argument("file", metavar="FILE", type=Path, help="the file, whose name ends with .h5")
+        folder = "" if study else ", or a folder that `gengap publish` wrote"
+        command.add_argument("file", metavar="FILE", type=Path, help=f"the file, whose name ends with .h5{folder}")
 
 
 def export(options: argparse.Namespace) -> None:
@@ -63,6 +65,8 @@ def take(options: argparse.Namespace) -> None:
         UserError: If it is damaged, of other labelled data than those at hand, or of no use to any study.
     """
     path: Path = options.file
+    if path.is_dir():
+        path = publish.files_of(path)
     _check_name(path)
     if not path.exists():
         raise UserError(f"{path}: does not exist. `gengap export STUDY {path.name}` writes it on the other machine.")

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gengap import escaping, layout, logs
-from gengap.cli import campaign, evidence, exchange, files, findings, fsck, report, scoreboard
+from gengap import escaping, installation, layout, logs
+from gengap.cli import campaign, evidence, exchange, files, findings, fsck, init, publish, report, scoreboard, watch
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
 from gengap.studies import editor_schema, machine
@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; a user's mistake is one message and exit status 1."""
     options = _parser().parse_args(arguments)
     try:
+        if layout.CONFIG.is_file():
+            installation.link()
         options.run(options)
     except UserError as error:
         print(f"error: {escaping.printable(str(error))}", file=sys.stderr)
@@ -132,31 +134,31 @@ def clean(options: argparse.Namespace) -> None:
     from gengap.cli import clean
 
     wanted = clean.wanted(load_studies(layout.STUDIES), Path())
-    found = list(clean.stale(Path(), layout.STORE, wanted, options.days))
+    stale = list(clean.stale(Path(), layout.STORE, wanted, options.days))
     if (store := fsck.configured_store(Path())) != layout.STORE:
         print(f"{store}: is named in {layout.CONFIG}, so other projects may use it; nothing of it is removed.")
     if layout.STORE.resolve() != Path.cwd().resolve() / layout.STORE:
         print(f"{layout.STORE} is a link to {layout.STORE.resolve()}: other projects may use what lies there.")
     if wanted.settings:
         print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
-    if not found:
+    if not stale:
         print("Nothing can be removed.")
         return
-    for why in dict.fromkeys(file.why for file in found):
-        those = [file for file in found if file.why == why]
+    for why in dict.fromkeys(file.why for file in stale):
+        those = [file for file in stale if file.why == why]
         print(f"{why}: {_files(those)}")
         for file in those[:_SHOWN]:
             print(f"  {_size(file.size):>10}  {file.path}")
         if len(those) > _SHOWN:
             print(f"  {'':10}  and {len(those) - _SHOWN} more")
     if not options.yes and not (
-        sys.stdin.isatty() and input(f"Remove {_files(found)}? [y/N] ").lower() in ("y", "yes")
+        sys.stdin.isatty() and input(f"Remove {_files(stale)}? [y/N] ").lower() in ("y", "yes")
     ):
         print("Nothing was removed. `gengap clean --yes` removes it.")
         return
-    for file in found:
+    for file in stale:
         file.path.unlink(missing_ok=True)
-    print(f"Removed {_files(found)}.")
+    print(f"Removed {_files(stale)}.")
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -277,6 +279,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
+    init.add_parser(commands)
     files.add_parsers(commands)
     exchange.add_parsers(commands)
     campaign.add_parser(commands)
@@ -285,4 +288,6 @@ def _parser() -> argparse.ArgumentParser:
     fsck.add_parser(commands)
     scoreboard.add_parser(commands)
     report.add_parser(commands)
+    publish.add_parser(commands)
+    watch.add_parser(commands)
     return parser

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gengap import layout
 from gengap.registry import PACKAGE, ROOMS, check, plugins
 
 _EVIDENCE = ("evidence", "scoreboard", "quantities")
@@ -38,7 +39,7 @@ def code_of_part(kind: str, name: str) -> tuple[str, ...]:
         name: Registered name.
 
     Returns:
-        Paths from the project's folder, sorted; none for kinds that have versions instead.
+        Paths from the top of a checkout, sorted; none for kinds that have versions instead.
     """
     if kind not in LAYERS:
         return ()
@@ -61,12 +62,27 @@ def code_of_evidence(*modules: str) -> tuple[str, ...]:
 
 
 def digest(paths: Iterable[str]) -> str:
-    """Digest of the content of files that `code_of_part` named, for the provenance of what they made."""
+    """Digest of the content of files that `code_of_part` named, for the provenance of what they made.
+
+    Args:
+        paths: As `code_of_part` or a job names them.
+    """
     content = hashlib.sha256()
     for path in paths:
-        source = (PACKAGE.parents[1] / path).read_bytes()
-        content.update(f"{path} {len(source)} ".encode() + source)
+        name = layout.in_checkout(Path(path))
+        source = file_of(name).read_bytes()
+        content.update(f"{name} {len(source)} ".encode() + source)
     return content.hexdigest()[:16]
+
+
+def name_of(file: Path) -> str:
+    """The name in a checkout of a file of the package."""
+    return (layout.PACKAGE / file.relative_to(PACKAGE)).as_posix()
+
+
+def file_of(name: str | Path) -> Path:
+    """The file of the package that has a name in a checkout, wherever the package is installed."""
+    return PACKAGE / Path(name).relative_to(layout.PACKAGE)
 
 
 @functools.cache
@@ -78,18 +94,18 @@ def imported(layer: tuple[str, ...], *modules: str) -> tuple[str, ...]:
         modules: Full names, e.g. ``gengap.evidence.figures.path``.
 
     Returns:
-        Paths from the project's folder, sorted.
+        Paths from the top of a checkout, sorted.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = _file(name, layer)
-        if path is None or path in found:
+        if path is None or path in files:
             continue
-        found |= {path, *_read_by(path)}
+        files |= {path, *_read_by(path)}
         waiting += [name.rpartition(".")[0], *plugins.imports(name, path)]
-    return tuple(sorted(path.relative_to(PACKAGE.parents[1]).as_posix() for path in found))
+    return tuple(sorted(map(name_of, files)))
 
 
 def _file(module: str, layer: tuple[str, ...]) -> Path | None:

@@ -1,7 +1,7 @@
 """From a study's base and grid to its cells: every combination of values, named and checked."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ class _Section:
     Attributes:
         settings: Its settings, without the options that the named component does not read.
         unused: Dotted keys of those options, each with what to say of it.
+        named: How its axes stand in the cell's name, by dotted key.
     """
 
     settings: Any
     unused: dict[str, str]
+    named: dict[str, str]
 
 
 def cell_name(values: Mapping[str, Any]) -> str:
@@ -43,10 +45,7 @@ def format_value(value: Any) -> str:
 
 def value_at(cell: Cell, dotted: str) -> Any:
     """A cell's value at a dotted key; None for an option that only another part of the kind has."""
-    value: Any = cell
-    for part in dotted.split("."):
-        value = getattr(value, part, None)
-    return value
+    return _value(cell, dotted.split("."))
 
 
 def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path: Path) -> dict[str, Cell]:
@@ -59,28 +58,30 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
         path: The study's file, for messages.
 
     Returns:
-        The cells by name, in the order of the grids.
+        The cells by name, in the order of the grids. Sections that are equal are one object.
 
     Raises:
         UserError: If a cell's settings are wrong, a cell appears twice, or no cell reads an option that was given.
     """
     cells: dict[str, Cell] = {}
-    names: dict[Cell, str] = {}
-    sections: dict[tuple[str, str], _Section] = {}
+    names: dict[tuple[int, ...], str] = {}
     ignored: list[dict[str, str]] = []
+    sections = _Sections(axes)
     for grid in grids:
-        varied = {key.partition(".")[0] for key in (*grid, *(key for arm in grid.get(ARM, ()) for key in arm.settings))}
-        fixed = {section: repr(content) for section, content in base.items() if section not in varied}
-        for values in itertools.product(*grid.values()):
-            point = dict(zip(grid, values, strict=True))
-            nested = base
-            if arm := point.get(ARM):
-                nested, point[ARM] = merge(base, arm.settings), arm.name
-            where = f"{path}: " + (f"cell {cell_name(point)}: " if point else "base: ")
-            cell, unused = _cell(merge(nested, _by_section(point)), fixed, sections, where)
-            name = cell_name({axis: value_at(cell, axis) for axis in axes})
-            bare = cell.model_copy(update={ARM: ""}) if arm else cell  # two names for one cell would train it twice
-            if name in cells or bare in names:
+        places = _places(grid)
+        fixed = {section: repr(content) for section, content in base.items() if section not in places}
+        # A study of many thousands of cells has a few dozen different sections: each is found by its place in the grid.
+        known: dict[tuple[Any, ...], _Section] = {}
+        for picked in itertools.product(*(range(len(values)) for values in grid.values())):
+            keys = {name: (name, *(picked[at] for at in places.get(name, ()))) for name in Cell.model_fields}
+            if any(key not in known for key in keys.values()):
+                checked = sections.of(base, _point(grid, picked), fixed, path)
+                known |= {key: checked[name] for name, key in keys.items()}
+            parts = {name: known[key] for name, key in keys.items()}
+            unused = {key: why for section in parts.values() for key, why in section.unused.items()}
+            name = ",".join(parts[axis.partition(".")[0]].named[axis] for axis in axes) or "base"
+            bare = tuple(id(section.settings) for key, section in parts.items() if key != ARM)
+            if name in cells or bare in names:  # two names for one cell would train it twice
                 for axis in (axis for axis in unused if len(grid.get(axis, ())) > 1):
                     raise UserError(f"{path}: grid.{axis}: changes nothing, since {unused[axis]} Remove it.")
                 raise UserError(
@@ -88,13 +89,29 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
                     f"{'' if name in cells else f', also as {names[bare]!r}'}. "
                     "Remove the repeated value."
                 )
-            cells[name], names[bare] = cell, name
+            cells[name] = validate(Cell, {key: section.settings for key, section in parts.items()}, f"{path}: ")
+            names[bare] = name
             if unused not in ignored:
                 ignored.append(unused)
     # An option is wrong only if no cell reads it: a grid over names may give each its own options.
     for key in set.intersection(*(set(unused) for unused in ignored)):
         raise UserError(f"{path}: {key}: {ignored[0][key]}")
     return cells
+
+
+def _places(grid: Axis) -> dict[str, tuple[int, ...]]:
+    """Which axes of a grid, by their place, change each section; an arm changes those that any arm sets."""
+    places: dict[str, tuple[int, ...]] = {}
+    for at, key in enumerate(grid):
+        changed = [key, *(one for arm in grid[ARM] for one in arm.settings)] if key == ARM else [key]
+        for section in {one.partition(".")[0] for one in changed}:
+            places[section] = (*places.get(section, ()), at)
+    return places
+
+
+def _point(grid: Axis, picked: Sequence[int]) -> dict[str, Any]:
+    """The values of a grid's axes at these places."""
+    return {axis: values[at] for (axis, values), at in zip(grid.items(), picked, strict=True)}
 
 
 def _by_section(point: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,43 +126,72 @@ def _by_section(point: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _cell(
-    nested: Mapping[str, Any], fixed: Mapping[str, str], sections: dict[tuple[str, str], _Section], where: str
-) -> tuple[Cell, dict[str, str]]:
-    """Check one cell.
+class _Sections:
+    """The checked sections of a study; equal ones are one object.
 
     Args:
-        nested: Its settings, plain data by section.
-        fixed: What sections print as that all cells of the grid share.
-        sections: Sections checked so far, by name and by what they print as. A study of thousands of cells has a few
-            dozen: each is checked once, and the cells share it.
-        where: For messages.
-
-    Returns:
-        The cell, and the options that it does not read, each with what to say of it.
+        axes: Dotted keys of the study's axes.
     """
-    keys = {section: (section, fixed.get(section) or repr(content)) for section, content in nested.items()}
-    if any(key not in sections for key in keys.values()):
-        checked = validate(Cell, nested, where)  # the whole cell, so that every mistake is told at once
-        for section, settings in checked:
-            if section in keys and keys[section] not in sections:
-                sections[keys[section]] = _section(section, settings, nested[section], where)
-    found = {section: sections[key] for section, key in keys.items()}
-    unused = {key: why for section in found.values() for key, why in section.unused.items()}
-    return validate(Cell, {section: checked.settings for section, checked in found.items()}, where), unused
+
+    def __init__(self, axes: Iterable[str]) -> None:
+        self._axes = {axis: axis.split(".") for axis in axes}
+        self._short = leaf_names()
+        self._printed: dict[tuple[str, str], _Section] = {}  # by name and by what they print as
+        self._equal: dict[tuple[str, Any], Any] = {}
+
+    def of(
+        self, base: Mapping[str, Any], point: dict[str, Any], fixed: Mapping[str, str], path: Path
+    ) -> dict[str, _Section]:
+        """Check one cell.
+
+        Args:
+            base: Settings shared by all cells, plain data by section.
+            point: Its values on the axes of its grid.
+            fixed: What sections print as that all cells of the grid share.
+            path: The study's file, for messages.
+
+        Returns:
+            Every section of the cell by name.
+        """
+        if arm := point.get(ARM):
+            base, point[ARM] = merge(base, arm.settings), arm.name
+        nested = merge(base, _by_section(point))
+        keys = {section: (section, fixed.get(section) or repr(content)) for section, content in nested.items()}
+        if any(key not in self._printed for key in keys.values()):
+            where = f"{path}: " + (f"cell {cell_name(point)}: " if point else "base: ")
+            checked = validate(Cell, nested, where)  # the whole cell, so that every mistake is told at once
+            for section, settings in checked:
+                if section in keys and keys[section] not in self._printed:
+                    self._printed[keys[section]] = self._section(section, settings, nested[section], where)
+        return {
+            name: self._printed[keys[name]] if name in keys else self._named(name, field.default, {})
+            for name, field in Cell.model_fields.items()
+        }
+
+    def _section(self, section: str, settings: Any, content: Any, where: str) -> _Section:
+        """Check a component's name, and part the options it reads from those it does not."""
+        if not isinstance(settings, Component):
+            return self._named(section, settings, {})
+        registry.check(section, settings.name, where=f"{where}{section}")
+        check_reads(type(settings), settings.name)
+        options = allowed_options(section, settings.name)
+        given: Iterable[str] = content if isinstance(content, Mapping) else ()
+        unused = [key for key in given if key != "name" and key not in options]
+        if unused:
+            read = {key: value for key, value in content.items() if key not in unused}
+            settings = getattr(validate(Cell, {section: read}, where), section)
+        why = f"'{settings.name}' does not use it. It uses: {', '.join(options) if options else 'no options'}."
+        return self._named(section, settings, {f"{section}.{key}": why for key in unused})
+
+    def _named(self, section: str, settings: Any, unused: dict[str, str]) -> _Section:
+        settings = self._equal.setdefault((section, settings), settings)
+        values = {axis: _value(settings, keys) for axis, (of, *keys) in self._axes.items() if of == section}
+        named = {axis: f"{self._short[axis]}={format_value(value)}" for axis, value in values.items()}
+        return _Section(settings, unused, named)
 
 
-def _section(section: str, settings: Any, content: Any, where: str) -> _Section:
-    """Check a component's name, and part the options it reads from those it does not."""
-    if not isinstance(settings, Component):
-        return _Section(settings, {})
-    registry.check(section, settings.name, where=f"{where}{section}")
-    check_reads(type(settings), settings.name)
-    options = allowed_options(section, settings.name)
-    given: Iterable[str] = content if isinstance(content, Mapping) else ()
-    unused = [key for key in given if key != "name" and key not in options]
-    if unused:
-        read = {key: value for key, value in content.items() if key not in unused}
-        settings = getattr(validate(Cell, {section: read}, where), section)
-    why = f"'{settings.name}' does not use it. It uses: {', '.join(options) if options else 'no options'}."
-    return _Section(settings, {f"{section}.{key}": why for key in unused})
+def _value(settings: Any, keys: Iterable[str]) -> Any:
+    """What settings have under a key of a key; None where they lack one."""
+    for key in keys:
+        settings = getattr(settings, key, None)
+    return settings

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gengap import versions
+from gengap import layout, versions
 from gengap.registry import PACKAGE
 from gengap.registry.code_dependencies import code_of_part
 from gengap.studies.packing import probe_settings
@@ -70,7 +70,7 @@ def measured_epochs(probe: Probe, saved: Sequence[float]) -> list[float]:
 
 
 def _code(kind: str, name: str) -> list[str]:
-    return [_content(PACKAGE.parents[1] / path) for path in code_of_part(kind, name)]
+    return [_content(PACKAGE / Path(path).relative_to(layout.PACKAGE)) for path in code_of_part(kind, name)]
 
 
 def _digest(*parts: object) -> str:

@@ -6,11 +6,12 @@ The rules of Snakemake, the stages of DVC and `python -m gengap.training` all us
 import functools
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gengap import layout, quantities, versions
-from gengap.registry import PACKAGE, check
-from gengap.registry.code_dependencies import code_of_evidence, code_of_part
+from gengap.registry import check
+from gengap.registry.code_dependencies import code_of_evidence, code_of_part, name_of
 from gengap.studies.chains import origins
 from gengap.studies.imports import Imports, Source
 from gengap.studies.names import path_name, rule_of
@@ -120,7 +121,7 @@ class Plan:
         cell = self.datasets[dataset]
         return Job(
             "prepare",
-            {"code": [*code_of_part("dataset", cell.dataset.name)], "script": _script("prepare")},
+            {"code": _own(code_of_part("dataset", cell.dataset.name)), "script": _script("prepare")},
             {"prepared": str(layout.prepared(dataset))},
             {"settings": section_settings(cell, "dataset"), "results_version": versions.DATA},
         )
@@ -132,7 +133,7 @@ class Plan:
             "label",
             {
                 "prepared": str(layout.prepared(dataset)),
-                "code": [*code_of_part("labels", cell.labels.name)],
+                "code": _own(code_of_part("labels", cell.labels.name)),
                 "script": _script("label"),
             },
             {"labelled": str(layout.labelled(dataset, labels))},
@@ -160,7 +161,7 @@ class Plan:
             {
                 **self._labelled(study, pack),
                 "weights": str(layout.weights(study, pack)),
-                "code": [*code_of_part("probe", chosen.name)],
+                "code": _own(code_of_part("probe", chosen.name)),
                 "script": _script("probe"),
             },
             {"measured": str(layout.probe(study, pack, probe))},
@@ -195,7 +196,7 @@ class Plan:
             "simulate",
             {
                 "prepared": [str(layout.prepared(dataset_key(cell)))] if cell else [],
-                "code": [*code_of_part("simulation", simulation.simulated)],
+                "code": _own(code_of_part("simulation", simulation.simulated)),
                 "script": _script("simulate"),
             },
             {"draws": str(layout.point(study, point))},
@@ -344,10 +345,10 @@ class Plan:
         return [str(layout.published(name)) for name in self._target(study).published]
 
     def _part_code(self, study: str, kind: str, name: str) -> list[str]:
-        return sorted({*code_of_part(kind, name), *self._declared(study)})
+        return sorted(_own({*code_of_part(kind, name), *self._declared(study)}))
 
     def _evidence_code(self, study: str, *modules: str) -> list[str]:
-        return sorted({*code_of_evidence(*modules), *self._declared(study)})
+        return sorted(_own({*code_of_evidence(*modules), *self._declared(study)}))
 
     def _declared(self, study: str) -> list[str]:
         """The files that say how measured quantities are called and shown."""
@@ -356,7 +357,7 @@ class Plan:
         else:
             parts = [("simulation", self.simulations[study].simulated)]
         paths = {path for part in parts for path in quantities.declared_in(*part)}
-        return [path.relative_to(PACKAGE.parents[1]).as_posix() for path in paths]
+        return [name_of(path) for path in paths]
 
 
 def _named(parts: Iterable[T], name: str) -> T | None:
@@ -366,6 +367,11 @@ def _named(parts: Iterable[T], name: str) -> T | None:
 
 def _collected(study: str) -> dict[str, str]:
     return {"measurements": str(layout.measurements(study)), "cells": str(layout.cells(study))}
+
+
+def _own(code: Iterable[str]) -> list[str]:
+    """Files of the package as this project reaches them."""
+    return [str(layout.own(Path(path))) for path in code]
 
 
 def _script(rule: str) -> str:

@@ -1,5 +1,6 @@
 """A study: one YAML file with base settings, a grid over dotted keys, probes, figures and tables."""
 
+import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -15,6 +16,7 @@ from gengap.studies.consistency import check_probe_epochs, check_streams, check_
 from gengap.studies.grid import expand, format_value, value_at
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
+from gengap.studies.sampling import written_out
 from gengap.studies.schema import Component, Count, Epoch, Names, Settings, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import Cell, leaf_names
@@ -78,7 +80,9 @@ class StudyFile(Settings):
     )
     base: Cell = Field(Cell(), description="Settings shared by all cells; see the sections below.")
     grid: Any = Field(
-        {}, description="Dotted keys with lists of values; every combination is one cell. A list of grids is joined."
+        {},
+        description="Dotted keys with lists of values; every combination is one cell. With `sample`, points of ranges "
+        "(docs/adding.md). A list of grids is joined.",
     )
     probes: Annotated[tuple[Probe, ...], BeforeValidator(_every_probe), Field(strict=False)] = Field(
         (),
@@ -125,7 +129,11 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
         UserError: If anything is wrong with it; the message names file, key and value.
     """
     check_study_name(path.stem, str(path))
-    content = read_yaml(path)
+    return _checked(path, read_yaml(path), reduced=reduced)
+
+
+def _checked(path: Path, content: dict[str, Any], *, reduced: bool = False) -> Study:
+    """Check what a study file holds, with its `reduced` section applied or left out."""
     overrides = content.pop("reduced", None)
     if not reduced:
         return _study(content, path, reduced=False)
@@ -140,9 +148,11 @@ def load_studies(folder: Path) -> dict[str, Study]:
     """Read every study of a folder, full and reduced, by name."""
     studies: dict[str, Study] = {}
     for path in study_files(folder):
-        studies[path.stem] = load_study(path)
-        if "reduced" in read_yaml(path):
-            studies[path.stem + REDUCED] = load_study(path, reduced=True)
+        check_study_name(path.stem, str(path))
+        content = read_yaml(path)
+        studies[path.stem] = _checked(path, copy.deepcopy(content))
+        if "reduced" in content:
+            studies[path.stem + REDUCED] = _checked(path, content, reduced=True)
     if not studies:
         raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
     return studies
@@ -187,7 +197,7 @@ def _study(content: dict[str, Any], path: Path, *, reduced: bool) -> Study:
                 f"{path}: figures: '{figure.name}' only plots simulation '{simulation}'; remove it from this study."
             )
     _check_probes_once(file.probes, path)
-    grids = read_grids(file.grid, path)
+    grids = read_grids(written_out(file.grid, path), path)
     axes = tuple(dict.fromkeys(key for grid in grids for key in grid))
     base = _nest(content.get("base") or {}, path)
     cells = linked(expand(base, grids, axes, path), axes, path)
@@ -279,8 +289,10 @@ def _check_probes_once(probes: Iterable[Probe], path: Path) -> None:
 
 def _check_axis_options(study: Study, path: Path) -> None:
     """Refuse a figure or table that is to compare along an axis which the study does not vary, or does not name."""
-    values = [axis_values(study, cell) for cell in study.cells.values()]
-    varied = [axis for axis in axis_names(study) if axis != SEED and len({str(one[axis]) for one in values}) > 1]
+    cells = study.cells.values()
+    several = [axis for axis in study.axes if axis != SEED and len({str(value_at(cell, axis)) for cell in cells}) > 1]
+    short = leaf_names()
+    varied = [short[axis] for axis in several]
     for part in (*study.figures, *study.tables):
         where = f"{path}: {part.kind}s: {part.name}"
         for key, option in registry.check(part.kind, part.name).options.items():

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
+from gengap.engine.layers.modules import input_shapes
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.training.cuda_graph import Replayed
@@ -30,6 +31,10 @@ _PARAMETER_SECONDS = 5e-10
 # What compiling saves of it: most of what operations cost, less of the products (`python -m bench.compilation`).
 _SAVED, _SAVED_OF_PRODUCTS = 0.9, 0.25
 _WORTH_SECONDS = 35.0  # compiling takes about 20 s
+# What compiling saves of a step that a GPU replays. Estimates: every layer's operations become about 20 kernels fewer,
+# each of which takes 2 us even if it has nothing to do, and a layer's numbers go four times less through memory.
+_KERNEL_SECONDS, _KERNELS_PER_LAYER = 2e-6, 20
+_PASSES_SAVED = 4
 
 
 def pays(arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, image_area: int) -> bool:
@@ -41,6 +46,48 @@ def pays(arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, 
     saved = _SAVED * (_LAUNCH_SECONDS + samples * _SAMPLE_SECONDS)
     saved += _SAVED_OF_PRODUCTS * samples * _PARAMETER_SECONDS * arch.n_parameters
     return n_steps * saved > _WORTH_SECONDS
+
+
+def pays_on_gpu(
+    arch: Architecture,
+    *,
+    bandwidth: float,
+    n_networks: int,
+    batch_size: int,
+    n_steps: int,
+    image_shape: tuple[int, int, int],
+) -> bool:
+    """The same prediction for steps that a GPU replays as a CUDA graph, compiled or not.
+
+    Args:
+        arch: Of the networks.
+        bandwidth: Of the GPU's memory [bytes/s].
+        n_networks: That train together.
+        batch_size: Samples per step.
+        n_steps: That are left.
+        image_shape: ``(channels, height, width)``.
+    """
+    shapes = input_shapes(arch.training, nn.Module, image_shape)
+    layers = [shape.numel() for name, shape in shapes.items() if _is_layer(arch.training.get_submodule(name))]
+    numbers = n_networks * batch_size * sum(layers)
+    saved = len(layers) * _KERNELS_PER_LAYER * _KERNEL_SECONDS
+    saved += _PASSES_SAVED * numbers * torch.float32.itemsize / bandwidth
+    return n_steps * saved > _WORTH_SECONDS
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return next(module.children(), None) is None
+
+
+def gpu_bandwidth(device: torch.device) -> float:
+    """What a GPU's memory can move [bytes/s], by its data sheet: two transfers per clock."""
+    of = torch.cuda.get_device_properties(device)
+    return 2.0 * 1000 * of.memory_clock_rate * of.memory_bus_width / 8
+
+
+def recorded(step: Step, device: torch.device) -> Step:
+    """An uncompiled step as the device runs it fastest: a GPU replays it as a CUDA graph."""
+    return Replayed(step) if device.type == "cuda" else step
 
 
 def compiled(step: Step, device: torch.device) -> Step:

@@ -86,14 +86,23 @@ class _Job:
         """The step, compiled when it is first asked for."""
         return compilation.compiled(self.step, self.data.train_images.device)
 
+    @functools.cached_property
+    def recorded_step(self) -> Step:
+        """The step, uncompiled, as the device runs it fastest."""
+        return compilation.recorded(self.step, self.data.train_images.device)
+
     def pays_to_compile(self, n_networks: int, epochs: int) -> bool:
         """Whether compiling the step pays for this many networks and the epochs that are left."""
-        height, width = self.data.train_images.shape[2:]
-        batch_size = self.batch_size(0)
+        images, batch_size = self.data.train_images, self.batch_size(0)
+        channels, height, width = images.shape[1:]
         n_steps = epochs * (self.data.n_samples // batch_size)
-        return compilation.pays(
-            self.arch, n_networks=n_networks, batch_size=batch_size, n_steps=n_steps, image_area=height * width
-        )
+        sizes = {"n_networks": n_networks, "batch_size": batch_size, "n_steps": n_steps}
+        if images.is_cuda:
+            bandwidth = compilation.gpu_bandwidth(images.device)
+            return compilation.pays_on_gpu(
+                self.arch, bandwidth=bandwidth, image_shape=(channels, height, width), **sizes
+            )
+        return compilation.pays(self.arch, image_area=height * width, **sizes)
 
 
 def train(
@@ -183,7 +192,7 @@ def _epoch(pack: PackState, job: _Job) -> None:
     drawn = random_inputs.draws(cells, job.buffer_shapes, pack.epoch, sizes, dtype=some.dtype, device=some.device)
     due = _snapshots_within(pack, len(sizes))
     before = sum(math.ceil(n_samples / job.batch_size(done)) for done in range(pack.epoch))
-    fast_step = job.compiled_step if pack.compiled else job.step
+    fast_step = job.compiled_step if pack.compiled else job.recorded_step
     images, targets, batches = _batches(pack, data, sizes)
     for index, buffers in zip(batches, itertools.islice(drawn, pack.step, None), strict=True):
         job.saver.step(pack, job.results)

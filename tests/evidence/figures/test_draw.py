@@ -17,10 +17,11 @@ from gengap.evidence.measurements import with_options
 from gengap.studies.study import Figure
 
 # The scoreboard takes both columns and more networks, tests/evidence/test_study_scoreboard.py draws it; others compare
-# two batch sizes, in test_rates_figures.py, random data, depths or landscapes, in test_survey_figures.py.
+# two batch sizes, in test_rates_figures.py, random data, depths or landscapes, in test_survey_figures.py, or sizes of
+# networks and subspaces, in test_size_figures.py.
 APART = ("scoreboard", "batch_readings", "sharpness_contrast")
 APART += ("random_data", "label_noise", "first_epoch_errors", "robustness_by_depth")
-APART += ("loss_along_gradient", "covariate_shift")
+APART += ("loss_along_gradient", "covariate_shift", "network_risk", "accuracy_by_subspace")
 FIGURES = sorted(
     name for name, entry in registry.REGISTRY["figure"].items() if not entry.simulation and name not in APART
 )

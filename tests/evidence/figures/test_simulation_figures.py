@@ -28,6 +28,11 @@ CONTENT = {
     "near_teacher": drawn.STUDENTS,
     "rate_ratio": drawn.REGRESSIONS,
     "learning_order": drawn.ORDERS,
+    "feature_risk": drawn.FEATURES,
+    "forest_risk": drawn.FORESTS,
+    "rate_by_width": drawn.RATES,
+    "barrier_by_width": drawn.MINIMA,
+    "xor_by_size": drawn.XOR,
 }
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gengap.evidence.figures.drawing import title, unfinished, width
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.measurements import Evidence, lacking
+from gengap.evidence.words import selected
 
 PART = {
     "summary": "Heat maps of H* and beta* before and after training.",
@@ -82,7 +83,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             panel.set_xlabel("student node", fontsize="small")
     if image is not None:
         figure.colorbar(image, ax=axes, shrink=0.6, label="coupling over its largest")
-    one = f"shown: {shown_cell(evidence).replace(',', ', ')}; " if len(data) else ""
+    one = f"shown: {selected(shown_cell(evidence))}; " if len(data) else ""
     title(figure, one + description(labelled(evidence), evidence))
     return figure
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from gengap.evidence.double_descent import capacities
 from gengap.evidence.figures.drawing import GREY, SPLITS, band, handle, handles, legend, palette, panels, title
+from gengap.evidence.figures.groups import ALL
 from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import SEED, Evidence, lacking
 from gengap.quantities import QUANTITIES
@@ -31,7 +32,7 @@ def risk_data(evidence: Evidence, quantities: Sequence[str], measured_by: str) -
         for quantity in quantities:
             values = usable(part, quantity) * QUANTITIES[quantity].scale
             ends = values.mean(), values.min(), values.max()
-            rows.append((at["group"], at["size"], at["threshold"], quantity, len(values), *ends))
+            rows.append((at["group"] or ALL, at["size"], at["threshold"], quantity, len(values), *ends))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -45,13 +46,13 @@ def risk_plot(data: pd.DataFrame, evidence: Evidence, shown: Mapping[str, Sequen
         xlabel: What a size is.
     """
     figure, axes = panels(len(shown), height=1.0 + 1.45 * len(shown))
-    colors = palette(name or "all" for name in data["group"].unique())
+    colors = palette(data["group"])
     finite = data[np.isfinite(data["size"])]
     for panel, (label, quantities) in zip(axes, shown.items(), strict=True):
         for quantity in quantities:
             style = next((SPLITS[split] for split in SPLITS if quantity.startswith(split)), "-")
             for group, color in colors.items():
-                own = data[(data["quantity"] == quantity) & (data["group"] == ("" if group == "all" else group))]
+                own = data[(data["quantity"] == quantity) & (data["group"] == group)]
                 band(panel, own[np.isfinite(own["size"])], color, style, x="size", dots=True)
                 for limit in own.loc[np.isinf(own["size"]), "mean"]:
                     panel.axhline(limit, color=color, linestyle=style, linewidth=0.6)
@@ -67,8 +68,9 @@ def risk_plot(data: pd.DataFrame, evidence: Evidence, shown: Mapping[str, Sequen
         panel.set_ylabel(label)
     axes[-1].set(xscale="log", xlabel=xlabel)
     seeds = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
-    title(figure, f"{seeds.min()} draws of every size; dotted: everything can be fitted")
+    words = "seeds" if "arm" in evidence.axes else "draws"  # networks, or simulations
+    title(figure, f"{seeds.min()} {words} of every size; dotted: everything can be fitted")
     figure.align_ylabels()
     looks = [handle(split, color=GREY, linestyle=style) for split, style in SPLITS.items()]
-    legend(figure, [*(handles(colors) if len(colors) > 1 else []), *looks], below=True)
+    legend(figure, [*handles(colors), *looks], below=True)
     return figure

@@ -1,15 +1,23 @@
 """The claims of Denis' survey, each with its effect, interval and verdict, as far as a study can judge them."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from gengap.errors import UserError
-from gengap.evidence import batchnorm_claims, layer_claims, random_data_claims
+from gengap.evidence import (
+    batchnorm_claims,
+    double_descent_claims,
+    layer_claims,
+    random_data_claims,
+    size_claims,
+    subspace_claims,
+    theory_claims,
+)
 from gengap.evidence.early_stopping import early_stops
 from gengap.evidence.intervals import grouped
+from gengap.evidence.lottery_arms import arm_of, kind_of
 from gengap.evidence.measurements import Evidence
 from gengap.evidence.node_curves import judged
 
@@ -25,7 +33,6 @@ of rows. The same table is beside this file as CSV, Markdown and LaTeX.
 """,
 }
 
-_ROUND = re.compile(r"(?P<kind>ticket|fresh|random|one_shot)_(?P<round>\d+)")
 _SMALL = 2  # k of the small network of the XOR problem
 Effect = tuple[str, str, dict[str, Any], pd.Series]  # the claim, what its effect is, the networks, the effect by seed
 
@@ -49,6 +56,10 @@ def table(evidence: Evidence) -> pd.DataFrame:
         for claim, effect_is, at, effects in (
             *_xor(evidence),
             *_lottery(evidence),
+            *double_descent_claims.effects(evidence),
+            *subspace_claims.effects(evidence),
+            *theory_claims.effects(evidence),
+            *size_claims.effects(evidence),
             *random_data_claims.effects(evidence),
             *layer_claims.effects(evidence),
             *batchnorm_claims.effects(evidence),
@@ -88,24 +99,32 @@ def _lottery(evidence: Evidence) -> Iterator[Effect]:
     if "arm" not in evidence.axes or "weights_left" not in evidence.cells:
         return
     cells = evidence.finished.join(early_stops(evidence), on="cell")
+    kinds = {"ticket": "tickets", "rewound": "rewound tickets", "one_shot": "networks pruned at once"}
     arms = {str(at["arm"]): own.set_index("seed") for at, own in grouped(cells, ["arm"])}
     for arm, own in arms.items():
-        found = _ROUND.fullmatch(arm)
-        if not found or found["kind"] == "fresh" or found["kind"] == "random":
+        found = kind_of(arm)
+        if found is None or found[1] not in ("ticket", "rewound", "one_shot"):
             continue
         where = {"arm": arm, "weights left": f"{100 * own['weights_left'].mean():.1f} %"}
-        others = {"the whole network": "dense"}
-        if found["kind"] == "ticket":
-            others |= {"fresh weights": f"fresh_{found['round']}", "a random mask": f"random_{found['round']}"}
+        others = {"the whole network": arm_of(arm, "dense")}
+        if found[1] == "ticket":
+            others |= {"fresh weights": arm_of(arm, "fresh"), "a random mask": arm_of(arm, "random")}
+        if found[1] == "rewound":
+            others |= {"tickets of the first weights": arm_of(arm, "ticket")}
         for words, name in others.items():
             if name not in arms:
                 continue
             better = own["early_stop_accuracy"] - arms[name]["early_stop_accuracy"]
             sooner = arms[name]["early_stop_epoch"] - own["early_stop_epoch"]
             yield (
-                f"tickets are more accurate than {words}",
+                f"{kinds[found[1]]} are more accurate than {words}",
                 f"accuracy at early stopping, {arm} minus {name}",
                 where,
                 better,
             )
-            yield f"tickets learn faster than {words}", f"epochs to early stopping, {name} minus {arm}", where, sooner
+            yield (
+                f"{kinds[found[1]]} learn faster than {words}",
+                f"epochs to early stopping, {name} minus {arm}",
+                where,
+                sooner,
+            )

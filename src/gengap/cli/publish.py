@@ -1,0 +1,163 @@
+"""The command `gengap publish`: a finished study as a folder that stands alone, in the form that archives take.
+
+Zenodo and Hugging Face take such a folder as it is: a page that says what it is, a citation, checksums, plain tables
+and pictures, weights as safetensors. `gengap import FOLDER` takes the results into another project.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gengap import escaping, layout
+from gengap.errors import UserError
+from gengap.evidence import export as exporting
+from gengap.files import safetensors, storage
+from gengap.results import Results, load
+from gengap.studies import imports
+from gengap.studies.jobs import Plan
+from gengap.studies.names import REDUCED
+from gengap.studies.project import load_project
+from gengap.studies.study import Study, find_study
+
+CHECKSUMS, WEIGHTS = "SHA256SUMS", "weights"
+_TEMPLATES = Path(__file__).parent / "publication"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of `gengap`."""
+    text = "Write a finished study as a folder to publish: results, weights, citation, checksums"
+    command = commands.add_parser("publish", help=text, description=text + ".")
+    command.set_defaults(run=run)
+    command.add_argument("study", metavar="STUDY", help="name of a finished study")
+    command.add_argument("folder", metavar="FOLDER", type=Path, help="a new folder")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the folder, and say what it has.
+
+    Raises:
+        UserError: If there is no such study, it is not finished, or the folder exists.
+    """
+    study = find_study(load_project().studies, options.study)
+    folder: Path = options.folder
+    if folder.exists():
+        raise UserError(f"{folder}: exists already, and `gengap publish` replaces nothing. Name a new folder.")
+    results = load(layout.results(study.name))
+    building = folder.with_name(f".{folder.name}-unfinished")
+    shutil.rmtree(building, ignore_errors=True)
+    try:
+        networks = _write(study, results, building)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {networks:,} of {len(study.cells):,} networks of {study.name}, {size / 2**20:,.1f} MiB")
+    print(f"  {CHECKSUMS} has the digest of every file; `gengap import {folder}` takes the results into a project.")
+
+
+def files_of(folder: Path) -> Path:
+    """The export in a published folder whose files are as its checksums say.
+
+    Raises:
+        UserError: If a file is missing or altered, or the folder was not published by gengap.
+    """
+    listed = folder / CHECKSUMS
+    if not listed.is_file():
+        raise UserError(f"{folder}: has no {CHECKSUMS}, so it is no folder that `gengap publish` wrote.")
+    for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
+        digest, _, name = line.partition("  ")
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"{listed}: names '{escaping.printable(name)}', which is not in this folder. Do not use it."
+            )
+        if not path.is_file() or _digest(path) != digest:
+            raise UserError(f"{path}: is {'altered' if path.is_file() else 'missing'}. Get the folder again.")
+    exports = sorted(folder.glob("*.h5"))
+    if len(exports) != 1:
+        raise UserError(f"{folder}: has {len(exports)} files with results instead of one. Get the folder again.")
+    return exports[0]
+
+
+def _write(study: Study, results: Results, folder: Path) -> int:
+    """Fill the folder; how many networks have weights in it."""
+    name = study.name
+    folder.mkdir(parents=True)
+    exporting.export(Plan({name: study}, {}, imports.read()), name, folder / f"{name}.h5")
+    shutil.copyfile(layout.study_file(name.removesuffix(REDUCED)), folder / "study.yaml")
+    for path in (layout.cells(name), layout.verdicts(name)):
+        shutil.copyfile(path, folder / path.name)
+    for kind, suffixes in ((layout.figures(name), ("png", "pdf", "csv")), (layout.tables(name), ("csv", "md"))):
+        for path in sorted(kind.iterdir()) if kind.is_dir() else ():
+            if path.suffix[1:] in suffixes:
+                (folder / kind.name).mkdir(exist_ok=True)
+                shutil.copyfile(path, folder / kind.name / path.name)
+    networks = _weights(name, results, folder / WEIGHTS)
+    texts = {
+        path.name: path.read_text(encoding="utf-8").replace("STUDY", name)
+        for path in (_TEMPLATES / "load.py", _TEMPLATES / "card.md")
+    }
+    storage.write_text(folder / "load.py", texts["load.py"])
+    storage.write_text(folder / "README.md", _card(study, texts["card.md"], networks))
+    storage.write_text(folder / "CITATION.cff", _citation(study))
+    listed = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in listed]
+    storage.write_text(folder / CHECKSUMS, "".join(lines))
+    return networks
+
+
+def _weights(study: str, results: Results, folder: Path) -> int:
+    """The last weights of every cell, one file for each pack, with the settings that build the network."""
+    from gengap.engine import weights
+
+    count = 0
+    for pack, cells in results.cells.groupby("pack", sort=False):
+        path = layout.weights(study, str(pack))
+        if not path.exists():
+            continue  # imported: an import has no weights
+        tensors, settings = {}, {}
+        shape, outputs = (0, 0, 0), 0
+        for cell in cells["cell"]:
+            settings[cell], shape, outputs, state = weights.read_cell(path, cell)
+            tensors |= {f"{cell}/{name}": value.numpy() for name, value in state.items()}
+            count += 1
+        facts = {"cells": json.dumps(settings), "image_shape": json.dumps(shape), "n_outputs": str(outputs)}
+        safetensors.write(folder / f"{pack}.safetensors", tensors, facts)
+    return count
+
+
+def _card(study: Study, text: str, networks: int) -> str:
+    """The page of the folder, with the header that Hugging Face reads."""
+    header = {"title": study.title, "tags": ["gengap", "model-zoo", "generalization"], "library_name": "gengap"}
+    told = {
+        "TITLE": study.title,
+        "QUESTION": study.question,
+        "SOURCE": f"Source: {study.source}." if study.source else "",
+        "SETTINGS": "Reduced settings: they show which way the study points." if study.reduced else "",
+        "NETWORKS": f"{networks:,}",
+    }
+    text = re.sub("|".join(told), lambda word: escaping.printable(told[word[0]]), text)
+    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n{text}"
+
+
+def _citation(study: Study) -> str:
+    """What a citation needs; who publishes adds names and the archive's DOI."""
+    content = {
+        "cff-version": "1.2.0",
+        "message": "Please cite this data set.",
+        "type": "dataset",
+        "title": study.title,
+        "authors": [{"name": "The authors of this study"}],
+    }
+    return "# Replace the authors, and add the doi that the archive gives.\n" + yaml.safe_dump(content, sort_keys=False)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,75 @@
+"""Quantities of draws against one axis, one panel per kind of quantity: what figures of simulations share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, powers_of_two, title
+from gengap.evidence.figures.groups import ALL
+from gengap.evidence.intervals import grouped, usable
+from gengap.evidence.measurements import SEED, Evidence, measured
+from gengap.evidence.resampling import statistics
+from gengap.quantities import QUANTITIES
+
+COLUMNS = ["group", "x", "quantity", "n", "mean", "low", "high"]
+
+
+def axis_data(evidence: Evidence, axis: str, quantities: Sequence[str], simulation: str) -> pd.DataFrame:
+    """Means over draws with their 95 % bootstrap intervals, in the units of display, by the axis and all other axes."""
+    measured(evidence, quantities[0], simulation)
+    others = [one for one in evidence.axes if one != axis]
+    rows = []
+    for at, part in grouped(evidence.finished, [*others, axis]):
+        group = ", ".join(f"{one.replace('_', ' ')} {at[one]}" for one in others) or ALL
+        for quantity in quantities:
+            values = usable(part, quantity) * QUANTITIES[quantity].scale
+            of = statistics(values)
+            ends = of["mean"], of["mean_low"], of["mean_high"]
+            rows.append((group, float(at[axis]), quantity, len(values), *ends))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def axis_plot(
+    data: pd.DataFrame,
+    evidence: Evidence,
+    shown: Mapping[str, Mapping[str, Any]],
+    xlabel: str,
+    *,
+    names: Mapping[str, str] | None = None,
+    logarithmic: Sequence[str] = (),
+) -> Figure:
+    """Draw one panel per label, one colour per group, one line style per quantity of the panel.
+
+    Args:
+        data: From `axis_data`.
+        evidence: The measurements.
+        shown: By the label of a panel, its quantities with their line styles.
+        xlabel: What the axis is.
+        names: What line styles mean, by quantity, where a panel has several.
+        logarithmic: Labels of the panels with a logarithmic vertical axis.
+    """
+    figure, axes = panels(len(shown), height=0.9 + 1.35 * len(shown))
+    colors = palette(data["group"])
+    for panel, (label, quantities) in zip(axes, shown.items(), strict=True):
+        for quantity, style in quantities.items():
+            for group, color in colors.items():
+                own = data[(data["quantity"] == quantity) & (data["group"] == group)]
+                own = own[own["n"] > 0].sort_values("x")
+                panel.plot(own["x"], own["mean"], color=color, linestyle=style, marker="o", markersize=3)
+                panel.vlines(own["x"], own["low"], own["high"], color=color, linewidth=0.8)
+        if label in logarithmic:
+            panel.set_yscale("log")
+        else:
+            panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
+        panel.set_ylabel(label)
+    powers_of_two(axes[-1], data["x"])
+    axes[-1].set_xlabel(xlabel)
+    draws = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
+    title(figure, f"{draws.min()} draws of every setting")
+    figure.align_ylabels()
+    styles = {quantity: style for quantities in shown.values() for quantity, style in quantities.items()}
+    looks = [handle(name, color=GREY, linestyle=styles[quantity]) for quantity, name in (names or {}).items()]
+    legend(figure, [*handles(colors), *looks], below=True)
+    return figure

@@ -1,0 +1,38 @@
+"""The XOR problem against the number of filters: global minima, test error, alignment (Brutzkus 2019)."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gengap.evidence.figures.by_axis import axis_data, axis_plot
+from gengap.evidence.measurements import Evidence
+
+PART = {
+    "summary": "Global minima and test error on the XOR problem against the number of filters, and from clusters.",
+    "simulation": "xor",
+    "caption": """\
+**Large and small networks on XOR** (study ``{{ snakemake.wildcards.study }}``; Brutzkus and Globerson 2019; the
+survey's Figs. 13 to 15). Against k, half of the number of filters: the share of networks that find the global minimum,
+and the exact test error, of the networks themselves (solid) and of networks of four filters that start from the
+cluster centres of theirs (dashed); and how closely filters point along patterns. Means over draws, bars their 95 %
+bootstrap intervals. *What to look for:* solid lines that improve with k, and dashed ones that stay with them where k
+is large.
+""",
+}
+
+_DASHED = (0, (3, 1.5))
+SHOWN = {
+    "global minimum": {"xor_success": "-", "xor_cluster_success": _DASHED},
+    "test error [%]": {"xor_test_error": "-", "xor_cluster_test_error": _DASHED},
+    "alignment": {"xor_alignment": "-"},
+}
+NAMES = {"xor_success": "2k filters", "xor_cluster_success": "4 filters, from clusters of 2k"}
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """See `axis_data`."""
+    return axis_data(evidence, "pairs", [name for names in SHOWN.values() for name in names], "xor")
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """One panel per quantity."""
+    return axis_plot(data, evidence, SHOWN, "k", names=NAMES)

@@ -1,0 +1,80 @@
+"""A published folder stands alone, and comes back."""
+
+import hashlib
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import gengap
+from gengap.cli.main import main
+
+CELL = "width=2,lr=0.1,seed=0"
+TYPES = {"F32": np.float32, "I64": np.int64}
+
+
+@pytest.fixture(scope="module")
+def published(finished_workspace, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(finished_workspace.folder)
+        assert main(["publish", "tiny", str(folder)]) == 0
+    return folder
+
+
+def read(path):
+    """Tensors and facts of a safetensors file, read by its specification alone."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    assert size % 8 == 0
+    header = json.loads(content[8 : 8 + size])
+    facts, data, tensors, end = header.pop("__metadata__"), content[8 + size :], {}, 0
+    for name, one in header.items():
+        start, stop = one["data_offsets"]
+        assert start == end  # no holes
+        tensors[name] = np.frombuffer(data[start:stop], TYPES[one["dtype"]]).reshape(one["shape"])
+        end = stop
+    assert end == len(data)
+    return tensors, facts
+
+
+def test_weights_are_those_of_the_study_and_build_the_network(published, finished_workspace):
+    pack = pd.read_csv(published / "cells.csv", index_col="cell").pack[CELL]
+    tensors, facts = read(published / f"weights/{pack}.safetensors")
+    network = gengap.load(finished_workspace / "results/tiny").network(CELL)
+    own = {name.removeprefix(f"{CELL}/"): one for name, one in tensors.items() if name.startswith(f"{CELL}/")}
+    assert set(own) == set(network.state_dict())
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(torch.tensor(own[name]), value, rtol=0, atol=0)
+    assert json.loads(facts["cells"])[CELL]["model"]["width"] == 2
+
+
+def test_every_file_has_its_digest(published):
+    lines = dict(reversed(line.split("  ")) for line in (published / "SHA256SUMS").read_text().splitlines())
+    there = {path.relative_to(published).as_posix() for path in published.rglob("*") if path.is_file()}
+    assert set(lines) == there - {"SHA256SUMS"}
+    assert {"README.md", "CITATION.cff", "load.py", "study.yaml", "tiny.h5", "figures/accuracy_by_width.png"} < there
+    assert all(hashlib.sha256((published / name).read_bytes()).hexdigest() == one for name, one in lines.items())
+    assert not re.search(r"TITLE|QUESTION|SOURCE|SETTINGS|NETWORKS|STUDY", (published / "README.md").read_text())
+
+
+def test_it_is_imported_and_an_altered_one_is_refused(published, make_workspace, tmp_path, monkeypatch, capsys):
+    clone = make_workspace(tmp_path / "clone", "tiny", (published / "study.yaml").read_text())
+    monkeypatch.chdir(clone.folder)
+    assert main(["import", str(published)]) == 0
+    assert "stands for 2 of 2 cells" in capsys.readouterr().out
+
+    copy = tmp_path / "altered"
+    for path in published.rglob("*"):
+        if path.is_file():
+            (copy / path.relative_to(published)).parent.mkdir(parents=True, exist_ok=True)
+            (copy / path.relative_to(published)).write_bytes(path.read_bytes())
+    (copy / "cells.csv").write_text("cell\n")
+    assert main(["import", str(copy)]) == 1
+    assert f"{copy / 'cells.csv'}: is altered" in capsys.readouterr().err
+    (copy / "SHA256SUMS").write_text("0  ../tiny/cells.csv\n")
+    assert main(["import", str(copy)]) == 1
+    assert "which is not in this folder" in capsys.readouterr().err

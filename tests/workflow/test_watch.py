@@ -1,0 +1,85 @@
+"""Learning curves of a running study: of finished packs and of those that are interrupted."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gengap import layout
+from gengap.cli import watch
+from gengap.cli.main import main
+from gengap.engine import weights
+from gengap.evidence import live
+from gengap.files import storage
+from gengap.studies.study import load_study
+from gengap.training import serialization
+from gengap.training.cell_result import CellResult
+
+
+@pytest.fixture
+def running(finished_workspace, tmp_path, monkeypatch):
+    """The tiny study with one pack finished, and of the other what a running job has saved."""
+    shutil.copytree(finished_workspace / "config", tmp_path / "config")
+    study = load_study(finished_workspace / "config/studies/tiny.yaml")
+    (ended, other) = sorted((finished_workspace / "results/tiny/packs").iterdir())
+    pack = layout.pack("tiny", ended.name)
+    shutil.copytree(ended, tmp_path / pack)
+    name = next(name for name in study.cells if "width=3" in name)
+    state = weights.read(other / "weights.h5")[name]
+    result = CellResult(name, study.cells[name], "x", 10, {0.0: state[0.0]}, [(0.0, "test_accuracy", 0.25)])
+    monkeypatch.chdir(tmp_path)
+    with storage.writing(layout.unfinished(layout.STORE) / "one.h5", "unfinished", {}) as file:
+        serialization.write_results(file.create_group("records"), [result])
+    return study
+
+
+def test_finished_and_running_packs_are_shown(running, capsys):
+    assert main(["watch", "tiny", "--once"]) == 0
+    said = capsys.readouterr().out
+    assert "tiny: 2 of 2 networks have begun" in said
+    assert "b  width=3: 25 at epoch 0, n = 1" in said
+    assert "a  width=2: " in said
+    assert "at epoch 1, n = 1" in said
+
+
+def test_curves_have_the_interval_over_the_networks_of_a_group(running):
+    rows = live.history(running, layout.STORE)
+    found = live.curves(running, rows, "test_accuracy", [])
+    start = found[found["epoch"] == 0].iloc[0]
+    both = rows[(rows["quantity"] == "test_accuracy") & (rows["epoch"] == 0)]["value"]
+    assert len(both) == 2
+    assert start["n"] == 2
+    assert start["mean"] == pytest.approx(100 * np.mean(both))
+    assert start["low"] < start["mean"] < start["high"]
+
+
+def test_the_picture_has_a_letter_at_each_mean_and_dots_between_the_ends():
+    curves = pd.DataFrame({"epoch": [0, 10], "n": 3, "mean": [0.0, 50.0], "low": [0.0, 0.0], "high": [0.0, 100.0]})
+    lines = watch.picture(curves, "test_accuracy", [], 60)
+    assert lines[1].endswith("·")
+    assert lines[1].startswith("      100 │")
+    assert sum("·" in line for line in lines[1:17]) == 15  # the mean covers one
+    assert lines[16].split("│")[1].startswith("a")
+    assert lines[-1] == "  a  all: 50 [0, 100] at epoch 10, n = 3"
+
+
+def test_a_page_renews_itself(running, capsys):
+    assert main(["watch", "tiny", "--once", "--html", "live.html", "--every", "7"]) == 0
+    page = Path("live.html").read_text()
+    assert '<meta http-equiv="refresh" content="7">' in page
+    assert "data:image/svg+xml;base64," in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--by", "widht"], "widht"),
+        (["--quantity", "accuracy"], "accuracy"),
+        (["--every", "0"], "--every: 0 is not allowed"),
+    ],
+)
+def test_what_is_not_there_is_one_message(running, arguments, message, capsys):
+    assert main(["watch", "tiny", "--once", *arguments]) == 1
+    assert message in capsys.readouterr().err
