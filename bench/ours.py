@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench import peers
 from gengap import models
-from gengap.engine import evaluation, stack
+from gengap.engine import evaluation, precision, stack
 from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
 from gengap.training import augmentation, compilation, pack_state
@@ -58,10 +58,10 @@ def training_loop(
         begin = time.perf_counter()
         orders = torch.stack([torch.randperm(len(images)) for _ in cells]).to(where)
         augmentations = augmentation.draws(cells, 0, len(images), where)
-        for index in orders.split(batch_size, dim=1):
-            pack.networks, _ = step(
-                pack.networks, images, targets, StepInputs(index, hyperparameters, augmentations, {})
-            )
+        with precision.tensor_float32(cells[0].training.dtype == "tf32"):
+            for index in orders.split(batch_size, dim=1):
+                inputs = StepInputs(index, hyperparameters, augmentations, {})
+                pack.networks, _ = step(pack.networks, images, targets, inputs)
         peers.wait(where)
         return len(cells) * len(images) / (time.perf_counter() - begin)
 

@@ -109,24 +109,25 @@ def compiled(step: Step, device: torch.device) -> Step:
 class Traced:
     """A `Step` that is traced to a graph of operators, which is then compiled, once for every set of shapes.
 
-    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. If the compiler fails, for
-    any reason, the step runs as it is, and the log says so once.
+    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. The graph takes and gives plain
+    tensors and goes to the compiler directly: through `torch.compile`, every call would check a hundred tensors first,
+    0.2 to 0.4 ms. If the compiler fails, for any reason, the step runs as it is, and the log says so once.
     """
 
     def __init__(self, step: Step) -> None:
         self._step: Callable[..., Any] = step
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._compiled: dict[Any, _Run] = {}
         self._failed = False
 
     def __call__(self, *arguments: Any) -> tuple[Any, Tensor]:
         """See `gengap.training.step.make_step`."""
-        shapes = tuple(value.shape for value in pytree.tree_leaves(arguments))
+        given, form = pytree.tree_flatten(arguments)
+        shapes = tuple(value.shape for value in given)
         result: tuple[Any, Tensor]
         if not self._failed and shapes not in self._compiled:
             try:
-                graph = make_fx(self._step, tracing_mode="fake")(*arguments)
-                run = torch.compile(graph, dynamic=False)
-                result = run(*arguments)  # which compiles it
+                run = _compiled_graph(self._step, given, form)
+                result = run(given)
             except Exception as error:  # of the compiler's many; a fault of the step itself shows when it runs below
                 if out_of_memory(error):
                     raise
@@ -135,8 +136,25 @@ class Traced:
             else:
                 self._compiled[shapes] = run
                 return result
-        result = self._compiled.get(shapes, self._step)(*arguments)
+        run_known = self._compiled.get(shapes)
+        result = self._step(*arguments) if run_known is None else run_known(given)
         return result
+
+
+_Run = Callable[[list[Tensor]], Any]
+
+
+def _compiled_graph(step: Callable[..., Any], given: list[Tensor], form: pytree.TreeSpec) -> _Run:
+    """The step as a function of a list of tensors, the leaves of its arguments, compiled for their shapes."""
+    forms: list[pytree.TreeSpec] = []
+
+    def flat(*leaves: Tensor) -> list[Tensor]:
+        results, result_form = pytree.tree_flatten(step(*pytree.tree_unflatten(leaves, form)))
+        forms.append(result_form)
+        return results
+
+    run = torch._inductor.compile(make_fx(flat, tracing_mode="fake")(*given), given)
+    return lambda leaves: pytree.tree_unflatten(run(*leaves), forms[0])
 
 
 def _reason(error: BaseException) -> str:
