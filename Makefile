@@ -98,7 +98,7 @@ test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Sn
 
 coverage: $(ENV) ## Measure which lines and branches of storing, locking, resuming and versioning the tests reach
 	@mkdir -p build/coverage && rm -f build/coverage/*
-	coverage run -m pytest $(COVERING)
+	FAULTS=2 coverage run -m pytest $(COVERING)
 	coverage combine --quiet
 	coverage report
 	coverage report --fail-under=100 --include="$(COVERED)" > /dev/null

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import closed_port
+import numpy as np
 import pytest
 import torch
 import warm_python
 from bounded import bounded
 from filelock import FileLock
+
+from gengap.datasets import cifar10
+from gengap.datasets.raw import Raw
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 STUDY = """\
@@ -182,10 +186,35 @@ def make_workspace() -> Callable[[Path, str, str], Workspace]:
 
 
 @pytest.fixture(scope="session")
-def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all workers."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session")
+def decoded_once(shared: Path) -> Iterator[None]:
+    """The 60,000 JPEG files of CIFAR-10 are decoded once for all workers."""
+    decode, kept = cifar10.read_jpeg, shared / "cifar10.npz"
+
+    def read(path: Path) -> Raw:
+        with FileLock(shared / "cifar10.lock"):
+            if not kept.exists():
+                np.savez(shared / "half.npz", **vars(decode(path)))
+                (shared / "half.npz").rename(kept)
+        with np.load(kept) as arrays:
+            found = dict(arrays)
+        texts = {"classes": tuple(found["classes"]), "variant": str(found["variant"])}
+        return Raw(**found | texts | {"full_scale": float(found["full_scale"])})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cifar10, "read_jpeg", read)
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished_workspace(shared: Path) -> Workspace:
     """A copy in which the tiny study was run; made once for all workers. Never to be changed: take `workspace`."""
-    shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
     made = Workspace(shared / "finished workspace")  # with a space, as in many a user's folder
     with FileLock(shared / "finished.lock"):
         if not (shared / "finished").exists():

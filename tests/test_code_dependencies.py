@@ -1,10 +1,11 @@
 """Which files of the package decide what a job makes."""
 
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm_python
 
 from gengap.registry import REGISTRY
 from gengap.registry.code_dependencies import LAYERS, code_of_evidence, code_of_part, imported
@@ -25,10 +26,12 @@ for module in sys.argv[1:]:
 """
 
 
-def loaded(kind, *modules):
+def loaded(kind, folder, *modules):
     """The files of a layer that Python itself loads with each module, according to its own record."""
-    command = [sys.executable, "-c", LOADED, *modules]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    (folder / "loaded.py").write_text(LOADED)
+    command = [warm_python.interpreter(), str(folder / "loaded.py"), *modules]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     for line in done.stdout.splitlines():
         paths = {Path(path).relative_to(ROOT) for path in line.split("\t")}
         yield {str(path) for path in paths if in_layer(path, LAYERS[kind])}
@@ -43,8 +46,8 @@ def modules(paths):
     return {path for path in paths if path.endswith(".py")}
 
 
-def test_python_loads_the_same_files_of_evidence():
-    found = loaded("figure", *(REGISTRY[kind][name].module for kind, name in EVIDENCE))
+def test_python_loads_the_same_files_of_evidence(tmp_path):
+    found = loaded("figure", tmp_path, *(REGISTRY[kind][name].module for kind, name in EVIDENCE))
     for (kind, name), own in zip(EVIDENCE, found, strict=True):
         assert modules(code_of_part(kind, name)) == own, name
 
@@ -53,9 +56,8 @@ def test_python_loads_the_same_files_of_evidence():
     ("kind", "name"),
     [("probe", "sharpness"), ("simulation", "resnet34_gradient"), ("dataset", "cifar10"), ("labels", "teacher")],
 )
-def test_python_loads_the_same_files_of_a_part_and_its_runner(kind, name):
-    """Few parts: each is a process that loads torch."""
-    (both,) = loaded(kind, REGISTRY[kind][name].module)
+def test_python_loads_the_same_files_of_a_part_and_its_runner(kind, name, tmp_path):
+    (both,) = loaded(kind, tmp_path, REGISTRY[kind][name].module)
     shared = set(imported(LAYERS[kind], RUNNERS[kind]))
     assert modules(code_of_part(kind, name)) == both - shared
     assert not shared & set(code_of_part(kind, name))

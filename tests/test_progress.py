@@ -83,6 +83,7 @@ def test_work_without_steps_tells_how_long_it_takes(expected, words):
     assert progress.since(12.0, expected).startswith(words)
 
 
+@pytest.mark.usefixtures("clock")  # which stands still, however late the thread is that tells
 def test_it_tells_while_it_lasts_and_no_longer(caplog, monkeypatch):
     monkeypatch.setattr(progress, "_LONG_SECONDS", 0.01)
     threads = threading.active_count()

@@ -295,9 +295,9 @@ def _follows(cells: pd.DataFrame, axis: str, others: list[str]) -> bool:
 
 
 def _summary(values: pd.Series, quantity: str) -> dict[str, float]:
-    found = interval(values, share=quantity in SHARES)
-    low, high = found.of_mean
-    return {"n": found.n, "mean": found.mean, "low": low, "high": high}
+    estimate = interval(values, share=quantity in SHARES)
+    low, high = estimate.of_mean
+    return {"n": estimate.n, "mean": estimate.mean, "low": low, "high": high}
 
 
 def _needs(package: str, method: str) -> None:

@@ -47,8 +47,9 @@ def test_results_are_the_stored_ones(tmp_path):
 
 @pytest.mark.data
 @pytest.mark.long
+@pytest.mark.usefixtures("decoded_once")
 def test_raw_datasets_are_prepared_as_stored(tmp_path, monkeypatch):
-    """And the JPEG archive is CIFAR-10; its 60,000 files are decoded once for both."""
+    """And the JPEG archive is CIFAR-10; its 60,000 files are read once for both."""
     read_jpeg, decoded = cifar10.read_jpeg, []
     monkeypatch.setattr(cifar10, "read_jpeg", lambda path: decoded.append(read_jpeg(path)) or decoded[0])
     found = compute_raw(tmp_path)

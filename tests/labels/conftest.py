@@ -24,7 +24,7 @@ def digits(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar8(tmp_path_factory) -> Path:
+def cifar8(tmp_path_factory, decoded_once) -> Path:
     """Real CIFAR-10 at 8 x 8, standardised over the pool; tests that use it are marked `data`."""
     root = data_root("data/raw")
     if not cifar.available(cifar10.SOURCE, root) and not (root / cifar10.JPEG).exists():

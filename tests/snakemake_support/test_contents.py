@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 import time
 
 import pytest
+import warm_python
 
 SNAKEFILE = """\
 {install}
@@ -34,7 +34,7 @@ def made(tmp_path):
         return tmp_path
 
     def run(*arguments):
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--max-checksum-file-size", "100GB"]
+        command = [warm_python.interpreter(), "-m", "snakemake", "--cores", "1", "--max-checksum-file-size", "100GB"]
         command += ["--rerun-triggers", "mtime", "input", "--"]
         done = subprocess.run([*command[:-1], *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr

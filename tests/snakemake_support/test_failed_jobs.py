@@ -1,9 +1,9 @@
 """A job that fails over an older output is run again, by real Snakemake; without the workaround it is not."""
 
 import subprocess
-import sys
 
 import pytest
+import warm_python
 
 SNAKEFILE = """\
 {install}
@@ -20,7 +20,7 @@ INSTALL = "from gengap.snakemake_support import failed_jobs\n\nfailed_jobs.insta
 
 
 def snakemake(folder, setting, *arguments):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--rerun-incomplete", "--config"]
+    command = [warm_python.interpreter(), "-m", "snakemake", "--cores", "1", "--rerun-incomplete", "--config"]
     done = subprocess.run(
         [*command, f"setting={setting}", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )

@@ -144,12 +144,12 @@ def _folders(page: Path, text: str) -> list[Path]:
 
 def _named_tables(page: Path, text: str) -> list[Path]:
     """The tables that a text names: from the page's folder, or by the last parts of their names below it."""
-    found: list[Path] = []
+    files: list[Path] = []
     for name, ending in _NAMED.findall(text):
         if ending == ".csv":
             file = Path(f"{name}.csv")
-            found += [path for path in page.parent.rglob(file.name) if path.parts[-len(file.parts) :] == file.parts]
-    return list(dict.fromkeys(found))
+            files += [path for path in page.parent.rglob(file.name) if path.parts[-len(file.parts) :] == file.parts]
+    return list(dict.fromkeys(files))
 
 
 def _known_numbers() -> list[float]:

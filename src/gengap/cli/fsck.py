@@ -70,21 +70,23 @@ def fsck(options: argparse.Namespace) -> None:
     Raises:
         UserError: If something is damaged and stays so.
     """
-    found = list(damages(Path()))
-    for damage in found:
+    damaged = list(damages(Path()))
+    for damage in damaged:
         print(f"{damage.path}: {damage.why}")
         print(f"  made from   {damage.made_from}")
         print(f"  made again  {damage.again}")
     checked, without = _counted(Path())
     print(
-        f"{checked} HDF5 files compared with their digests, {len(found)} files damaged"
+        f"{checked} HDF5 files compared with their digests, {len(damaged)} files damaged"
         + (f"; {without} files from before November 2026 have no digest and can be read." if without else ".")
     )
-    if not found:
+    if not damaged:
         return
     if not options.repair:
-        raise UserError(f"{len(found)} files are damaged. `gengap fsck --repair` sets them aside and makes them again.")
-    _repair(found, Path())
+        raise UserError(
+            f"{len(damaged)} files are damaged. `gengap fsck --repair` sets them aside and makes them again."
+        )
+    _repair(damaged, Path())
 
 
 def damages(project: Path) -> Iterator[Damage]:

@@ -148,31 +148,31 @@ def clean(options: argparse.Namespace) -> None:
     from gengap.cli import clean
 
     wanted = clean.wanted(load_studies(layout.STUDIES), Path())
-    found = list(clean.stale(Path(), layout.STORE, wanted, options.days))
+    stale = list(clean.stale(Path(), layout.STORE, wanted, options.days))
     if (store := fsck.configured_store(Path())) != layout.STORE:
         print(f"{store}: is named in {layout.CONFIG}, so other projects may use it; nothing of it is removed.")
     if layout.STORE.resolve() != Path.cwd().resolve() / layout.STORE:
         print(f"{layout.STORE} is a link to {layout.STORE.resolve()}: other projects may use what lies there.")
     if wanted.settings:
         print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
-    if not found:
+    if not stale:
         print("Nothing can be removed.")
         return
-    for why in dict.fromkeys(file.why for file in found):
-        those = [file for file in found if file.why == why]
+    for why in dict.fromkeys(file.why for file in stale):
+        those = [file for file in stale if file.why == why]
         print(f"{why}: {_files(those)}")
         for file in those[:_SHOWN]:
             print(f"  {_size(file.size):>10}  {file.path}")
         if len(those) > _SHOWN:
             print(f"  {'':10}  and {len(those) - _SHOWN} more")
     if not options.yes and not (
-        sys.stdin.isatty() and input(f"Remove {_files(found)}? [y/N] ").lower() in ("y", "yes")
+        sys.stdin.isatty() and input(f"Remove {_files(stale)}? [y/N] ").lower() in ("y", "yes")
     ):
         print("Nothing was removed. `gengap clean --yes` removes it.")
         return
-    for file in found:
+    for file in stale:
         file.path.unlink(missing_ok=True)
-    print(f"Removed {_files(found)}.")
+    print(f"Removed {_files(stale)}.")
 
 
 def explain(options: argparse.Namespace) -> None:

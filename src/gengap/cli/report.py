@@ -153,8 +153,8 @@ def _figure(study: str, name: str) -> str:
 
 def _embedded(path: Path) -> str:
     """The table of a page that a job wrote."""
-    found = re.search(r"<table>.*</table>", _read(path).decode("utf-8"), re.DOTALL)
-    return f'<div class="scroll">{found[0]}</div>' if found else "<p>There is nothing to show.</p>"
+    table = re.search(r"<table>.*</table>", _read(path).decode("utf-8"), re.DOTALL)
+    return f'<div class="scroll">{table[0]}</div>' if table else "<p>There is nothing to show.</p>"
 
 
 def _caption(kind: str, name: str, study: str) -> str:

@@ -51,11 +51,11 @@ class _Bounded:
         self._stream, self._path, self._left = stream, path, most
 
     def read(self, size: int = -1) -> bytes:
-        found = self._stream.read(size)
-        self._left -= len(found)
+        content = self._stream.read(size)
+        self._left -= len(content)
         if self._left < 0:
             raise _refused(self._path, "it holds far more than it should")
-        return found
+        return content
 
 
 def _refused(path: Path, why: str) -> UserError:

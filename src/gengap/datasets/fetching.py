@@ -25,12 +25,12 @@ def verify(path: Path, md5: str, page: str) -> None:
         UserError: If the file is cut short, damaged or another one.
     """
     try:
-        found = calculate_md5(path)
+        digest = calculate_md5(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    if found != md5:
+    if digest != md5:
         raise UserError(
-            f"{path}: is damaged, cut short or another file: its md5 is {found}, expected {md5}. "
+            f"{path}: is damaged, cut short or another file: its md5 is {digest}, expected {md5}. "
             f"Remove it, and it is downloaded again; or put the original from {page} in its place."
         )
 

@@ -18,17 +18,17 @@ def kind_of(arm: str) -> tuple[str, str, int] | None:
 
     `conv2_ticket_3` is the ticket of the third round of Conv-2, `dense` the whole network, of round 0.
     """
-    found = _NAME.fullmatch(arm)
-    if not found or (kind := found["dense"] or found["kind"]) not in KINDS:
+    match = _NAME.fullmatch(arm)
+    if not match or (kind := match["dense"] or match["kind"]) not in KINDS:
         return None
-    network = found["network"]
-    return (f"Conv-{network[-1]}" if network else ""), kind, int(found["round"] or 0)
+    network = match["network"]
+    return (f"Conv-{network[-1]}" if network else ""), kind, int(match["round"] or 0)
 
 
 def arm_of(arm: str, kind: str) -> str:
     """The name of the arm of another kind, of the same network and round."""
-    found = _NAME.fullmatch(arm)
-    if not found:
+    match = _NAME.fullmatch(arm)
+    if not match:
         raise ValueError(f"{arm} is no arm of a lottery")
-    prefix = f"{found['network']}_" if found["network"] else ""
-    return prefix + (kind if kind == "dense" else f"{kind}_{found['round']}")
+    prefix = f"{match['network']}_" if match["network"] else ""
+    return prefix + (kind if kind == "dense" else f"{kind}_{match['round']}")

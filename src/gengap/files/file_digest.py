@@ -39,12 +39,12 @@ def check(path: Path) -> bool:
         OSError: If it cannot be read.
     """
     with path.open("rb", buffering=0) as file:
-        found = file.read(BLOCK_BYTES)
-        if found.startswith(_HDF5):
+        block = file.read(BLOCK_BYTES)
+        if block.startswith(_HDF5):
             return False
-        if not found.startswith(b"gengap "):
+        if not block.startswith(b"gengap "):
             raise ContentError("it is no HDF5 file")
-        if found != _block(_digest(file)):
+        if block != _block(_digest(file)):
             raise ContentError("its content is not what was written")
         return True
 

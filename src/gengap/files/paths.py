@@ -77,12 +77,14 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: If a file is in the way, or the folder cannot be written.
     """
-    found = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if missing := next((path for path in (folder, *folder.parents) if path.is_symlink() and not path.exists()), None):
         raise UserError(
             f"{missing}: is a link to {missing.readlink()}, which does not exist. Make it, or remove the link."
         )
-    if not found.is_dir():
+    if not existing.is_dir():
         raise UserError(f"{folder}: a file is in the way of this folder. Move it away.")
-    if not os.access(found, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: cannot be written. Make {found} writable, or run a copy of the project elsewhere.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{folder}: cannot be written. Make {existing} writable, or run a copy of the project elsewhere."
+        )

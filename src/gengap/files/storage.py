@@ -183,10 +183,10 @@ def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
 def read_array(group: h5py.Group, name: str) -> np.ndarray:
     """One dataset, whole; by HDF5's functions themselves, since h5py's objects take longer than small arrays do."""
     data = h5d.open(group.id, name.encode())
-    found = np.empty(data.shape, data.dtype)
-    if found.size:
-        data.read(h5s.ALL, h5s.ALL, found)
-    return found
+    values = np.empty(data.shape, data.dtype)
+    if values.size:
+        data.read(h5s.ALL, h5s.ALL, values)
+    return values
 
 
 def read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:

@@ -140,11 +140,11 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         teacher = _read_teacher(file, labelled)
         rule, constants = _read_rule(file)
     pool = read_pool(prepared)
-    found = ""
+    computed = ""
     if max(chosen.max(initial=-1) for chosen in indices.values()) < len(pool.images):
         images = {split: selected_images(rule, pool, chosen, constants) for split, chosen in indices.items()}
-        found = digest(images["train"].numpy(), labels["train"], images["test"].numpy(), labels["test"])
-    if found != expected:
+        computed = digest(images["train"].numpy(), labels["train"], images["test"].numpy(), labels["test"])
+    if computed != expected:
         raise UserError(
             f"{labelled}: was made for other images than those in {prepared}. Remove it, and run the study again."
         )
@@ -154,7 +154,7 @@ def read(prepared: Path, labelled: Path) -> LabelledData:
         test_images=images["test"],
         test_labels=torch.from_numpy(labels["test"]),
         n_classes=n_classes,
-        digest=found,
+        digest=computed,
         teacher=teacher,
         patches=_rule_says("redrawn", rule, pool, indices["train"], constants),
         test_sets=_rule_says("test_sets", rule, pool, indices["test"], constants) or {},

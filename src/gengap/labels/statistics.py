@@ -56,10 +56,10 @@ def batchnorm_layers(network: nn.Module) -> dict[str, BatchNorm]:
 
 def input_moments(network: nn.Module, images: Tensor, layers: Iterable[nn.Module]) -> dict[nn.Module, Moments]:
     """Moments of the inputs of some layers, in one pass, in the order in which the network calls them."""
-    found: dict[nn.Module, Moments] = {}
+    moments: dict[nn.Module, Moments] = {}
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        found.setdefault(layer, Moments()).add(inputs[0])
+        moments.setdefault(layer, Moments()).add(inputs[0])
 
     handles = [layer.register_forward_pre_hook(note) for layer in layers]
     try:
@@ -67,7 +67,7 @@ def input_moments(network: nn.Module, images: Tensor, layers: Iterable[nn.Module
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return moments
 
 
 def calibrate(network: nn.Module, images: Tensor) -> None:

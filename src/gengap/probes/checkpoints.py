@@ -71,8 +71,8 @@ class Checkpoints:
 
     def digests(self) -> dict[str, str]:
         """Of every cell, the digest of its weights at all epochs."""
-        found = weights.read_digests(self._path)
-        return {name: found[name] for name in self._saved}
+        digests = weights.read_digests(self._path)
+        return {name: digests[name] for name in self._saved}
 
     def names(self, rows: Sequence[int]) -> list[str]:
         """The cells of the rows."""

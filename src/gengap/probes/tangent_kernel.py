@@ -203,5 +203,5 @@ def evidence(eigenvalues: Tensor, squared_norm: float, loss: float) -> float:
         precision = math.exp(log_precision)
         return loss + precision * squared_norm / 2 + float((eigenvalues / precision).log1p().sum()) / 2
 
-    found = minimize_scalar(negative, bounds=(-6 * math.log(10), 6 * math.log(10)), method="bounded")
-    return -float(found.fun)
+    minimum = minimize_scalar(negative, bounds=(-6 * math.log(10), 6 * math.log(10)), method="bounded")
+    return -float(minimum.fun)

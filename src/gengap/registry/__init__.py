@@ -92,10 +92,10 @@ def check(kind: str, name: str, *, where: str = "") -> Entry:
     """
     table = REGISTRY[kind]
     if name not in table and (path := plugins.find(name)):
-        found = headers.read(path)
-        if name.rpartition(".")[2] not in found:
+        parts = headers.read(path)
+        if name.rpartition(".")[2] not in parts:
             raise UserError(f'{path}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
-        table[name] = entry(kind, found[name.rpartition(".")[2]], module=name, path=path, external=True)
+        table[name] = entry(kind, parts[name.rpartition(".")[2]], module=name, path=path, external=True)
     if name not in table:
         raise unknown_name(kind, name, table, where=where)
     return table[name]

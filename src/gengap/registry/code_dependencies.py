@@ -96,16 +96,16 @@ def imported(layer: tuple[str, ...], *modules: str) -> tuple[str, ...]:
     Returns:
         Paths from the top of a checkout, sorted.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = _file(name, layer)
-        if path is None or path in found:
+        if path is None or path in files:
             continue
-        found |= {path, *_read_by(path)}
+        files |= {path, *_read_by(path)}
         waiting += [name.rpartition(".")[0], *plugins.imports(name, path)]
-    return tuple(sorted(map(name_of, found)))
+    return tuple(sorted(map(name_of, files)))
 
 
 def _file(module: str, layer: tuple[str, ...]) -> Path | None:

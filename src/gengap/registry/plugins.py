@@ -40,19 +40,19 @@ def find(name: str) -> Path | None:
 
 def files(module: str, path: Path) -> dict[str, Path]:
     """The files of a part: its own, and those of its top package that it imports, directly or not, by module."""
-    found: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
     waiting: list[tuple[str, Path | None]] = [(module, path)]
     while waiting:
         name, file = waiting.pop()
-        if file is None or name in found:
+        if file is None or name in parts:
             continue
-        found[name] = file
+        parts[name] = file
         waiting += [
             (imported, find(imported))
             for imported in imports(name, file)
             if imported.split(".")[0] == module.split(".")[0]
         ]
-    return dict(sorted(found.items()))
+    return dict(sorted(parts.items()))
 
 
 @functools.cache  # thousands of cells ask

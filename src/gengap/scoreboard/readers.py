@@ -183,9 +183,9 @@ def _json(file: Path) -> Mapping[str, Any]:
 
 def _parsed(text: str, where: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except ValueError as error:
         raise UserError(f"{where}: is not JSON ({error}).") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{where}: is {type(found).__name__} where an object is needed.")
-    return found
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: is {type(content).__name__} where an object is needed.")
+    return content

@@ -95,8 +95,8 @@ def _branches(schema: Schema, whole: Schema) -> list[Schema]:
     schema = _resolved(schema, whole)
     if "anyOf" not in schema:
         return [schema]
-    found = [branch for one in schema["anyOf"] for branch in _branches(one, whole)]
-    return sorted(found, key=lambda one: one.get("type") == "null")
+    branches = [branch for one in schema["anyOf"] for branch in _branches(one, whole)]
+    return sorted(branches, key=lambda one: one.get("type") == "null")
 
 
 def _resolved(schema: Schema, whole: Schema) -> Schema:

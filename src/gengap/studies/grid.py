@@ -77,10 +77,10 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
             if any(key not in known for key in keys.values()):
                 checked = sections.of(base, _point(grid, picked), fixed, path)
                 known |= {key: checked[name] for name, key in keys.items()}
-            found = {name: known[key] for name, key in keys.items()}
-            unused = {key: why for section in found.values() for key, why in section.unused.items()}
-            name = ",".join(found[axis.partition(".")[0]].named[axis] for axis in axes) or "base"
-            bare = tuple(id(section.settings) for key, section in found.items() if key != ARM)
+            parts = {name: known[key] for name, key in keys.items()}
+            unused = {key: why for section in parts.values() for key, why in section.unused.items()}
+            name = ",".join(parts[axis.partition(".")[0]].named[axis] for axis in axes) or "base"
+            bare = tuple(id(section.settings) for key, section in parts.items() if key != ARM)
             if name in cells or bare in names:  # two names for one cell would train it twice
                 for axis in (axis for axis in unused if len(grid.get(axis, ())) > 1):
                     raise UserError(f"{path}: grid.{axis}: changes nothing, since {unused[axis]} Remove it.")
@@ -89,7 +89,7 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
                     f"{'' if name in cells else f', also as {names[bare]!r}'}. "
                     "Remove the repeated value."
                 )
-            cells[name] = validate(Cell, {key: section.settings for key, section in found.items()}, f"{path}: ")
+            cells[name] = validate(Cell, {key: section.settings for key, section in parts.items()}, f"{path}: ")
             names[bare] = name
             if unused not in ignored:
                 ignored.append(unused)

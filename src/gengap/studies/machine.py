@@ -166,8 +166,8 @@ def _check_disk(needed: Mapping[Path, float], files: str) -> None:
     """Refuse what does not fit; folders of one file system share its space."""
     disks: dict[int, list[tuple[Path, float]]] = defaultdict(list)
     for folder, size in needed.items():
-        found = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-        disks[found.stat().st_dev].append((found, size))
+        existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        disks[existing.stat().st_dev].append((existing, size))
     for parts in disks.values():
         total, folder = sum(size for _, size in parts), parts[0][0]
         if total > (free := shutil.disk_usage(folder).free):

@@ -124,12 +124,12 @@ def study_files(folder: Path) -> list[Path]:
     Raises:
         UserError: If one would go unread: with another suffix than ``.yaml``, or in a folder below.
     """
-    found = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
-    for path in found:
+    entries = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+    for path in entries:
         if path.is_dir() and (inside := next(iter(sorted(path.rglob("*.y*ml"))), None)):
             raise UserError(f"{inside}: is not read, since it lies in a folder below {folder}. Move it into {folder}.")
         if path.suffix.lower() in (".yaml", ".yml") and path.suffix != ".yaml" and path.is_file():
             raise UserError(
                 f"{path}: is not read, since its name does not end with .yaml. Rename it to {path.stem}.yaml."
             )
-    return [path for path in found if path.suffix == ".yaml" and not path.is_dir()]
+    return [path for path in entries if path.suffix == ".yaml" and not path.is_dir()]

@@ -38,15 +38,15 @@ def check(study: "Study", data: Callable[[Cell], Sizes], path: Path) -> list[str
     recorded: dict[tuple[int, ...], str] = {}
     alike: tuple[str, str] | None = None
     for name, cell in study.cells.items():
-        found = data(cell)
-        key = tuple(meant.of(section, cell, found) for section in Cell.model_fields if section != ARM)
+        size = data(cell)
+        key = tuple(meant.of(section, cell, size) for section in Cell.model_fields if section != ARM)
         if (other := first.setdefault(key, name)) != name:
             raise UserError(
                 f"{path}: grid: cells '{other}' and '{name}' train the same network: "
-                f"{_difference(study.cells[other], cell, found)} Remove one of them."
+                f"{_difference(study.cells[other], cell, size)} Remove one of them."
             )
         if not _watched(cell):
-            key = tuple(trained.of(section, cell, found, bare=True) for section in Cell.model_fields if section != ARM)
+            key = tuple(trained.of(section, cell, size, bare=True) for section in Cell.model_fields if section != ARM)
             if (other := recorded.setdefault(key, name)) != name and alike is None:
                 alike = other, name
     if alike is None:

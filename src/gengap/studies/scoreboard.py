@@ -119,6 +119,6 @@ def check_scoreboard(
 
 def known_quantities(probes: Iterable[str]) -> list[str]:
     """The quantities that these probes measure, and what is derived from them."""
-    found = [name for probe in probes for name in registry.check("probe", probe).measured]
+    measured = [name for probe in probes for name in registry.check("probe", probe).measured]
     derived = ("generalization_gap", "train_error", "test_error", "l2_penalty", "train_objective", "test_objective")
-    return list(dict.fromkeys([*found, *(derived if "train_accuracy" in found else ())]))
+    return list(dict.fromkeys([*measured, *(derived if "train_accuracy" in measured else ())]))

@@ -122,14 +122,14 @@ def load_simulations(folder: Path, studies: Iterable[str] = ()) -> dict[str, Sim
     Raises:
         UserError: If a file is wrong, or a name is taken.
     """
-    found: dict[str, Simulation] = {}
+    simulations: dict[str, Simulation] = {}
     for path in study_files(folder):
-        found[path.stem] = load_simulation(path)
+        simulations[path.stem] = load_simulation(path)
         if "reduced" in read_yaml(path):
-            found[path.stem + REDUCED] = load_simulation(path, reduced=True)
+            simulations[path.stem + REDUCED] = load_simulation(path, reduced=True)
         if path.stem in studies:
             raise UserError(f"{path}: a study has the name '{path.stem}' too. Rename one of the two files.")
-    return found
+    return simulations
 
 
 def cell_names(name: str, point: Point) -> list[str]:

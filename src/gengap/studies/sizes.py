@@ -48,8 +48,8 @@ def sizes(dataset: Dataset, labels: Labels, where: str) -> Sizes:
     if pool is None or rule.external:
         return Sizes(pool, labels.train_size, labels.test_size, shape)
     if rule.teacher:
-        found = _taught(labels, pool, shape, where)
-        return replace(found, pool=None, n_train=None) if dataset.stream else found  # drawn while training
+        taught = _taught(labels, pool, shape, where)
+        return replace(taught, pool=None, n_train=None) if dataset.stream else taught  # drawn while training
     if shape and "patch_size" in rule.options and labels.patch_size > min(shape[1:]):
         raise UserError(
             f"{where}labels.patch_size: patches of {labels.patch_size} x {labels.patch_size} pixels do not fit into "

@@ -10,9 +10,10 @@ import pytest
 from gengap.errors import UserError
 from gengap.evidence import figures
 from gengap.evidence.double_descent import capacities, peak
+from gengap.evidence.explanations import explained
 from gengap.evidence.figures import accuracy_by_subspace, lottery_curves, network_risk
 from gengap.evidence.lottery_arms import arm_of, kind_of
-from gengap.evidence.tables import intrinsic_dimensions, lottery_tickets, survey_claims
+from gengap.evidence.tables import explanations, intrinsic_dimensions, lottery_tickets, survey_claims
 
 SEEDS = range(5)
 
@@ -167,6 +168,37 @@ def test_names_of_arms():
     assert kind_of("large") is None
     assert arm_of("conv4_ticket_3", "random") == "conv4_random_3"
     assert arm_of("conv4_ticket_3", "dense") == "conv4_dense"
+
+
+def explained_networks():
+    """Four networks whose intrinsic dimension orders them as their gaps do, and whose margin does so in reverse."""
+    cells = []
+    for width, gap in ((1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)):
+        for seed in SEEDS:
+            shared = {"width": str(width), "seed": seed, "n_parameters": 100, "normalized_margin_median": 1 / width}
+            shared |= {"error_rise_after_reset": (width * 7) % 5, "train_accuracy": 1.0}
+            whole = {"weights_left": 1.0, "test_accuracy": 1 - gap, "subspace": "None"}
+            cells.append({**shared, **whole, "arm": "dense"})
+            for round_, left, lost in ((1, 0.5, 0.005), (2, 0.25, 0.02)):
+                pruned = {"weights_left": left, "test_accuracy": 1 - gap - lost, "arm": f"ticket_{round_}"}
+                cells.append({**shared, **whole, **pruned})
+            for d in (1, 2, 3, 4, 5):
+                inside = {"subspace": str(d), "train_accuracy": 0.95 if d >= width else 0.5, "arm": f"d_{d}"}
+                cells.append({**shared, **whole, **inside})
+    return made_up.evidence(cells, ["width", "arm"])
+
+
+def test_explanations_are_read_from_the_arms_of_the_same_network():
+    made = explained_networks()
+    found = explained(made)
+    assert found["gap"].tolist() == pytest.approx(np.repeat([0.1, 0.2, 0.3, 0.4], 5).tolist())
+    assert found["intrinsic_dimension"].tolist() == np.repeat([1, 2, 3, 4], 5).tolist()
+    assert set(found["ticket_size"]) == {50}  # the next one has lost too much
+    table = explanations.table(made).set_index("effect_is")
+    assert table.loc["tau of the gap and the intrinsic dimension", "effect"] == pytest.approx(1)
+    assert table.loc["tau of the gap and the median normalized margin", "verdict"] == "opposite"
+    assert table.loc["|tau| of the intrinsic dimension minus that of the median normalized margin", "effect"] == 0
+    assert set(table["networks"]) == {4}
 
 
 @pytest.mark.parametrize(

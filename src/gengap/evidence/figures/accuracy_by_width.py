@@ -73,13 +73,13 @@ def data(evidence: Evidence) -> pd.DataFrame:
     for at, part in grouped(cells, ["group", "x"]):
         for split, quantity in ACCURACY.items():
             values = usable(part, quantity) * QUANTITIES[quantity].scale
-            found = interval(values)  # of which only the mean and the range are drawn
+            estimate = interval(values)  # of which only the mean and the range are drawn
             here = (at["group"], at["x"], split)
             rows += [
                 (*here, "run", cell, value, 1) for cell, value in zip(part["cell"][values.index], values, strict=True)
             ]
-            if found.n:
-                rows += [(*here, word, "", getattr(found, word), found.n) for word in ("mean", "min", "max")]
+            if estimate.n:
+                rows += [(*here, word, "", getattr(estimate, word), estimate.n) for word in ("mean", "min", "max")]
     places = cells.set_index("cell")["x"]
     for row in printed(evidence, list(ACCURACY.values())).to_dict("records"):
         split = row["quantity"].partition("_")[0]

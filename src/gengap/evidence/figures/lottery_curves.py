@@ -54,7 +54,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """One panel per quantity of every network; the whole network stands at 100 %."""
     networks = list(dict.fromkeys(data["network"])) or [""]
     columns = len(networks)
-    figure, axes = panels(len(SHOWN), columns, height=4.6, wide=columns > 2)
+    figure, axes = panels(len(SHOWN), columns, height=5.6, wide=columns > 2)
     colors = palette(kind for kind in KINDS.values() if kind != KINDS["dense"] and kind in set(data["kind"]))
     for place, panel in enumerate(axes):
         quantity, network = list(SHOWN)[place // columns], networks[place % columns]

@@ -55,6 +55,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     for place, group in enumerate(groups):
         upper, lower = axes[place], axes[place + len(groups)]
         own = data[data["group"] == group]
+        if len(groups) > 1:
+            upper.set_title(group.replace(", ", "\n"), loc="center", fontsize="small")
         if own.empty:
             unfinished((upper, lower), cells[cells["group"] == group], narrow=True, alone=data.empty)
             continue
@@ -65,10 +67,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         lower.axhline(0.5, color=GREY, linestyle=":", linewidth=0.8)
         epochs(lower, data["epoch"])
         upper.set_ylim(0, 1)
-        lower.set_ylim(0, 0.55)
+        lower.set_ylim(0, max(0.55, 1.05 * data.loc[data["quantity"] == RANK, "max"].max()))
         lower.set_xlabel("epoch")
-        if len(groups) > 1:
-            upper.set_title(group.replace(", ", "\n"), loc="center", fontsize="small")
     axes[0].set_ylabel(f"correlation ${QUANTITIES[RHO].symbol}$")
     axes[len(groups)].set_ylabel(f"rank ${QUANTITIES[RANK].symbol}$")
     figure.align_ylabels()

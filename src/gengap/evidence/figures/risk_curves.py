@@ -68,7 +68,8 @@ def risk_plot(data: pd.DataFrame, evidence: Evidence, shown: Mapping[str, Sequen
         panel.set_ylabel(label)
     axes[-1].set(xscale="log", xlabel=xlabel)
     seeds = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
-    title(figure, f"{seeds.min()} draws of every size; dotted: everything can be fitted")
+    words = "seeds" if "arm" in evidence.axes else "draws"  # networks, or simulations
+    title(figure, f"{seeds.min()} {words} of every size; dotted: everything can be fitted")
     figure.align_ylabels()
     looks = [handle(split, color=GREY, linestyle=style) for split, style in SPLITS.items()]
     legend(figure, [*handles(colors), *looks], below=True)

@@ -43,9 +43,9 @@ def table(evidence: Evidence) -> pd.DataFrame:
         row = axes | {COST: f"{cost:g}", "seeds": len(finished)} | counts | {"batchnorm": modes}
         for quantity in SHOWN:
             runs, scale = own.loc[own["quantity"] == quantity, "value"], QUANTITIES[quantity].scale
-            found = interval(runs, share=quantity in SHARES)
-            low, high = found.of_mean
-            row |= {quantity: found.mean * scale}
+            estimate = interval(runs, share=quantity in SHARES)
+            low, high = estimate.of_mean
+            row |= {quantity: estimate.mean * scale}
             row |= {f"{quantity}_low": low * scale, f"{quantity}_high": high * scale}
         rows.append(row)
     return pd.DataFrame(rows)
