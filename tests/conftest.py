@@ -186,22 +186,22 @@ def make_workspace() -> Callable[[Path, str, str], Workspace]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of all workers."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
 
 
 @pytest.fixture(scope="session")
-def decoded_once(shared: Path) -> Iterator[None]:
+def decoded_once(folder_of_all: Path) -> Iterator[None]:
     """The 60,000 JPEG files of CIFAR-10 are decoded once for all workers."""
-    decode, kept = cifar10.read_jpeg, shared / "cifar10.npz"
+    decode, kept = cifar10.read_jpeg, folder_of_all / "cifar10.npz"
 
     def read(path: Path) -> Raw:
-        with FileLock(shared / "cifar10.lock"):
+        with FileLock(folder_of_all / "cifar10.lock"):
             if not kept.exists():
-                np.savez(shared / "half.npz", **vars(decode(path)))
-                (shared / "half.npz").rename(kept)
+                np.savez(folder_of_all / "half.npz", **vars(decode(path)))
+                (folder_of_all / "half.npz").rename(kept)
         with np.load(kept) as arrays:
             found = dict(arrays)
         texts = {"classes": tuple(found["classes"]), "variant": str(found["variant"])}
@@ -213,15 +213,15 @@ def decoded_once(shared: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def finished_workspace(shared: Path) -> Workspace:
+def finished_workspace(folder_of_all: Path) -> Workspace:
     """A copy in which the tiny study was run; made once for all workers. Never to be changed: take `workspace`."""
-    made = Workspace(shared / "finished workspace")  # with a space, as in many a user's folder
-    with FileLock(shared / "finished.lock"):
-        if not (shared / "finished").exists():
+    made = Workspace(folder_of_all / "finished workspace")  # with a space, as in many a user's folder
+    with FileLock(folder_of_all / "finished.lock"):
+        if not (folder_of_all / "finished").exists():
             _project(made, "tiny", STUDY)
             status, output = made.run()
             assert status == 0, output
-            (shared / "finished").touch()
+            (folder_of_all / "finished").touch()
     return made
 
 

@@ -38,9 +38,9 @@ FAILS = "import sys\nopen('at_work', 'a').write(snakemake.wildcards.name)\nsys.e
 WAITS = """\
 import os, time
 if snakemake.wildcards.name != "a":
-    open("at_work", "w").write(str(os.getpid()))
     try:
-        time.sleep(60)
+        open("at_work", "w").write(str(os.getpid()))
+        time.sleep(86_400)  # until it is interrupted, however late
     except KeyboardInterrupt:
         open("interrupted", "w").close()
         raise

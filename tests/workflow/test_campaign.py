@@ -41,7 +41,7 @@ def test_a_campaign_runs_what_verdicts_wait_for_and_says_what_it_decided(workspa
     assert [line.split()[:4] for line in capfd.readouterr().out.splitlines()[:-1]] == [
         ["tiny", "width=2_pack=0", "2", "verdicts"]
     ]
-    assert main(["campaign", "tiny", "--hours", "0.2"]) == 0
+    assert main(["campaign", "tiny", "--hours", "24"]) == 0
     printed = capfd.readouterr().out
     assert "1, a: train_accuracy 99.99 " in printed
     assert " seeds)" in printed

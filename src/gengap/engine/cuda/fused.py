@@ -38,9 +38,7 @@ def outputs(program: Program, maps: Tensor) -> Tensor:
     return maps[:, program.outputs :].transpose(1, 2)
 
 
-def gradients(
-    program: Program, parameters: State, maps: Tensor, statistics: Tensor, output_gradients: Tensor
-) -> State:
+def gradients(program: Program, parameters: State, maps: Tensor, statistics: Tensor, output_gradients: Tensor) -> State:
     """The gradients of all parameters, by name, each ``[K, ...]``.
 
     Args:
