@@ -26,7 +26,7 @@ COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.
 	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
 COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
 
-.PHONY: help env evidence evidence-check findings test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site bench lock
+.PHONY: help env evidence evidence-check findings test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site package release-notes bench lock
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -158,6 +158,15 @@ docs: $(ENV) ## Write every generated page of docs/, and missing pictures
 site: $(ENV) ## Build the documentation as a site with search, in build/site
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
 	echo "Built build/site/index.html"
+
+package: $(ENV) ## Build the wheel and the source distribution in build/package, the wheel from the latter
+	@rm -rf build/package && mkdir -p build/package
+	python -c "from setuptools import build_meta as build; build.build_sdist('build/package')" > /dev/null
+	pip wheel --quiet --no-deps --wheel-dir build/package build/package/*.tar.gz
+	ls build/package
+
+release-notes: ## Print the section of CHANGELOG.md on VERSION
+	@sed -n '/^## $(VERSION)\b/,/^## /{/^## /!p}' CHANGELOG.md | grep . || { echo "error: CHANGELOG.md has no section '## $(VERSION)'." >&2; exit 1; }
 
 bench: $(ENV) ## Benchmark packs against plain PyTorch on this CPU
 	@python -m bench.cpu

@@ -18,7 +18,7 @@ SOURCE = REPOSITORY / "src/gengap"
 LAYERS = [
     # facts
     {"errors", "escaping", "versions", "layout"},
-    {"registry", "seeding"},
+    {"installation", "registry", "seeding"},
     {"quantities", "provenance", "logs"},
     {"progress"},
     {"snakemake_support"},

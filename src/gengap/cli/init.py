@@ -34,7 +34,7 @@ _WRITTEN = {
     layout.study_file("my_question"): "my_question.yaml",
 }
 _DVC_OWN = "/config.local\n/tmp\n/cache\n"
-_VERSIONS = "src/gengap/versions.py"
+_VERSIONS = str(layout.PACKAGE / "versions.py")
 
 
 def add_parser(commands: Any) -> None:

@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import escaping, installation, layout, logs
-from gengap.cli import campaign, evidence, exchange, files, findings, fsck, init, publish, report, scoreboard, watch
+from gengap.cli import (
+    campaign,
+    completion,
+    evidence,
+    exchange,
+    files,
+    findings,
+    fsck,
+    grow,
+    init,
+    publish,
+    report,
+    scoreboard,
+    watch,
+)
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
 from gengap.studies import editor_schema, machine
@@ -28,7 +42,7 @@ _SHOWN = 10  # files listed per reason
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; a user's mistake is one message and exit status 1."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if layout.CONFIG.is_file():
             installation.link()
@@ -239,11 +253,12 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """All commands with their arguments."""
+    whole = argparse.ArgumentParser(
         prog="gengap", description="Train, measure and compare small networks. Run it in the project's folder."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for run, with_study in (
         (check, "?"),
         (summary, "+"),
@@ -280,6 +295,8 @@ def _parser() -> argparse.ArgumentParser:
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=float, default=7.0, help=days)
     init.add_parser(commands)
+    grow.add_parser(commands)
+    completion.add_parser(commands)
     files.add_parsers(commands)
     exchange.add_parsers(commands)
     campaign.add_parser(commands)
@@ -290,4 +307,4 @@ def _parser() -> argparse.ArgumentParser:
     report.add_parser(commands)
     publish.add_parser(commands)
     watch.add_parser(commands)
-    return parser
+    return whole

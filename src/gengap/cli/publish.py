@@ -12,7 +12,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from gengap import escaping, layout
 from gengap.errors import UserError
@@ -121,7 +123,8 @@ def _weights(study: str, results: Results, folder: Path) -> int:
         path = layout.weights(study, str(pack))
         if not path.exists():
             continue  # imported: an import has no weights
-        tensors, settings = {}, {}
+        tensors: dict[str, NDArray[np.generic]] = {}
+        settings: dict[str, Any] = {}
         shape, outputs = (0, 0, 0), 0
         for cell in cells["cell"]:
             settings[cell], shape, outputs, state = weights.read_cell(path, cell)

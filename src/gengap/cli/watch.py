@@ -82,8 +82,8 @@ def picture(curves: pd.DataFrame, quantity: str, by: Sequence[str], width: int) 
         return ["Nothing is recorded yet: running packs save their state once a minute."]
     columns = max(width - _MARGIN - 2, 20)
     bounds = pd.concat([curves["mean"], curves["low"], curves["high"]]).dropna()
-    lowest, highest = bounds.min(), bounds.max()
-    last = max(curves["epoch"].max(), 1e-9)
+    lowest, highest = float(bounds.min()), float(bounds.max())
+    last = max(float(curves["epoch"].max()), 1e-9)
     span = highest - lowest or 1.0
 
     def line(value: float) -> int:
@@ -93,12 +93,12 @@ def picture(curves: pd.DataFrame, quantity: str, by: Sequence[str], width: int) 
     groups = _groups(curves, by)
     for means in (False, True):  # means lie over the bands
         for letter, (_, part) in zip(_LETTERS, groups, strict=False):
-            for row in part.itertuples():
-                column = round(row.epoch / last * (columns - 1))
+            for epoch, mean, low, high in part[["epoch", "mean", "low", "high"]].to_numpy(float).tolist():
+                column = round(epoch / last * (columns - 1))
                 if means:
-                    cells[line(row.mean)][column] = letter
-                elif not math.isnan(row.low):
-                    for at in range(line(row.high), line(row.low) + 1):
+                    cells[line(mean)][column] = letter
+                elif not math.isnan(low):
+                    for at in range(line(high), line(low) + 1):
                         cells[at][column] = _BAND
     labels = {0: f"{highest:.4g}", _ROWS - 1: f"{lowest:.4g}"}
     drawn = [f"{labels.get(at, ''):>{_MARGIN - 1}} │{''.join(one).rstrip()}" for at, one in enumerate(cells)]

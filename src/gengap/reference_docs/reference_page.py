@@ -40,6 +40,8 @@ def markdown() -> str:
         "## A probe in `probes`",
         "Only a name, or these keys and the probe's own, which stand with its name below:",
         _settings_table(study.Probe),
+        "## Keys of `until`",
+        _settings_table(study.Until),
         "## Keys of `scoreboard`",
         "`docs/scoreboard.md` explains them. A study that has this section, even an empty one, has a scoreboard.",
         _settings_table(scoreboard.Scoreboard),

@@ -113,11 +113,12 @@ def written_out(grid: Any, path: Path) -> Any:
 def _shares(sample: Sample, dimensions: int) -> list[list[float]]:
     """Points in the unit cube, ``[points][dimensions]``."""
     if sample.method == "random":
-        return np.random.default_rng(sample.seed).random((sample.points, dimensions)).tolist()
+        drawn = np.random.default_rng(sample.seed).random((sample.points, dimensions))
+        return [[float(share) for share in point] for point in drawn]
     from scipy.stats import qmc  # takes a while, and the Snakefile is read for every job
 
     if dimensions > qmc.Sobol.MAXDIM:
         raise UserError(f"sample: a Sobol sequence has at most {qmc.Sobol.MAXDIM} axes. Choose method: random.")
     sequence = qmc.Sobol(dimensions, scramble=True, rng=sample.seed)
     whole = sequence.random_base2(max(1, math.ceil(math.log2(sample.points))))  # of a power of two, no warning
-    return whole[: sample.points].tolist()
+    return [[float(share) for share in point] for point in whole[: sample.points]]

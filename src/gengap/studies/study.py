@@ -69,6 +69,14 @@ def _list_or_all(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [listed, {"const": "all"}]
 
 
+class Until(Settings):
+    """How well a quantity is to be known."""
+
+    quantity: str = Field("test_accuracy", description="A final value of the networks.")
+    half_width: float = Field(gt=0, description="Of the 95 % interval of every group's mean, in the unit of figures.")
+    most: Count = Field(20, description="The largest number of seeds.")
+
+
 class StudyFile(Settings):
     """The keys of a study file, except `reduced`, whose values replace these."""
 
@@ -95,6 +103,9 @@ class StudyFile(Settings):
     scoreboard: Scoreboard | None = Field(
         None,
         description="Judge which measures explain the generalization gap; adds the figure and the table `scoreboard`.",
+    )
+    until: Until | None = Field(
+        None, description="`gengap grow` adds seeds until the interval of every group's mean is narrow enough."
     )
     pack_size: Count = Field(64, description="Most cells trained together; changes no number.")
     full_on: Literal["any", "gpu"] = Field(
