@@ -48,11 +48,11 @@ def draw(figure: str | FigureSettings, evidence: Evidence, files: Mapping[str, s
     module, evidence = _prepared(figure, evidence)
     data = module.data(evidence)
     for prefix, width in (("", COLUMN), ("page_", PAGE)):
-        if wanted := [kind for kind in ("pdf", "png") if prefix + kind in files]:
-            plotted = _plotted(module, data, evidence, width)
-            with matplotlib.style.context(STYLE):  # which also says how it is written: resolution, and text as text
-                for kind in wanted:
-                    save(plotted, files[prefix + kind], kind)
+        wanted = [kind for kind in ("pdf", "png") if prefix + kind in files]
+        plotted = _plotted(module, data, evidence, width) if wanted else None
+        with matplotlib.style.context(STYLE):  # which also says how it is written: resolution, and text as text
+            for kind in wanted:
+                save(plotted, files[prefix + kind], kind)
     storage.write_text(files["csv"], data.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
 
 
