@@ -8,16 +8,13 @@ import argparse
 import functools
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
-from bench import large_networks, limits, ours, peers, rows
+from bench import large_networks, packs, rows
 
-WIDTHS, PACKS = (4, 16, 64), (64, 256, 1024)
 PARTS = ("packs", "networks")
-
-Case = Callable[[], list[rows.Row]]
 
 
 def main(
@@ -37,7 +34,7 @@ def main(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     measure = functools.partial(rows.side_by_side, repeats=repeats)
     for part in parts:
-        cases = packs if part == "packs" else large_networks.cases
+        cases = packs.cases if part == "packs" else large_networks.cases
         for name, case in cases(prefix(device), device, toy, measure):
             if only not in name:
                 continue
@@ -50,27 +47,6 @@ def main(
             torch._dynamo.reset()
             gc.collect()
             torch.cuda.empty_cache()
-
-
-def packs(start: str, device: str, toy: bool, measure: large_networks.Measure) -> Iterator[tuple[str, Case]]:
-    """Song's network on 8 x 8 images: every width in every size of pack."""
-    batch_size, steps, single_steps = (8, 2, 2) if toy else (128, 40, 200)
-    for width in (4,) if toy else WIDTHS:
-        for pack in (2,) if toy else PACKS:
-            name = f"{start}/width={width},batch_size={batch_size},pack={pack}"
-
-            def case(name: str = name, width: int = width, pack: int = pack) -> list[rows.Row]:
-                run = ours.pack_loop(width, batch_size, steps, pack, device, compiled=device == "cuda")
-                against = {
-                    "plain loop with DataLoader": peers.dataloader_loop(width, batch_size, single_steps, device),
-                    "resident loop": peers.resident_loop(width, batch_size, single_steps, device),
-                }
-                asked = limits.demand(peers.network(width, "meta"), (3, 8, 8))
-                bound, at_most = limits.limit(asked, device, torch.float32, toy=toy)
-                against[bound] = at_most
-                return [measure(name, peer, run, theirs, unit="samples/s") for peer, theirs in against.items()]
-
-            yield name, case
 
 
 def prefix(device: str) -> str:

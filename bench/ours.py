@@ -20,12 +20,19 @@ from gengap.training.step import Step, StepInputs, make_step
 
 
 def pack_loop(
-    width: int, batch_size: int, n_steps: int, pack: int, device: str = "cpu", *, compiled: bool = True
+    width: int,
+    batch_size: int,
+    n_steps: int,
+    pack: int,
+    device: str = "cpu",
+    *,
+    compiled: bool = True,
+    make: Callable[[Architecture, Cell], Step] = make_step,
 ) -> Callable[[], float]:
     """Train a pack of Song's networks for `n_steps` steps; returns network-samples per second."""
     images, labels = peers.data(batch_size * n_steps, device)
     cells = [Cell.model_validate({"model": {"width": width}, "seed": seed}) for seed in range(pack)]
-    return training_loop(cells, images, labels, 1, batch_size, compiled=compiled)
+    return training_loop(cells, images, labels, 1, batch_size, compiled=compiled, make=make)
 
 
 def training_loop(
@@ -45,8 +52,7 @@ def training_loop(
     pack = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
     hyperparameters = stacked_settings(cells, dtype=torch.float32, device=where)
     step = make(arch, cells[0])
-    if compiled:
-        step = compilation.compiled(step, where)
+    step = compilation.compiled(step, where) if compiled else compilation.recorded(step, where)
 
     def run() -> float:
         begin = time.perf_counter()

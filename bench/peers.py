@@ -70,8 +70,10 @@ def resident_loop(width: int, batch_size: int, n_steps: int, device: str = "cpu"
     return run
 
 
-def ensemble_loop(width: int, batch_size: int, n_steps: int, pack: int, device: str = "cpu") -> Callable[[], float]:
-    """(c) `torch.func` model ensembling as in PyTorch's tutorial, eager, with every network's own data order."""
+def ensemble_loop(
+    width: int, batch_size: int, n_steps: int, pack: int, device: str = "cpu", *, compiled: bool = False
+) -> Callable[[], float]:
+    """(c) `torch.func` model ensembling as in PyTorch's tutorial, with every network's own data order."""
     images, labels = data(batch_size * n_steps, device)
     nets = [network(width, device) for _ in range(pack)]
     for net in nets:
@@ -83,7 +85,7 @@ def ensemble_loop(width: int, batch_size: int, n_steps: int, pack: int, device: 
     def loss(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return hinge(functional_call(base, (p, b), (x,)), y)
 
-    gradient = vmap(grad(loss))
+    gradient = torch.compile(vmap(grad(loss)), dynamic=False) if compiled else vmap(grad(loss))
 
     def run() -> float:
         nonlocal params

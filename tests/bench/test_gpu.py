@@ -24,7 +24,7 @@ def toy():
 
 
 def test_every_case_has_a_row_per_peer(toy):
-    expected = ["width=4,batch_size=8,pack=2"] * 3
+    expected = ["width=4,batch_size=8,pack=2"] * 5 + ["width=4,batch_size=8,pack=2,step=uncompiled"]
     for network in large_networks.NETWORKS:
         expected += [f"{network},batch_size=8"] * 6 + [f"{network},batch_size=8,pack=4"] * 3
     assert [row.case.partition("/")[2] for row in toy] == expected

@@ -33,7 +33,7 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
         by_arm = {arm: values.reindex(own.index).set_index(own["seed"]) for arm, own in arms.items()}
         if PLAIN not in by_arm or BATCHNORM not in by_arm:
             continue  # they diverged
-        plain, batchnorm, noisy = (by_arm.get(arm) for arm in (PLAIN, BATCHNORM, NOISY))
+        plain, batchnorm, noisy = by_arm[PLAIN], by_arm[BATCHNORM], by_arm.get(NOISY)
         accuracy = {arm: own.set_index("seed")["test_accuracy"] for arm, own in arms.items() if "test_accuracy" in own}
         for quantity, claim in LANDSCAPE.items():
             yield claim, f"{LOG}, without minus with", at, plain[quantity] - batchnorm[quantity]
@@ -60,4 +60,6 @@ def _values(evidence: Evidence) -> pd.DataFrame:
     rows = rows[(rows["epoch"] > 0) & np.isfinite(rows["value"])]
     mean = rows.groupby(["cell", "quantity"])["value"].mean().unstack()
     mean["loss_range"] = mean["highest_loss_along_gradient"] - mean["lowest_loss_along_gradient"]
-    return mean[["covariate_shift_cosine"]].join(np.log10(mean[list(LANDSCAPE)]))
+    for quantity in LANDSCAPE:
+        mean[quantity] = np.log10(mean[quantity])
+    return mean[["covariate_shift_cosine", *LANDSCAPE]]

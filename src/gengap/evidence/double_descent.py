@@ -1,7 +1,8 @@
 """The risk against the size of what is fitted: sizes, the threshold from which everything can be fitted, and peaks."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ def peak(curve: "pd.Series[float]", threshold: float) -> dict[str, float]:
     return {"at": at, "below": float(below.min()) if len(below) else math.nan, "above": above}
 
 
-def _group(evidence: Evidence, row: dict[str, object]) -> str:
+def _group(evidence: Evidence, row: Mapping[Any, Any]) -> str:
     """The name of all settings that are not the size."""
     words = []
     if "arm" in evidence.axes:

@@ -26,7 +26,7 @@ def with_data(evidence: Evidence) -> pd.DataFrame:
     changed = pd.to_numeric(share, errors="coerce").mask(permuted, 1.0).where(kind != TRUE, 0.0)
     data = [_data(*each) for each in zip(kind, changed, strict=True)]
     others = [axis for axis in evidence.axes if axis not in (LABELS, SHARE, PERMUTATION) and cells[axis].nunique() > 1]
-    network = [words.settings(row) for row in cells[others].to_dict("records")]
+    network = [words.settings(dict(zip(others, row, strict=True))) for row in cells[others].itertuples(index=False)]
     return cells.assign(kind=kind, share=changed, data=data, network=network)
 
 

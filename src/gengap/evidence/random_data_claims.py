@@ -51,20 +51,22 @@ def _fitting(evidence: Evidence) -> Iterator[Effect]:
 def _first_epoch(evidence: Evidence) -> Iterator[Effect]:
     """Are some samples learned first, and more so on true data?"""
     seeds = evidence.cells.set_index("cell")["seed"]
-    found = {one.data: one.agreement.rename(seeds) for one in starts(evidence)}
-    for data, agreement in found.items():
+    by_data = {one.data: one.agreement.rename(seeds.to_dict()) for one in starts(evidence)}
+    for data, agreement in by_data.items():
         words = "correlation of a start's errors with the others'"
         yield "some samples are easier than others", words, {"data": data}, agreement
-        if data != TRUE and TRUE in found:
+        if data != TRUE and TRUE in by_data:
             words = f"the same correlation on {TRUE} minus that on {data}"
-            yield "true data have more easy samples", words, {"data": data}, found[TRUE] - agreement
+            yield "true data have more easy samples", words, {"data": data}, by_data[TRUE] - agreement
 
 
 def _staying(evidence: Evidence) -> Iterator[Effect]:
     """Do more samples stay right from the first epoch on where the data are true?"""
     for at, part in grouped(staying(evidence), ["network"]):
         by_data = {str(data): own.set_index("seed")["staying_right"] for data, own in part.groupby("data", sort=False)}
-        true = by_data.pop(TRUE, None)
-        for data, own in by_data.items() if true is not None else ():
+        if TRUE not in by_data:
+            continue
+        true = by_data.pop(TRUE)
+        for data, own in by_data.items():
             words = f"share of samples right from epoch 1 on, {TRUE} minus {data}"
             yield "true data have more samples that stay right", words, {**at, "data": data}, true - own

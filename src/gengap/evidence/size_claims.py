@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import SEED, Evidence
 
 Effect = tuple[str, str, dict[str, Any], pd.Series]
@@ -16,7 +17,7 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
     if evidence.axes != (WIDTH,) or "test_error" not in evidence.cells or evidence.history.empty:
         return
     cells = evidence.finished.assign(**{WIDTH: pd.to_numeric(evidence.finished[WIDTH])})
-    by_width = {int(width): own.set_index(SEED) for width, own in cells.groupby(WIDTH)}
+    by_width = {int(at[WIDTH]): own.set_index(SEED) for at, own in grouped(cells.sort_values(WIDTH), [WIDTH])}
     small = by_width[min(by_width)]
     fitted = _error_when_fitted(evidence)
     for width, own in by_width.items():

@@ -23,12 +23,14 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
         share = sizes[["absolute", "relative"]] / float(part["n_parameters"].max())
         for threshold in share:
             words = f"log10 of {_FEW:g} D over d, {threshold} threshold"
-            yield "most directions play no role", words, _where(arm), np.log10(_FEW / share[threshold])
+            yield "most directions play no role", words, _where(arm), (_FEW / share[threshold]).map(np.log10)
     for arm, (_, sizes) in found.items():
         for ending, words in _SHUFFLED.items():
             other = found.get(f"{arm}_{ending}")
-            for threshold in ("absolute", "relative") if other else ():
-                effect = np.log10(other[1][threshold] / sizes[threshold]) if other else pd.Series(dtype=float)
+            if other is None:
+                continue
+            for threshold in ("absolute", "relative"):
+                effect = (other[1][threshold] / sizes[threshold]).map(np.log10)
                 claim = f"{words} need a larger subspace"
                 yield claim, f"log10 of d over that of true data, {threshold} threshold", _where(arm), effect
     yield from _small(evidence)

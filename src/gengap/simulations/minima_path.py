@@ -68,7 +68,8 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
     Source: Nguyen (2019), On connected sublevel sets in deep learning, theorem 5.1 and its proof by such pieces.
     """
     drawn = [_drawn(point, seed) for seed in seeds]
-    inputs, targets = (torch.stack([one[place] for one in drawn]).to(device) for place in (0, 1))
+    inputs = torch.stack([one[0] for one in drawn]).to(device)
+    targets = torch.stack([one[1] for one in drawn]).to(device)
     ends = [
         trained(
             Network(*(torch.stack([one[2][end][layer] for one in drawn]).to(device) for layer in (0, 1))),
@@ -139,7 +140,8 @@ def corners(a: Network, b: Network, inputs: Tensor, targets: Tensor) -> list[Net
 def best_second(first: Tensor, allowed: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
     """Second weights of the least loss and then the least norm, 0 but for the allowed units: ``[S, m]``."""
     answers = hidden(first, inputs) * allowed
-    return (torch.linalg.pinv(answers) @ targets[:, :, None])[:, :, 0]
+    found: Tensor = torch.linalg.pinv(answers) @ targets[:, :, None]
+    return found[:, :, 0]
 
 
 def highest(through: Sequence[Network], inputs: Tensor, targets: Tensor, points: int) -> Tensor:

@@ -19,6 +19,7 @@ from gengap.training import augmentation, compilation, learning_rates, patches, 
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
+from gengap.training.fused_step import make_fused_step
 from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
 from gengap.training.plain_step import fills, make_plain_step
@@ -124,7 +125,8 @@ def train(
         data: The labelled data.
         saver: Saves the pack between steps.
         compile_step: ``auto``, ``on`` or ``off``.
-        step: ``stacked``, ``plain`` or ``auto``, which takes the plain one for networks that fill the device alone.
+        step: ``stacked``, ``fused``, ``plain`` or ``auto``, which takes the plain one for networks that fill the
+            device alone.
 
     Returns:
         Training samples that passed through networks, summed over networks and epochs, and their time.
@@ -135,7 +137,8 @@ def train(
     buffer_shapes = random_inputs.buffer_shapes(arch, first, (channels, height, width))
     plain = fills(arch, _batch_size(first, 0, data.n_samples), (channels, height, width), data.train_images.device)
     make = make_plain_step if step == "plain" or (step == "auto" and plain) else make_step
-    job = _Job(results, arch, data, saver, make(arch, first), buffer_shapes)
+    fused = make_fused_step(arch, first, (channels, height, width)) if step == "fused" else None
+    job = _Job(results, arch, data, saver, fused or make(arch, first), buffer_shapes)
 
     def compiles(n_networks: int, epochs: int) -> bool:
         return job.pays_to_compile(n_networks, epochs) if compile_step == "auto" else compile_step == "on"

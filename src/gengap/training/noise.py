@@ -70,8 +70,9 @@ def _drift(
 ) -> None:
     """Give every unit of every network a mean and a standard deviation of its own, in place."""
     units = [math.prod(shape) for shape in buffer_shapes.values()]
-    like = {"dtype": levels.dtype, "device": levels.device}
-    uniform = torch.stack([torch.rand(2, sum(units), generator=each, **like) for each in generators])
+    uniform = torch.stack(
+        [torch.rand(2, sum(units), generator=each, dtype=levels.dtype, device=levels.device) for each in generators]
+    )
     for (name, shape), moments in zip(buffer_shapes.items(), uniform.split(units, dim=2), strict=True):
         mean, std = moments.reshape(len(levels), 2, 1, *shape).unbind(dim=1)  # [K, 1, *shape]
         level = levels.view(-1, *[1] * (len(shape) + 1))

@@ -38,9 +38,7 @@ def outputs(program: Program, maps: Tensor) -> Tensor:
     return maps[:, program.outputs :].transpose(1, 2)
 
 
-def gradients(
-    program: Program, parameters: State, maps: Tensor, statistics: Tensor, output_gradients: Tensor
-) -> State:
+def gradients(program: Program, parameters: State, maps: Tensor, statistics: Tensor, output_gradients: Tensor) -> State:
     """The gradients of all parameters, by name, each ``[K, ...]``.
 
     Args:
@@ -111,7 +109,7 @@ def _(
 def _options(instructions: Sequence[int], eps: float) -> dict[str, object]:
     """What a kernel is compiled for. Products and sums are fused, which Triton's next versions leave out by default."""
     known = {"EPS": eps, "PROGRAM": tuple(instructions), "LENGTH": len(instructions) // N_FIELDS, "BLOCK": _BLOCK}
-    return {**known, "num_warps": _WARPS, "enable_fp_fusion": True}
+    return {**known, "num_warps": _WARPS, "num_stages": 1, "enable_fp_fusion": True}
 
 
 def _kernels() -> ModuleType:

@@ -127,7 +127,9 @@ def _convolve(maps, weights, samples, PROGRAM: tl.constexpr, at: tl.constexpr, B
                 column = pixel % OW * STRIDE + tap % KW * DILATION - PADDING
                 if (row >= 0) & (row < H) & (column >= 0) & (column < W):
                     for c in range(C):
-                        x = tl.load(maps + (READ + (row * W + column) * C + c) * samples + n, mask=n < samples, other=0.0)
+                        x = tl.load(
+                            maps + (READ + (row * W + column) * C + c) * samples + n, mask=n < samples, other=0.0
+                        )
                         w = tl.load(weights + WEIGHT + (d * C + c) * KH * KW + tap, mask=d < D, other=0.0)
                         total += w[:, None] * x[None, :]
             if RELU:

@@ -70,6 +70,7 @@ class Program:
         instructions: Each as numbers, one after another.
         parameters: Names, in the order in which they follow one another in a network's weights.
         norms: Names of the BatchNorms, in the order of their features.
+        norm_pixels: Pixels of the map that each of them normalises.
         size: Numbers of all maps of one sample, the images first.
         n_weights: Numbers of one network's parameters.
         n_features: Of all BatchNorms.
@@ -80,6 +81,7 @@ class Program:
     instructions: tuple[int, ...]
     parameters: tuple[str, ...]
     norms: tuple[str, ...]
+    norm_pixels: tuple[int, ...]
     size: int
     n_weights: int
     n_features: int
@@ -108,7 +110,7 @@ def program(traced: fx.GraphModule) -> Program | None:
     size = next(step.output.size for step in steps.values() if step.kind == "image")
     for _, step in working:
         step.output.offset, size = size, size + step.output.size
-    instructions, parameters, norms, n_weights, n_features = [], [], [], 0, 0
+    instructions, parameters, norms, norm_pixels, n_weights, n_features = [], [], [], [], 0, 0
     for node, step in working:
         module = modules.get(str(node.target))
         weight, bias, norm = n_weights, -1, n_features
@@ -119,12 +121,15 @@ def program(traced: fx.GraphModule) -> Program | None:
             n_weights += parameter.numel()
         if step.kind == "scale":
             norms.append(str(node.target))
-            n_features += step.output.shape[0]
+            channels, height, width = step.output.shape
+            norm_pixels.append(height * width)
+            n_features += channels
         instructions.append(_instruction(step, [steps[read].output for read in step.inputs], weight, bias, norm))
     return Program(
         instructions=tuple(int(number) for each in _accumulating(instructions) for number in astuple(each)),
         parameters=tuple(parameters),
         norms=tuple(norms),
+        norm_pixels=tuple(norm_pixels),
         size=size,
         n_weights=n_weights,
         n_features=n_features,

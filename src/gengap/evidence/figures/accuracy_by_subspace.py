@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from gengap.evidence import words
 from gengap.evidence.figures.drawing import GREY, band, handle, handles, legend, palette, panels, title
 from gengap.evidence.figures.groups import description
+from gengap.evidence.figures.risk_curves import logarithmic_sizes
 from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.intrinsic_dimension import ABSOLUTE, SUBSPACE, dimensions, groups
 from gengap.evidence.measurements import Evidence
@@ -55,7 +56,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     small = data[data["kind"] == "small"]
     panel.plot(small["d"], small["mean"], color="black", marker="x", markersize=4, linestyle="none")
     panel.axhline(100 * ABSOLUTE, color=GREY, linewidth=0.6, linestyle=":")
-    panel.set(xscale="log", xlabel="trained values", ylabel="accuracy [%]")
+    panel.set(xlabel="trained values", ylabel="accuracy [%]")
+    logarithmic_sizes(panel, data["d"])
     title(figure, description(evidence.cells, evidence))
     entries = handles(colors)
     if len(small):

@@ -1,5 +1,7 @@
 """Barriers on the line and on a built path between two minima, against the width (Nguyen 2019)."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -18,7 +20,7 @@ samples on.
 """,
 }
 
-SHOWN = {
+SHOWN: dict[str, dict[str, Any]] = {
     "barrier": {"line_barrier": "-", "path_barrier": (0, (3, 1.5))},
     "loss of the minima": {"minimum_loss": "-"},
 }

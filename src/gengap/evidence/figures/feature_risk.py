@@ -28,7 +28,7 @@ SHOWN = {
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """See `risk_data`."""
-    return risk_data(evidence, [name for names in SHOWN.values() for name in names], "random_features")
+    return risk_data(evidence, [name for names in SHOWN.values() for name in names], "random_features", "features")
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:

@@ -23,7 +23,7 @@ SHOWN = {"zero-one error [%]": ("train_error", "test_error"), "squared loss": ("
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """See `risk_data`."""
-    return risk_data(evidence, [name for names in SHOWN.values() for name in names], "performance")
+    return risk_data(evidence, [name for names in SHOWN.values() for name in names], "performance", "n_parameters")
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:

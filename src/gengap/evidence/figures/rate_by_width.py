@@ -1,5 +1,7 @@
 """Rate of convergence, changed ReLUs and drift of wide networks against their width (Du et al. 2019)."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -18,7 +20,7 @@ move less and less.
 """,
 }
 
-SHOWN = {
+SHOWN: dict[str, dict[str, Any]] = {
     "rate over bound": {"rate_over_bound": "-"},
     "changed ReLUs [%]": {"changed_patterns": "-"},
     "largest drift": {"largest_drift": "-"},

@@ -1,10 +1,12 @@
 """Risks against the size of what is fitted, one panel per quantity: what the figures of double descent share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gengap.evidence.double_descent import capacities
 from gengap.evidence.figures.drawing import GREY, SPLITS, band, handle, handles, legend, palette, panels, title
@@ -17,15 +19,26 @@ COLUMNS = ["group", "size", "threshold", "quantity", "n", "mean", "min", "max"]
 LOGARITHMIC = ("loss", "norm", "condition")  # endings and parts of names of quantities with a logarithmic axis
 
 
-def risk_data(evidence: Evidence, quantities: Sequence[str], measured_by: str) -> pd.DataFrame:
+def logarithmic_sizes(axes: Axes, sizes: Iterable[float]) -> None:
+    """A logarithmic horizontal axis of sizes; of few decades with plain numbers, of more with the decades alone."""
+    listed = list(sizes)
+    axes.set_xscale("log")
+    if listed and max(listed) / min(listed) < 100:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def risk_data(evidence: Evidence, quantities: Sequence[str], measured_by: str, size: str) -> pd.DataFrame:
     """Mean and range over seeds of every quantity by group and size, in the units of display.
 
     Args:
         evidence: The measurements.
         quantities: What is shown.
         measured_by: The probe or simulation that measures it, for the message where it is missing.
+        size: The column of cells that the size comes from.
     """
-    if quantities[0] not in evidence.cells:
+    if quantities[0] not in evidence.cells or size not in evidence.cells:
         raise lacking(evidence, quantities[0], measured_by)
     rows = []
     for at, part in grouped(capacities(evidence), ["group", "size", "threshold"]):
@@ -66,7 +79,8 @@ def risk_plot(data: pd.DataFrame, evidence: Evidence, shown: Mapping[str, Sequen
         for threshold in finite["threshold"].unique():
             panel.axvline(threshold, color=GREY, linewidth=0.6, linestyle=":")
         panel.set_ylabel(label)
-    axes[-1].set(xscale="log", xlabel=xlabel)
+    axes[-1].set_xlabel(xlabel)
+    logarithmic_sizes(axes[-1], finite["size"])
     seeds = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
     words = "seeds" if "arm" in evidence.axes else "draws"  # networks, or simulations
     title(figure, f"{seeds.min()} {words} of every size; dotted: everything can be fitted")

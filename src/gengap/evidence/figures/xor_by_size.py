@@ -1,5 +1,7 @@
 """The XOR problem against the number of filters: global minima, test error, alignment (Brutzkus 2019)."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -20,7 +22,7 @@ is large.
 }
 
 _DASHED = (0, (3, 1.5))
-SHOWN = {
+SHOWN: dict[str, dict[str, Any]] = {
     "global minimum": {"xor_success": "-", "xor_cluster_success": _DASHED},
     "test error [%]": {"xor_test_error": "-", "xor_cluster_test_error": _DASHED},
     "alignment": {"xor_alignment": "-"},

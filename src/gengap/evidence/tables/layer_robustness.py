@@ -1,5 +1,6 @@
 """Test error of networks with one layer reset or redrawn, mean over layers and the worst layer."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -34,15 +35,16 @@ def table(evidence: Evidence) -> pd.DataFrame:
         if not own:
             continue
         start = pd.DataFrame({name: one["reset"] for name, one in own.items()})
-        worst = start.mean(axis=1).idxmax()
+        worst = str(start.mean(axis=1).idxmax())
         row: dict[str, Any] = {**at, "seeds": len(own)}
-        for column, values in {
+        columns: dict[str, Iterable[float]] = {
             "test_error": [one["own"] for one in own.values()],
             "first_layer_reset": start.iloc[0],
             "other_layers_reset": start.iloc[1:].mean(),
             "worst_layer_reset": start.loc[worst],
             "least_redrawn": [one["redrawn"].min() for one in own.values()],
-        }.items():
+        }
+        for column, values in columns.items():
             ours = interval(values, share=True)
             low, high = ours.of_mean
             row |= {column: 100 * ours.mean, f"{column}_low": 100 * low, f"{column}_high": 100 * high}
