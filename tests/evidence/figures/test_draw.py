@@ -27,7 +27,6 @@ FIGURES = sorted(
 )
 WIDTHS = {"model.width": [4, 8], "seed": [0, 1, 2]}
 CELLS = [f"width={width},seed={seed}" for width in (4, 8) for seed in (0, 1, 2)]
-KINDS = ("pdf", "png", "csv", "page_pdf", "page_png")
 GRIDS = {
     "no axis": {},
     "seeds only": {"seed": [0, 1]},
@@ -61,12 +60,13 @@ def found(collected):
     return collected("one dead")
 
 
-def draw(name, evidence, folder, kinds=KINDS):
-    """Draw a figure; the bytes of its files of these kinds."""
-    paths = layout.figure_files("made", name)
-    files = {kind: folder / paths[kind].relative_to("results/made/figures") for kind in kinds}
+def draw(name, evidence, folder):
+    files = {
+        key: folder / path.relative_to("results/made/figures")
+        for key, path in layout.figure_files("made", name).items()
+    }
     figures.draw(name, evidence, files)
-    return [files[kind].read_bytes() for kind in kinds]
+    return [files[key] for key in ("pdf", "png", "csv", "page_pdf", "page_png")]
 
 
 def texts(figure):
@@ -78,10 +78,10 @@ def texts(figure):
 def test_equal_measurements_give_equal_bytes_and_the_plotted_numbers(tmp_path, monkeypatch, found, name):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     before = dict(matplotlib.rcParams)
-    first = draw(name, found, tmp_path)
+    first = [path.read_bytes() for path in draw(name, found, tmp_path)]
     assert dict(matplotlib.rcParams) == before  # the style does not leak
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1500000000")  # a creation date would show
-    assert draw(name, found, tmp_path, KINDS[:3]) == first[:3]  # the page's are written as the column's
+    assert [path.read_bytes() for path in draw(name, found, tmp_path)] == first
     for pdf, png in (first[0:2], first[3:5]):
         assert b"CreationDate" not in pdf
         assert b"/Type3" not in pdf

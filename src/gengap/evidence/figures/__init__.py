@@ -39,8 +39,8 @@ def draw(figure: str | FigureSettings, evidence: Evidence, files: Mapping[str, s
     Args:
         figure: Its name and options, or only its name.
         evidence: The study's measurements.
-        files: The files to write: ``csv`` with the plotted numbers; of ``pdf`` and ``png`` (300 dots per inch) at the
-            width of a column, and ``page_pdf`` and ``page_png`` at that of a page, those that are wanted.
+        files: The files to write: ``pdf`` and ``png`` (300 dots per inch) at the width of a column, ``page_pdf`` and
+            ``page_png`` at that of a page, and ``csv`` with the plotted numbers.
 
     Raises:
         UserError: As `plot`.
@@ -48,11 +48,10 @@ def draw(figure: str | FigureSettings, evidence: Evidence, files: Mapping[str, s
     module, evidence = _prepared(figure, evidence)
     data = module.data(evidence)
     for prefix, width in (("", COLUMN), ("page_", PAGE)):
-        if wanted := [kind for kind in ("pdf", "png") if prefix + kind in files]:
-            plotted = _plotted(module, data, evidence, width)
-            with matplotlib.style.context(STYLE):  # which also says how it is written: resolution, and text as text
-                for kind in wanted:
-                    save(plotted, files[prefix + kind], kind)
+        plotted = _plotted(module, data, evidence, width)
+        with matplotlib.style.context(STYLE):  # which also says how it is written: resolution, and text as text
+            for kind in ("pdf", "png"):
+                save(plotted, files[prefix + kind], kind)
     storage.write_text(files["csv"], data.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
 
 
