@@ -4,6 +4,7 @@ A checkout has the workflow at its top; an installed gengap has a copy in the pa
 through links, so that the names of a job's inputs stay the same wherever Python keeps its packages.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,12 +32,14 @@ def link(project: Path = Path()) -> None:
         path = project / layout.INSTALLED / name
         if path.is_symlink() and path.readlink() == target:
             continue
+        temporary = path.with_name(f".{path.name}-{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}-{os.getpid()}")
             temporary.symlink_to(target)
             temporary.replace(path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             raise UserError(
                 f"{path}: cannot be linked to {target} ({error.strerror}). Make {layout.PRIVATE} writable."
             ) from error

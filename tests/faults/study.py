@@ -30,8 +30,8 @@ probes: [performance]
 figures: [accuracy_by_width]
 tables: [final_performance]
 """
-# What no result depends on: logs, times, locks.
-_ASIDE = re.compile(r"(^|/)logs/|\.gengap/(timings|predictions)\.jsonl$|\.gengap/store/claims$|\.gengap/running$")
+# What no result depends on: logs, times, locks, links to gengap.
+_ASIDE = re.compile(r"(^|/)logs/|\.gengap/(installed/|(timings|predictions)\.jsonl$|store/claims$|running$)")
 # A pack in training: any that can be read will do, and none.
 # What grows while a job works: a pack that is saved, and what a probe has measured of a network so far.
 _GROWING = re.compile("/store/(unfinished|measurements)/")
@@ -114,9 +114,9 @@ class Tiny:
         self._quiet(older, *STAGES, modules=True)
         fresh = _project(folder / "fresh", 0.1)
         for stage in (*STAGES, *COMMANDS):
-            shutil.copytree(fresh, self._before(stage, False))
-            shutil.copytree(older, self._before(stage, True))
-            shutil.copytree(fresh, self._before(stage, True), dirs_exist_ok=True)
+            _copy(fresh, self._before(stage, False))
+            _copy(older, self._before(stage, True))
+            _copy(fresh, self._before(stage, True))
             over_older = self.copy(stage, True)
             for where, place in ((over_older, True), (fresh, False)):
                 self.counts[stage, place] = self._quiet(where, stage)
@@ -126,7 +126,7 @@ class Tiny:
         """The study before a stage, to be changed."""
         made = self.folder / "copy"
         shutil.rmtree(made, ignore_errors=True)
-        shutil.copytree(self._before(stage, older), made)
+        _copy(self._before(stage, older), made)
         return made
 
     def undergo(self, fault: Fault) -> None:
@@ -177,6 +177,11 @@ class Tiny:
         status, output, counts = self.stages.run(folder, *stages, **more)
         assert status == 0, output
         return counts
+
+
+def _copy(project: Path, to: Path) -> None:
+    """Copy a project over another, without its links to gengap, which the next command makes."""
+    shutil.copytree(project, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("installed"))
 
 
 def check_output(what: str, status: int, output: str) -> None:

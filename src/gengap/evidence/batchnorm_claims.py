@@ -58,7 +58,7 @@ def _values(evidence: Evidence) -> pd.DataFrame:
     """Means over the measured epochs after the start, by cell; of the landscape's quantities their log10."""
     rows = evidence.measurements
     rows = rows[(rows["epoch"] > 0) & np.isfinite(rows["value"])]
-    mean = rows.groupby(["cell", "quantity"])["value"].mean().unstack()
+    mean: pd.DataFrame = rows.groupby(["cell", "quantity"])["value"].mean().unstack()
     mean["loss_range"] = mean["highest_loss_along_gradient"] - mean["lowest_loss_along_gradient"]
     for quantity in LANDSCAPE:
         mean[quantity] = np.log10(mean[quantity])

@@ -153,7 +153,7 @@ def _compiled_graph(step: Callable[..., Any], given: list[Tensor], form: pytree.
         forms.append(result_form)
         return results
 
-    run = torch._inductor.compile(make_fx(flat, tracing_mode="fake")(*given), given)
+    run = torch._inductor.compile(make_fx(flat, tracing_mode="fake")(*given), [*given])
     return lambda leaves: pytree.tree_unflatten(run(*leaves), forms[0])
 
 

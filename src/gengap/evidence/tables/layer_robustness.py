@@ -41,7 +41,7 @@ def table(evidence: Evidence) -> pd.DataFrame:
             "test_error": [one["own"] for one in own.values()],
             "first_layer_reset": start.iloc[0],
             "other_layers_reset": start.iloc[1:].mean(),
-            "worst_layer_reset": start.loc[worst],
+            "worst_layer_reset": start.T[worst],
             "least_redrawn": [one["redrawn"].min() for one in own.values()],
         }
         for column, values in columns.items():
