@@ -49,3 +49,15 @@ def test_a_name_that_is_taken_or_misread_is_refused(loaded, project, file, text,
         loaded()
     assert words in str(caught.value)
     assert str(caught.value).startswith(f"plugins/{file}: ")
+
+
+def test_a_figure_that_needs_what_no_probe_measures_is_refused(loaded, project):
+    path = project / "plugins/evidence/figures/own.py"
+    path.parent.mkdir(parents=True)
+    path.write_text('PART = {"summary": "s", "needs": ("train_error",)}\n')
+    text = "title: t\nbase: {dataset: digits, model: mlp}\nprobes: [performance]\nfigures: [own]\n"
+    with pytest.raises(UserError) as caught:
+        loaded(text)
+    said = str(caught.value)
+    assert said.startswith("plugins/evidence/figures/own.py: PART: needs: no probe measures 'train_error'.")
+    assert said.endswith("name those (train_accuracy).")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import registry
-from gengap.errors import UserError
+from gengap.errors import UserError, hint
 from gengap.studies.same_network import changes_rate
 from gengap.studies.schema import Component
 from gengap.studies.settings import Cell, Training
@@ -119,6 +119,12 @@ def _check_needs(study: "Study", part: Component, where: str) -> None:
     for quantity in entry.needs:
         able = [probe for probe in study.probes if quantity in registry.check("probe", probe.name).measured]
         measuring = [one for one, probe in registry.REGISTRY["probe"].items() if quantity in probe.measured]
+        if not measuring:
+            known = sorted({one for probe in registry.REGISTRY["probe"].values() for one in probe.measured})
+            raise UserError(
+                f"{entry.path}: PART: needs: no probe measures '{quantity}'.{hint(quantity, known)} Name what a probe "
+                "measures; of a value that follows from others, such as train_error, name those (train_accuracy)."
+            )
         if not able:
             raise UserError(
                 f"{where}: '{name}' shows the quantity '{quantity}', which no probe of this study measures. Add "
