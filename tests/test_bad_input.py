@@ -81,7 +81,7 @@ CASES = {
     ),
     "unknown probe": (
         study("probes: [performance]", "probes: [preformance]"),
-        [STUDY, "probes", "'preformance'", "Did you mean 'performance'?", "distance, gradient"],
+        [STUDY, "probes", "'preformance'", "Did you mean 'performance'?", "margin, near_rank"],
     ),
     "unknown figure": (
         study("figures: [accuracy_by_width]", "figures: [accuracy_by_with]"),
