@@ -177,6 +177,6 @@ lock: ## Write requirements.lock from the present environment, which has CUDA's 
 		echo "error: .venv is without CUDA's libraries. Make it whole: rm -r .venv && make env CPU=0" >&2
 		exit 1
 	fi
-	.venv/bin/python -m pip freeze --exclude-editable \
+	.venv/bin/python -m pip freeze --all --exclude pip --exclude-editable \
 		| sed -E 's/^(nvidia-|cuda-|triton)(.*)$$/\1\2; sys_platform == "linux" and platform_machine == "x86_64"/' \
 		> requirements.lock

@@ -10,8 +10,7 @@ from pathlib import Path
 import closed_port
 import pytest
 import warm_python
-
-from conftest import STUDY
+from tiny_study import STUDY
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILT_FROM = (

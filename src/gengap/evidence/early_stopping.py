@@ -14,6 +14,8 @@ def early_stops(evidence: Evidence) -> pd.DataFrame:
         One row per finished cell, by its name: ``early_stop_epoch`` and ``early_stop_accuracy``, a fraction.
     """
     rows = evidence.history[evidence.history["cell"].isin(evidence.finished["cell"])]
+    if rows.empty:
+        return pd.DataFrame(columns=list(COLUMNS), index=pd.Index([], dtype=str, name="cell"), dtype=float)
     wide = rows.pivot_table(index=["cell", "epoch"], columns="quantity", values="value").reset_index()
     best = wide.loc[wide.groupby("cell", sort=False)["test_loss"].idxmin()].set_index("cell")
     return best.rename(columns=dict(zip(("epoch", "test_accuracy"), COLUMNS, strict=True)))[list(COLUMNS)]

@@ -107,7 +107,7 @@ def compiled(step: Step, device: torch.device) -> Step:
 
 
 class Traced:
-    """A `Step` that is traced to a graph of operators, which is then compiled, once for every set of shapes.
+    """A `Step` that is traced to a graph of operators, which is then compiled, for every set of shapes and strides.
 
     `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. The graph takes and gives plain
     tensors and goes to the compiler directly: through `torch.compile`, every call would check a hundred tensors first,
@@ -122,9 +122,9 @@ class Traced:
     def __call__(self, *arguments: Any) -> tuple[Any, Tensor]:
         """See `gengap.training.step.make_step`."""
         given, form = pytree.tree_flatten(arguments)
-        shapes = tuple(value.shape for value in given)
+        layouts = tuple((value.shape, value.stride()) for value in given)
         result: tuple[Any, Tensor]
-        if not self._failed and shapes not in self._compiled:
+        if not self._failed and layouts not in self._compiled:
             try:
                 run = _compiled_graph(self._step, given, form)
                 result = run(given)
@@ -134,9 +134,9 @@ class Traced:
                 self._failed = True
                 log.warning("the step could not be compiled, so training runs uncompiled, slower: %s", _reason(error))
             else:
-                self._compiled[shapes] = run
+                self._compiled[layouts] = run
                 return result
-        run_known = self._compiled.get(shapes)
+        run_known = self._compiled.get(layouts)
         result = self._step(*arguments) if run_known is None else run_known(given)
         return result
 
@@ -145,7 +145,7 @@ _Run = Callable[[list[Tensor]], Any]
 
 
 def _compiled_graph(step: Callable[..., Any], given: list[Tensor], form: pytree.TreeSpec) -> _Run:
-    """The step as a function of a list of tensors, the leaves of its arguments, compiled for their shapes."""
+    """The step as a function of a list of tensors, the leaves of its arguments, compiled for their layouts."""
     forms: list[pytree.TreeSpec] = []
 
     def flat(*leaves: Tensor) -> list[Tensor]:

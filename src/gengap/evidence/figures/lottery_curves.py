@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gengap.evidence.early_stopping import early_stops
-from gengap.evidence.figures.drawing import handles, legend, note, palette, panels, title
+from gengap.evidence.figures.drawing import handles, legend, note, palette, panels, title, unfinished
 from gengap.evidence.figures.groups import description
 from gengap.evidence.intervals import grouped, interval
 from gengap.evidence.lottery_arms import KINDS, kind_of
@@ -71,8 +71,10 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             panel.set_ylabel(SHOWN[quantity])
         if network and place < columns:
             panel.set_title(network, loc="center", fontsize="small")
-        if own.empty:
+        if own.empty and len(evidence.finished):
             note(panel, "no pruned network", alone=False)
+    if evidence.finished.empty:
+        unfinished(axes, evidence.cells, alone=False)
     _weights_left(axes, data)
     for panel in axes[-columns:]:
         panel.set_xlabel("weights left [%]")
