@@ -136,6 +136,8 @@ def watch(called: socket.socket, python: str) -> list[str]:
         asked += called.recv(1 << 16)
     called_as: list[str]
     called_as, folder, environment = json.loads(asked)
+    # What is passed on before the process can answer it waits there, though the server ignores it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     process = os.fork()
     if process == 0:
         called.close()
@@ -166,6 +168,7 @@ def become(folder: str, environment: dict[str, str], descriptors: list[int], pyt
     tempfile.tempdir = None  # read from the environment again
     sys.path[1:1] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.executable = python  # for the processes that this one starts
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
 
 
 def run(arguments: list[str]) -> NoReturn:
