@@ -1,13 +1,17 @@
 """Jobs of a run begin with the libraries imported, and are otherwise as Snakemake starts them."""
 
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import warm_python
+
+from gengap.snakemake_support import warm_jobs
 
 SNAKEFILE = """\
 import os
@@ -103,6 +107,33 @@ def test_a_job_ends_with_the_group_of_its_run(waiting, tmp_path):
     while alive(job):
         time.sleep(0.02)
     assert not (tmp_path / "interrupted").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_libraries_are_imported_is_told_apart_from_a_fault(tmp_path, monkeypatch, number):
+    (tmp_path / "h5py.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(subprocess.CalledProcessError):
+        warm_jobs._caller(1)
+    (tmp_path / "h5py.py").write_text("raise ImportError\n")
+    assert warm_jobs._caller(1) == shlex.quote(sys.executable)
+
+
+def test_an_interrupted_run_begins_no_job_once_the_libraries_are_there(tmp_path):
+    """Jobs that wait for the libraries are not children of the run yet, so the signal does not reach them."""
+    (tmp_path / "Snakefile").write_text(f"NAMES = ['a', 'b']\n{SNAKEFILE}")
+    (tmp_path / "made.py").write_text("open(snakemake.output[0], 'w').close()\n")
+    (tmp_path / "h5py.py").write_text("import os\nos.killpg(os.getpgrp(), 2)\n")
+    process = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--keep-going"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode != 0, process.stderr
+    assert len(list(tmp_path.glob("*.txt"))) == 1, process.stderr  # of the first job, which waits for nothing
 
 
 def alive(process):

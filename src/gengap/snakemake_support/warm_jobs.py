@@ -8,6 +8,8 @@ second on: where there is one, nothing is gained.
 import itertools
 import os
 import shlex
+import signal
+import subprocess
 import sys
 import threading
 from typing import Any
@@ -50,6 +52,8 @@ def _caller(threads: int) -> str:
     environment = os.environ | dict.fromkeys(THREADS, str(threads))
     try:
         return f"{shlex.quote(python)} -IS {shlex.quote(str(warm_python.start(python, environment)))}"
+    except KeyboardInterrupt:
+        raise subprocess.CalledProcessError(-signal.SIGINT, python) from None  # as a job that was interrupted
     except OSError as error:
         log.warning("%s. Each job imports them itself.", error)
         return shlex.quote(python)

@@ -78,6 +78,7 @@ def start(python: str, environment: Mapping[str, str], *, nested: bool = False) 
         The caller, an executable file.
 
     Raises:
+        KeyboardInterrupt: If a signal ends the server before it is ready: this process was told to end too.
         OSError: If the server cannot be started or ends at once.
     """
     folder = Path(tempfile.mkdtemp(prefix="python-"))
@@ -94,7 +95,9 @@ def start(python: str, environment: Mapping[str, str], *, nested: bool = False) 
     _SERVERS.append(server)
     assert server.stdout is not None
     if server.stdout.readline() != b"ready\n":
-        raise OSError(f"{python}: the process that imports libraries for jobs ended with status {server.wait()}")
+        if -(status := server.wait()) in PASSED_ON:
+            raise KeyboardInterrupt
+        raise OSError(f"{python}: the process that imports libraries for jobs ended with status {status}")
     return caller
 
 
@@ -106,9 +109,12 @@ def serve(address: str, python: str) -> list[str] | None:
         python: `sys.executable` of the processes.
     """
     for number in PASSED_ON:
-        signal.signal(number, signal.SIG_IGN)  # callers pass them on; without callers, the end of stdin ends it
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)  # a run that is told to end begins no job
     for name in LIBRARIES:
         importlib.import_module(name)
+    for number in PASSED_ON:
+        signal.signal(number, signal.SIG_IGN)  # callers pass them on; without callers, the end of stdin ends it
     assert not any(name.split(".")[0] == "gengap" for name in sys.modules)
     gc.freeze()  # what a process does not touch, it need not copy
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that watch
