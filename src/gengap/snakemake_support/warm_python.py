@@ -213,3 +213,4 @@ if __name__ == "__main__":
     sys.path[0] = ""  # not this folder; a process puts its script's here
     if (words := serve(*sys.argv[1:])) is not None:
         run(words)
+    os._exit(0)  # some libraries complain when Python frees their objects
