@@ -12,7 +12,7 @@ from gengap.evidence import explaining, figures, tables
 from gengap.evidence.figures import measure_against_gap
 from gengap.evidence.measurements import Evidence, with_options
 from gengap.evidence.tables import explains
-from gengap.studies.study import Figure, Table
+from gengap.studies.study import Figure, Table, load_study
 
 
 def made(measure, *, status=None):
@@ -99,3 +99,15 @@ def test_an_unknown_quantity_is_named():
     evidence = with_options(made(lambda width, seed: width), Table(name="explains", measures=["path_nrom"]))
     with pytest.raises(UserError, match=r"study 'made': unknown quantity of whole networks 'path_nrom'"):
         explains.table(evidence)
+
+
+@pytest.mark.parametrize(
+    "grid", ["{model.width: [4], seed: 0..1}", "{model.width: [4, 8], optimizer.lr: [0.1, 0.2], seed: 0..1}"]
+)
+def test_a_study_of_any_number_of_axes_may_ask_for_it_by_name_alone(tmp_path, grid):
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        "title: t\nbase: {dataset: {name: gaussian, image_size: 8}, labels: teacher, training: {epochs: 1}}\n"
+        f"grid: {grid}\nprobes: [performance]\nfigures: [measure_against_gap]\ntables: [explains]\n"
+    )
+    assert [figure.name for figure in load_study(path).figures] == ["measure_against_gap"]

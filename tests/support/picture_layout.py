@@ -1,14 +1,20 @@
 """Faults of a picture's layout, found by asking the renderer where everything is."""
 
+import tempfile
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path as FilePath
 
+import matplotlib.style
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
+
+from gengap.evidence import figures
+from gengap.evidence.measurements import Evidence
 
 SLACK = 1.0  # pixels of 150 dots per inch that two boxes may share: letters do not fill theirs
 
@@ -34,6 +40,14 @@ def faults(figure: Figure) -> list[str]:
         covered = [axes for axes in figure.axes if axes.get_visible() and axes.bbox.padded(-2).overlaps(box)]
         found += [f"a legend covers the panel {axes.get_title() or axes.get_ylabel()!r}" for axes in covered]
     return found
+
+
+def page_pdf(name: str, evidence: Evidence) -> bytes:
+    """The bytes of a registered figure at the width of a page, as `figures.draw` writes them."""
+    with tempfile.TemporaryDirectory() as folder, matplotlib.style.context(figures.STYLE):
+        file = FilePath(folder) / "page.pdf"
+        figures.save(figures.plot(name, evidence, width=figures.PAGE), file, "pdf")
+        return file.read_bytes()
 
 
 def _texts(figure: Figure) -> Iterator[Text]:

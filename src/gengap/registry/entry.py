@@ -49,6 +49,7 @@ class Option(_Plain):
         lt: Value that it must stay below.
         meaning: One sentence for docs/reference.md.
         label: What figures and tables call it; empty: its name.
+        optional: Of an ``axis``: null has a meaning of its own, however many axes the study varies.
     """
 
     type: Literal["int", "float", "bool", "str", "floats", "strs", "axis", "epoch", ""] = ""
@@ -60,6 +61,7 @@ class Option(_Plain):
     lt: float | None = None
     meaning: str
     label: str = ""
+    optional: bool = False
 
     @field_validator("default")
     @classmethod

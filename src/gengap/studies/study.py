@@ -310,6 +310,8 @@ def _check_axis_options(study: Study, path: Path) -> None:
             if option.type != "axis":
                 continue
             named = getattr(part, key)
+            if named is None and option.optional:
+                continue
             if not varied:
                 raise UserError(f"{where}: {key}: no axis of `grid` beside the seed has several values to compare.")
             if named is None and len(varied) > 1:

@@ -36,10 +36,16 @@ PART = {
             "default": (),
             "meaning": "Quantities of whole networks, one panel each; none: the first of every probe.",
         },
-        "by": {"type": "axis", "default": None, "meaning": "Axis whose values have a colour each; null: the first."},
+        "by": {
+            "type": "axis",
+            "default": None,
+            "optional": True,
+            "meaning": "Axis whose values have a colour each; null: the first.",
+        },
         "x": {
             "type": "axis",
             "default": None,
+            "optional": True,
             "meaning": "Axis of the grid on the horizontal axis, the quantities on the vertical ones; null: the "
             "quantities against the gap.",
         },
