@@ -82,3 +82,13 @@ def test_the_table_of_cells_says_what_each_comes_after_and_not_the_whole_origin(
 def test_what_no_chain_can_be_is_refused(load, after, more, said):
     with pytest.raises(UserError, match=said):
         load({"one": {"after": after, **more}, "dense": {}})
+
+
+@pytest.mark.parametrize("weights", [0, "last"])
+def test_a_random_mask_has_no_weights_that_its_origin_has_pruned(load, weights):
+    """They would start at zero: of 12 rounds' pruning, most of them."""
+    random = {"origin": "first", "prune": [0.5], "mask": "random"}
+    with pytest.raises(UserError, match="they would start at 0. Write weights: fresh"):
+        load(ARMS | {"random": {"after": {**random, "weights": weights}}})
+    assert load(ARMS | {"random": {"after": {**random, "weights": "fresh"}}}).cells["arm=random,seed=0"].after.masked
+    load({"dense": {}, "random": {"after": {**random, "origin": "dense", "weights": weights}}})

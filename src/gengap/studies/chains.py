@@ -106,6 +106,11 @@ def _check(cell: Cell, origin: Cell, where: str) -> None:
             f"{len(cell.after.prune)}. Give one, or write scope: layer."
         )
     at = cell.after.weights
+    if cell.after.mask == "random" and at != "fresh" and origin.after.masked:
+        raise UserError(
+            f"{where}: mask: a random mask would keep weights that the origin has pruned, and they would start at 0. "
+            "Write weights: fresh."
+        )
     if not isinstance(at, str) and at not in kept_epochs(origin):
         raise UserError(
             f"{where}: weights: its origin keeps none at epoch {at:g}. Add it to the origin's training.snapshots."
