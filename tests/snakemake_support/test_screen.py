@@ -78,15 +78,17 @@ def test_a_job_has_a_line_with_the_time_left_and_what_it_warns_of_stays(terminal
     read("2 of 2 jobs done, took")
 
 
-def test_a_job_whose_run_has_ended_writes_for_itself(capsys, terminal, monkeypatch):
-    handler, _, _ = terminal
+def test_a_job_whose_run_has_ended_writes_for_itself(terminal):
+    handler, _, read = terminal
     with logs.job(LOG) as log:
         handler.close()
-        monkeypatch.undo()
         log.debug("5 s left", extra={logs.STEPS: (1, 2)})
         log.info("still at work")
-    assert capsys.readouterr().err == "[train width=4_pack=0] still at work\n"
-    monkeypatch.setenv(logs.TERMINAL, "/nowhere/socket")
-    with logs.job(LOG) as log:
-        log.info("on another machine")
-    assert capsys.readouterr().err.endswith(" [train width=4_pack=0] on another machine\n")
+        assert "5 s left" not in read("[train width=4_pack=0] still at work")
+
+
+def test_a_job_on_another_machine_writes_for_itself(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(logs.TERMINAL, str(tmp_path / "socket"))
+    with logs.job(tmp_path / LOG) as log:
+        log.info("at work")
+    assert capsys.readouterr().err.endswith(" [train width=4_pack=0] at work\n")

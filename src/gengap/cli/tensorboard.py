@@ -50,5 +50,5 @@ def _write(history: pd.DataFrame, folder: Path) -> None:
 
     whole = history[history["epoch"] % 1 == 0].sort_values("epoch", kind="stable")
     with SummaryWriter(str(folder), write_to_disk=True) as writer:
-        for row in whole.itertuples():
-            writer.add_scalar(row.quantity, row.value, int(row.epoch))
+        for quantity, value, epoch in zip(whole["quantity"], whole["value"], whole["epoch"], strict=True):
+            writer.add_scalar(quantity, value, int(epoch))
