@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _write(history: pd.DataFrame, folder: Path) -> None:
     """Write the curves of a network. TensorBoard counts whole steps: what was recorded within an epoch is left out."""
-    from tensorboardX import SummaryWriter
+    from tensorboardX.writer import SummaryWriter
 
     whole = history[history["epoch"] % 1 == 0].sort_values("epoch", kind="stable")
     with SummaryWriter(str(folder), write_to_disk=True) as writer:
