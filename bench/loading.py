@@ -1,6 +1,6 @@
 """Reading a study of 100,000 networks into pandas: `gengap.load` and what one asks for next.
 
-python -m bench.loading             writes a made-up study of 200 MB into a temporary folder, reads it, removes it
+python -m bench.loading             writes a made-up study into a temporary folder, reads it, removes it
 python -m bench.loading --cells N   of another size
 """
 
@@ -21,12 +21,12 @@ from gengap.files import storage
 
 WIDTHS, RATES = (4, 8, 16, 32, 64), tuple(0.001 * 2.0**power for power in range(10))
 RECORDED = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
-EPOCHS = range(11)
-REPEATS = 5
+EPOCHS = range(3)
+REPEATS = 3
 
 
 def write(folder: Path, n_cells: int) -> None:
-    """Write the measurements of a made-up study: five widths, ten rates, seeds; curves of eleven epochs."""
+    """Write the measurements of a made-up study: five widths, ten rates, seeds; curves of three epochs."""
     generator = np.random.default_rng(0)
     seeds = n_cells // (len(WIDTHS) * len(RATES))
     axes = pd.MultiIndex.from_product([WIDTHS, RATES, range(seeds)], names=["width", "lr", "seed"]).to_frame(
