@@ -20,6 +20,7 @@ from gengap.progress import duration
 from gengap.snakemake_support.screen import Screen
 
 _FIRST_SECONDS, _MOST_SECONDS = 10.0, 60.0  # between two lines
+_UNKNOWN = "how long the others take is not known yet"
 _REASON = 100  # characters of it that are shown
 # What Snakemake says of every run, and nobody needs on the terminal.
 _NOISE = (
@@ -137,7 +138,7 @@ class LogHandler(LogHandlerBase):
             self._running[said["jobid"]] = (said["rule_name"], time.monotonic(), log_file)
             if self._screen is None and self._draws():
                 self._screen = Screen()
-                self._screen.whole(0, self._to_do.total(), "time left not known yet")
+                self._screen.whole(0, self._to_do.total(), _UNKNOWN)
             if self._screen and log_file:
                 self._screen.start(log_file, logs.label(log_file))
 
@@ -175,6 +176,8 @@ class LogHandler(LogHandlerBase):
             known = self._seconds.get(rule)
             left += number * sum(known) / len(known) if known else 0.0
             unknown = unknown or (number > 0 and not known)
+        if unknown and left / at_once < 1:
+            return _UNKNOWN
         return f"{'at least ' if unknown else ''}{duration(left / at_once)} left"
 
     def _fail(self, said: dict[str, Any]) -> None:
