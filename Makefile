@@ -26,7 +26,7 @@ COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.
 	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
 COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
 
-.PHONY: help env evidence evidence-check findings test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site package release-notes bench lock
+.PHONY: help env evidence evidence-check findings test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site package release-notes bench lock image
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -48,17 +48,18 @@ $(ENV): requirements.lock pyproject.toml
 	fi
 	"$$python" -m venv .venv
 	pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check "$$@"; }
-	pair=$$(sed -n -E 's/^(torch|torchvision)==(.*)/\1==\2+cpu/p' requirements.lock)
+	pair=$$(sed -n -E 's/^(torch|torchvision)==([^ ]+).*/\1==\2+cpu/p' requirements.lock)
 	# The builds for CPUs are only on an index of PyTorch's own, which a machine may not reach.
 	if [ "$(CPU)" = 1 ] && pip download --retries 1 --no-deps --dest .venv/cpu --index-url "$(CPU_INDEX)" $$pair 2> /dev/null; then
 		echo "Making the environment in .venv with $$python, without CUDA: about 2 GB, a minute or two."
-		grep -v -E '^(torch|torchvision|triton|nvidia-.*|cuda-.*)==' requirements.lock > .venv/requirements.txt
-		pip install --find-links .venv/cpu $$pair -r .venv/requirements.txt
+		awk '/^[^ ]/ {gpu = /^(torch|torchvision|triton|nvidia-.*|cuda-.*)==/} !gpu' requirements.lock > .venv/requirements.txt
+		pip install --no-deps .venv/cpu/*.whl
+		pip install --no-deps --require-hashes -r .venv/requirements.txt
 		rm -r .venv/cpu
 	else
 		[ "$(CPU)" = 0 ] || echo "Found no build of PyTorch for CPUs in $(CPU_INDEX); taking the one with CUDA."
 		echo "Making the environment in .venv with $$python: about 6 GB, some minutes."
-		pip install -r requirements.lock
+		pip install --require-hashes -r requirements.lock
 	fi
 	pip install --no-deps --editable .
 	touch $@
@@ -171,12 +172,11 @@ release-notes: ## Print the section of CHANGELOG.md on VERSION
 bench: $(ENV) ## Benchmark packs against plain PyTorch on this CPU
 	@python -m bench.cpu
 
-# CUDA's libraries are only for Linux on x86-64, as PyTorch's own requirements say.
-lock: ## Write requirements.lock from the present environment, which has CUDA's libraries
-	@if .venv/bin/python -m pip freeze | grep -q '+cpu$$'; then
-		echo "error: .venv is without CUDA's libraries. Make it whole: rm -r .venv && make env CPU=0" >&2
-		exit 1
-	fi
-	.venv/bin/python -m pip freeze --all --exclude pip --exclude-editable \
-		| sed -E 's/^(nvidia-|cuda-|triton)(.*)$$/\1\2; sys_platform == "linux" and platform_machine == "x86_64"/' \
-		> requirements.lock
+# uv keeps the versions of the present file as long as pyproject.toml allows them; UPGRADE=1 takes the newest.
+lock: ## Write requirements.lock: every version with its digests, for each supported Python
+	@python3 -m venv build/uv && build/uv/bin/pip install --quiet --disable-pip-version-check uv
+	build/uv/bin/uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header $(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+image: ## Build container/gengap.sif with Apptainer, from requirements.lock
+	@apptainer build --force container/gengap.sif container/gengap.def

@@ -2,8 +2,11 @@
 
 import math
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
+import synthetic
 
 from gengap import layout
 from gengap.cli import grow
@@ -12,6 +15,7 @@ from gengap.errors import UserError
 from gengap.studies.growing import seeds_needed, seeds_of, with_seeds
 from gengap.studies.study import load_study
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 TEXT = """\
 title: Growing # five to begin with
 grid:
@@ -71,3 +75,35 @@ def test_finished_results_say_how_many_seeds_come_next(finished_workspace, tmp_p
     path.write_text(text)
     assert main(["grow", "tiny", "--dry-run"]) == 1
     assert "until: is missing" in capsys.readouterr().err
+
+
+def test_seeds_are_added_and_run_until_intervals_are_narrow_and_then_nothing_is_to_do(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(REPOSITORY / "config", tmp_path / "config", ignore=shutil.ignore_patterns("studies", "simulations"))
+    path = layout.study_file("growing")
+    path.parent.mkdir()
+    until = {"quantity": "test_accuracy", "half_width": 0.45, "most": 20}
+    synthetic.study(path.parent, {"model.width": [4], "seed": "0..2"}, name="growing", until=until)
+    runs = []
+
+    def run(command):
+        """Stands for Snakemake: measures every network that the study's file names by now."""
+        assert command[1:] == ["-m", "snakemake", "growing"]
+        study = load_study(path)
+        runs.append(len(study.cells))
+        synthetic.collected(layout.results("growing"), study)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(grow.subprocess, "run", run)
+    assert main(["grow", "growing"]) == 0
+    assert runs == [3, 4]
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("growing: 3 seeds, widest interval ± 0.5")
+    assert said[-1] == "All intervals are narrow enough."
+    grown = path.read_text()
+    assert main(["grow", "growing"]) == 0
+    assert runs == [3, 4, 4]
+    assert path.read_text() == grown
+    monkeypatch.setattr(grow.subprocess, "run", lambda command: subprocess.CompletedProcess(command, 1))
+    assert main(["grow", "growing"]) == 1
+    assert "growing: the run failed; see above" in capsys.readouterr().err

@@ -159,6 +159,8 @@ def test_a_wrong_folder_is_named(folder, tmp_path):
         gengap.load(folder.parent / "made_upp")
     with pytest.raises(UserError, match="does not exist"):
         gengap.load(tmp_path / "nothing")
+    with pytest.raises(UserError, match="does not exist"):
+        gengap.load(tmp_path / "no results yet" / "nothing")
     with pytest.raises(UserError, match=r"measurements\.h5: does not exist"):
         gengap.load(tmp_path)
 

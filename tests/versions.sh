@@ -27,7 +27,8 @@ if [ ! -e "$environment/.stamp" ] || [ requirements.lock -nt "$environment/.stam
 	rm -rf "$environment"
 	"${other_python:-$python}" -m venv "$environment"
 	if [ -n "$other_python" ]; then
-		install -r requirements.lock "${packages[@]}"
+		install --require-hashes -r requirements.lock
+		[ ${#packages[@]} = 0 ] || install "${packages[@]}"
 	else
 		install "${packages[@]}"
 		# What was just installed comes first, since .pth files add to the end of the path.

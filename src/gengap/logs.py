@@ -1,7 +1,13 @@
-"""Messages of one job: to the console and to its log file; a user's mistake without a traceback."""
+"""Messages of one job: to the console and to its log file; a user's mistake without a traceback.
+
+Where a run draws on its terminal, its jobs must not write there: they send their messages to the run (`TERMINAL`).
+"""
 
 import contextlib
+import json
 import logging
+import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,6 +20,9 @@ from gengap.escaping import printable
 
 log = logging.getLogger("gengap")
 DETAIL = "detail"  # `log.info(..., extra={DETAIL: True})`: of a job with a log file, for that file only
+STEPS = "steps"  # `log.debug(..., extra={STEPS: (3, 20)})`: for a terminal on which the run draws how far it is
+TERMINAL = "GENGAP_TERMINAL"  # environment variable: the socket at which such a run waits
+LONGEST = 30_000  # characters of a message to a run
 _UNWRITABLE = "%s: cannot be written (%s): messages of this job are shown here alone"
 
 
@@ -23,21 +32,27 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
     # PyTorch's forward differentiation uses what PyTorch deprecates, which is no news to who runs a study.
     warnings.filterwarnings("ignore", message=".*torch.jit.script.*", category=FutureWarning)
     log.setLevel(logging.INFO)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [_console(log_file)]
     unwritable: OSError | None = None
     if log_file:
         try:
             Path(log_file).parent.mkdir(parents=True, exist_ok=True)
             handlers.append(_LogFile(log_file, mode="w", encoding="utf-8"))
+            handlers[-1].setLevel(logging.INFO)
         except OSError as error:
             unwritable = error
     for handler in handlers:
-        # Jobs run side by side: on the console, a line says whose it is.
-        on_console = not isinstance(handler, logging.FileHandler)
-        prefix = _label(Path(log_file)) if log_file and on_console else ""
-        if log_file and on_console:
-            handler.addFilter(lambda record: not hasattr(record, DETAIL))
-        handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
+        if isinstance(handler, _Run):
+            log.setLevel(logging.DEBUG)
+            handler.setFormatter(_Printable("%(message)s"))
+        else:
+            # Jobs run side by side: on the console, a line says whose it is.
+            on_console = not isinstance(handler, logging.FileHandler)
+            # A percent sign would be read as a place holder.
+            prefix = f"[{label(log_file)}] ".replace("%", "%%") if log_file and on_console else ""
+            if log_file and on_console:
+                handler.addFilter(lambda record: not hasattr(record, DETAIL))
+            handler.setFormatter(_Printable(f"%(asctime)s {prefix}%(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
     if unwritable:
         log.warning(_UNWRITABLE, log_file, unwritable.strerror)
@@ -75,9 +90,45 @@ class _Printable(logging.Formatter):
         return printable(super().format(record))
 
 
-def _label(log_file: Path) -> str:
-    """A job's short name from its log file: ``logs/train/width=4_pack=0.log`` gives ``[train width=4_pack=0] ``."""
-    parts = log_file.with_suffix("").parts
+class _Run(logging.Handler):
+    """The run of which this process is a job, which draws on the terminal."""
+
+    def __init__(self, address: str, log_file: str | Path) -> None:
+        super().__init__()
+        self._log_file, self._socket = Path(log_file), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._socket.settimeout(1.0)
+            self._socket.connect(address)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)[:LONGEST]
+        steps = getattr(record, STEPS, None)
+        told = {"log": str(self._log_file), "text": text, "level": record.levelno, "steps": steps}
+        try:
+            self._socket.send(json.dumps(told).encode())
+        except OSError:  # the run has ended, and draws no more
+            if record.levelno >= logging.INFO:
+                print(f"[{label(self._log_file)}] {text}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        self._socket.close()
+        super().close()
+
+
+def _console(log_file: str | Path | None) -> logging.Handler:
+    """Where messages for a person go: to the run that draws on the terminal, or to stderr."""
+    address = os.environ.get(TERMINAL)
+    if log_file and address:
+        with contextlib.suppress(OSError):  # on another machine, or of a run that was killed
+            return _Run(address, log_file)
+    return logging.StreamHandler(sys.stderr)
+
+
+def label(log_file: str | Path) -> str:
+    """A job's short name from its log file: ``logs/train/width=4_pack=0.log`` gives ``train width=4_pack=0``."""
+    parts = Path(log_file).with_suffix("").parts
     inside = parts[parts.index(layout.LOGS) + 1 :] if layout.LOGS in parts else parts[-1:]
-    # A percent sign would be read as a place holder.
-    return f"[{' '.join(inside)}] ".replace("%", "%%")
+    return " ".join(inside)

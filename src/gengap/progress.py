@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gengap.logs import DETAIL, log
+from gengap.logs import DETAIL, STEPS, log
 
 _FIRST_SECONDS, _MOST_SECONDS = 5.0, 60.0  # between two lines
+_DRAWN_SECONDS = 0.5  # between two messages to a run that draws on the terminal
 _LONG_SECONDS = 10.0  # of work whose end is worth a line on the terminal
 
 
@@ -45,6 +46,7 @@ class Progress:
         self._step, self._steps, self._unit, self._before = step, steps, unit, done
         self._start = time.monotonic()
         self._next = self._start + _FIRST_SECONDS
+        self._next_drawn = self._start
         self._work = 0.0
         self._first: tuple[float, float] | None = None  # when the first step ended, and its work
         self._end = self._start
@@ -62,18 +64,23 @@ class Progress:
         self._work += work
         self._first = self._first or (now, work)
         last = last or done >= self._steps
-        if not last and now < self._next:
+        said, drawn = last or now >= self._next, last or now >= self._next_drawn
+        if not said and not drawn:
             return
         spent = now - self._start
-        # Often at first, when one wonders whether it works; every minute once it has run for minutes.
-        self._next = now + min(max(_FIRST_SECONDS, spent / 4), _MOST_SECONDS)
         left = spent / max(done - self._before, 1) * (self._steps - done)
         rate = self._work / max(spent, 1e-9)
         speed = f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.2g} {self._unit}/s"
         ending = f"took {duration(spent)}" if last else f"{duration(left)} left"
-        short = {DETAIL: True} if last and spent < _LONG_SECONDS else {}
-        told = [f"{self._step} {done}/{self._steps}", *facts[:1], speed, *facts[1:], ending]
-        log.info("%s", ", ".join(told), extra=short)
+        told = [f"{self._step} {done}/{self._steps}", *facts[:1], speed, *facts[1:]]
+        if drawn:
+            self._next_drawn = now + _DRAWN_SECONDS
+            log.debug("%s", ", ".join([ending, *told]), extra={STEPS: (done, self._steps)})
+        if said:
+            # Often at first, when one wonders whether it works; every minute once it has run for minutes.
+            self._next = now + min(max(_FIRST_SECONDS, spent / 4), _MOST_SECONDS)
+            short = {DETAIL: True} if last and spent < _LONG_SECONDS else {}
+            log.info("%s", ", ".join([*told, ending]), extra=short | {STEPS: (done, self._steps)})
 
     def pace(self) -> Pace:
         """The work so far, and its time at the rate of all steps but the first, which may have compiled or read."""

@@ -278,7 +278,7 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        siblings = [sibling.name for sibling in folder.parent.iterdir() if layout.measurements_in(sibling).exists()]
+        siblings = [path.parent.name for path in folder.parent.glob(str(layout.measurements_in(Path("*"))))]
         if siblings:
             raise unknown_name("study", folder.name, siblings, where=str(folder.parent))
         raise UserError(f"{folder}: does not exist. Run the study that makes it, or name its folder from here.")

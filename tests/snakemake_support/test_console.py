@@ -65,6 +65,16 @@ def test_a_run_of_47_jobs_fits_on_a_screen_and_tells_the_time_left(terminal, clo
     assert not any("Doing" in line for line in lines)
 
 
+def test_of_jobs_of_a_kind_that_has_not_run_no_time_is_told(terminal, clock):
+    said = terminal()
+    said("", event=LogEvent.RUN_INFO, stats={"prepare": 1, "train": 1, "total": 2})
+    said(event=LogEvent.JOB_INFO, jobid=1, rule_name="prepare", rule_msg="Preparing", reason="")
+    clock[0] += 30.0
+    said("", event=LogEvent.JOB_FINISHED, job_id=1)
+    lines = said(event=LogEvent.PROGRESS, done=1, total=2)
+    assert lines == ["12:00:00 1 of 2 jobs done, how long the others take is not known yet"]
+
+
 def test_jobs_side_by_side_count_as_such_in_the_time_left(terminal, clock):
     said = terminal()
     said("", event=LogEvent.RUN_INFO, stats={"train": 6, "total": 6})

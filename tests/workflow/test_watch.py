@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 from gengap import layout
 from gengap.cli import watch
@@ -70,6 +71,37 @@ def test_a_page_renews_itself(running, capsys):
     page = Path("live.html").read_text()
     assert '<meta http-equiv="refresh" content="7">' in page
     assert "data:image/svg+xml;base64," in page
+
+
+def events(folder):
+    """(Quantity, step, value) of a run, as TensorBoard's records hold them: length, check, event, check."""
+    (path,) = folder.iterdir()
+    content, found = path.read_bytes(), []
+    while content:
+        size = int.from_bytes(content[:8], "little")
+        event = Event.FromString(content[12 : 12 + size])
+        found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+        content = content[16 + size :]
+    return found
+
+
+def test_tensorboard_gets_a_run_for_each_network(running, capsys):
+    assert main(["tensorboard", "tiny", "board"]) == 0
+    assert "board: 2 of 2 networks of tiny" in capsys.readouterr().out
+    assert events(Path("board/width=3,lr=0.1,seed=0")) == [("test_accuracy", 0, 0.25)]
+    rows = live.history(running, layout.STORE)
+    own = rows[rows["cell"].str.startswith("width=2")]
+    kept = {(name, step): value for name, step, value in events(Path("board/width=2,lr=0.1,seed=0"))}
+    assert kept == pytest.approx({(row.quantity, int(row.epoch)): row.value for row in own.itertuples()})
+    assert main(["tensorboard", "tiny", "board"]) == 1
+    assert "board: exists already" in capsys.readouterr().err
+
+
+def test_without_its_library_tensorboard_is_refused(running, monkeypatch, capsys):
+    monkeypatch.setattr("gengap.cli.tensorboard.importlib.util.find_spec", lambda name: None)
+    assert main(["tensorboard", "tiny", "board"]) == 1
+    assert "needs tensorboardX. Install it: pip install tensorboardX." in capsys.readouterr().err
+    assert not Path("board").exists()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ _WRITTEN = {
     Path("Snakefile"): "Snakefile",
     Path("Makefile"): "Makefile",
     Path("README.md"): "README.md",
+    Path("first_look.ipynb"): "first_look.ipynb",
     Path(".gitignore"): "gitignore",
     Path(".dvcignore"): "dvcignore",
     layout.DVC / "config": "dvcconfig",

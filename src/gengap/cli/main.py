@@ -22,6 +22,7 @@ from gengap.cli import (
     publish,
     report,
     scoreboard,
+    tensorboard,
     watch,
 )
 from gengap.errors import UserError, refusal
@@ -307,4 +308,5 @@ def parser() -> argparse.ArgumentParser:
     report.add_parser(commands)
     publish.add_parser(commands)
     watch.add_parser(commands)
+    tensorboard.add_parser(commands)
     return whole

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gengap import escaping, layout
 from gengap.errors import UserError
 from gengap.evidence import export as exporting
-from gengap.files import safetensors, storage
+from gengap.files import storage
 from gengap.results import Results, load
 from gengap.studies import imports
 from gengap.studies.jobs import Plan
@@ -116,6 +116,8 @@ def _write(study: Study, results: Results, folder: Path) -> int:
 
 def _weights(study: str, results: Results, folder: Path) -> int:
     """The last weights of every cell, one file for each pack, with the settings that build the network."""
+    from safetensors.numpy import save
+
     from gengap.engine import weights
 
     count = 0
@@ -131,7 +133,7 @@ def _weights(study: str, results: Results, folder: Path) -> int:
             tensors |= {f"{cell}/{name}": value.numpy() for name, value in state.items()}
             count += 1
         facts = {"cells": json.dumps(settings), "image_shape": json.dumps(shape), "n_outputs": str(outputs)}
-        safetensors.write(folder / f"{pack}.safetensors", tensors, facts)
+        storage.write_bytes(folder / f"{pack}.safetensors", save(tensors, facts))
     return count
 
 

@@ -1,9 +1,11 @@
 """What a run says on the terminal: what is to do, how far it has come, how long it will take, and what failed.
 
-Snakemake's own lines are ten per job. They go to its log file as before, and to the terminal with ``--verbose``. Jobs
-write their own lines: of long work how far it is, and warnings.
+Snakemake's own lines are ten per job. They go to its log file as before, and to the terminal with ``--verbose``. On a
+terminal, each job that runs has a line that changes (`gengap.snakemake_support.screen`); elsewhere jobs write lines of
+their own: of long work how far it is, and warnings.
 """
 
+import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -13,9 +15,12 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from gengap import logs
 from gengap.progress import duration
+from gengap.snakemake_support.screen import Screen
 
 _FIRST_SECONDS, _MOST_SECONDS = 10.0, 60.0  # between two lines
+_UNKNOWN = "how long the others take is not known yet"
 _REASON = 100  # characters of it that are shown
 # What Snakemake says of every run, and nobody needs on the terminal.
 _NOISE = (
@@ -44,9 +49,10 @@ class LogHandler(LogHandlerBase):
         self._begin = time.monotonic()
         self._next = self._begin + _FIRST_SECONDS
         self._to_do: Counter[str] = Counter()  # jobs that have not ended, by rule
-        self._running: dict[int, tuple[str, float]] = {}  # rule and start by job
+        self._running: dict[int, tuple[str, float, str]] = {}  # rule, start and log file by job
         self._seconds: dict[str, list[float]] = defaultdict(list)  # of the jobs that have ended, by rule
         self._counted = False
+        self._screen: Screen | None = None
 
     @property
     def writes_to_stream(self) -> bool:
@@ -73,6 +79,12 @@ class LogHandler(LogHandlerBase):
         """Nothing is drawn."""
         return False
 
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._screen:
+            self._screen.close()
+        super().close()
+
     def emit(self, record: LogRecord) -> None:
         """Say what a record says, if a person needs it."""
         event = getattr(record, "event", None)
@@ -97,6 +109,9 @@ class LogHandler(LogHandlerBase):
                 self._say(text)
 
     def _say(self, text: str) -> None:
+        if self._screen:
+            self._screen.say(text)
+            return
         stream = sys.stdout if self.common_settings.stdout else sys.stderr
         print(text, file=stream, flush=True)
 
@@ -119,20 +134,35 @@ class LogHandler(LogHandlerBase):
                 self._say(f"Job {said['jobid']}: {said['rule_msg']}")
                 self._say(f"    {_short(said['reason'])}")
         else:
-            self._running[said["jobid"]] = (said["rule_name"], time.monotonic())
+            log_file = str(next(iter(said.get("log") or ()), ""))
+            self._running[said["jobid"]] = (said["rule_name"], time.monotonic(), log_file)
+            if self._screen is None and self._draws():
+                self._screen = Screen()
+                self._screen.whole(0, self._to_do.total(), _UNKNOWN)
+            if self._screen and log_file:
+                self._screen.start(log_file, logs.label(log_file))
+
+    def _draws(self) -> bool:
+        """Whether lines can change where messages go."""
+        return not self.common_settings.stdout and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
     def _end(self, job: int) -> None:
         if job in self._running:
-            rule, start = self._running.pop(job)
+            rule, start, log_file = self._running.pop(job)
             self._to_do[rule] -= 1
             self._seconds[rule].append(time.monotonic() - start)
+            if self._screen:
+                self._screen.end(log_file)
 
     def _progress(self, done: int, total: int) -> None:
         """A line from time to time, and when all is done."""
         now = time.monotonic()
+        spent = now - self._begin
+        if self._screen and done < total:
+            self._screen.whole(done, total, self._left(spent))
+            return
         if done < total and now < self._next:
             return
-        spent = now - self._begin
         self._next = now + min(max(_FIRST_SECONDS, spent / 4), _MOST_SECONDS)
         ending = f"took {duration(spent)}" if done == total else self._left(spent)
         self._say(f"{time.strftime('%H:%M:%S')} {done} of {total} jobs done, {ending}")
@@ -146,13 +176,17 @@ class LogHandler(LogHandlerBase):
             known = self._seconds.get(rule)
             left += number * sum(known) / len(known) if known else 0.0
             unknown = unknown or (number > 0 and not known)
+        if unknown and left / at_once < 1:
+            return _UNKNOWN
         return f"{'at least ' if unknown else ''}{duration(left / at_once)} left"
 
     def _fail(self, said: dict[str, Any]) -> None:
         """What failed, and where it says why."""
-        message, logs = said.get("rule_msg") or f"Rule {said['rule_name']}", said.get("log") or ()
-        where = f"; its log: {', '.join(map(str, logs))}" if logs else ""
+        message, files = said.get("rule_msg") or f"Rule {said['rule_name']}", list(map(str, said.get("log") or ()))
+        where = f"; its log: {', '.join(files)}" if files else ""
         self._say(f"error: {message} failed{where}")
+        if self._screen and files:
+            self._screen.end(files[0])
 
 
 def _short(reason: Any) -> str:
