@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gengap import registry
 from gengap.errors import UserError, hint
+from gengap.studies.grid import value_at
 from gengap.studies.same_network import changes_rate
 from gengap.studies.schema import Component
 from gengap.studies.settings import Cell, Training
@@ -115,6 +116,12 @@ def _check_needs(study: "Study", part: Component, where: str) -> None:
     """Refuse a figure or table of what no probe of the study measures."""
     kind, name = part.kind, part.name
     entry = registry.check(kind, name)
+    for key, least in entry.varies.items():
+        if (count := len({str(value_at(cell, key)) for cell in study.cells.values()})) < least:
+            raise UserError(
+                f"{where}: '{name}' needs at least {least} values of {key}, and `grid` has {count}. Give it more, or "
+                f"remove the {kind}."
+            )
     until = getattr(part, entry.needs_until) if isinstance(entry.needs_until, str) else entry.needs_until
     for quantity in entry.needs:
         able = [probe for probe in study.probes if quantity in registry.check("probe", probe.name).measured]
