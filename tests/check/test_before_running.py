@@ -12,8 +12,12 @@ GAUSSIAN = "name: gaussian, n_train: 400, n_test: 100, image_size: "
 @pytest.mark.parametrize(
     ("size", "labels", "words"),
     [
-        (4, "teacher_model: plain_conv", "the teacher: model.name: 'plain_conv' needs images of at least 9 x 9 pixels"),
-        (4, "teacher_depth: 3, teacher_proportions: [1, 2]", "the teacher: model.depth: 3 hidden layers, and"),
+        (
+            4,
+            "teacher_model: plain_conv",
+            "the teacher: labels.teacher_model: 'plain_conv' needs images of at least 9 x 9 pixels",
+        ),
+        (4, "teacher_depth: 3, teacher_proportions: [1, 2]", "the teacher: labels.teacher_depth: 3 hidden layers, and"),
         (
             1,
             "teacher_width: 200",

@@ -4,6 +4,7 @@ On PyTorch's meta device a tensor has a shape and no memory, so a network of any
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from gengap.studies.settings import Labels, Loss, Model
 from gengap.studies.simulation import Point
 from gengap.studies.sizes import Sizes
 
+_OF_TEACHERS = {"name": "labels.teacher_model", "batchnorm": "labels.teacher_norm"}
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -53,7 +55,12 @@ def teacher_facts(labels: Mapping[str, Any], image_shape: list[int]) -> dict[str
         _passed(network, torch.empty(2, *image_shape))
         return {"parameters": _parameters(network)}
 
-    return _built(build, f"labels: '{labels['name']}'", image_shape)
+    known = _built(build, f"labels: '{labels['name']}'", image_shape)
+    if "error" in known:  # its settings are those of labels
+        known["error"] = re.sub(
+            r"\bmodel\.(\w+)", lambda found: _OF_TEACHERS.get(found[1], f"labels.teacher_{found[1]}"), known["error"]
+        )
+    return known
 
 
 def draw_facts(point: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict[str, Any]:

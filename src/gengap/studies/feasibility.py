@@ -71,6 +71,7 @@ def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[s
                 teacher = "the teacher: " if isinstance(network, TeacherNetwork) else ""
                 raise UserError(f"{path}: cell {cell}: {teacher}{error}")
         warnings[name] = _check_batches(study, data[name], known, path)
+        _check_exact(study, data[name], known, path)
         _check_pruning(study, data[name], known, path)
         warnings[name] += same_network.check(study, data[name].of, path)
     return warnings
@@ -164,6 +165,11 @@ def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], pat
         facts = known.get(network, Facts()) if network else Facts()
         where = f"{path}: cell {name}: "
         _check_statistics(cell, own.n_train, facts, where)
+        if (size := cell.training.subspace) is not None and 0 < facts.parameters < size:
+            raise UserError(
+                f"{where}training.subspace: {size:,} is more than the {facts.parameters:,} weights of "
+                f"'{cell.model.name}'. Choose fewer."
+            )
         if cell.training.noise_std > 0 and facts.parameters and not facts.relus:
             raise UserError(
                 f"{where}training.noise_std: {cell.training.noise_std:g} is the noise before every ReLU, and "
@@ -211,6 +217,18 @@ def _check_statistics(cell: Cell, n_train: int | None, facts: Facts, where: str)
                 f"which a BatchNorm layer of '{cell.model.name}' takes the statistics of one number. Choose "
                 "another batch size or labels.train_size, or training.step_batchnorm: exact."
             )
+
+
+def _check_exact(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> None:
+    """Refuse statistics for steps of networks of which none has a BatchNorm layer."""
+    exact = [cell for cell in study.cells.values() if cell.training.step_batchnorm == "exact"]
+    built = [network_of(cell, data.of(cell)) for cell in exact]
+    facts = [known.get(network, Facts()) if network else Facts() for network in built]
+    if exact and all(one.parameters and not one.batchnorm for one in facts):
+        raise UserError(
+            f"{path}: training.step_batchnorm: exact changes nothing, since no network has a BatchNorm layer. Remove "
+            "it."
+        )
 
 
 def _check_chunks(study: Study, cell: Cell, n_train: int | None, facts: Facts, where: str) -> None:
