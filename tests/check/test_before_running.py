@@ -21,7 +21,7 @@ GAUSSIAN = "name: gaussian, n_train: 400, n_test: 100, image_size: "
         (
             1,
             "teacher_width: 200",
-            "layer '0.linear' of the teacher has 200 nodes, and with 3 inputs there are only",
+            "layer 'linear1' of the teacher has 200 nodes, and with 3 inputs there are only",
         ),
     ],
 )
@@ -64,7 +64,10 @@ def test_what_a_probe_or_a_figure_needs_is_asked_first(edited, refused, old, new
     ("base", "words"),
     [
         ("lottery, teacher_nodes: 11", "point base: teacher_nodes: 11 nodes cannot be orthogonal with 10 inputs"),
-        ("random_features, dataset: digits", "point base: samples: 'digits' has 1,442 train images, and 10,000 are"),
+        (
+            "random_features, dataset: digits, test_samples: 9",
+            "point base: samples: 'digits' has 1,442 train images, and 10,000 are",
+        ),
         ("random_forest, dataset: gaussian", "dataset: the images of 'gaussian' come without labels. Choose another"),
         (
             "resnet34_gradient, dataset: cifar100",

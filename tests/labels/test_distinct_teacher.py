@@ -39,7 +39,7 @@ def test_all_rows_there_are():
     drawn = distinct_teacher._rows(4, 1, torch.Generator().manual_seed(0))
     assert sorted(drawn[:, 0].tolist()) == [-0.5, -0.25, 0.25, 0.5]
     with pytest.raises(UserError, match=r"labels\.teacher_width: layer 'layer'.*has 5 nodes.*only 4 different"):
-        distinct_teacher._check_rows(5, 1)
+        distinct_teacher._check_rows("layer", 5, 1)
 
 
 def test_values_are_equally_likely():

@@ -139,12 +139,19 @@ def _field(option: Option) -> tuple[Any, Any]:
     if option.choices:
         words = _LITERAL[option.choices]
         if option.type == "strs":
-            annotation = Annotated[_TUPLE[words, ...], Field(strict=False, min_length=1)]
+            annotation = Annotated[_TUPLE[words, ...], Field(strict=False, min_length=1), AfterValidator(_once)]
         else:
             annotation = annotation | words if option.type else words
     if option.default is None:
         annotation = annotation | None
     return annotation, Field(option.default, description=option.meaning)
+
+
+def _once(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a word that is listed twice."""
+    if repeated := next((word for word in words if words.count(word) > 1), ""):
+        raise ValueError(f"'{repeated}' appears twice; remove one")
+    return words
 
 
 def _stepped(least: float, step: int, value: float) -> float:
