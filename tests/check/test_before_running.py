@@ -78,8 +78,8 @@ def test_what_a_probe_or_a_figure_needs_is_asked_first(edited, refused, old, new
     [
         ("lottery, teacher_nodes: 11", "point base: teacher_nodes: 11 nodes cannot be orthogonal with 10 inputs"),
         (
-            "random_features, dataset: digits, test_samples: 9",
-            "point base: samples: 'digits' has 1,442 train images, and 10,000 are",
+            "random_features, dataset: digits, samples: 2000",
+            "point base: samples: 'digits' has 1,442 train images, and 2,000 are",
         ),
         ("random_forest, dataset: gaussian", "dataset: the images of 'gaussian' come without labels. Choose another"),
         (
