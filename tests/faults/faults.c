@@ -6,7 +6,9 @@
  * Only calls on files below FAULT_ROOTS count, so the start of an interpreter is no target.
  *
  * FAULT=KIND:N:ERRNO      the N-th call of a kind fails with that number; with a + after N, all later ones do too
- * FAULT=KIND:N:kill       the process group is killed at the N-th call; of a write, half is done
+ * FAULT=KIND:N:kill       the process group is killed at the N-th call, and with it that of the first program that had
+ *                         the library, since a job may run in another; of a write, half is done
+ * FAULT_GROUP=0           kills the job's own group alone
  * FAULT_COUNTS=FILE       the counts of all processes together, in a file of zeros that is there; else each its own
  * FAULT_RECORD=FILE       every call that changed a file is appended, with its data
  *
@@ -37,7 +39,7 @@ enum { KILL = -1, MAX_PATH = 4096 };
 
 static uint64_t own_counts[KINDS], *counts = own_counts;
 static char roots[4 * MAX_PATH];
-static int armed = -1, action, onwards, recording = -1;
+static int armed = -1, action, onwards, recording = -1, first_group = 0;
 static uint64_t at;
 
 #define REAL(name) \
@@ -73,6 +75,12 @@ __attribute__((constructor)) static void start(void) {
             (plus[0] = 0, sscanf(fault, "%15[a-z]:%llu:%15s", kind, &n, what) != 3))
             abort();
         fault_arm(kind, n, strcmp(what, "kill") ? atoi(what) : KILL, plus[0] != 0);
+        if (action == KILL) {
+            char group[16];
+            snprintf(group, sizeof group, "%d", getpgrp());
+            setenv("FAULT_GROUP", group, 0);
+            first_group = atoi(getenv("FAULT_GROUP"));
+        }
     }
     if (file) {
         int fd = syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC);
@@ -125,14 +133,19 @@ static int one_fails(enum kind kind) {
     return armed == (int)kind && (onwards ? count >= at : count == at);
 }
 
+static void die(void) {
+    if (first_group > 1) kill(-first_group, SIGKILL);
+    kill(0, SIGKILL);
+    pause();
+}
+
 static int fails(enum kind kind, int fd, const void *half, size_t length) {
     int hit = one_fails(kind);
     if (kind != READ && kind != LOCK && kind != SYNC && one_fails(CHANGE)) hit = 1;
     if (!hit) return 0;
     if (action == KILL) {
         if (half) syscall(SYS_write, fd, half, length / 2);
-        kill(0, SIGKILL);
-        pause();
+        die();
     }
     errno = action;
     return 1;
@@ -285,7 +298,7 @@ static int opened(int (*real)(int, const char *, int, ...), int folder, const ch
     int hit = one_fails(OPEN);
     if ((made || (flags & O_TRUNC)) && one_fails(CHANGE)) hit = 1;
     if (hit) {
-        if (action == KILL) kill(0, SIGKILL), pause();
+        if (action == KILL) die();
         return errno = action, -1;
     }
     int fd = real(folder, path, flags, mode);

@@ -23,7 +23,7 @@ def test_weights_are_different_rows_of_the_set_over_their_norms(layer):
     network = nn.Sequential(layer).double()
     distinct_teacher.draw(network, torch.Generator().manual_seed(1))
     weight, bias = (parameter.detach().flatten(1 if parameter.dim() > 1 else 0) for parameter in layer.parameters())
-    rows = distinct_teacher._rows("layer", *weight.shape, torch.Generator().manual_seed(1))
+    rows = distinct_teacher._rows(*weight.shape, torch.Generator().manual_seed(1))
     assert set(rows.unique().tolist()) == set(distinct_teacher.VALUES)
     assert len({tuple(row) for row in rows.tolist()}) == len(rows)
     assert rows.any(dim=1).all()
@@ -36,14 +36,14 @@ def test_weights_are_different_rows_of_the_set_over_their_norms(layer):
 
 def test_all_rows_there_are():
     """One input has four rows that are not zero; five are refused, and four are all different."""
-    drawn = distinct_teacher._rows("layer", 4, 1, torch.Generator().manual_seed(0))
+    drawn = distinct_teacher._rows(4, 1, torch.Generator().manual_seed(0))
     assert sorted(drawn[:, 0].tolist()) == [-0.5, -0.25, 0.25, 0.5]
     with pytest.raises(UserError, match=r"labels\.teacher_width: layer 'layer'.*has 5 nodes.*only 4 different"):
-        distinct_teacher._rows("layer", 5, 1, torch.Generator().manual_seed(0))
+        distinct_teacher._check_rows("layer", 5, 1)
 
 
 def test_values_are_equally_likely():
-    rows = distinct_teacher._rows("layer", 2000, 20, torch.Generator().manual_seed(0))
+    rows = distinct_teacher._rows(2000, 20, torch.Generator().manual_seed(0))
     shares = np.array([(rows == value).double().mean().item() for value in distinct_teacher.VALUES])
     assert shares == pytest.approx(0.2, abs=5 * (0.16 / rows.numel()) ** 0.5)
 

@@ -108,12 +108,6 @@ def test_positions_have_both_ends_and_the_middle(count):
     torch.testing.assert_close(where.diff(), torch.full((count - 1,), 3 / (count - 1), dtype=torch.float64))
 
 
-@pytest.mark.parametrize("count", [1, 10, 24])
-def test_positions_that_miss_an_end_are_refused(count):
-    with pytest.raises(UserError, match=rf"points: {count} positions .* one more than a multiple of 6"):
-        path.measure(subjects.subject({"name": "path", "points": count}))
-
-
 def test_the_line_may_begin_at_another_epoch():
     made = subjects.subject({"name": "path", "points": 7, "from_epoch": 1.0})
     expected = at(made, made.saved(1.0))

@@ -41,6 +41,7 @@ PART = {
 }
 
 VALUES = (-0.5, -0.25, 0.0, 0.25, 0.5)
+_MANY = 30  # inputs that have more different rows than any memory has nodes
 
 
 def select(settings: Labels, pool: Pool) -> Selection:
@@ -52,16 +53,15 @@ def select(settings: Labels, pool: Pool) -> Selection:
     if settings.teacher_outputs == 2:
         raise UserError("labels.teacher_outputs: 2 is not allowed: one output tells two classes apart. Use 1, or 3.")
     train, test = dataset_split(settings, pool)
-    model = teacher_model(settings)
     channels, height, width = pool.images.shape[1:]
-    network = models.build(model, (channels, height, width), settings.teacher_outputs).double().eval()
+    network = teacher_network(settings, (channels, height, width)).double().eval()
     draw(network, torch.Generator().manual_seed(torch_seed(settings.teacher_seed, INIT)))
     if settings.teacher_norm != "none":
         statistics.calibrate(network, pool.images[: pool.n_train])
     on_train, on_test = (statistics.all_outputs(network, pool.images[torch.from_numpy(s)]) for s in (train, test))
     # The count of batches, an integer that BatchNorm keeps, plays no part in the arithmetic.
     state = {name: tensor for name, tensor in network.state_dict().items() if tensor.is_floating_point()}
-    teacher = Teacher(model, state, on_train.float(), on_test.float())
+    teacher = Teacher(teacher_model(settings), state, on_train.float(), on_test.float())
     facts = {"seed": settings.teacher_seed, "width": settings.teacher_width, "output_std": float(on_train.std())}
     n_classes = max(settings.teacher_outputs, 2)
     return Selection(train, test, _labels(on_train), _labels(on_test), n_classes, teacher, facts)
@@ -72,6 +72,18 @@ def teacher_model(settings: Labels) -> Model:
     own = {"proportions": settings.teacher_proportions, "affine": settings.teacher_norm == "none"}
     shared = {"width": settings.teacher_width, "depth": settings.teacher_depth, "batchnorm": settings.teacher_norm}
     return Model.model_validate({"name": settings.teacher_model, **shared, **own})
+
+
+def teacher_network(settings: Labels, image_shape: tuple[int, int, int]) -> nn.Module:
+    """The teacher's network, not drawn yet.
+
+    Raises:
+        UserError: If a layer has more nodes than there are different rows.
+    """
+    network = models.build(teacher_model(settings), image_shape, settings.teacher_outputs)
+    for name, layer in inits.weight_layers(network):
+        _check_rows(name, len(layer.weight), layer.weight[0].numel())
+    return network
 
 
 @torch.no_grad()
@@ -86,26 +98,27 @@ def draw(network: nn.Module, generator: torch.Generator) -> None:
         network: Any module of linear layers and convolutions with biases.
         generator: The source of randomness, on the CPU.
 
-    Raises:
-        UserError: If a layer has more nodes than there are different rows.
-
     Source: the code of Tian et al. (2019), arXiv:1905.13405.
     """
-    for name, layer in inits.weight_layers(network):
-        rows = _rows(name, len(layer.weight), layer.weight[0].numel(), generator)
+    for _, layer in inits.weight_layers(network):
+        rows = _rows(len(layer.weight), layer.weight[0].numel(), generator)
         norms = rows.norm(dim=1)
         layer.weight.copy_((rows / norms[:, None]).view_as(layer.weight))
         if layer.bias is not None:
             layer.bias.copy_((torch.rand(len(rows), generator=generator, dtype=torch.float64) - 0.5) / norms)
 
 
-def _rows(name: str, count: int, size: int, generator: torch.Generator) -> Tensor:
-    """Different rows that are not zero, ``[count, size]``."""
-    if count >= len(VALUES) ** size:
+def _check_rows(name: str, count: int, size: int) -> None:
+    """Refuse more nodes than there are different rows that are not zero."""
+    if size < _MANY and count >= len(VALUES) ** size:
         raise UserError(
             f"labels.teacher_width: layer '{name}' of the teacher has {count} nodes, and with {size} inputs there are "
             f"only {len(VALUES) ** size - 1} different ones. Choose larger images or a smaller teacher."
         )
+
+
+def _rows(count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Different rows that are not zero, ``[count, size]``."""
     found: dict[tuple[int, ...], None] = {}  # in the order in which they were drawn
     while len(found) < count:
         drawn = torch.randint(len(VALUES), (count, size), generator=generator)

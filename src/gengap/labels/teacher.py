@@ -92,7 +92,8 @@ def select(settings: Labels, pool: Pool) -> Selection:
 
 def examine(settings: Labels, images: Tensor, seed: int) -> Candidate:
     """Draw the teacher of one seed, and see which of the images ``[N, C, H, W]`` pass its margin."""
-    network = _build(_model(settings), images)
+    channels, height, width = images.shape[1:]
+    network = teacher_network(settings, (channels, height, width))
     inits.initialise(network, Init(name="normal"), torch.Generator().manual_seed(torch_seed(seed, INIT)))
     network = network.double().eval()
     adjust = _shift if settings.teacher_batchnorm == "fresh" else _calibrate
@@ -130,6 +131,11 @@ def student_of(teacher: Mapping[str, Tensor], images: Tensor) -> dict[str, Tenso
         student[f"{name}.bias"] = (layer.bias + layer.weight * (mean - old_mean) / old_scale).detach()
         student[f"{name}.running_mean"], student[f"{name}.running_var"] = mean, var
     return student
+
+
+def teacher_network(settings: Labels, image_shape: tuple[int, int, int]) -> nn.Module:
+    """The teacher's network, not drawn yet."""
+    return models.build(_model(settings), image_shape, 1)
 
 
 def _model(settings: Labels) -> Model:

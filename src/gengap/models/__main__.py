@@ -1,21 +1,87 @@
-"""Facts of networks that are not built yet, for `gengap.studies.networks`: JSON in, JSON out.
+"""Facts of networks and simulations that are not run yet, for `gengap.studies.networks`: JSON in, JSON out.
 
 On PyTorch's meta device a tensor has a shape and no memory, so a network of any width is built in a moment.
 """
 
 import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from gengap import inits, losses, models
+from gengap import inits, losses, models, registry
 from gengap.errors import UserError
-from gengap.studies.settings import Loss, Model
+from gengap.studies.settings import Labels, Loss, Model
+from gengap.studies.simulation import Point
+from gengap.studies.sizes import Sizes
 
+_OF_TEACHERS = {"name": "labels.teacher_model", "batchnorm": "labels.teacher_norm"}
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def _built(build: Callable[[], dict[str, Any]], name: str, image_shape: Sequence[int]) -> dict[str, Any]:
+    """What building a network tells of it, or ``error``, why it cannot be built."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except NotImplementedError:
+        return {}  # the meta device lacks an operation: nothing is known, and nothing is wrong
+    except UserError as error:
+        return {"error": str(error)}
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split("\n")[0].split())
+        return {"error": f"{name} cannot be built for {' x '.join(map(str, image_shape))} images: {said}."}
+
+
+def teacher_facts(labels: Mapping[str, Any], image_shape: list[int]) -> dict[str, Any]:
+    """What is known of the network of a label rule before it is built.
+
+    Args:
+        labels: Settings.
+        image_shape: ``[channels, height, width]``.
+
+    Returns:
+        ``parameters``, or ``error``, why it cannot be built; nothing of a rule without `teacher_network`.
+    """
+    rule = registry.load("labels", labels["name"])
+    if not hasattr(rule, "teacher_network"):
+        return {}
+
+    def build() -> dict[str, Any]:
+        network: nn.Module = rule.teacher_network(Labels.model_validate(labels), tuple(image_shape))
+        _passed(network, torch.empty(2, *image_shape))
+        return {"parameters": _parameters(network)}
+
+    known = _built(build, f"labels: '{labels['name']}'", image_shape)
+    if "error" in known:  # its settings are those of labels
+        known["error"] = re.sub(
+            r"\bmodel\.(\w+)", lambda found: _OF_TEACHERS.get(found[1], f"labels.teacher_{found[1]}"), known["error"]
+        )
+    return known
+
+
+def draw_facts(point: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is known of a simulation's draws before any is made.
+
+    Args:
+        point: Settings of a point of its grid.
+        data: Fields of `Sizes`, of the dataset that its images are from.
+
+    Returns:
+        ``parameters``, how many numbers one draw holds; or ``error``, why there can be none.
+    """
+    module = registry.load("simulation", point["simulation"])
+    settings = Point.model_validate(point)
+    try:
+        if hasattr(module, "check"):
+            sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in (data or {}).items()}
+            module.check(settings, Sizes(**sizes) if sizes else None)
+        return {"parameters": module.numbers_per_draw(settings)}
+    except UserError as error:
+        return {"error": str(error)}
 
 
 def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[int], n_classes: int) -> dict[str, Any]:
@@ -33,24 +99,26 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
         linear layers; ``relus``, how many ReLUs are modules of their own; or ``error``, why it cannot be built.
     """
     channels, height, width = image_shape
-    try:
+
+    def build() -> dict[str, Any]:
         n_outputs = losses.n_outputs(Loss.model_validate(loss), n_classes)
-        with torch.device("meta"):
-            network = models.build(Model.model_validate(model), (channels, height, width), n_outputs)
-        outputs, averaged = _passed(network, torch.empty(2, channels, height, width, device="meta"))
-    except NotImplementedError:
-        return {}  # the meta device lacks an operation: nothing is known, and nothing is wrong
-    except UserError as error:
-        return {"error": str(error)}
-    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        said = " ".join(str(error).split("\n")[0].split())
+        network = models.build(Model.model_validate(model), (channels, height, width), n_outputs)
+        outputs, averaged = _passed(network, torch.empty(2, channels, height, width))
+        layers = len(inits.weight_layers(network))
+        relus = sum(isinstance(layer, nn.ReLU) for layer in network.modules())
         return {
-            "error": f"model: '{model['name']}' cannot be built for {channels} x {height} x {width} images: {said}."
+            "parameters": _parameters(network),
+            "outputs": outputs,
+            "batchnorm": averaged,
+            "layers": layers,
+            "relus": relus,
         }
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    layers = len(inits.weight_layers(network))
-    relus = sum(isinstance(layer, nn.ReLU) for layer in network.modules())
-    return {"parameters": parameters, "outputs": outputs, "batchnorm": averaged, "layers": layers, "relus": relus}
+
+    return _built(build, f"model: '{model['name']}'", image_shape)
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _passed(network: nn.Module, images: torch.Tensor) -> tuple[int, int]:
@@ -71,8 +139,14 @@ def _passed(network: nn.Module, images: torch.Tensor) -> tuple[int, int]:
 
 
 def answer(asked: str) -> str:
-    """Facts of each network of a list, both as JSON."""
-    return json.dumps([facts(**one) for one in json.loads(asked)])
+    """Facts of each network or draw of a list, both as JSON."""
+    return json.dumps([_facts(one) for one in json.loads(asked)])
+
+
+def _facts(asked: Mapping[str, Any]) -> dict[str, Any]:
+    if "point" in asked:
+        return draw_facts(**asked)
+    return teacher_facts(**asked) if "labels" in asked else facts(**asked)
 
 
 if __name__ == "__main__":

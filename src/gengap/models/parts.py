@@ -72,9 +72,10 @@ def norm_of(settings: Model, *, affine: bool = True) -> MakeNorm:
         most = features if settings.norm == "layer" else settings.group_size
         size = max(number for number in range(1, features + 1) if features % number == 0 and number <= most)
         if size == 1 and not maps:
+            more = "model.width" if features == 1 else "model.group_size, and a model.width that it divides"
             raise UserError(
                 f"model.norm: '{settings.norm}' of a linear layer with {features} units would take one unit at a "
-                "time, and leave nothing of it. Choose a larger model.group_size, and a model.width that it divides."
+                f"time, and leave nothing of it. Choose a larger {more}."
             )
         return nn.GroupNorm(features // size, features, affine=affine)
 

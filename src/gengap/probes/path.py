@@ -17,8 +17,9 @@ PART = {
         "points": {
             "type": "int",
             "default": 25,
-            "ge": 1,
-            "meaning": "Positions on the line, one more than a multiple of 6.",
+            "ge": 7,
+            "step": 6,
+            "meaning": "Positions on the line, one more than a multiple of 6: both ends and the middle are among them.",
         },
         "from_epoch": {
             "type": "epoch",
@@ -106,7 +107,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
         ``train_loss_barrier``, ``test_loss_barrier``, ``train_loss_halfway`` and ``test_loss_halfway``.
 
     Raises:
-        UserError: If the positions would miss an end, or the networks were not saved at ``from_epoch``.
+        UserError: If the networks were not saved at ``from_epoch``.
 
     Source: Keskar et al. (2017), arXiv:1609.04836, figures 3 and 4; Goodfellow, Vinyals and Saxe (2015),
     arXiv:1412.6544, for the line from the start.
@@ -129,16 +130,7 @@ def measure(context: ProbeContext) -> list[Measurement]:
 
 
 def positions(count: int) -> Tensor:
-    """Positions from -1 to 2 in equal steps, 0, 1/2 and 1 exactly among them; float64 ``[count]``.
-
-    Raises:
-        UserError: If the count is not one more than a multiple of 6.
-    """
-    if count % 6 != 1 or count == 1:
-        raise UserError(
-            f"probe 'path': points: {count} positions from -1 to 2 miss an end or the middle of the line. "
-            "Choose one more than a multiple of 6: 7, 13, 19, 25, 31, ..."
-        )
+    """Positions from -1 to 2 in equal steps, 0, 1/2 and 1 exactly among them; float64 ``[count]``."""
     # In this order the ends and the middle are exact; steps that are added up would miss them.
     return (LAST - FIRST) * torch.arange(count, dtype=torch.float64) / (count - 1) + FIRST
 

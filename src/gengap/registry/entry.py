@@ -21,8 +21,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "schedule": ("label", "reads", "options"),
     "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
-    "figure": ("options", "caption", "simulation", "published", "needs", "needs_until"),
-    "table": ("options", "caption", "published", "needs", "needs_until"),
+    "figure": ("options", "caption", "simulation", "published", "needs", "needs_until", "varies"),
+    "table": ("options", "caption", "published", "needs", "needs_until", "varies"),
 }
 
 
@@ -47,6 +47,7 @@ class Option(_Plain):
         gt: Value that it must exceed.
         le: Largest value allowed.
         lt: Value that it must stay below.
+        step: Distance of the values allowed, which start at `ge`; None: all between the limits.
         meaning: One sentence for docs/reference.md.
         label: What figures and tables call it; empty: its name.
         optional: Of an ``axis``: null has a meaning of its own, however many axes the study varies.
@@ -59,6 +60,7 @@ class Option(_Plain):
     gt: float | None = None
     le: float | None = None
     lt: float | None = None
+    step: int | None = None
     meaning: str
     label: str = ""
     optional: bool = False
@@ -124,6 +126,7 @@ class Entry(_Plain):
         published: Of a figure or a table, whether it reads published numbers.
         needs: Of a figure or a table, quantities without which it cannot be made.
         needs_until: The last epoch at which they may be measured first, or the option that says it; None: any.
+        varies: Of a figure or a table, settings that the grid must vary, and how many values of each it needs.
         mem_mb: Of a simulation, the memory that one job asks for.
     """
 
@@ -150,6 +153,7 @@ class Entry(_Plain):
     published: bool = False
     needs: Listed = ()
     needs_until: float | str | None = None
+    varies: dict[str, int] = {}
     mem_mb: int = 2000
 
     @property

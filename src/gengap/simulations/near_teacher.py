@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gengap import seeding
 from gengap.simulations.two_layer import Network, cosines, descend, loss, orthonormal
+from gengap.simulations.two_layer import check as check
 from gengap.studies.simulation import Point
 
 PART = {

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
+from gengap.simulations.sampled_images import check as check
 from gengap.simulations.sampled_images import measured, sample
 from gengap.studies.simulation import Point
 

@@ -8,6 +8,7 @@ from sklearn.ensemble import RandomForestRegressor
 from torch import Tensor
 
 from gengap import seeding
+from gengap.simulations.sampled_images import check as check
 from gengap.simulations.sampled_images import measured, sample
 from gengap.studies.simulation import Point
 

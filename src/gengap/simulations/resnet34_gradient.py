@@ -14,6 +14,7 @@ from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies.settings import Init
 from gengap.studies.simulation import NORMAL, Point
+from gengap.studies.sizes import Sizes
 
 PART = {
     "summary": (
@@ -135,6 +136,22 @@ def batch(point: Point, seed: int, prepared: Path | None) -> tuple[Tensor, Tenso
     if int(labels.max()) >= CLASSES:
         raise UserError(f"dataset: '{point.dataset}' has more than {CLASSES} classes. Choose cifar10, or {NORMAL}.")
     return images, labels
+
+
+def check(point: Point, data: Sizes | None) -> None:
+    """Refuse a dataset of other images or more classes, as far as its header says so.
+
+    Raises:
+        UserError: With what the dataset has.
+    """
+    if data is None or data.pool is None:
+        return
+    if data.image_shape != IMAGE or data.pool[0] < point.batch_size or (data.n_classes or 0) > CLASSES:
+        raise UserError(
+            f"dataset: '{point.dataset}' has {data.pool[0]:,} training images of {data.image_shape} and "
+            f"{data.n_classes} classes, and {point.batch_size:,} of {IMAGE} and at most {CLASSES} classes are asked "
+            f"for. Choose cifar10, or {NORMAL}."
+        )
 
 
 def gradient_norms(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:

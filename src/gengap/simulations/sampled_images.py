@@ -12,6 +12,7 @@ from gengap import seeding
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies.simulation import NORMAL, Point
+from gengap.studies.sizes import Sizes
 
 _CLASSES, _PIXELS = 10, 20  # of normal pixels
 _ROLE = 0  # in the path of the streams
@@ -73,6 +74,20 @@ def sample(point: Point, seed: int, prepared: Path | None) -> Sample:
         torch.from_numpy(labels["test"]),
         n_classes,
     )
+
+
+def check(point: Point, data: Sizes | None) -> None:
+    """Refuse more images than the dataset has, as far as its header says how many.
+
+    Raises:
+        UserError: With both numbers.
+    """
+    for key, split, there in (("samples", "train", 0), ("test_samples", "test", 1)):
+        asked, most = getattr(point, key), data.pool[there] if data and data.pool else None
+        if most is not None and asked > most:
+            raise UserError(
+                f"{key}: '{point.dataset}' has {most:,} {split} images, and {asked:,} are asked for. Lower it."
+            )
 
 
 def measured(sample: Sample, train_outputs: Tensor, test_outputs: Tensor) -> dict[str, float]:

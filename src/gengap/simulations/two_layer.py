@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from gengap.errors import UserError
+from gengap.studies.simulation import Point
+from gengap.studies.sizes import Sizes
 
 
 class Network(NamedTuple):
@@ -28,15 +30,22 @@ class Network(NamedTuple):
     out: Tensor
 
 
-def orthonormal(drawn: Tensor) -> Tensor:
-    """The teacher's nodes ``[nodes, inputs]``, of norm 1 and orthogonal, that span the columns of ``[inputs, nodes]``.
+def check(point: Point, data: Sizes | None) -> None:
+    """Refuse more nodes of the teacher than there are orthogonal ones.
 
     Raises:
-        UserError: If there are more nodes than inputs.
+        UserError: With both numbers.
     """
-    inputs, nodes = drawn.shape
-    if nodes > inputs:
-        raise UserError(f"teacher_nodes: {nodes} nodes cannot be orthogonal with {inputs} inputs. Raise `inputs`.")
+    del data
+    if point.teacher_nodes > point.inputs:
+        raise UserError(
+            f"teacher_nodes: {point.teacher_nodes} nodes cannot be orthogonal with {point.inputs} inputs. Raise "
+            "`inputs`."
+        )
+
+
+def orthonormal(drawn: Tensor) -> Tensor:
+    """The teacher's nodes ``[nodes, inputs]``, orthonormal, that span the columns of ``[inputs, nodes]``."""
     rows: Tensor = torch.linalg.qr(drawn)[0].mT
     return rows
 

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gengap import registry
-from gengap.errors import UserError, hint
+from gengap.errors import UserError, hint, unknown_name
+from gengap.studies.grid import value_at
+from gengap.studies.growing import seeds_of
 from gengap.studies.same_network import changes_rate
 from gengap.studies.schema import Component
+from gengap.studies.scoreboard import known_quantities
 from gengap.studies.settings import Cell, Training
 
 if TYPE_CHECKING:
     from gengap.studies.study import Probe, Study
 
+FACTS = ("n_parameters", "epochs_trained")  # final values that training itself reports
 # Settings that some cells do not read, whatever they are called: when a cell reads them, and why it may not.
 _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
     "optimizer.nesterov": (lambda cell: cell.optimizer.momentum > 0, "optimizer.momentum is 0"),
@@ -37,6 +41,8 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
         lambda cell: cell.training.step_batchnorm == "exact",
         "training.step_batchnorm is not exact",
     ),
+    "schedule.warm_up_start": (lambda cell: cell.schedule.warm_up > 0, "schedule.warm_up is 0"),
+    "schedule.warm_up": (lambda cell: cell.schedule.warm_up_start < 1, "schedule.warm_up_start is 1"),
     "training.projection": (lambda cell: cell.training.subspace is not None, "training.subspace is null"),
     "after.mask": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "after.scope": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
@@ -66,6 +72,7 @@ def check_study(study: "Study", path: Path) -> None:
     """
     _check_snapshots(study, path)
     _check_effects(study, path)
+    _check_until(study, path)
     for name, cell in study.cells.items():
         if cell.training.subspace is not None and cell.optimizer.name == "adamw" and cell.optimizer.weight_decay:
             raise UserError(
@@ -111,10 +118,27 @@ def _check_effects(study: "Study", path: Path) -> None:
             raise UserError(f"{path}: {key}: {shown} changes nothing, since {_READ_IF[key][1]}. Remove it.")
 
 
+def _check_until(study: "Study", path: Path) -> None:
+    """Refuse an `until` that `gengap grow` could not follow: of what nobody measures, or without a range of seeds."""
+    if study.until is None:
+        return
+    known = [*known_quantities(probe.name for probe in study.probes), *FACTS]
+    if study.until.quantity not in known:
+        raise unknown_name("final value", study.until.quantity, known, where=f"{path}: until.quantity")
+    if not study.reduced:
+        seeds_of(path.read_text(encoding="utf-8-sig"), path, reduced=False)
+
+
 def _check_needs(study: "Study", part: Component, where: str) -> None:
     """Refuse a figure or table of what no probe of the study measures."""
     kind, name = part.kind, part.name
     entry = registry.check(kind, name)
+    for key, least in entry.varies.items():
+        if (count := len({str(value_at(cell, key)) for cell in study.cells.values()})) < least:
+            raise UserError(
+                f"{where}: '{name}' needs at least {least} values of {key}, and `grid` has {count}. Give it more, or "
+                f"remove the {kind}."
+            )
     until = getattr(part, entry.needs_until) if isinstance(entry.needs_until, str) else entry.needs_until
     for quantity in entry.needs:
         able = [probe for probe in study.probes if quantity in registry.check("probe", probe.name).measured]

@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from gengap import layout
+from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.studies import moments, networks, same_network
 from gengap.studies.names import REDUCED
-from gengap.studies.networks import Facts, Network
+from gengap.studies.networks import Built, Draw, Facts, Network, TeacherNetwork
 from gengap.studies.packing import packs
 from gengap.studies.settings import Cell
+from gengap.studies.simulation import NORMAL, Point, Simulation, dataset_of
 from gengap.studies.sizes import Sizes, check_loss, sizes
 from gengap.studies.study import Study
 
 MOST_JOBS = 10_000  # of a study
+# Settings of labels on which the shape of a teacher's network does not depend.
+NOT_ITS_SHAPE = ("train_size", "test_size", "teacher_seed", "teacher_tries", "margin", "minority_share")
 CHUNK = 1000  # images of a probe that share their statistics in BatchNorm mode `batch`
 
 
@@ -58,17 +61,45 @@ def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[s
         _check_jobs(study, file_of(name))
     data = {name: Data(file_of(name)) for name in studies}
     built = {name: _networks(study, data[name]) for name, study in studies.items()}
-    known = networks.facts((network for found in built.values() for network in found), ask=ask)
+    found = networks.facts((network for of_study in built.values() for network in of_study), ask=ask)
+    known = {network: facts for network, facts in found.items() if isinstance(network, Network)}
     warnings: dict[str, list[str]] = {}
     for name, study in studies.items():
         path = file_of(name)
         for network, cell in built[name].items():
-            if network in known and known[network].error:
-                raise UserError(f"{path}: cell {cell}: {known[network].error}")
+            if network in found and (error := found[network].error):
+                teacher = "the teacher: " if isinstance(network, TeacherNetwork) else ""
+                raise UserError(f"{path}: cell {cell}: {teacher}{error}")
         warnings[name] = _check_batches(study, data[name], known, path)
+        _check_exact(study, data[name], known, path)
         _check_pruning(study, data[name], known, path)
         warnings[name] += same_network.check(study, data[name].of, path)
     return warnings
+
+
+def check_draws(simulations: Mapping[str, Simulation], *, ask: bool = True) -> None:
+    """Refuse simulations whose points cannot be drawn.
+
+    Raises:
+        UserError: The message names file, point, key and value.
+    """
+    for name, simulation in simulations.items():
+        path = layout.simulation_file(name.removesuffix(REDUCED))
+        drawn = {draw_of(point): at for at, point in simulation.points.items()}
+        for draw, facts in networks.facts(drawn, ask=ask).items():
+            if facts.error:
+                raise UserError(f"{path}: point {drawn[draw]}: {facts.error}")
+
+
+def draw_of(point: Point) -> Draw:
+    """What is drawn at a point of a simulation's grid; all seeds are one."""
+    name = dataset_of(point)
+    images = registry.check("dataset", name).images if name != NORMAL else ()
+    data = None
+    if images:
+        n_train, n_test, channels, size, n_classes = images
+        data = Sizes(pool=(n_train, n_test), image_shape=(channels, size, size), n_classes=n_classes)
+    return Draw(point.model_copy(update={"seeds": (0,)}), data)
 
 
 def _check_jobs(study: Study, path: Path) -> None:
@@ -96,15 +127,24 @@ def network_of(cell: Cell, data: Sizes) -> Network | None:
     return Network(cell.model, cell.loss, data.image_shape, data.n_classes)
 
 
-def _networks(study: Study, data: Data) -> dict[Network, str]:
-    """The different networks of a study, each with the name of a cell."""
+def teacher_of(cell: Cell, data: Sizes) -> TeacherNetwork | None:
+    """What the network that labels a cell's data is built from; None where none does, or the images are not known."""
+    if data.image_shape is None or not registry.check("labels", cell.labels.name).teacher:
+        return None
+    shared = {key: field.default for key, field in type(cell.labels).model_fields.items() if key in NOT_ITS_SHAPE}
+    return TeacherNetwork(cell.labels.model_copy(update=shared), data.image_shape)
+
+
+def _networks(study: Study, data: Data) -> dict[Built, str]:
+    """The different networks of a study and its teachers, each with the name of a cell."""
     seen: set[tuple[int, ...]] = set()
-    found: dict[Network, str] = {}
+    found: dict[Built, str] = {}
     for name, cell in study.cells.items():
         own = data.of(cell, name)
         key = tuple(id(section) for section in (cell.model, cell.loss, cell.dataset, cell.labels))
-        if key not in seen and (network := network_of(cell, own)):
-            found.setdefault(network, name)
+        for network in (network_of(cell, own), teacher_of(cell, own)) if key not in seen else ():
+            if network:
+                found.setdefault(network, name)
         seen.add(key)
     return found
 
@@ -125,6 +165,11 @@ def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], pat
         facts = known.get(network, Facts()) if network else Facts()
         where = f"{path}: cell {name}: "
         _check_statistics(cell, own.n_train, facts, where)
+        if (size := cell.training.subspace) is not None and 0 < facts.parameters < size:
+            raise UserError(
+                f"{where}training.subspace: {size:,} is more than the {facts.parameters:,} weights of "
+                f"'{cell.model.name}'. Choose fewer."
+            )
         if cell.training.noise_std > 0 and facts.parameters and not facts.relus:
             raise UserError(
                 f"{where}training.noise_std: {cell.training.noise_std:g} is the noise before every ReLU, and "
@@ -172,6 +217,18 @@ def _check_statistics(cell: Cell, n_train: int | None, facts: Facts, where: str)
                 f"which a BatchNorm layer of '{cell.model.name}' takes the statistics of one number. Choose "
                 "another batch size or labels.train_size, or training.step_batchnorm: exact."
             )
+
+
+def _check_exact(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> None:
+    """Refuse statistics for steps of networks of which none has a BatchNorm layer."""
+    exact = [cell for cell in study.cells.values() if cell.training.step_batchnorm == "exact"]
+    built = [network_of(cell, data.of(cell)) for cell in exact]
+    facts = [known.get(network, Facts()) if network else Facts() for network in built]
+    if exact and all(one.parameters and not one.batchnorm for one in facts):
+        raise UserError(
+            f"{path}: training.step_batchnorm: exact changes nothing, since no network has a BatchNorm layer. Remove "
+            "it."
+        )
 
 
 def _check_chunks(study: Study, cell: Cell, n_train: int | None, facts: Facts, where: str) -> None:

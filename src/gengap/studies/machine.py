@@ -11,7 +11,7 @@ from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.studies import networks
 from gengap.studies.consistency import kept_epochs
-from gengap.studies.feasibility import Data, file_of, network_of
+from gengap.studies.feasibility import Data, draw_of, file_of, network_of, teacher_of
 from gengap.studies.names import REDUCED
 from gengap.studies.networks import Facts, Network
 from gengap.studies.packing import dataset_key, packs, probe_keys
@@ -21,6 +21,7 @@ from gengap.studies.sizes import Sizes
 from gengap.studies.study import Study
 
 _PIXEL = 4  # bytes: images are kept in float32
+_DOUBLE = 8  # bytes of a teacher's weight: it labels in float64
 _COPIES = 4  # of the weights in a step: old, new, their gradient, and the optimiser's
 _ROW = 150  # bytes of a history for each evaluation: six quantities of an epoch, a value and a name
 
@@ -44,6 +45,7 @@ def check(studies: Mapping[str, Study], store: Path, *, memory: bool = True, ask
         known = networks.facts(built, ask=ask)
         if memory:
             _check_memory(study, data, known)
+            _check_teachers(study, data, ask=ask)
         written = _weights(study, data, known) + _measured(study)
         needed[layout.RESULTS] += written
         needed[store] += written
@@ -94,6 +96,18 @@ def _check_memory(study: Study, data: Data, known: Mapping[Network, Facts]) -> N
             )
 
 
+def _check_teachers(study: Study, data: Data, *, ask: bool) -> None:
+    """Refuse a teacher whose weights alone do not fit."""
+    taught = {teacher: name for name, cell in study.cells.items() if (teacher := teacher_of(cell, data.of(cell)))}
+    for teacher, facts in networks.facts(taught, ask=ask).items():
+        if (weights := facts.parameters * _DOUBLE) > memory_bytes():
+            raise UserError(
+                f"{file_of(study.name)}: cell {taught[teacher]}: the teacher has {facts.parameters:,} weights, which "
+                f"take {spell(weights)}, and this machine has {spell(memory_bytes())} of memory. Choose a smaller "
+                "labels.teacher_width."
+            )
+
+
 def _training_bytes(cell: Cell, sizes: Sizes, facts: Facts) -> int:
     """Bytes that one network takes while it is trained, at least."""
     n_train = sizes.n_train or 1
@@ -141,11 +155,19 @@ def check_simulations(simulations: Iterable[Simulation]) -> None:
     """
     for one in simulations:
         asked, there = registry.check("simulation", one.simulated).mem_mb * 10**6, memory_bytes()
+        where = layout.simulation_file(one.name.removesuffix(REDUCED))
         if asked > there:
             raise UserError(
-                f"{layout.simulation_file(one.name.removesuffix(REDUCED))}: a job of '{one.simulated}' takes "
-                f"{spell(asked)}, and this machine has {spell(there)} of memory."
+                f"{where}: a job of '{one.simulated}' takes {spell(asked)}, and this machine has {spell(there)} of "
+                "memory."
             )
+        drawn = {draw_of(point): at for at, point in one.points.items()}
+        for draw, facts in networks.facts(drawn).items():
+            if (numbers := facts.parameters * _DOUBLE) > there:
+                raise UserError(
+                    f"{where}: point {drawn[draw]}: one draw of '{one.simulated}' takes {spell(numbers)}, and this "
+                    f"machine has {spell(there)} of memory. Choose smaller sizes."
+                )
 
 
 def _prepared(studies: Mapping[str, Study]) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from gengap.studies.settings import Cell, Schedule
 from gengap.studies.sizes import Sizes
 
+SHIFT = 4  # pixels, of flip_crop
+
 
 def unusual(cell: Cell, data: Sizes) -> Iterator[str]:
     """Warnings about one cell.
@@ -17,6 +19,11 @@ def unusual(cell: Cell, data: Sizes) -> Iterator[str]:
     yield from _of_schedule(cell)
     yield from _of_noise(cell)
     yield from _of_decay(cell)
+    if cell.training.augmentation == "flip_crop" and data.image_shape and min(data.image_shape[1:]) <= SHIFT:
+        yield (
+            f"training.augmentation: flip_crop shifts images by up to {SHIFT} pixels, which leaves nothing of some "
+            f"images of {data.image_shape[1]} x {data.image_shape[2]}."
+        )
     if data.n_train:
         yield from _of_steps(cell, data.n_train)
         yield from _of_classes(data)
@@ -47,6 +54,11 @@ def _of_decay(cell: Cell) -> Iterator[str]:
         return
     momentum = optimizer.momentum if optimizer.name == "sgd" and not optimizer.nesterov else 0.0
     product = optimizer.lr * optimizer.weight_decay
+    if optimizer.name == "adamw" and 1 < product <= 2:
+        yield (
+            f"optimizer.weight_decay: {optimizer.weight_decay:g} times optimizer.lr, {optimizer.lr:g}, is "
+            f"{product:g}, above 1: every step turns the sign of all weights. Choose less."
+        )
     if product > 2 * (1 + momentum):
         yield (
             f"optimizer.weight_decay: {optimizer.weight_decay:g} times optimizer.lr, {optimizer.lr:g}, is "

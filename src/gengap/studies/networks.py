@@ -1,4 +1,4 @@
-"""Facts of the networks of studies, found without training them: whether they can be built, and how large they are.
+"""Facts of networks and simulations, found without running them: whether they can be built, and how large they are.
 
 PyTorch knows, and takes seconds to import, while the Snakefile is read for every job. So a process of its own is asked,
 once for each kind of network, and what it says is kept.
@@ -11,15 +11,17 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gengap import registry
 from gengap.errors import UserError
 from gengap.files import user_cache
-from gengap.studies.settings import Loss, Model
+from gengap.studies.settings import Labels, Loss, Model
+from gengap.studies.simulation import Point
+from gengap.studies.sizes import Sizes
 
 MOST_KEPT = 10_000  # in the cache
 MOST_ASKED = 200  # of more networks, the first and the last of every 200 are asked about
@@ -55,11 +57,60 @@ class Network:
     image_shape: tuple[int, int, int]
     n_classes: int
 
+    def asked(self) -> dict[str, Any]:
+        """What the process with PyTorch is told, as plain data."""
+        sections = {"model": self.model.model_dump(mode="json"), "loss": self.loss.model_dump(mode="json")}
+        return {**sections, "image_shape": self.image_shape, "n_classes": self.n_classes}
 
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """Kinds and names of the parts that decide how it is built."""
+        return ("model", self.model.name), ("loss", self.loss.name)
+
+
+@dataclass(frozen=True)
+class TeacherNetwork:
+    """What the network of a label rule is built from."""
+
+    labels: Labels
+    image_shape: tuple[int, int, int]
+
+    def asked(self) -> dict[str, Any]:
+        """As of a `Network`."""
+        return {"labels": self.labels.model_dump(mode="json"), "image_shape": self.image_shape}
+
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """As of a `Network`."""
+        return (("labels", self.labels.name),)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a simulation draws at a point of its grid: its `parameters` are the numbers that one draw holds.
+
+    Attributes:
+        point: The settings.
+        data: Of the dataset that its images are from; None without one.
+    """
+
+    point: Point
+    data: Sizes | None
+
+    def asked(self) -> dict[str, Any]:
+        """As of a `Network`."""
+        point = self.point.model_dump(mode="json", exclude={"seeds"})
+        return {"point": point, "data": asdict(self.data) if self.data else None}
+
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """As of a `Network`."""
+        return (("simulation", self.point.simulation),)
+
+
+Built = Network | TeacherNetwork | Draw
+N = TypeVar("N", bound=Built)
 _ASKED = tuple(one.name for one in fields(Facts))
 
 
-def facts(networks: Iterable[Network], cache: Path | None = None, *, ask: bool = True) -> dict[Network, Facts]:
+def facts(networks: Iterable[N], cache: Path | None = None, *, ask: bool = True) -> dict[N, Facts]:
     """What is known of networks.
 
     Args:
@@ -86,16 +137,11 @@ def facts(networks: Iterable[Network], cache: Path | None = None, *, ask: bool =
     return {network: Facts(**known[key]) for network, key in keys.items() if key in known}
 
 
-def _key(network: Network) -> str:
+def _key(network: Built) -> str:
     """A digest of the settings, of the code that builds the network, and of what is asked about it."""
-    code = [_code(registry.check(kind, name).path) for kind, name in _parts(network)]
-    content = [network.model.model_dump(mode="json"), network.loss.model_dump(mode="json")]
-    text = json.dumps([*content, network.image_shape, network.n_classes, *code, *_ASKED], sort_keys=True)
+    code = [_code(registry.check(kind, name).path) for kind, name in network.parts()]
+    text = json.dumps([network.asked(), *code, *_ASKED], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _parts(network: Network) -> tuple[tuple[str, str], ...]:
-    return ("model", network.model.name), ("loss", network.loss.name)
 
 
 _digests: dict[Path, str] = {}
@@ -111,17 +157,9 @@ def _code(path: Path) -> str:
     return _digests[path.parent]
 
 
-def _ask(networks: list[Network]) -> list[dict[str, Any]]:
+def _ask(networks: Sequence[Built]) -> list[dict[str, Any]]:
     """Facts of networks, as plain data."""
-    asked = [
-        {
-            "model": network.model.model_dump(mode="json"),
-            "loss": network.loss.model_dump(mode="json"),
-            "image_shape": network.image_shape,
-            "n_classes": network.n_classes,
-        }
-        for network in networks
-    ]
+    asked = [network.asked() for network in networks]
     return [asdict(Facts(**one)) for one in json.loads(answer(json.dumps(asked)))]
 
 

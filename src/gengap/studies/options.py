@@ -4,7 +4,16 @@ import functools
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_core import CoreSchema, InitErrorDetails
 
 from gengap import registry
@@ -125,15 +134,32 @@ def _field(option: Option) -> tuple[Any, Any]:
     """A pydantic field as `create_model` takes it."""
     limits = {key: value for key in ("ge", "gt", "le", "lt") if (value := getattr(option, key)) is not None}
     annotation: Any = Annotated[_TYPES[option.type], Field(**limits)] if option.type else None
+    if option.step is not None:
+        annotation = Annotated[annotation, AfterValidator(functools.partial(_stepped, option.ge or 0, option.step))]
     if option.choices:
         words = _LITERAL[option.choices]
         if option.type == "strs":
-            annotation = Annotated[_TUPLE[words, ...], Field(strict=False, min_length=1)]
+            annotation = Annotated[_TUPLE[words, ...], Field(strict=False, min_length=1), AfterValidator(_once)]
         else:
             annotation = annotation | words if option.type else words
     if option.default is None:
         annotation = annotation | None
     return annotation, Field(option.default, description=option.meaning)
+
+
+def _once(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a word that is listed twice."""
+    if repeated := next((word for word in words if words.count(word) > 1), ""):
+        raise ValueError(f"'{repeated}' appears twice; remove one")
+    return words
+
+
+def _stepped(least: float, step: int, value: float) -> float:
+    """Refuse a value that is not a whole number of steps from the least."""
+    if (value - least) % step:
+        listed = ", ".join(f"{least + step * number:g}" for number in range(4))
+        raise ValueError(f"choose from {listed}, ..., {step} apart")
+    return value
 
 
 def _refused(title: str, keys: list[str], given: Mapping[str, Any]) -> ValidationError:

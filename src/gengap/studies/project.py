@@ -114,6 +114,7 @@ def load_project(config: Mapping[str, Any] | None = None, *, ask: bool = True) -
     of_published = check_published(targets, layout.PUBLISHED)
     for name, study in studies.items():
         check_study(study, feasibility.file_of(name))
+    feasibility.check_draws(simulations, ask=ask)
     warnings = feasibility.check(studies, ask=ask)
     warnings = {name: [*found, *of_published.get(name, ())] for name, found in warnings.items()}
     return Project(studies, simulations, papers, warnings, checked)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from gengap import registry
 from gengap.errors import UserError, unknown_name
+from gengap.quantities import SHARES
 from gengap.studies.schema import Count, Names, Settings
 
 # Words of `gengap.scoreboard.verdicts`, which needs SciPy; a test holds the two together.
@@ -50,7 +51,9 @@ class Scoreboard(Settings):
     least_sample: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
         12.0, description="Smallest effective number of pairs of networks in an environment of the sign error."
     )
-    resamples: Annotated[int, Field(ge=50)] = Field(1000, description="Resamples of configurations for the intervals.")
+    resamples: Annotated[int, Field(ge=50, le=1_000_000)] = Field(
+        1000, description="Resamples of configurations for the intervals."
+    )
     test_size: Count | None = Field(
         None, description="Number of test samples of every gap, to filter its noise in the sign error; null: no filter."
     )
@@ -107,6 +110,7 @@ def check_scoreboard(
         for name in names:
             if not (fnmatch.filter(known, name) if key == "measures" else name in known):
                 raise unknown_name("quantity of this study's probes", name, known, where=f"{where}.{key}")
+    _check_roles(board, where)
     for statistic in board.expected_best:
         known_statistics = [*STATISTICS, *(f"{name}[{axis}]" for name in ALONG for axis in board.axes or design)]
         if statistic not in known_statistics:
@@ -115,6 +119,21 @@ def check_scoreboard(
         for name in names:
             if not any(fnmatch.fnmatchcase(name, pattern) for pattern in board.measures):
                 raise UserError(f"{where}.{key}: '{name}' is not among the measures. Add it to scoreboard.measures.")
+
+
+def _check_roles(board: Scoreboard, where: str) -> None:
+    """Refuse lists without a name, a quantity with two roles, and a limit that no share reaches."""
+    for key, listed in (("measures", board.measures), ("axes", board.axes)):
+        if listed == ():
+            raise UserError(f"{where}.{key}: is empty. Name at least one, or leave it out.")
+        if repeated := next((name for name in listed or () if (listed or ()).count(name) > 1), ""):
+            raise UserError(f"{where}.{key}: '{repeated}' appears twice. Remove one.")
+    for name in (board.gap, *board.equal):
+        if name in board.measures or (name == board.gap and name in board.equal):
+            raise UserError(f"{where}: '{name}' has two roles, and would explain itself. Name it once.")
+    for name, least in board.at_least.items():
+        if name in SHARES and not 0 <= least <= 1:
+            raise UserError(f"{where}.at_least: {name}: {least:g} is not allowed: it is a share from 0 to 1.")
 
 
 def known_quantities(probes: Iterable[str]) -> list[str]:

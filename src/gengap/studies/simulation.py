@@ -245,6 +245,11 @@ def _expand(
             point = validate(Point, content, f"{path}: base and grid: ")
             if (data := dataset_of(point)) != NORMAL and data not in (known := registry.REGISTRY["dataset"]):
                 raise unknown_name("dataset", data, [NORMAL, *known], where=f"{path}: base and grid: dataset")
+            if data != NORMAL and len(registry.check("dataset", data).class_names) == 1:
+                raise UserError(
+                    f"{path}: base and grid: dataset: the images of '{data}' come without labels. Choose another, or "
+                    f"{NORMAL}."
+                )
             name = ",".join(f"{axis}={format_value(getattr(point, axis))}" for axis in axes) or BASE
             if name in points or len(set(point.seeds)) < len(point.seeds):
                 raise UserError(f"{path}: grid: a draw of '{name}' appears twice. Remove the repeated value.")

@@ -124,7 +124,7 @@ def _explanations(model: type[Settings], findings: Iterable[Any], where: str, co
         if finding["type"] == "missing":
             lines.setdefault(key, f"{where}{key}: is missing. It must be {allowed.words(schema)}.")
             continue
-        line = f"{where}{key}: {_not_allowed(finding, schema)}"
+        line = f"{where}{key}{': ' if key else ''}{_not_allowed(finding, schema)}"
         if key not in lines or finding["type"] == "value_error":  # a check of our own says more than a type does
             lines[key] = line
     # Of a list that may also be a word, the item that is wrong says more than that a list is no word.

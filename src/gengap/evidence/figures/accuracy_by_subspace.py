@@ -15,6 +15,7 @@ from gengap.evidence.measurements import Evidence
 PART = {
     "summary": "Accuracy against the size of a random subspace, and against the weights of small networks.",
     "needs": ("train_accuracy", "test_accuracy"),
+    "varies": {"training.subspace": 2},
     "caption": """\
 **Accuracy in random subspaces** (study ``{{ snakemake.wildcards.study }}``; Li et al. 2018, Figs. 2 and 5). Accuracy
 in percent at the end (on the test set; of random labels on the training set) against the number of values that

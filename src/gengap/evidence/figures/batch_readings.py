@@ -12,6 +12,8 @@ from gengap.evidence.measurements import Evidence
 
 PART = {
     "summary": "Test accuracy of small minus large batches at equal epochs, updates, distance and train loss.",
+    "varies": {"training.batch_size": 2},
+    "needs": ("distance_from_start", "train_loss", "test_accuracy"),
     "caption": """\
 **Small batches win by what?** (study ``{{ snakemake.wildcards.study }}``). Test accuracy of small minus that of large
 batches [percentage points], read after as many epochs, after as many updates, at the same distance from the start,
@@ -20,7 +22,6 @@ rate of the large batches exceeds that of the small ones. Points are means over 
 intervals (Student's t); pairs share the seed, and so their first weights. *What to look for:* a gap at equal epochs
 that is gone at equal updates comes of too few updates.
 """,
-    "needs": ("distance_from_start",),
 }
 
 COLUMNS = ["optimizer", "reading", "rate", "n", "mean", "low", "high"]

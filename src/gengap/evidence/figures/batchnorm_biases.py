@@ -11,6 +11,7 @@ from gengap.evidence.node_curves import at_end, by_layer, layers
 
 PART = {
     "summary": "Share of negative BatchNorm biases by layer.",
+    "needs": ("negative_bias_share",),
     "caption": """\
 **Share of negative BatchNorm biases** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019, Figs. 6 and
 16). After training, by BatchNorm layer from the input; means over the finished seeds, bars reach from the smallest to

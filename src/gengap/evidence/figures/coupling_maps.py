@@ -14,6 +14,7 @@ from gengap.evidence.words import selected
 
 PART = {
     "summary": "Heat maps of H* and beta* before and after training.",
+    "needs": ("coupling", "gated_coupling", "node_correlation"),
     "caption": """\
 **Couplings between teacher and student nodes** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019,
 Fig. 10). Of the first network that finished: beta* and H* of every hidden layer before and after training, in units of

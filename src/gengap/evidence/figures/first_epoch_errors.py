@@ -12,6 +12,7 @@ from gengap.evidence.sample_errors import FEWEST, starts
 PART = {
     "summary": "Share of starts that get each training sample wrong after one epoch, against a binomial null.",
     "needs": ("example_error_mean",),
+    "varies": {"seed": 20},
     "caption": """\
 **Samples that are learned first** (study ``{{ snakemake.wildcards.study }}``; Arpit et al. 2017, Fig. 1). For each
 training sample, the share of starts that classify it wrongly after one epoch, samples sorted by it; starts differ in

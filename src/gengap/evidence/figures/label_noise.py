@@ -16,6 +16,7 @@ from gengap.quantities import QUANTITIES
 PART = {
     "summary": "Epochs to interpolation and test error against the share of random labels or noise images.",
     "needs": ("test_accuracy",),
+    "varies": {"labels.random_share": 3},
     "caption": """\
 **Noise in the data** (study ``{{ snakemake.wildcards.study }}``; Zhang et al. 2017, Fig. 1b and c; Arpit et al. 2017,
 Fig. 7). Above, the first epoch after which every training sample is classified correctly; below, the final test error;

@@ -21,6 +21,7 @@ from gengap.quantities import QUANTITIES
 
 PART = {
     "summary": "Correlation with the teacher's nodes and rank of the winners against epochs.",
+    "needs": ("best_node_correlation",),
     "caption": """\
 **Correlation with the teacher's nodes, and rank of the winners, against epochs** (study
 ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019, Figs. 7 to 9). Above: mean over teacher nodes of the

@@ -12,6 +12,7 @@ from gengap.evidence.node_curves import at_end, by_layer
 
 PART = {
     "summary": "Drift of the squared fan-in norms against the learning rate.",
+    "needs": ("fan_in_norm_drift",),
     "caption": """\
 **Drift of the filters' norms against the learning rate** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019,
 theorem 3). Mean over the nodes of all hidden layers of the relative change of the squared norm of what enters a node,

@@ -14,6 +14,7 @@ from gengap.quantities import QUANTITIES
 PART = {
     "summary": "Rise in test error after a layer's reset, mean over layers, against depth.",
     "needs": ("error_rise_after_reset", "error_rise_after_rerandomization"),
+    "varies": {"model.depth": 2},
     "caption": """\
 **Robustness of layers against depth** (study ``{{ snakemake.wildcards.study }}``; after Zhang, Bengio and Singer 2019,
 arXiv:1902.01996). The rise in test error when one layer goes back to its initial weights (above) or is redrawn

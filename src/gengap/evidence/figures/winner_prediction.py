@@ -9,6 +9,7 @@ from gengap.evidence.measurements import Evidence, measured
 
 PART = {
     "summary": "How well four numbers tell at each epoch which nodes will win.",
+    "needs": ("winner_auc_by_correlation",),
     "caption": """\
 **What tells early which nodes will win** (study ``{{ snakemake.wildcards.study }}``). A winner is a student node that
 correlates most with a teacher node after training. Chance that a winner has the larger number, at the epoch, than

@@ -8,6 +8,7 @@ from gengap.evidence.node_curves import by_layer, judged, layers
 
 PART = {
     "summary": "Contrast of couplings between teacher and student nodes, by layer and epoch (Luck Matters 2019).",
+    "needs": ("coupling_contrast", "gated_coupling_contrast"),
     "caption": """\
 **Contrast of the couplings** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019, Fig. 10). One row per
 group of networks that differ in their seed alone, hidden layer and epoch. The mean size of the coupling of teacher

@@ -10,6 +10,8 @@ from gengap.evidence.node_curves import at_end, by_layer, layers
 
 PART = {
     "summary": "Powers of the learning rate with which the filters' norms drift.",
+    "needs": ("fan_in_norm_drift",),
+    "varies": {"optimizer.lr": 2},
     "caption": """\
 **Powers with which the filters' norms drift** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019, theorem 3).
 One row per group of networks and hidden layer: the slope of the logarithm of the relative drift of the squared fan-in

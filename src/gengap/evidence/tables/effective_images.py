@@ -11,6 +11,7 @@ from gengap.evidence.measurements import SEED, Evidence
 
 PART = {
     "summary": "Effective number of clean images of training on images with patches.",
+    "varies": {"labels.train_size": 2, "arm": 2},
     "caption": """\
 **The effective number of clean images** (study ``{{ snakemake.wildcards.study }}``; after Li, Wei and Ma 2019,
 section 5). For every arm with patches: its accuracy on clean test images, and the number of clean images at which the

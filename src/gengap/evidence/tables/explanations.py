@@ -11,6 +11,7 @@ from gengap.evidence.node_curves import judged
 PART = {
     "summary": "Rank correlation with the gap of intrinsic dimension, ticket size, layer robustness and margin.",
     "needs": ("weights_left", "error_rise_after_reset", "normalized_margin_median", "train_accuracy"),
+    "varies": {"training.subspace": 2, "arm": 2},
     "caption": """\
 **Explanations side by side** (study ``{{ snakemake.wildcards.study }}``). Kendall's tau of a measure and the gap (train
 minus test accuracy) over the networks of one seed, which differ in width and in the share of random labels; and by how

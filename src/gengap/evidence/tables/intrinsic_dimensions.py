@@ -10,6 +10,7 @@ from gengap.evidence.measurements import Evidence
 PART = {
     "summary": "Smallest random subspace that reaches 90 % accuracy, or 90 % of the whole network (Li 2018).",
     "needs": ("train_accuracy", "test_accuracy"),
+    "varies": {"training.subspace": 2},
     "caption": """\
 **Intrinsic dimensions** (study ``{{ snakemake.wildcards.study }}``; Li et al. 2018). Per kind of network: its number D
 of weights; the accuracy of the network whose weights are trained; and the smallest size d of a random subspace at

@@ -8,6 +8,7 @@ from gengap.evidence.node_curves import at_end, at_epoch, by_layer, layers, over
 
 PART = {
     "summary": "Correlations with the teacher's nodes, and ranks of the winners, by layer (Luck Matters 2019).",
+    "needs": ("best_node_correlation",),
     "caption": """\
 **Correlations with the teacher's nodes** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019, Figs. 7
 to 9). One row per group of networks that differ in their seed alone, and hidden layer, the first one first. The mean

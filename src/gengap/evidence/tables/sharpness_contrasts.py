@@ -12,6 +12,7 @@ from gengap.evidence.sharpness_variants import BATCH_SIZE, contrasts
 
 PART = {
     "summary": "Sharpness by batch size in every variant, with the contrast of large over small batches.",
+    "varies": {"training.batch_size": 2},
     "caption": """\
 **What is left of the contrast of sharpness** (study ``{{ snakemake.wildcards.study }}``; Keskar et al. 2017, Table
 3). Mean sharpness over seeds for either batch size, and the ratio of large over small batches of one seed: geometric
