@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import sys
+import tempfile
 import time
 import types
 
@@ -85,6 +86,20 @@ def test_a_job_whose_run_has_ended_writes_for_itself(terminal):
         log.debug("5 s left", extra={logs.STEPS: (1, 2)})
         log.info("still at work")
         assert "5 s left" not in read("[train width=4_pack=0] still at work")
+
+
+@pytest.mark.parametrize("folder", ["a" * 120, "missing"])
+def test_where_temporary_files_cannot_hold_a_socket_messages_are_lines(terminal, tmp_path, monkeypatch, folder):
+    handler, say, read = terminal
+    handler.close()
+    handler._screen = None
+    (tmp_path / ("a" * 120)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
+    say(event=LogEvent.JOB_INFO, jobid=2, rule_name="train", rule_msg="", reason="", log=[LOG])
+    with logs.job(LOG) as log:
+        log.info("at work")
+    read("[train width=4_pack=0] at work")
+    assert not list((tmp_path / ("a" * 120)).iterdir())
 
 
 def test_a_job_on_another_machine_writes_for_itself(tmp_path, monkeypatch, capsys):

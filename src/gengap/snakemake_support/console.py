@@ -5,6 +5,7 @@ terminal, each job that runs has a line that changes (`gengap.snakemake_support.
 their own: of long work how far it is, and warnings.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -137,8 +138,9 @@ class LogHandler(LogHandlerBase):
             log_file = str(next(iter(said.get("log") or ()), ""))
             self._running[said["jobid"]] = (said["rule_name"], time.monotonic(), log_file)
             if self._screen is None and self._draws():
-                self._screen = Screen()
-                self._screen.whole(0, self._to_do.total(), _UNKNOWN)
+                with contextlib.suppress(OSError):  # plain lines then
+                    self._screen = Screen()
+                    self._screen.whole(0, self._to_do.total(), _UNKNOWN)
             if self._screen and log_file:
                 self._screen.start(log_file, logs.label(log_file))
 

@@ -27,7 +27,11 @@ _DATAGRAM = 8 * logs.LONGEST  # bytes: a character may take several
 
 
 class Screen:
-    """Lines at the bottom of a terminal, which change while jobs run."""
+    """Lines at the bottom of a terminal, which change while jobs run.
+
+    Raises:
+        OSError: The folder for temporary files cannot hold a socket: its name is too long, or it is full.
+    """
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stderr)
@@ -46,7 +50,12 @@ class Screen:
         self._lock = threading.Lock()
         self._folder = Path(tempfile.mkdtemp(prefix="gengap-"))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(self._folder / "socket"))
+        try:
+            self._socket.bind(str(self._folder / "socket"))
+        except OSError:
+            self._socket.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         os.environ[logs.TERMINAL] = str(self._folder / "socket")
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
