@@ -79,9 +79,10 @@ def test_finished_results_say_how_many_seeds_come_next(finished_workspace, tmp_p
 
 def test_seeds_are_added_and_run_until_intervals_are_narrow_and_then_nothing_is_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(REPOSITORY / "config", tmp_path / "config", ignore=shutil.ignore_patterns("studies", "simulations"))
     path = layout.study_file("growing")
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
+    config = (REPOSITORY / layout.CONFIG).read_text()
+    layout.CONFIG.write_text(config.replace("studies: [quickstart]", "studies: [growing]"))
     until = {"quantity": "test_accuracy", "half_width": 0.45, "most": 20}
     synthetic.study(path.parent, {"model.width": [4], "seed": "0..2"}, name="growing", until=until)
     runs = []
