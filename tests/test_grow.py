@@ -84,7 +84,8 @@ def test_seeds_are_added_and_run_until_intervals_are_narrow_and_then_nothing_is_
     config = (REPOSITORY / layout.CONFIG).read_text()
     layout.CONFIG.write_text(config.replace("studies: [quickstart]", "studies: [growing]"))
     until = {"quantity": "test_accuracy", "half_width": 0.45, "most": 20}
-    synthetic.study(path.parent, {"model.width": [4], "seed": "0..2"}, name="growing", until=until)
+    keys = {"base": {"labels": "teacher"}, "probes": ["performance"], "until": until}
+    synthetic.study(path.parent, {"model.width": [4], "seed": "0..2"}, name="growing", **keys)
     runs = []
 
     def run(command):
