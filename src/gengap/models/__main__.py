@@ -77,7 +77,9 @@ def draw_facts(point: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict
     settings = Point.model_validate(point)
     try:
         if hasattr(module, "check"):
-            sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in (data or {}).items()}
+            sizes: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in (data or {}).items()
+            }
             module.check(settings, Sizes(**sizes) if sizes else None)
         return {"parameters": module.numbers_per_draw(settings)}
     except UserError as error:

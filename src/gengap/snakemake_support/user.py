@@ -1,4 +1,7 @@
-"""A name and a home for a user who is a number only, as in a container: Snakemake asks for both before all else."""
+"""A name and a home for a user who is a number only, as in a container: Snakemake asks for both.
+
+Without any HOME, some versions of platformdirs stop Snakemake before it has read a plugin; the Makefile sets one.
+"""
 
 import os
 import pwd
