@@ -3,6 +3,7 @@
 import math
 import shutil
 import subprocess
+import types
 from pathlib import Path
 
 import pytest
@@ -96,16 +97,17 @@ def test_seeds_are_added_and_run_until_intervals_are_narrow_and_then_nothing_is_
         synthetic.collected(layout.results("growing"), study)
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(grow.subprocess, "run", run)
+    monkeypatch.setattr(grow, "subprocess", types.SimpleNamespace(run=run))
     assert main(["grow", "growing"]) == 0
     assert runs == [3, 4]
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("growing: 3 seeds, widest interval ± 0.5")
+    assert said[0].startswith("growing: 3 seeds, widest interval ± 0.49")
     assert said[-1] == "All intervals are narrow enough."
     grown = path.read_text()
     assert main(["grow", "growing"]) == 0
     assert runs == [3, 4, 4]
     assert path.read_text() == grown
-    monkeypatch.setattr(grow.subprocess, "run", lambda command: subprocess.CompletedProcess(command, 1))
+    failing = types.SimpleNamespace(run=lambda command: subprocess.CompletedProcess(command, 1))
+    monkeypatch.setattr(grow, "subprocess", failing)
     assert main(["grow", "growing"]) == 1
     assert "growing: the run failed; see above" in capsys.readouterr().err
