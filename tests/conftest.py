@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def pytest_configure() -> None:
     """One thread, here and in what a test starts, however many cores the machine has: tiny tensors are fastest so."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("PYTEST_ADDOPTS", None)  # of this run, and not of those that a test starts
     torch.set_num_threads(1)
     # A shell's background job ignores interrupts, and so would all that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
