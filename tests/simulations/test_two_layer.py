@@ -172,7 +172,7 @@ def test_more_teacher_nodes_than_inputs_are_refused(module):
     name = module.__name__.rpartition(".")[2]
     point = Point.model_validate({"simulation": name, "inputs": 4, "teacher_nodes": 5, "steps": 1})
     with pytest.raises(UserError, match="teacher_nodes: 5 nodes cannot be orthogonal with 4 inputs"):
-        module.simulate(point, (0,), CPU)
+        module.check(point, None)
 
 
 def test_winners_are_pairs_in_the_order_of_their_cosines():
