@@ -1,4 +1,4 @@
-"""gengap's workflow: every study of config/studies, every simulation of config/simulations is checked, and is one target.
+"""gengap's workflow: every study of config/studies and every simulation of config/simulations is one target.
 
 snakemake                     the studies that config/config.yaml names
 snakemake quickstart          one study;  quickstart-reduced: with its reduced settings
@@ -49,20 +49,20 @@ if workflow.is_main_process and run_lock.start():
 
 # A mistake in a study or in the configuration ends the run with one message.
 with logs.job():
-    PROJECT = load_project(config, ask=workflow.is_main_process)
+    asked = targets.asked(sys.argv)
+    PROJECT = load_project(config, ask=workflow.is_main_process, asked=asked)
     STUDIES, SIMULATIONS, PAPERS, TARGETS = PROJECT.studies, PROJECT.simulations, PROJECT.papers, PROJECT.targets
     made = (layout.packs, layout.points, layout.figures, layout.tables, layout.logs)
     for folder in (layout.PREPARED, layout.LABELLED, *(one(name) for name in TARGETS for one in made)):
         check_writable(folder)
     store_access.check(Path(config.get("store", layout.STORE)), config.get("store_group", ""))
-    BUILT = PROJECT.built
+    BUILT = [name for name in PROJECT.built if name in TARGETS]  # none, where something else is asked for
     IMPORTS = imports.read()
     if workflow.is_main_process and targets.runs_jobs(sys.argv):
-        asked = targets.named(workflow, {*TARGETS, *PAPERS, *(name + REDUCED for name in PAPERS)})
-        here = targets.runs_here(sys.argv)
-        for warning in PROJECT.check_machine(PROJECT.built if asked is None else asked, here=here):
+        run = [name for word in asked or () for name in (PROJECT.built if word == "all" else [word])]
+        for warning in PROJECT.check_machine(run, here=targets.runs_here(sys.argv)):
             print(f"warning: {warning}", file=sys.stderr)
-        for name in PROJECT.chosen(PROJECT.built if asked is None else asked):
+        for name in PROJECT.chosen(run):
             for unused in imports.unused(IMPORTS, STUDIES[name]):
                 print(f"warning: {unused}", file=sys.stderr)
 
@@ -78,7 +78,8 @@ config["described"] = {
         "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
         "size": f"{len(STUDIES[name].cells)} networks" if name in STUDIES else f"{SIMULATIONS[name].n_draws:,} draws",
     }
-    for name in config.get("describe") or BUILT
+    for name in config.get("describe") or TARGETS
+    if name in TARGETS
 }
 
 
@@ -118,14 +119,15 @@ for name in TARGETS:
 
 
 for name, paper in PAPERS.items():
-    for suffix, studies in (("", paper.studies), ("-reduced", reduced(paper, TARGETS))):
+    for suffix, studies in (("", paper.studies), (REDUCED, reduced(paper, PROJECT.names))):
+        if TARGETS.keys() >= set(studies):
 
-        rule:
-            name:
-                name + suffix
-            input:
-                [evidence_of(study) for study in studies],
-            localrule: True
+            rule:
+                name:
+                    name + suffix
+                input:
+                    [evidence_of(study) for study in studies],
+                localrule: True
 
 
 include: "rules/data.smk"

@@ -47,7 +47,7 @@ def campaign(options: argparse.Namespace) -> None:
 
     if options.hours <= 0:
         raise UserError(f"--hours: {options.hours:g} is not allowed. Give a positive number of hours.")
-    project = load_project()
+    project = load_project(asked=[options.paper])
     names = _studies(project, options.paper)
     cores = len(os.sched_getaffinity(0))
     estimator = estimate(names, project.targets, cores)
@@ -131,6 +131,6 @@ def _studies(project: Project, name: str) -> list[str]:
     if name in project.targets:
         return [name]
     if plain not in project.papers:
-        raise unknown_name("paper", name, [*project.papers, *project.targets])
+        raise unknown_name("paper", name, [*project.papers, *project.names])
     paper = project.papers[plain]
-    return list(reduced(paper, project.targets) if name.endswith(REDUCED) else paper.studies)
+    return list(reduced(paper, project.names) if name.endswith(REDUCED) else paper.studies)

@@ -43,7 +43,7 @@ def export(options: argparse.Namespace) -> None:
         UserError: If there is no such study, or nothing of it is finished.
     """
     _check_name(options.file)
-    project = load_project()
+    project = load_project(asked=[options.study])
     target = find_study(project.targets, options.study)
     known = imports.read()
     if isinstance(target, Study):

@@ -57,7 +57,7 @@ def jobs(options: argparse.Namespace) -> None:
     Raises:
         UserError: If a study or the configuration is wrong.
     """
-    project = load_project()
+    project = load_project(asked=["all"])
     built = Plan(
         {name: project.studies[name] for name in project.built if name in project.studies},
         {name: project.simulations[name] for name in project.built if name in project.simulations},

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
         UserError: If the study has no `until`, its seeds are no range, or a run failed.
     """
     while True:
-        study = find_study(load_project().studies, options.study)
+        study = find_study(load_project(asked=[options.study]).studies, options.study)
         path = layout.study_file(study.name.removesuffix(REDUCED))
         if study.until is None:
             raise UserError(

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from gengap.cli import (
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
 from gengap.studies import editor_schema, machine
-from gengap.studies.names import REDUCED, path_name
+from gengap.studies.names import REDUCED, path_name, study_names
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
 from gengap.studies.project import load_project
@@ -62,8 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check every study and simulation; list all of them, or the cells of one."""
-    project = load_project()
+    """Check every study and simulation, and list them; or one of them, and list its cells."""
+    project = load_project(asked=options.study and [options.study])
     known, papers = project.targets, project.papers
     for warning in project.check_machine([options.study] if options.study else project.built):
         print(f"warning: {warning}", file=sys.stderr)
@@ -82,8 +82,10 @@ def check(options: argparse.Namespace) -> None:
 
 def scale(options: argparse.Namespace) -> None:
     """Print the names of the studies that `make run` builds: with full or with reduced settings."""
-    known, gpu = _known(), machine.has_nvidia_gpu()
-    papers = load_papers(layout.PAPERS, known)
+    names, gpu = _names(), machine.has_nvidia_gpu()
+    papers = load_papers(layout.PAPERS, names)
+    asked = papers[options.study].studies if options.study in papers else [options.study]
+    known = _known(name + suffix for name in asked for suffix in ("", REDUCED) if name + suffix in names)
     if options.study not in papers:
         print(_scaled(known, options.study, options.scale, gpu=gpu))
         return
@@ -94,7 +96,7 @@ def scale(options: argparse.Namespace) -> None:
 
 def summary(options: argparse.Namespace) -> None:
     """Summarise finished studies: networks, verdicts, and where the results are."""
-    known = _known()
+    known = _known(options.studies)
     for name in options.studies:
         _summarise(find_study(known, name))
 
@@ -126,7 +128,7 @@ def plan(options: argparse.Namespace) -> None:
 
     with logs.job():
         legacy_names.rename()
-    project, cores = load_project(), len(os.sched_getaffinity(0))
+    project, cores = load_project(asked=options.studies), len(os.sched_getaffinity(0))
     known = project.targets
     project.check_machine(options.studies)
     for line in plan.plan([find_study(known, name) for name in options.studies], known, cores):
@@ -139,7 +141,7 @@ def status(options: argparse.Namespace) -> None:
 
     with logs.job():
         legacy_names.rename()
-    known = load_project().targets
+    known = load_project(asked=options.studies).targets
     for line in status.status([find_study(known, name).name for name in options.studies], known):
         print(escaping.printable(line))
 
@@ -197,9 +199,18 @@ def new(options: argparse.Namespace) -> None:
         print(f"wrote {path}")
 
 
-def _known() -> dict[str, Study | Simulation]:
-    studies = load_studies(layout.STUDIES)
-    return {**studies, **load_simulations(layout.SIMULATIONS, studies)}
+def _names() -> list[str]:
+    """Of all studies and simulations."""
+    names = study_names(layout.STUDIES)
+    return [*names, *load_simulations(layout.SIMULATIONS, names)]
+
+
+def _known(names: Iterable[str]) -> dict[str, Study | Simulation]:
+    """These studies, and all simulations; where a name is unknown, all studies, so that a message lists them."""
+    of_studies, only = study_names(layout.STUDIES), set(names)
+    simulations = load_simulations(layout.SIMULATIONS, of_studies)
+    known = only <= {*of_studies, *simulations}
+    return {**load_studies(layout.STUDIES, only if known and only else None), **simulations}
 
 
 def _parts(target: Study | Simulation) -> Mapping[str, Sequence[str]]:

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: If there is no such study, it is not finished, or the folder exists.
     """
-    study = find_study(load_project().studies, options.study)
+    study = find_study(load_project(asked=[options.study]).studies, options.study)
     folder: Path = options.folder
     if folder.exists():
         raise UserError(f"{folder}: exists already, and `gengap publish` replaces nothing. Name a new folder.")

@@ -15,9 +15,9 @@ from gengap.errors import UserError
 from gengap.evidence.verdicts import AGREES, DISAGREES, NOT_COMPARABLE
 from gengap.files import storage
 from gengap.registry import check
-from gengap.studies.paper import load_papers
-from gengap.studies.simulation import Simulation, load_simulations
-from gengap.studies.study import Study, find_study, load_studies
+from gengap.studies.project import load_project
+from gengap.studies.simulation import Simulation
+from gengap.studies.study import Study, find_study
 
 OPEN = "open"
 _NUMBER = ["source", "table", "row", "quantity"]
@@ -38,9 +38,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: If a study is unknown or not finished.
     """
-    studies = load_studies(layout.STUDIES)
-    known: dict[str, Study | Simulation] = {**studies, **load_simulations(layout.SIMULATIONS, studies)}
-    papers = load_papers(layout.PAPERS, known)
+    project = load_project(asked=options.studies)
+    known, papers = project.targets, project.papers
     names = [name for asked in options.studies for name in (papers[asked].studies if asked in papers else [asked])]
     path = Path(options.to) if options.to else layout.report(options.studies[0])
     storage.write_text(path, page([find_study(known, name) for name in dict.fromkeys(names)]))

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UserError: If there is no such study, nothing of it is recorded, the folder exists, or tensorboardX is missing.
     """
-    project = load_project()
+    project = load_project(asked=[options.study])
     study = find_study(project.studies, options.study)
     folder: Path = options.folder
     if folder.exists():

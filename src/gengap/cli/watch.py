@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     """
     if not options.every > 0:
         raise UserError(f"--every: {options.every:g} is not allowed. Give a positive number of seconds.")
-    project = load_project()
+    project = load_project(asked=[options.study])
     study = find_study(project.studies, options.study)
     by = options.by or live.varied(study)
     try:

@@ -85,6 +85,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _missing() -> Any:
     """What the workarounds need and this Snakemake lacks."""
+    from snakemake import cli
     from snakemake.jobs import Job
     from snakemake.script import PythonScript
 
@@ -96,6 +97,8 @@ def _missing() -> Any:
         yield "a Job.postprocess without the argument 'check_output_mtime'"
     if not inspect.iscoroutinefunction(getattr(Job, "prepare", None)):
         yield "no coroutine Job.prepare"
+    if not callable(getattr(cli, "get_argument_parser", None)):
+        yield "no cli.get_argument_parser()"
     for known_as, owner, name, arguments in (
         ("persistence", contents.persistence(), "started", ["self", "job"]),
         ("persistence", contents.persistence(), "input_changed", ["self", "job", "file"]),

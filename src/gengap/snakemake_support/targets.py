@@ -1,9 +1,8 @@
 """What a call of Snakemake is asked to build, as far as the Snakefile can know while it is read."""
 
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gengap import layout
 
@@ -11,32 +10,47 @@ from gengap import layout
 _NO_JOBS = frozenset(
     {"--unlock", "--lint", "--touch", "-t", "--report", "--cleanup-metadata", "--cm", "--summary", "-S"}
 )
+# Options that are about every rule.
+_OF_ALL = frozenset({"--lint", "--list", "-l", "--list-rules", "--list-target-rules", "--lt"})
+_DEFAULT = ("all", "data")  # targets of what the configuration names
 _ELSEWHERE = frozenset({"--profile", "--executor", "-e"})
 
 
-def named(workflow: Any, known: Container[str]) -> list[str] | None:
-    """The studies and simulations of which something is asked for; None: what the default target builds.
+def asked(arguments: Sequence[str]) -> list[str] | None:
+    """The studies, simulations and papers of which something is asked for; ``all``: what is built by default.
+
+    Snakemake tells a Snakefile its targets only after it was read, so they are read from the command line.
 
     Args:
-        workflow: Snakemake's workflow, as a Snakefile has it.
-        known: Names of studies, simulations and papers.
+        arguments: Of the call, as `sys.argv`.
+
+    Returns:
+        Words, which may be names of nothing; None where every rule is asked for, or this is not Snakemake's program.
     """
-    settings = getattr(workflow, "dag_settings", None)
-    targets: Iterable[str] = getattr(settings, "targets", None) or ()
-    asked = [target for target in map(str, targets) if target != "all"]
-    if not asked:
+    from snakemake import cli
+
+    program, *options = arguments
+    if "snakemake" not in Path(program).parts or _OF_ALL & _options(options):
         return None
-    return [name for target in asked if (name := _study_of(target)) in known]
+    given = cli.get_argument_parser().parse_args(options)
+    words = [_study_of(str(target)) for target in given.targets]
+    for job in given.target_jobs:  # of a process that runs jobs of another
+        words.append(job.wildcards_dict.get("study", ""))
+    return ["all" if word in _DEFAULT else word for word in words] or ["all"]
 
 
 def runs_jobs(arguments: Sequence[str]) -> bool:
     """Whether a call of Snakemake runs jobs, or says which it would run."""
-    return not _NO_JOBS & {word.partition("=")[0] for word in arguments}
+    return not _NO_JOBS & _options(arguments)
 
 
 def runs_here(arguments: Sequence[str]) -> bool:
     """Whether its jobs run on this machine: a profile may send them to others."""
-    return "SNAKEMAKE_PROFILE" not in os.environ and not _ELSEWHERE & {word.partition("=")[0] for word in arguments}
+    return "SNAKEMAKE_PROFILE" not in os.environ and not _ELSEWHERE & _options(arguments)
+
+
+def _options(arguments: Sequence[str]) -> set[str]:
+    return {word.partition("=")[0] for word in arguments}
 
 
 def _study_of(target: str) -> str:

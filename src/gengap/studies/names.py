@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gengap.errors import UserError
 from gengap.registry import REGISTRY
+from gengap.studies.reading import read_yaml
 
 # A file name has 255 bytes at most, of which suffixes and temporary names take up to 30. Slurm's plugin joins the names
 # of a study, a pack and a probe to one, so names that we spell are shorter than they need be.
@@ -133,3 +134,26 @@ def study_files(folder: Path) -> list[Path]:
                 f"{path}: is not read, since its name does not end with .yaml. Rename it to {path.stem}.yaml."
             )
     return [path for path in entries if path.suffix == ".yaml" and not path.is_dir()]
+
+
+def study_names(folder: Path) -> list[str]:
+    """Names of a folder's studies, full and reduced, without reading more of their files than this needs.
+
+    Raises:
+        UserError: If a name is wrong, or a file would go unread.
+    """
+    names: list[str] = []
+    for path in study_files(folder):
+        check_study_name(path.stem, str(path))
+        names.append(path.stem)
+        if _has_reduced(path):
+            names.append(path.stem + REDUCED)
+    return names
+
+
+def _has_reduced(path: Path) -> bool:
+    """Whether a study file has the key `reduced`, which in block style stands at the beginning of a line."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if re.search(r"^reduced[ \t]*:", text, re.MULTILINE):
+        return True
+    return "reduced" in text and "reduced" in read_yaml(path)

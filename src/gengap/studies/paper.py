@@ -1,6 +1,6 @@
 """A paper: the studies and simulations that reproduce one source, built together."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +20,12 @@ class Paper(Settings):
     studies: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
-def load_papers(path: Path, known: Mapping[str, object]) -> dict[str, Paper]:
+def load_papers(path: Path, known: Collection[str]) -> dict[str, Paper]:
     """Read and check which studies belong together.
 
     Args:
         path: The YAML file; one that is missing names no paper.
-        known: Every study and simulation by name, full and reduced.
+        known: Names of all studies and simulations, full and reduced.
 
     Raises:
         UserError: If a key, a name or a study is wrong.

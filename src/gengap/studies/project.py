@@ -11,7 +11,7 @@ from gengap.studies import feasibility, machine
 from gengap.studies.columns import check_columns
 from gengap.studies.config import Config, check_config
 from gengap.studies.consistency import check_study
-from gengap.studies.names import REDUCED
+from gengap.studies.names import REDUCED, study_names
 from gengap.studies.paper import Paper, load_papers, reduced
 from gengap.studies.published import check_published
 from gengap.studies.reading import read_yaml
@@ -24,13 +24,15 @@ class Project:
     """The studies, simulations and papers of the folder in which we are.
 
     Attributes:
-        studies: Studies by name, full and reduced.
-        simulations: Simulations by name, full and reduced.
+        names: Of all studies and simulations, full and reduced.
+        studies: Those studies that were read, by name.
+        simulations: Those simulations that were read, by name.
         papers: Which of them belong together.
         warnings: What is allowed and hardly meant, by study.
         config: The workflow's configuration; None without a file of it.
     """
 
+    names: Sequence[str]
     studies: Mapping[str, Study]
     simulations: Mapping[str, Simulation]
     papers: Mapping[str, Paper]
@@ -42,7 +44,7 @@ class Project:
         """What the workflow builds where nothing is named: what its configuration says, or else everything."""
         if self.config is None:
             return list(self.targets)
-        return [*self.config.studies, *(name + REDUCED for name in self.config.reduced), *self.config.simulations]
+        return _built(self.config)
 
     @property
     def store(self) -> Path:
@@ -51,19 +53,13 @@ class Project:
 
     @property
     def targets(self) -> dict[str, Study | Simulation]:
-        """Studies and simulations by name."""
+        """The studies and simulations that were read, by name."""
         return {**self.studies, **self.simulations}
 
     def chosen(self, names: Iterable[str]) -> dict[str, Study]:
         """The studies of these names; a paper stands for its own, with ``-reduced`` for the reduced ones."""
-        found: list[str] = []
-        for name in names:
-            paper = self.papers.get(name.removesuffix(REDUCED))
-            if paper is None or name in self.targets:
-                found.append(name)
-            else:
-                found += reduced(paper, self.targets) if name.endswith(REDUCED) else paper.studies
-        return {name: self.studies[name] for name in dict.fromkeys(found) if name in self.studies}
+        found = _written_out(names, self.names, self.papers)
+        return {name: self.studies[name] for name in found if name in self.studies}
 
     def check_machine(self, names: Iterable[str], *, here: bool = True) -> list[str]:
         """Refuse studies for which this machine has too little memory or disk.
@@ -90,31 +86,71 @@ class Project:
         return [warning for name in studies for warning in self.warnings[name]]
 
 
-def load_project(config: Mapping[str, Any] | None = None, *, ask: bool = True) -> Project:
-    """Read and check every file of ``config``.
+def load_project(
+    config: Mapping[str, Any] | None = None, *, ask: bool = True, asked: Iterable[str] | None = None
+) -> Project:
+    """Read and check what is asked for, or every file.
+
+    To read all networks of all studies takes long, and who runs one study need not wait for the others.
 
     Args:
         config: The workflow's configuration as Snakemake has it; None: that of the file, if there is one.
         ask: Whether PyTorch may be asked about networks that nobody asked about before, which takes seconds.
+        asked: Names of studies, simulations and papers; ``all``: what the configuration names. With None, and where
+            one is unknown, everything is read.
 
     Raises:
         UserError: If anything is wrong that can be known before data are prepared; the message names file, key and
             value.
     """
     written = read_yaml(layout.CONFIG) if layout.CONFIG.exists() else None
-    studies = load_studies(layout.STUDIES)
-    simulations = load_simulations(layout.SIMULATIONS, studies)
-    targets = {**studies, **simulations}
-    papers = load_papers(layout.PAPERS, targets)
+    of_studies = study_names(layout.STUDIES)
+    every_simulation = load_simulations(layout.SIMULATIONS, of_studies)
+    names = [*of_studies, *every_simulation]
+    papers = load_papers(layout.PAPERS, names)
     checked = None
     if (content := written if config is None else config) is not None:
-        checked = check_config(content, studies, simulations, layout.CONFIG)
+        checked = check_config(content, of_studies, every_simulation, layout.CONFIG)
+    only = None if asked is None else _only(asked, names, papers, checked)
+    studies = load_studies(layout.STUDIES, only)
+    simulations = {name: one for name, one in every_simulation.items() if only is None or name in only}
     quantities.check_all()
     check_columns()
-    of_published = check_published(targets, layout.PUBLISHED)
+    of_published = check_published({**studies, **simulations}, layout.PUBLISHED)
     for name, study in studies.items():
         check_study(study, feasibility.file_of(name))
     feasibility.check_draws(simulations, ask=ask)
     warnings = feasibility.check(studies, ask=ask)
     warnings = {name: [*found, *of_published.get(name, ())] for name, found in warnings.items()}
-    return Project(studies, simulations, papers, warnings, checked)
+    return Project(names, studies, simulations, papers, warnings, checked)
+
+
+def _built(config: Config) -> list[str]:
+    return [*config.studies, *(name + REDUCED for name in config.reduced), *config.simulations]
+
+
+def _only(
+    asked: Iterable[str], names: Sequence[str], papers: Mapping[str, Paper], config: Config | None
+) -> set[str] | None:
+    """The names to be read; None where a word is unknown or stands for everything."""
+    only: set[str] = set()
+    for word in asked:
+        if word == "all" and config is not None:
+            only.update(_built(config))
+        elif word in names or word.removesuffix(REDUCED) in papers:
+            only.update(_written_out([word], names, papers))
+        else:
+            return None
+    return only
+
+
+def _written_out(words: Iterable[str], names: Sequence[str], papers: Mapping[str, Paper]) -> list[str]:
+    """These names, each once, with a paper's studies in its place."""
+    found: list[str] = []
+    for word in words:
+        paper = papers.get(word.removesuffix(REDUCED))
+        if paper is None or word in names:
+            found.append(word)
+        else:
+            found += reduced(paper, names) if word.endswith(REDUCED) else paper.studies
+    return list(dict.fromkeys(found))

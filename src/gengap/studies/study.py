@@ -1,7 +1,7 @@
 """A study: one YAML file with base settings, a grid over dotted keys, probes, figures and tables."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -155,17 +155,30 @@ def _checked(path: Path, content: dict[str, Any], *, reduced: bool = False) -> S
         return _study(_override(content, overrides, path), path, reduced=True)
 
 
-def load_studies(folder: Path) -> dict[str, Study]:
-    """Read every study of a folder, full and reduced, by name."""
+def load_studies(folder: Path, only: Container[str] | None = None) -> dict[str, Study]:
+    """Read the studies of a folder, full and reduced, by name.
+
+    Args:
+        folder: The folder.
+        only: Names of those to be read; None: all. Files of no such name are not opened.
+
+    Raises:
+        UserError: If one of them is wrong, or there is none in the folder.
+    """
     studies: dict[str, Study] = {}
-    for path in study_files(folder):
-        check_study_name(path.stem, str(path))
-        content = read_yaml(path)
-        studies[path.stem] = _checked(path, copy.deepcopy(content))
-        if "reduced" in content:
-            studies[path.stem + REDUCED] = _checked(path, content, reduced=True)
-    if not studies:
+    files = study_files(folder)
+    if not files:
         raise UserError(f"{folder}: no study found. Put one YAML file per study there; see docs/adding.md.")
+    for path in files:
+        check_study_name(path.stem, str(path))
+        full, reduced = (only is None or name in only for name in (path.stem, path.stem + REDUCED))
+        if not full and not reduced:
+            continue
+        content = read_yaml(path)
+        if full:
+            studies[path.stem] = _checked(path, copy.deepcopy(content))
+        if reduced and "reduced" in content:
+            studies[path.stem + REDUCED] = _checked(path, content, reduced=True)
     return studies
 
 
