@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gengap.studies.names import REDUCED
 from gengap.studies.packing import probe_from, probe_settings
-from gengap.studies.simulation import load_simulations, point_settings
-from gengap.studies.study import Probe, load_studies
+from gengap.studies.simulation import load_simulation, point_settings
+from gengap.studies.study import Probe, load_study
 
 CONFIG = Path(__file__).parent.parent / "config"
-STUDIES = load_studies(CONFIG / "studies")
-SIMULATIONS = load_simulations(CONFIG / "simulations", STUDIES)
 DIGESTS = json.loads((Path(__file__).parent / "support/identities.json").read_text(encoding="utf-8"))
 
 
@@ -26,9 +25,11 @@ def digest(content):
 
 def identities(name):
     """What a study's jobs depend on: cells, probes (as Snakemake prints them), points."""
-    if name in SIMULATIONS:
-        return sorted(json.dumps(point_settings(point), sort_keys=True) for point in SIMULATIONS[name].points.values())
-    study = STUDIES[name]
+    plain, reduced = name.removesuffix(REDUCED), name.endswith(REDUCED)
+    if (path := CONFIG / f"simulations/{plain}.yaml").exists():
+        points = load_simulation(path, reduced=reduced).points.values()
+        return sorted(json.dumps(point_settings(point), sort_keys=True) for point in points)
+    study = load_study(CONFIG / f"studies/{plain}.yaml", reduced=reduced)
     cells = sorted(json.dumps(cell.identity(), sort_keys=True) for cell in study.cells.values())
     return [cells, sorted(repr(probe_settings(probe)) for probe in study.probes)]
 

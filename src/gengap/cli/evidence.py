@@ -37,11 +37,11 @@ def evidence(options: argparse.Namespace) -> None:
     Raises:
         UserError: If a committed table differs from what its export gives.
     """
-    project = load_project()
     held = imports.read(sorted(layout.EXPORTS.glob("*.h5")))
     names = list(dict.fromkeys(one.study for one in held.files))
     for name in options.studies:
         find_study(dict.fromkeys(names), name)
+    project = load_project(asked=options.studies or names)
     wrong: list[str] = []
     for name in options.studies or names:
         with tempfile.TemporaryDirectory() as folder:
