@@ -20,6 +20,7 @@ from gengap import escaping, layout
 from gengap.errors import UserError
 from gengap.evidence import export as exporting
 from gengap.files import storage
+from gengap.files.new_folder import new_folder
 from gengap.results import Results, load
 from gengap.studies import imports
 from gengap.studies.jobs import Plan
@@ -48,16 +49,8 @@ def run(options: argparse.Namespace) -> None:
     """
     study = find_study(load_project(asked=[options.study]).studies, options.study)
     folder: Path = options.folder
-    if folder.exists():
-        raise UserError(f"{folder}: exists already, and `gengap publish` replaces nothing. Name a new folder.")
-    results = load(layout.results(study.name))
-    building = folder.with_name(f".{folder.name}-unfinished")
-    shutil.rmtree(building, ignore_errors=True)
-    try:
-        networks = _write(study, results, building)
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    with new_folder(folder, "gengap publish") as building:
+        networks = _write(study, load(layout.results(study.name)), building)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {networks:,} of {len(study.cells):,} networks of {study.name}, {size / 2**20:,.1f} MiB")
     print(f"  {CHECKSUMS} has the digest of every file; `gengap import {folder}` takes the results into a project.")
@@ -90,7 +83,6 @@ def files_of(folder: Path) -> Path:
 def _write(study: Study, results: Results, folder: Path) -> int:
     """Fill the folder; how many networks have weights in it."""
     name = study.name
-    folder.mkdir(parents=True)
     exporting.export(Plan({name: study}, {}, imports.read()), name, folder / f"{name}.h5")
     shutil.copyfile(layout.study_file(name.removesuffix(REDUCED)), folder / "study.yaml")
     for path in (layout.cells(name), layout.verdicts(name)):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from gengap.errors import UserError
 from gengap.evidence import live
+from gengap.files.new_folder import new_folder
 from gengap.studies.project import load_project
 from gengap.studies.study import find_study
 
@@ -31,15 +32,14 @@ def run(options: argparse.Namespace) -> None:
     project = load_project(asked=[options.study])
     study = find_study(project.studies, options.study)
     folder: Path = options.folder
-    if folder.exists():
-        raise UserError(f"{folder}: exists already, and `gengap tensorboard` replaces nothing. Name a new folder.")
     if importlib.util.find_spec("tensorboardX") is None:
         raise UserError("`gengap tensorboard` needs tensorboardX. Install it: pip install tensorboardX.")
     rows = live.history(study, project.store)
     if rows.empty:
         raise UserError(f"{study.name}: nothing is recorded yet. Run the study: snakemake {study.name}.")
-    for cell, history in rows.groupby("cell", sort=False):
-        _write(history, folder / str(cell))
+    with new_folder(folder, "gengap tensorboard") as building:
+        for cell, history in rows.groupby("cell", sort=False):
+            _write(history, building / str(cell))
     print(f"{folder}: {rows['cell'].nunique():,} of {len(study.cells):,} networks of {study.name}")
     print(f"  tensorboard --logdir {folder}")
 
