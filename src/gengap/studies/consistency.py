@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gengap import registry
 from gengap.errors import UserError, hint, unknown_name
-from gengap.studies.grid import value_at
+from gengap.studies.grid import values_of
 from gengap.studies.growing import seeds_of
 from gengap.studies.same_network import changes_rate
 from gengap.studies.schema import Component
@@ -134,7 +134,7 @@ def _check_needs(study: "Study", part: Component, where: str) -> None:
     kind, name = part.kind, part.name
     entry = registry.check(kind, name)
     for key, least in entry.varies.items():
-        if (count := len({str(value_at(cell, key)) for cell in study.cells.values()})) < least:
+        if (count := len(values_of(study.cells.values(), key))) < least:
             raise UserError(
                 f"{where}: '{name}' needs at least {least} values of {key}, and `grid` has {count}. Give it more, or "
                 f"remove the {kind}."

@@ -48,6 +48,13 @@ def value_at(cell: Cell, dotted: str) -> Any:
     return _value(cell, dotted.split("."))
 
 
+def values_of(cells: Iterable[Cell], dotted: str) -> set[str]:
+    """The different values at a dotted key, as they stand in names; cells share sections, so each is asked once."""
+    section, *keys = dotted.split(".")
+    sections = {id(settings): settings for settings in (getattr(cell, section) for cell in cells)}
+    return {format_value(_value(settings, keys)) for settings in sections.values()}
+
+
 def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path: Path) -> dict[str, Cell]:
     """Make and check every cell of a study.
 
@@ -89,7 +96,9 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
                     f"{'' if name in cells else f', also as {names[bare]!r}'}. "
                     "Remove the repeated value."
                 )
-            cells[name] = validate(Cell, {key: section.settings for key, section in parts.items()}, f"{path}: ")
+            cells[name] = Cell.model_construct(
+                **{key: section.settings for key, section in parts.items()}
+            )  # all checked
             names[bare] = name
             if unused not in ignored:
                 ignored.append(unused)

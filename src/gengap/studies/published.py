@@ -11,7 +11,7 @@ from typing import Any
 from gengap import escaping, layout, registry
 from gengap.errors import UserError, unknown_name
 from gengap.quantities import QUANTITIES, SHARES
-from gengap.studies.grid import format_value, value_at
+from gengap.studies.grid import values_of
 from gengap.studies.names import REDUCED
 from gengap.studies.reading import MOST_BYTES
 from gengap.studies.settings import leaf_names
@@ -136,7 +136,7 @@ def _any_found(study: Study, rows: list[dict[str, str]]) -> bool:
 
     def has(name: str, wanted: str) -> bool:
         if name not in values and name in dotted:
-            values[name] = {format_value(value_at(cell, dotted[name])) for cell in study.cells.values()}
+            values[name] = values_of(study.cells.values(), dotted[name])
         return any(matches(own, wanted) for own in values.get(name, ()))
 
     return any(all(has(*item) for item in parse_selector(row["cells"]).items()) for row in rows)

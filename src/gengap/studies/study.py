@@ -13,7 +13,7 @@ from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
 from gengap.studies.chains import linked
 from gengap.studies.consistency import check_probe_epochs, check_streams, check_teachers
-from gengap.studies.grid import expand, format_value, value_at
+from gengap.studies.grid import expand, format_value, value_at, values_of
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
 from gengap.studies.sampling import written_out
@@ -230,7 +230,9 @@ def _study(content: dict[str, Any], path: Path, *, reduced: bool) -> Study:
     if file.scoreboard:
         short = leaf_names()
         design = [axis for axis in axes if axis != SEED]
-        configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in cells.values()}
+        sections = {axis.partition(".")[0] for axis in design}
+        different = {tuple(id(getattr(cell, one)) for one in sections): cell for cell in cells.values()}
+        configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in different.values()}
         check_scoreboard(
             file.scoreboard,
             [short.get(axis, axis) for axis in axes],
@@ -314,7 +316,7 @@ def _check_probes_once(probes: Iterable[Probe], path: Path) -> None:
 def _check_axis_options(study: Study, path: Path) -> None:
     """Refuse a figure or table that is to compare along an axis which the study does not vary, or does not name."""
     cells = study.cells.values()
-    several = [axis for axis in study.axes if axis != SEED and len({str(value_at(cell, axis)) for cell in cells}) > 1]
+    several = [axis for axis in study.axes if axis != SEED and len(values_of(cells, axis)) > 1]
     short = leaf_names()
     varied = [short[axis] for axis in several]
     for part in (*study.figures, *study.tables):
