@@ -58,9 +58,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Python's garbage collector need not look through the libraries again and again, which took a tenth of the time."""
+    """The garbage collector need not look through the libraries again and again, which took a tenth of the time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Some libraries complain at the end of what was not collected."""
+    gc.unfreeze()
 
 
 def turn(item: pytest.Item) -> int:
