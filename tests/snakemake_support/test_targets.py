@@ -1,5 +1,6 @@
 """What a command line of Snakemake asks for, and that nothing else is read."""
 
+import os
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gengap.errors import UserError
 from gengap.snakemake_support import targets
 from gengap.studies import study
+from gengap.studies.names import study_names
 from gengap.studies.project import load_project
 
 SNAKEMAKE = "/usr/lib/python/snakemake/__main__.py"
@@ -84,6 +86,27 @@ def test_a_mistake_in_another_study_stops_no_run(opened, workspace):
     status, output = workspace.run("--dry-run", "broken")
     assert status == 1
     assert "config/studies/broken.yaml: colour: unknown key" in output
+
+
+@pytest.mark.parametrize(
+    "content", [b"title: reduced: [", b"title: \xff reduced", None], ids=["yaml", "text", "device"]
+)
+def test_a_file_that_cannot_be_read_stops_no_other_study(opened, workspace, content):
+    path = workspace / "config/studies/broken.yaml"
+    path.unlink()
+    path.symlink_to(os.devnull) if content is None else path.write_bytes(content)
+    assert list(load_project(asked=["tiny"]).studies) == ["tiny"]
+    with pytest.raises(UserError, match=r"config/studies/broken.yaml: "):
+        load_project()
+
+
+def test_the_key_is_found_in_every_style(opened, workspace):
+    for text in ("{title: A, reduced: {grid: {}}}", '"reduced": {}\ntitle: A', "title: A\nreduced:\n  grid: {}"):
+        (workspace / "config/studies/broken.yaml").write_text(text)
+        assert "broken-reduced" in study_names(workspace / "config/studies")
+    for text in ("title: reduced", "title: |\n  reduced: no\n", "base: {reduced: 1}"):
+        (workspace / "config/studies/broken.yaml").write_text(text)
+        assert "broken-reduced" not in study_names(workspace / "config/studies")
 
 
 def test_a_process_that_runs_a_job_of_another_reads_its_study_alone(opened, workspace):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gengap.errors import UserError
 from gengap.registry import REGISTRY
-from gengap.studies.reading import read_yaml
+from gengap.studies.reading import read_text, read_yaml
 
 # A file name has 255 bytes at most, of which suffixes and temporary names take up to 30. Slurm's plugin joins the names
 # of a study, a pack and a probe to one, so names that we spell are shorter than they need be.
@@ -153,7 +153,10 @@ def study_names(folder: Path) -> list[str]:
 
 def _has_reduced(path: Path) -> bool:
     """Whether a study file has the key `reduced`, which in block style stands at the beginning of a line."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if re.search(r"^reduced[ \t]*:", text, re.MULTILINE):
-        return True
-    return "reduced" in text and "reduced" in read_yaml(path)
+    try:
+        text = read_text(path)
+        return bool(re.search(r"^reduced[ \t]*:", text, re.MULTILINE)) or (
+            "reduced" in text and "reduced" in read_yaml(path)
+        )
+    except UserError:
+        return False  # it is told once somebody asks for the study

@@ -26,10 +26,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it cannot be read, is not valid, gives a key twice, or is read in another way than it looks.
     """
+    text = read_text(path)
     try:
-        if path.exists() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
-            raise UserError(f"{path}: is no text file of at most {MOST_BYTES:,} bytes, and longer ones are not read.")
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(text)
         top = loader.get_single_node()
         if not isinstance(top, yaml.MappingNode):
             raise UserError(f"{path}: must hold keys and values; see docs/adding.md for an example.")
@@ -37,16 +36,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
         for place, mistake in _mistakes(top, "", set()):
             raise UserError(f"{path}: {place}: {mistake}")
         return dict(loader.construct_document(top))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not text in UTF-8 ({error}). Save it as UTF-8.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not valid YAML: {_sentence(error)}.") from error
     except RecursionError as error:
         raise UserError(f"{path}: is not valid YAML: it is nested too deeply. Write fewer levels.") from error
     except ValueError as error:  # a number with thousands of digits
         raise UserError(f"{path}: holds a number that cannot be read ({error}). Correct it.") from error
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that is not too long.
+
+    Raises:
+        UserError: If it cannot be read, is no text, or is too long.
+    """
+    try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > MOST_BYTES):
+            raise UserError(f"{path}: is no text file of at most {MOST_BYTES:,} bytes, and longer ones are not read.")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not text in UTF-8 ({error}). Save it as UTF-8.") from error
 
 
 def _sentence(error: yaml.YAMLError) -> str:
