@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
@@ -13,7 +14,8 @@ NOTEBOOK = Path(__file__).resolve().parents[1] / "src/gengap/cli/lab/first_look.
 def lab(finished_workspace, tmp_path, monkeypatch):
     shutil.copytree(finished_workspace / "results/tiny", tmp_path / "results/quickstart")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    plt.close("all")
 
 
 def test_every_cell_runs_and_a_figure_is_drawn(lab):
@@ -28,3 +30,4 @@ def test_every_cell_runs_and_a_figure_is_drawn(lab):
     assert set(names["curves"]["epoch"]) == {0, 1}
     assert {"train_accuracy", "test_accuracy"} <= set(names["measured"])
     assert (lab / "my_figure.png").read_bytes().startswith(b"\x89PNG")
+    assert names["figure"].number in plt.get_fignums()  # Jupyter shows figures of pyplot, and no others
