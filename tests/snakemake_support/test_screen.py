@@ -56,6 +56,14 @@ def terminal(tmp_path, monkeypatch):
     os.close(reader)
 
 
+def test_of_a_message_too_long_for_the_terminal_whole_facts_are_left_out(terminal):
+    _, _, read = terminal
+    with logs.job(LOG) as log:
+        told = "1 min 06 s left, epoch 9/20, 0/5 cells finished, 5,123 samples/s, train accuracy 80.1% to 92.7%"
+        log.debug(told, extra={logs.STEPS: (9, 20)})
+        assert "…" not in read("0/5 cells finished")
+
+
 def test_a_job_has_a_line_with_the_time_left_and_what_it_warns_of_stays(terminal, tmp_path):
     handler, say, read = terminal
     with logs.job(LOG) as log:

@@ -15,15 +15,37 @@ import threading
 import time
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
+from rich.text import Text
 
 from gengap import logs
 
 _LEFT_FREE = 4  # lines of the terminal
 _END = b""
 _DATAGRAM = 8 * logs.LONGEST  # bytes: a character may take several
+
+
+class _Fitting:
+    """A message from which facts at the end are left out until it fits its place; no number is cut."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        text = self._text
+        while len(text) > options.max_width and ", " in text:
+            text = text.rpartition(", ")[0]
+        yield Text(text, no_wrap=True, overflow="ellipsis")
+
+
+class _Told(ProgressColumn):
+    """What a job said last."""
+
+    def render(self, task: Task) -> _Fitting:
+        """Its message, as much as fits."""
+        return _Fitting(task.fields["told"])
 
 
 class Screen:
@@ -39,7 +61,7 @@ class Screen:
         self._progress = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=28)),
             BarColumn(10 if narrow else 20),
-            TextColumn("{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            _Told(table_column=Column(no_wrap=True, ratio=1)),
             console=self._console,
             transient=True,
             expand=True,
