@@ -1,22 +1,22 @@
 """Compiling the step where that cannot work: training goes on uncompiled, and one line says why."""
 
-import atexit
 import logging
-import multiprocessing
 import os
 import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 import torch
+from forked import CONTEXT
 
 from gengap.engine import device
 from gengap.engine.cpu import operators
 from gengap.training import compilation
 
 pytestmark = [pytest.mark.skipif(not operators.available(), reason="no C++ compiler"), pytest.mark.long]
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["gengap.training", "torch._inductor.compile_fx"])  # many seconds to import
+HERE = Path(__file__).parent
 
 
 def mounted(folder, options):
@@ -65,14 +65,16 @@ def two_steps(log, variables):
     def step(weight, x):
         return weight - torch.func.grad(lambda weight: (x * weight).sin().square().mean())(weight)
 
+    processor = device.choose("cpu")
+    from torch._inductor import config  # once there is a folder for it
+
     # Neither vector instructions nor compiled headers, which take longer than all the rest.
     settings = {"cpp.vec_isa_ok": False, "cpp_cache_precompile_headers": False, "compile_threads": 1}
-    with torch._inductor.config.patch(settings):
+    with config.patch(settings):
         weight, x = torch.randn(2, 8, 4)
-        compiled = compilation.compiled(step, device.choose("cpu"))
+        compiled = compilation.compiled(step, processor)
         results = [compiled(weight, x) for _ in range(2)]
     logging.warning("agree %s", all(torch.allclose(result, step(weight, x)) for result in results))
-    atexit._run_exitfuncs()  # which multiprocessing leaves out
 
 
 def run(log, variables):
@@ -102,7 +104,12 @@ def test_training_goes_on_uncompiled(break_it, tmp_path):
 def test_a_cache_folder_that_cannot_be_made_is_replaced(tmp_path):
     """PyTorch needs one for every derivative, compiled or not."""
     (tmp_path / "file").touch()
-    lines = run(tmp_path / "log", {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "file"), "TMPDIR": str(tmp_path)})
+    variables = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
+    # A process of its own: it imports the compiler itself, which makes the folder, and removes the folder at its end.
+    program = f"import test_compilation_fails as test; test.two_steps({str(tmp_path / 'log')!r}, {variables})"
+    env = os.environ | variables | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    subprocess.run([sys.executable, "-c", program], env=env, check=True)
+    lines = (tmp_path / "log").read_text().splitlines()
     (line,) = [line for line in lines if "only for this process" in line]
     assert "File exists" in line
     assert not any("uncompiled" in line for line in lines)

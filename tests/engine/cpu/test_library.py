@@ -1,6 +1,5 @@
 """How the kernels are compiled, kept and loaded, and what happens where that cannot be done."""
 
-import multiprocessing
 import os
 import shutil
 import stat
@@ -12,6 +11,7 @@ from pathlib import Path
 import build_results
 import pytest
 import torch
+from forked import CONTEXT
 
 from gengap.engine.cpu import library, operators
 from gengap.errors import UserError
@@ -19,8 +19,6 @@ from gengap.files import user_cache
 
 needs_kernels = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
 REPOSITORY = Path(__file__).resolve().parents[3]
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["build_results"])
 UNOPTIMISED = "-O0"  # for libraries that are thrown away
 # Loads the kernels, and says on stdout whether they run, and what was logged.
 PROGRAM = """
