@@ -1,6 +1,5 @@
 """Processes that stand still at a chosen point of their work, until a test signals, releases or kills them."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -11,11 +10,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-CONTEXT = multiprocessing.get_context("forkserver")
-# The last is what PyTorch imports for its first derivative.
-CONTEXT.set_forkserver_preload(
-    ["gengap.training", "gengap.probes", "gengap.probes.distance", "gengap.labels", "torch._dynamo"]
-)
+from forked import CONTEXT
+
 # How often a test kills what it disturbs at random; a run at night may do it more often.
 KILLS = int(os.environ.get("GENGAP_TEST_KILLS", "6"))
 

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import pytest
 import torch
@@ -41,14 +42,16 @@ def make_cell():
 
 @pytest.fixture
 def train(data, tmp_path):
-    """Train cells together, or in packs of the given size, and return their records by name."""
+    """Train cells together, or in packs of the given size, each time anew, and return their records by name."""
     from gengap.training import RunOptions, cell_result, train_pack
 
+    runs = itertools.count()
+
     def run(cells, pack_size=None, **options):
-        names, found = list(cells), {}
+        names, found, number = list(cells), {}, next(runs)
         for at in range(0, len(names), pack_size or len(names)):
             pack = {name: cells[name] for name in names[at : at + (pack_size or len(names))]}
-            folder = tmp_path / f"{len(pack)}-{at}"
+            folder = tmp_path / f"{number}-{at}"
             paths = folder / "weights.h5", folder / "history.h5"
             train_pack(
                 pack,
@@ -60,3 +63,13 @@ def train(data, tmp_path):
         return found
 
     return run
+
+
+@pytest.fixture
+def compiled_graphs(monkeypatch):
+    """The graphs of steps that are compiled, in a list that grows."""
+    from gengap.training import compilation
+
+    compiles, graphs = compilation._compiled_graph, []
+    monkeypatch.setattr(compilation, "_compiled_graph", lambda *given: graphs.append(compiles(*given)) or graphs[-1])
+    return graphs

@@ -22,7 +22,8 @@ def test_a_steps_gradient_is_rounded_and_the_weights_are_float32(data32, make_ce
         )
         for dtype in ("float32", "bfloat16")
     }
-    found = {n: train({n: cell}, data=data32, compile=compile_step)[n].checkpoints for n, cell in cells.items()}
+    compiled = {"float32": "off", "bfloat16": compile_step}
+    found = {n: train({n: cell}, data=data32, compile=compiled[n])[n].checkpoints for n, cell in cells.items()}
     for name in ("linear1.weight", "output.weight"):
         start, exact, rounded = found["float32"][0.0][name], found["float32"][1.0][name], found["bfloat16"][1.0][name]
         assert rounded.dtype == torch.float32

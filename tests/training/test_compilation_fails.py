@@ -1,32 +1,22 @@
 """Compiling the step where that cannot work: training goes on uncompiled, and one line says why."""
 
+import logging
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
-
-from gengap.engine.cpu import operators
-
-pytestmark = [pytest.mark.skipif(not operators.available(), reason="no C++ compiler"), pytest.mark.long]
-REPOSITORY = Path(__file__).resolve().parents[2]
-# Two steps of gradient descent, compiled as one loop, and not; says whether their results agree, and what was logged.
-PROGRAM = """
-import logging, sys
-logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="%(message)s")
 import torch
+from forked import CONTEXT
+
 from gengap.engine import device
+from gengap.engine.cpu import operators
 from gengap.training import compilation
 
-def step(weight, x):
-    return weight - torch.func.grad(lambda weight: (x * weight).sin().square().mean())(weight)
-
-weight, x = torch.randn(2, 8, 4)
-compiled = compilation.compiled(step, device.choose("cpu"))
-results = [compiled(weight, x) for _ in range(2)]
-print("agree", all(torch.allclose(result, step(weight, x)) for result in results))
-"""
+pytestmark = [pytest.mark.skipif(not operators.available(), reason="no C++ compiler"), pytest.mark.long]
+HERE = Path(__file__).parent
 
 
 def mounted(folder, options):
@@ -64,26 +54,47 @@ def no_compiler(folder):
     return {"PATH": str(folder)}, "no C++ compiler was found, so training runs uncompiled"
 
 
-def run(variables):
-    """Lines that `PROGRAM` printed, in an environment with these variables."""
+def two_steps(log, variables):
+    """Two steps of gradient descent, compiled as one loop, and not; logs at last whether their results agree."""
+    logging.basicConfig(filename=log, level=logging.WARNING, format="%(message)s")
     # PyTorch sets the variable in a process that compiles, such as that of the tests.
-    env = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
-    env |= {"PYTHONPATH": str(REPOSITORY / "src"), **variables}
+    os.environ.pop("TORCHINDUCTOR_CACHE_DIR", None)
+    os.environ.update(variables)
+    tempfile.tempdir = None  # to be found by the variables
+
+    def step(weight, x):
+        return weight - torch.func.grad(lambda weight: (x * weight).sin().square().mean())(weight)
+
+    processor = device.choose("cpu")
+    from torch._inductor import config  # once there is a folder for it
+
     # Neither vector instructions nor compiled headers, which take longer than all the rest.
-    env |= {"TORCHINDUCTOR_VEC_ISA_OK": "0", "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS": "0"}
-    env |= {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=env, cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    settings = {"cpp.vec_isa_ok": False, "cpp_cache_precompile_headers": False, "compile_threads": 1}
+    with config.patch(settings):
+        weight, x = torch.randn(2, 8, 4)
+        compiled = compilation.compiled(step, processor)
+        results = [compiled(weight, x) for _ in range(2)]
+    logging.warning("agree %s", all(torch.allclose(result, step(weight, x)) for result in results))
+
+
+def run(log, variables):
+    """Lines that `two_steps` logged, in a process with these variables."""
+    process = CONTEXT.Process(target=two_steps, args=(log, variables))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return log.read_text().splitlines()
 
 
 @pytest.mark.parametrize("break_it", [noexec, full, full_for_the_compiler, broken_compiler, no_compiler])
 def test_training_goes_on_uncompiled(break_it, tmp_path):
-    variables, says = break_it(tmp_path)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    variables, says = break_it(broken)
     try:
-        lines = run(variables)
+        lines = run(tmp_path / "log", variables)
     finally:
-        for folder in (tmp_path, tmp_path / "small"):
+        for folder in (broken, broken / "small"):
             subprocess.run(["umount", "--lazy", str(folder)], capture_output=True)
     assert lines[-1] == "agree True"
     (line,) = [line for line in lines if "uncompiled" in line]
@@ -93,7 +104,12 @@ def test_training_goes_on_uncompiled(break_it, tmp_path):
 def test_a_cache_folder_that_cannot_be_made_is_replaced(tmp_path):
     """PyTorch needs one for every derivative, compiled or not."""
     (tmp_path / "file").touch()
-    lines = run({"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "file"), "TMPDIR": str(tmp_path)})
+    variables = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
+    # A process of its own: it imports the compiler itself, which makes the folder, and removes the folder at its end.
+    program = f"import test_compilation_fails as test; test.two_steps({str(tmp_path / 'log')!r}, {variables})"
+    env = os.environ | variables | {"PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    subprocess.run([sys.executable, "-c", program], env=env, check=True)
+    lines = (tmp_path / "log").read_text().splitlines()
     (line,) = [line for line in lines if "only for this process" in line]
     assert "File exists" in line
     assert not any("uncompiled" in line for line in lines)

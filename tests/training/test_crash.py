@@ -52,14 +52,18 @@ def bits(folder, cells):
     }
 
 
+EPOCHS = max(12, 2 * standstill.KILLS)
+STEPS = 4 * EPOCHS
+
+
 @pytest.fixture
 def cells(make_cell):
     """Cells of unequal length, one that stops early, and one that diverges, so that the stack shrinks on the way."""
     return {
-        "short": make_cell(0, training={"epochs": 6}),
-        "long": make_cell(1, training={"epochs": 40, "snapshots": [0.25, 1, 7, 20]}, schedule={"warm_up": 30.5}),
-        "stopped": make_cell(2, training={"epochs": 40, "stop_accuracy": 0.9}),
-        "diverged": make_cell(3, optimizer={"lr": 1e30}, training={"epochs": 40}),
+        "short": make_cell(0, training={"epochs": 3}),
+        "long": make_cell(1, training={"epochs": EPOCHS, "snapshots": [0.25, 1, 5, 8]}, schedule={"warm_up": 9.5}),
+        "stopped": make_cell(2, training={"epochs": EPOCHS, "stop_accuracy": 0.75}),
+        "diverged": make_cell(3, optimizer={"lr": 1e30}, training={"epochs": EPOCHS}),
     }
 
 
@@ -73,6 +77,9 @@ def expected(tmp_path_factory, cells, data):
         folder = tmp_path_factory.mktemp("quiet")
         work(folder, cells, data, 3600)
         UNDISTURBED.update(bits(folder, cells))
+        ends = {name: (status, stopped_by) for name, (_, status, stopped_by, _) in UNDISTURBED.items()}
+        assert ends["stopped"] == ("finished", "stop_accuracy")
+        assert ends["diverged"] == ("diverged", "divergence")
     return UNDISTURBED
 
 
@@ -81,7 +88,7 @@ def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data, e
     """At any moment of training: between two steps, within one, or while the pack is saved."""
     hurt = tmp_path / "hurt"
     chance = random.Random(0)
-    furthest = 140 // standstill.KILLS - 3  # so that together they stay below the 160 steps of an undisturbed run
+    furthest = (STEPS - 4) // standstill.KILLS - 3  # so that together they stay below an undisturbed run's steps
     for _ in range(standstill.KILLS):
         step = chance.randint(max(1, furthest // 2), furthest)
         standstill.kill(
@@ -96,7 +103,7 @@ def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data, e
 @pytest.mark.long
 def test_killed_before_any_of_its_files_has_its_name_it_ends_with_the_same_bits(tmp_path, cells, data, expected):
     hurt = tmp_path / "hurt"
-    standstill.kill(work_step_by_step, hurt, cells, data, 0, at=150)  # what follows goes on from here
+    standstill.kill(work_step_by_step, hurt, cells, data, 0, at=STEPS - 4)  # what follows goes on from here
     for number in (1, 2, 2, 2, 2, 2):  # one file more than the last run
         standstill.kill(work_file_by_file, hurt, cells, data, 3600, at=number)
     left = [path.name.split(".h5.")[0] for path in hurt.rglob(".*.part")]
@@ -151,7 +158,7 @@ def test_a_damaged_save_is_reported_and_training_starts_again(tmp_path, cells, d
 
 def test_files_cut_short_cost_the_cells_that_no_other_file_holds(tmp_path, make_cell, data, caplog):
     """Weights, history and entries of the store are cut at random; what is lost, and nothing else, is trained again."""
-    cells = {f"seed={seed}": make_cell(seed) for seed in range(4)}
+    cells = {f"seed={seed}": make_cell(seed, training={"epochs": 1}) for seed in range(4)}
     owner = {cell_identity(cell, data.digest): name for name, cell in cells.items()}
     folder = tmp_path / "pack"
     work(folder, cells, data, 3600)

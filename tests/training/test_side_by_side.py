@@ -1,13 +1,9 @@
 """Two jobs with one store, at the same time: every cell is trained once, and has the bits of a job alone."""
 
-import multiprocessing
-
 import torch
+from forked import CONTEXT
 
 from gengap.training import RunOptions, cell_result, train_pack
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["gengap.training", "gengap.labels"])
 
 
 def work(folder, store, cells, data, begin, passed):

@@ -9,7 +9,7 @@ from torch import nn
 from gengap import models
 from gengap.engine import evaluation, stack
 from gengap.errors import UserError
-from gengap.training import RunOptions, cell_result, compilation, resume, train_pack
+from gengap.training import RunOptions, cell_result, resume, train_pack
 from gengap.training.data_order import order
 
 EPOCHS = 3
@@ -103,12 +103,12 @@ def test_curvature_is_that_of_the_frozen_network(data, make, train):
     assert measured == pytest.approx(torch.linalg.eigvalsh(whole)[-1].item(), rel=2e-3)
 
 
-def test_the_compiled_step_is_compiled_once(make, train, monkeypatch):
-    compiles, graphs = compilation._compiled_graph, []
-    monkeypatch.setattr(compilation, "_compiled_graph", lambda *given: graphs.append(compiles(*given)) or graphs[-1])
-    cells = {f"seed={seed}": make(seed, training={"statistics_steps": 2}) for seed in range(2)}
+def test_the_compiled_step_is_compiled_once(make, train, compiled_graphs):
+    model = {"name": "mlp", "depth": 1, "batchnorm": "before"}
+    training = {"batch_size": 25, "statistics_steps": 2}
+    cells = {f"seed={seed}": make(seed, model=model, training=training) for seed in range(2)}
     compiled, plain = train(cells, compile="on"), train(cells)
-    assert len(graphs) == 1
+    assert len(compiled_graphs) == 1
     for name in cells:
         for key, value in compiled[name].checkpoints[float(EPOCHS)].items():
             torch.testing.assert_close(value, plain[name].checkpoints[float(EPOCHS)][key], rtol=1e-8, atol=1e-10)

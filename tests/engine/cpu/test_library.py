@@ -5,10 +5,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import build_results
 import pytest
 import torch
+from forked import CONTEXT
 
 from gengap.engine.cpu import library, operators
 from gengap.errors import UserError
@@ -134,43 +137,42 @@ def test_a_build_that_the_processor_cannot_run_is_refused(monkeypatch):
         library.load.__wrapped__()
 
 
-def compiler_that_waits_for_two(folder):
+def script(path, text):
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def thrifty_compiler():
+    """A g++ that compiles every source once: the flags are the same in all tests that take it."""
+    if shutil.which("g++") is None:
+        pytest.skip("the compiler is another")
+    with tempfile.TemporaryDirectory(prefix="thrifty-") as folder:  # which every user can enter
+        Path(folder).chmod(0o777)
+        real, kept = shutil.which("g++"), f'"{folder}/$(basename "$made")"'
+        compiling = f'{real} "$@" && cp "$made" {kept}.$$ && mv {kept}.$$ {kept}'
+        known = f'if [ -e {kept} ]; then cp {kept} "$made"; else {compiling}; fi'
+        cases = f'*" -c "*) {known};; *) exec {real} "$@";;'
+        yield script(Path(folder) / "bin/g++", f'for made; do :; done\ncase "$*" in {cases} esac')
+
+
+def compiler_that_waits_for_two(folder, compiler):
     """A folder with a g++ that begins with PyTorch's part once two processes have called it."""
-    (folder / "bin").mkdir()
     (folder / "called").mkdir()
     wait = f'touch "{folder}/called/$PPID"; while [ $(ls "{folder}/called" | wc -l) -lt 2 ]; do sleep 0.05; done'
-    script = folder / "bin/g++"
-    script.write_text(f'#!/bin/sh\ncase "$*" in *operators.cpp*) {wait};; esac\nexec {shutil.which("g++")} "$@"\n')
-    script.chmod(0o755)
-    return folder / "bin"
-
-
-@needs_kernels
-@pytest.mark.skipif(shutil.which("g++") is None, reason="the compiler is another")
-@pytest.mark.long
-def test_two_processes_replace_a_damaged_library_at_once(tmp_path, monkeypatch):
-    """Each begins to compile before the other has done so."""
-    env = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GENGAP_KERNELS_FLAGS": UNOPTIMISED}
-    env |= {"PATH": f"{compiler_that_waits_for_two(tmp_path)}:{os.environ['PATH']}"}
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(library, "_load_from", lambda path, *_: path.write_bytes(b"damaged"))
-    library.load.__wrapped__()
-    (kept,) = (tmp_path / "cache/gengap").iterdir()
-    for said in [output(process) for process in [start(env=env) for _ in range(2)]]:
-        assert said.count("center 18.0") == said.count("is damaged and is compiled again") == 1
-    assert list((tmp_path / "cache/gengap").iterdir()) == [kept]  # and no folder of a build
-    said = output(start(env=env))
-    assert "center 18.0" in said
-    assert "compil" not in said
+    text = f'case "$*" in *operators.cpp*) {wait};; esac\nexec "{compiler}" "$@"'
+    return script(folder / "bin/g++", text).parent
 
 
 @needs_kernels
 @pytest.mark.long
-def test_a_user_without_name_and_home(tmp_path):
+def test_a_user_without_name_and_home(tmp_path, thrifty_compiler):
     """As in a container that runs under a number."""
     tmp_path.chmod(0o777)
-    env = {"TMPDIR": str(tmp_path), "HOME": "/nonexistent"}
+    path = f"{thrifty_compiler.parent}:{os.environ['PATH']}"
+    env = {"TMPDIR": str(tmp_path), "HOME": "/nonexistent", "PATH": path}
     before: list[str] = []
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
@@ -183,6 +185,25 @@ def test_a_user_without_name_and_home(tmp_path):
     assert "center 18.0" in said
     assert said.count("every process compiles the kernels for itself") == 1
     assert list(tmp_path.iterdir()) == []  # nothing is left over
+
+
+@needs_kernels
+@pytest.mark.long
+def test_two_processes_replace_a_damaged_library_at_once(tmp_path, monkeypatch, thrifty_compiler):
+    """Each begins to compile before the other has done so."""
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GENGAP_KERNELS_FLAGS": UNOPTIMISED}
+    env |= {"PATH": f"{compiler_that_waits_for_two(tmp_path, thrifty_compiler)}:{os.environ['PATH']}"}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(library, "_load_from", lambda path, *_: path.write_bytes(b"damaged"))
+    library.load.__wrapped__()
+    (kept,) = (tmp_path / "cache/gengap").iterdir()
+    for said in [output(process) for process in [start(env=env) for _ in range(2)]]:
+        assert said.count("center 18.0") == said.count("is damaged and is compiled again") == 1
+    assert list((tmp_path / "cache/gengap").iterdir()) == [kept]  # and no folder of a build
+    said = output(start(env=env))
+    assert "center 18.0" in said
+    assert "compil" not in said
 
 
 @needs_kernels
@@ -204,9 +225,10 @@ def test_a_cache_folder_mounted_noexec(tmp_path):
 
 def results_of(build, path):
     """What build_results.py computes with a build, which it writes to a file."""
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "GENGAP_KERNELS": build}
-    script = Path(__file__).with_name("build_results.py")
-    subprocess.run([sys.executable, str(script), str(path)], env=env, check=True)
+    process = CONTEXT.Process(target=build_results.write, args=(build, path))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
     return torch.load(path, weights_only=True)
 
 
