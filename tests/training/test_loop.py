@@ -68,18 +68,12 @@ def test_a_cell_that_stops_early_leaves_the_others_as_they_are(make_cell, train)
 def test_the_compiled_step_equals_the_plain_one(make_cell, train, compiled_graphs):
     """Also where the learning rate changes with every step."""
     cells = {
-        f"seed={seed}": make_cell(
-            seed,
-            model={"name": "mlp", "depth": 1, "batchnorm": "before"},
-            training={"batch_size": 50, "epochs": 2},
-            schedule={"warm_up": 1.5 * seed},
-        )
-        for seed in range(2)
+        f"seed={seed}": make_cell(seed, training={"epochs": 2}, schedule={"warm_up": 1.5 * seed}) for seed in range(2)
     }
     plain, compiled = train(cells), train(cells, compile="on")
     assert len(compiled_graphs) == 1
     for name in cells:
-        for key, value in plain[name].checkpoints[2.0].items():
+        for key, value in plain[name].checkpoints[2.0].items():  # biases before BatchNorm are rounding noise, 1e-17
             torch.testing.assert_close(compiled[name].checkpoints[2.0][key], value, rtol=1e-9, atol=1e-12, msg=key)
         for one, other in zip(compiled[name].history, plain[name].history, strict=True):
             assert one[:2] == other[:2]

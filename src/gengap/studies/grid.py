@@ -96,9 +96,8 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
                     f"{'' if name in cells else f', also as {names[bare]!r}'}. "
                     "Remove the repeated value."
                 )
-            cells[name] = Cell.model_construct(
-                **{key: section.settings for key, section in parts.items()}
-            )  # all checked
+            # Every section was checked, and a cell has no other rules.
+            cells[name] = Cell.model_construct(**{key: section.settings for key, section in parts.items()})
             names[bare] = name
             if unused not in ignored:
                 ignored.append(unused)
