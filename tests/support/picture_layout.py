@@ -9,6 +9,8 @@ import matplotlib.style
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
@@ -38,8 +40,21 @@ def faults(figure: Figure) -> list[str]:
     for legend in figure.legends:
         box = legend.get_window_extent(renderer)
         covered = [axes for axes in figure.axes if axes.get_visible() and axes.bbox.padded(-2).overlaps(box)]
+        found += [
+            f"{entry.get_label()!r} is a line in the legend, and points in the panels"
+            for entry in _lines(legend, figure)
+        ]
         found += [f"a legend covers the panel {axes.get_title() or axes.get_ylabel()!r}" for axes in covered]
     return found
+
+
+def _lines(legend: Legend, figure: Figure) -> Iterator[Line2D]:
+    """Lines of a legend in whose colour only points are drawn."""
+    for entry in legend.legend_handles:
+        drawn = [line for axes in figure.axes for line in axes.lines if line.get_color() == entry.get_color()]
+        drawn = [line for line in drawn if len(line.get_xdata())]
+        if entry.get_linestyle() != "None" and drawn and all(line.get_linestyle() == "None" for line in drawn):
+            yield entry
 
 
 def page_pdf(name: str, evidence: Evidence) -> bytes:

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -27,6 +28,8 @@ from gengap.registry.entry import Picture
 from gengap.studies.packing import packs
 from gengap.studies.study import Study
 
+_POINTS: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": "none"}
+
 
 def draw(evidence: Evidence, probe: str) -> Figure:
     """The picture of one probe: over epochs, over layers, or the array of one network of each width."""
@@ -41,16 +44,18 @@ def draw(evidence: Evidence, probe: str) -> Figure:
     rows = evidence.measurements[
         (evidence.measurements["quantity"] == quantity) & (evidence.measurements["probe"] == probe)
     ].assign(group=lambda table: [f"width {widths[cell]}" for cell in table["cell"]])
+    look: dict[str, Any] = {}
     if rows.empty:
         colors = _arrays(axes, evidence, probe, picture, widths, colors)
     elif rows["layer"].nunique() > 1 and (rows["layer"] != "").all():
+        look = _POINTS
         _over_layers(axes, rows, colors)
     else:
         _over_epochs(axes, rows[rows["layer"] == rows["layer"].min()], colors)
     axes.set_title(QUANTITIES[quantity].axis, loc="left", fontsize="small")
     if picture.scale != "linear":
         axes.set_yscale(picture.scale, **({"linthresh": 1e-2} if picture.scale == "symlog" else {}))
-    legend(figure, handles(colors), below=True)
+    legend(figure, handles(colors, **look), below=True)
     return figure
 
 
@@ -73,7 +78,7 @@ def _over_layers(axes: Axes, rows: pd.DataFrame, colors: dict[str, str]) -> None
     for place, (group, color) in enumerate(colors.items()):
         points = rows[rows["group"] == group]
         x = points["layer"].map(layers.index).to_numpy() + 0.15 * (place - (len(colors) - 1) / 2)
-        axes.plot(x, points["value"] * scale, "o", color=color, markersize=3)
+        axes.plot(x, points["value"] * scale, color=color, **_POINTS)
     axes.set_xticks(range(len(layers)), layers, rotation=20, ha="right", fontsize="x-small")
 
 

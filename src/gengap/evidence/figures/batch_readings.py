@@ -1,5 +1,7 @@
 """Small minus large batches' test accuracy in four readings, and under a learning rate that follows the batch."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -24,6 +26,7 @@ that is gone at equal updates comes of too few updates.
 """,
 }
 
+_POINTS: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": "none"}
 COLUMNS = ["optimizer", "reading", "rate", "n", "mean", "low", "high"]
 
 
@@ -48,9 +51,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             part = own[own["rate"] == rate].set_index("reading").loc[list(READINGS)]
             x = np.arange(len(READINGS)) + 0.15 * (place - (len(rates) - 1) / 2)
             error = np.nan_to_num([part["mean"] - part["low"], part["high"] - part["mean"]])
-            panel.errorbar(
-                x, part["mean"], error, color=colors[_words(rate)], marker="o", markersize=3, linestyle="none"
-            )
+            panel.errorbar(x, part["mean"], error, color=colors[_words(rate)], **_POINTS)
         panel.axhline(0, color=GREY, linewidth=0.6)
         panel.set_title(
             optimizer.upper() if optimizer == "sgd" else optimizer.capitalize(), loc="center", fontsize="small"
@@ -59,7 +60,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         panel.grid(visible=False, axis="x")
         panel.set_ylabel("small - large [points]")
     title(figure, described_pairs(data["n"], evidence.cells))
-    legend(figure, handles(colors), below=True)
+    legend(figure, handles(colors, **_POINTS), below=True)
     return figure
 
 

@@ -104,9 +104,9 @@ def handle(name: str, **line: Any) -> Line2D:
     return Line2D([], [], label=name, **line)
 
 
-def handles(colors: Mapping[str, str], styles: Mapping[str, Any] | None = None) -> list[Line2D]:
-    """Entries for colours by name, then for line styles by name in grey."""
-    entries = [handle(name, color=color) for name, color in colors.items() if name != ALL]
+def handles(colors: Mapping[str, str], styles: Mapping[str, Any] | None = None, **look: Any) -> list[Line2D]:
+    """Entries for colours by name, lines unless their look says otherwise, then for line styles by name in grey."""
+    entries = [handle(name, color=color, **look) for name, color in colors.items() if name != ALL]
     return entries + [handle(name, color=GREY, linestyle=style) for name, style in (styles or {}).items()]
 
 

@@ -1,6 +1,7 @@
 """Early stopping and accuracy of pruned networks against the weights left (Frankle and Carbin 2019; Fig. 19)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gengap.evidence.early_stopping import early_stops
-from gengap.evidence.figures.drawing import handles, legend, note, palette, panels, title, unfinished
+from gengap.evidence.figures.drawing import handle, legend, note, palette, panels, title, unfinished
 from gengap.evidence.figures.groups import description
 from gengap.evidence.intervals import grouped, interval
 from gengap.evidence.lottery_arms import KINDS, kind_of
@@ -63,8 +64,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         for kind, color in colors.items():
             line = own[own["kind"] == kind].sort_values("weights_left")
             error = np.nan_to_num([line["mean"] - line["low"], line["high"] - line["mean"]]).clip(min=0)
-            look = "none" if kind == KINDS["one_shot"] else "-"
-            panel.errorbar(line["weights_left"], line["mean"], error, color=color, marker=".", linestyle=look)
+            panel.errorbar(line["weights_left"], line["mean"], error, color=color, **_look(kind))
         for level in whole["mean"]:
             panel.axhline(level, color="black", linewidth=0.6, linestyle="--")
         if place % columns == 0:
@@ -80,8 +80,13 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         panel.set_xlabel("weights left [%]")
     title(figure, description(evidence.cells, evidence) + "; dashed: the whole network")
     figure.align_ylabels()
-    legend(figure, handles(colors), below=True)
+    legend(figure, [handle(kind, color=color, **_look(kind)) for kind, color in colors.items()], below=True)
     return figure
+
+
+def _look(kind: str) -> dict[str, Any]:
+    """Points, joined where each network comes of the one before it."""
+    return {"marker": ".", "linestyle": "none" if kind == KINDS["one_shot"] else "-"}
 
 
 def _weights_left(axes: Sequence[Axes], data: pd.DataFrame) -> None:

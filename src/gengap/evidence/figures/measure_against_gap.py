@@ -59,13 +59,16 @@ PART = {
 panel per probe, or per quantity of the option ``panels``; one point per finished network at its last measured epoch,
 coloured by one axis of the grid. Vertically, train accuracy minus test accuracy in percentage points; with the option
 ``x``, the quantity against that axis. A horizontal axis over more than 1.5 decades is logarithmic. τ is Kendall's rank
-correlation with the gap among the networks of one seed, the mean over seeds with its 95 % confidence interval. Values
-that are not finite cannot be drawn: each panel says how many. Dead, stuck and diverged networks are not drawn; the line
-above the panels counts them. *What to look for:* a measure that explains the gap orders the points within one colour as
-well as between colours; the table ``explains`` has the numbers, with controls.
+correlation with the gap among the networks of one seed, the mean over seeds with its 95 % confidence interval. An
+interval without width says only that all seeds agree; three networks are in the order of the gap by chance once in six.
+Values that are not finite cannot be drawn: each panel says how many. Dead, stuck and diverged networks are not drawn;
+the line above the panels counts them. *What to look for:* a measure that explains the gap orders the points within one
+colour as well as between colours; the table ``explains`` has the numbers, with controls.
 """,
 }
 
+_POINTS: dict[str, Any] = {"marker": "o", "linestyle": "none", "fillstyle": "none"}
+_POINTS |= {"markersize": 3.5, "markeredgewidth": 0.8}
 COLUMNS = ["cell", "by", "x_axis", "quantity", "value", "gap"]
 MOST_PANELS = 9
 
@@ -120,7 +123,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     if not x:
         for first in axes[::columns]:
             first.set_ylabel("gap [points]")
-    legend(figure, handles(colors) if len(colors) > 1 else [], below=True)
+    legend(figure, handles(colors, **_POINTS) if len(colors) > 1 else [], below=True)
     return figure
 
 
@@ -130,7 +133,7 @@ def _panel(panel: Axes, own: pd.DataFrame, colors: dict[str, str], name: str, ev
     against = evidence.options["x"]
     for by, part in finite.groupby("by", sort=False):
         across, up = (part["x_axis"], part["value"]) if against else (part["value"], part["gap"])
-        panel.plot(across, up, "o", color=colors[str(by)], fillstyle="none", markersize=3.5, markeredgewidth=0.8)
+        panel.plot(across, up, color=colors[str(by)], **_POINTS)
     place = panel.get_subplotspec()
     room = int(0.75 * CHARACTERS * width() / (place.get_gridspec().ncols if place else 1))
     unit = f" [{QUANTITIES[name].unit}]" if QUANTITIES[name].unit != "1" else ""

@@ -1,5 +1,7 @@
 """How much sharper the minima of large batches are, in every variant of sharpness (Keskar et al. 2017, Table 3)."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -22,6 +24,7 @@ ratio above 1 that survives convergence of the search and the normalisation of f
     "needs": ("sharpness",),
 }
 
+_POINTS: dict[str, Any] = {"marker": "o", "markersize": 3.5, "linestyle": "none"}
 COLUMNS = ["group", "variant", "eps", "n", "ratio", "low", "high"]
 
 
@@ -50,7 +53,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         y = np.array([variants.index(each) for each in part["variant"]]) + shift
         error = np.nan_to_num([part["ratio"] - part["low"], part["high"] - part["ratio"]])
         fill = color if eps == sizes[0] else "white"
-        axes.errorbar(part["ratio"], y, xerr=error, color=color, marker="o", markersize=3.5, mfc=fill, linestyle="none")
+        axes.errorbar(part["ratio"], y, xerr=error, color=color, mfc=fill, **_POINTS)
     axes.axvline(1, color=GREY, linewidth=0.6)
     axes.set_xscale("log")
     axes.set_yticks(range(len(variants)), [words.replace(", ", ",\n") for words in variants])
@@ -58,5 +61,5 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("sharpness, large over small batches")
     title(figure, described_pairs(data["n"], evidence.cells))
-    legend(figure, handles(colors), below=True)
+    legend(figure, handles(colors, **_POINTS), below=True)
     return figure
