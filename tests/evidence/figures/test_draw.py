@@ -27,7 +27,6 @@ WIDTHS = {"model.width": [4, 8], "seed": [0, 1, 2]}
 CELLS = [f"width={width},seed={seed}" for width in (4, 8) for seed in (0, 1, 2)]
 GRIDS = {
     "no axis": {},
-    "seeds only": {"seed": [0, 1]},
     "no width": {"init": ["he", "xavier"], "optimizer.lr": [0.1, 0.01], "seed": [0, 1]},
     "many groups": {
         "model.width": [4, 8],
@@ -116,10 +115,11 @@ def test_nothing_overlaps_or_leaves_the_figure_and_text_is_legible(tmp_path, dra
         assert text.get_fontsize() >= 6.5, text.get_text()
     assert any("left out: 1 dead" in text.get_text() for text in shown)
     assert any("2 to 3 seeds" in text.get_text() for text in shown)
-    figure.set_layout_engine("none")  # it is laid out
-    with matplotlib.style.context(figures.STYLE):
-        figures.save(figure, tmp_path / "picture.png", "png")
-    assert (tmp_path / "picture.png").stat().st_size < 500_000
+    if width == figures.PAGE:  # the larger file
+        figure.set_layout_engine("none")  # it is laid out
+        with matplotlib.style.context(figures.STYLE):
+            figures.save(figure, tmp_path / "picture.png", "png")
+        assert (tmp_path / "picture.png").stat().st_size < 500_000
 
 
 @pytest.mark.parametrize("name", FIGURES)
