@@ -331,8 +331,8 @@ def test_batches_too_large_for_columns_are_measured_without(monkeypatch):
 
 
 def test_extremes_have_the_same_bits_whatever_the_pack():
-    both = by_name(hessian_extremes.measure(make_subject()))
-    subject = make_subject()
+    both = by_name(hessian_extremes.measure(make_subject(draws=2)))
+    subject = make_subject(draws=2)
     alone = dataclasses.replace(subject, state=stack.take(subject.state, [1]), cells=subject.cells[1:])
     for quantity, values in by_name(hessian_extremes.measure(alone)).items():
         assert torch.equal(values[0], both[quantity][1])
