@@ -51,7 +51,7 @@ def test_pairs_agree_on_everything_else(tmp_path):
     ]
     path = tmp_path / "made_up.yaml"
     path.write_text(f"title: Made up\ngrid: {grid}\n")
-    found = synthetic.collected(tmp_path, load_study(path))
+    found = synthetic.collected(tmp_path, load_study(path), probes=("performance",), snapshots=())
     assert compared_axis(found, "init") == "init"
     by_value = {
         value: list(both[["cell", "baseline"]].itertuples(index=False, name=None))
@@ -72,7 +72,12 @@ def test_pairs_agree_on_everything_else(tmp_path):
     ],
 )
 def test_which_axis_is_compared(tmp_path, grid, named, axis):
-    assert compared_axis(synthetic.collected(tmp_path, synthetic.study(tmp_path, grid)), named) == axis
+    assert (
+        compared_axis(
+            synthetic.collected(tmp_path, synthetic.study(tmp_path, grid), probes=("performance",), snapshots=()), named
+        )
+        == axis
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_which_axis_is_compared(tmp_path, grid, named, axis):
     ],
 )
 def test_an_axis_is_never_chosen_for_the_user(tmp_path, grid, named, said):
-    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid), probes=("performance",), snapshots=())
     with pytest.raises(UserError, match=said):
         compared_axis(found, named)
 

@@ -28,7 +28,7 @@ def printed(**changes):
 def evidence(folder, *, grid=GRID, reduced=False, status=None, accuracy=ACCURACY):
     made = synthetic.study(folder, grid, reduced=reduced)
     values = {name: {"train_accuracy": accuracy[cell.seed], "train_loss": 0.01} for name, cell in made.cells.items()}
-    return synthetic.collected(folder, made, status=status, values=values)
+    return synthetic.collected(folder, made, status=status, values=values, probes=("performance",), snapshots=())
 
 
 def verdict(found, **changes):
@@ -168,7 +168,9 @@ def test_an_open_axis_gives_one_verdict_per_value(tmp_path):
 def test_alternatives_are_the_combinations_that_the_grid_has(tmp_path):
     grid = [{"loss.power": [2.0], "optimizer.lr": [0.1], "seed": [0]}, {"loss.power": [3.0], "optimizer.lr": [0.01]}]
     made = synthetic.study(tmp_path, [{**one, "init": ["he", "xavier"]} for one in grid])
-    table = judge(synthetic.collected(tmp_path, made), [printed(cells="init=he")])
+    table = judge(
+        synthetic.collected(tmp_path, made, probes=("performance",), snapshots=()), [printed(cells="init=he")]
+    )
     assert list(table["alternative"]) == ["power=2.0,lr=0.1", "power=3.0,lr=0.01"]
     assert list(table["why"]) == ["1 finished seed where at least 3 are needed; one of 2 alternatives"] * 2
 

@@ -1,12 +1,15 @@
 """Faults of a picture's layout, found by asking the renderer where everything is."""
 
-import tempfile
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path as FilePath
 
 import matplotlib.style
 import numpy as np
+import pandas as pd
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
@@ -15,6 +18,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
+from gengap import layout
 from gengap.evidence import figures
 from gengap.evidence.measurements import Evidence
 
@@ -57,12 +61,58 @@ def _lines(legend: Legend, figure: Figure) -> Iterator[Line2D]:
             yield entry
 
 
-def page_pdf(name: str, evidence: Evidence) -> bytes:
-    """The bytes of a registered figure at the width of a page, as `figures.draw` writes them."""
-    with tempfile.TemporaryDirectory() as folder, matplotlib.style.context(figures.STYLE):
-        file = FilePath(folder) / "page.pdf"
-        figures.save(figures.plot(name, evidence, width=figures.PAGE), file, "pdf")
-        return file.read_bytes()
+@dataclass(frozen=True)
+class Drawn:
+    """A registered figure as `figures.draw` draws it, not yet written, and what it draws when it is plotted again.
+
+    Attributes:
+        saved: What is written to each file: the picture and its format, by the file's name.
+        csv: The file with the plotted numbers.
+        data: The numbers, computed again.
+        vectors: All that the page draws, in its order, the first and the second time.
+    """
+
+    saved: Mapping[str, tuple[Figure, str]]
+    csv: FilePath
+    data: pd.DataFrame
+    vectors: tuple[bytes, bytes]
+
+    def of_width(self, width: float) -> Figure:
+        """The picture of a column or of a page."""
+        kinds = {"": figures.COLUMN, "page": figures.PAGE}
+        (found,) = (
+            picture
+            for name, (picture, kind) in self.saved.items()
+            if kind == "png" and kinds[FilePath(name).parent.name] == width
+        )
+        return found
+
+
+def drawn_twice(name: str, evidence: Evidence, folder: FilePath) -> Drawn:
+    """Draw a registered figure; of its files, only the plotted numbers are written."""
+    paths = layout.figure_files("made", name)
+    files = {key: folder / path.relative_to("results/made/figures") for key, path in paths.items()}
+    saved: dict[str, tuple[Figure, str]] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            figures, "save", lambda figure, path, kind: saved.update({str(path.relative_to(folder)): (figure, kind)})
+        )
+        figures.draw(name, evidence, files)
+    module, evidence = figures._prepared(name, evidence)
+    data = module.data(evidence)
+    page = saved[str(files["page_pdf"].relative_to(folder))][0]
+    again = figures._plotted(module, data, evidence, figures.PAGE)
+    return Drawn(saved, files["csv"], data, (_vectors(page), _vectors(again)))
+
+
+def _vectors(figure: Figure) -> bytes:
+    """All that a figure draws before it is laid out, as SVG, which embeds no fonts."""
+    made, engine = io.BytesIO(), figure.get_layout_engine()
+    figure.set_layout_engine("none")
+    with matplotlib.style.context(figures.STYLE), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "1"}):
+        figure.savefig(made, format="svg", metadata={"Date": None})
+    figure.set_layout_engine(engine)
+    return made.getvalue()
 
 
 def _texts(figure: Figure) -> Iterator[Text]:

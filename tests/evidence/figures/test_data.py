@@ -72,7 +72,7 @@ def test_layers_keep_the_networks_order_and_the_first_epochs(found):
 
 def test_more_panels_than_four_are_left_out_of_both_widths_alike(tmp_path):
     grid = {"model.width": [4, 8, 16], "optimizer.lr": [0.1, 0.01, 0.001], "seed": [0]}
-    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid), probes=("gradient",))
     assert list(layer_gradients.data(with_options(found, Figure(name="layer_gradients")))["group"].unique()) == [
         *("width 4, learning rate 0.1", "width 4, learning rate 0.01"),
         *("width 16, learning rate 0.1", "width 16, learning rate 0.01"),
@@ -94,7 +94,7 @@ def test_a_run_that_stopped_early_keeps_its_last_value():
 
 def test_groups_are_named_by_the_axes_that_vary_in_the_order_of_width(tmp_path):
     grid = {"model.width": [16, 4], "init": ["he"], "optimizer.lr": [0.1, 0.2], "seed": [0, 1]}
-    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid), probes=("performance",), snapshots=())
     assert list(labelled(found)["group"].unique()) == [
         *("width 4, learning rate 0.1", "width 4, learning rate 0.2"),
         *("width 16, learning rate 0.1", "width 16, learning rate 0.2"),
@@ -104,7 +104,7 @@ def test_groups_are_named_by_the_axes_that_vary_in_the_order_of_width(tmp_path):
 
 def test_a_setting_that_is_off_is_named_so(tmp_path):
     grid = {"training.switch_epoch": [None, 1], "model.width": [4], "seed": [0]}
-    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid))
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, grid), probes=("performance",), snapshots=())
     assert set(labelled(found)["group"]) == {"no switch", "switch at epoch 1"}
 
 
@@ -129,7 +129,7 @@ def test_many_groups_of_learning_curves_are_spread_over_panels(tmp_path):
     grid = {"model.width": [4, 8, 64], "init": ["he", "xavier"], "optimizer.lr": [0.1, 0.01], "seed": [0, 1]}
     made = synthetic.study(tmp_path, grid)
     lost = {name: "dead" for name, cell in made.cells.items() if cell.optimizer.lr == 0.01}
-    data = learning_curves.data(synthetic.collected(tmp_path, made, status=lost))
+    data = learning_curves.data(synthetic.collected(tmp_path, made, status=lost, probes=("performance",), snapshots=()))
     assert list(data["group"].unique()) == [f"width {w}, {init} init" for w in (4, 64) for init in ("He", "Xavier")]
     assert set(data["panel"]) == {"learning rate 0.1"}
     row = data[(data["group"] == "width 64, He init") & (data["quantity"] == "test_loss") & (data["epoch"] == 3)].iloc[
@@ -142,7 +142,7 @@ def test_many_groups_of_learning_curves_are_spread_over_panels(tmp_path):
 def test_panels_beyond_the_twelfth_are_counted(tmp_path):
     rates = [0.1 / 2**power for power in range(13)]
     made = synthetic.study(tmp_path, {"model.width": [4, 64], "optimizer.lr": rates, "seed": [0]})
-    found = synthetic.collected(tmp_path, made)
+    found = synthetic.collected(tmp_path, made, probes=("performance",), snapshots=())
     data = learning_curves.data(found)
     assert list(data["panel"].unique()) == [f"learning rate {rate}" for rate in rates[:12]]
     assert set(data["group"]) == {"width 4", "width 64"}

@@ -10,7 +10,7 @@ import picture_layout
 import pytest
 import synthetic
 
-from gengap import layout, registry
+from gengap import registry
 from gengap.errors import UserError
 from gengap.evidence import figures
 from gengap.evidence.figures import (
@@ -41,6 +41,18 @@ def found(tmp_path_factory):
     contents = {content["title"]: content for content in CONTENT.values()}  # two figures show the same
     made = {title: drawn.collected(tmp_path_factory.mktemp("drawn"), content) for title, content in contents.items()}
     return {name: made[content["title"]] for name, content in CONTENT.items()}
+
+
+@pytest.fixture(scope="module", params=CONTENT)
+def pictures(request, found, tmp_path_factory):
+    """Every figure, drawn once for all tests of it."""
+    return picture_layout.drawn_twice(request.param, found[request.param], tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("networks")
+    return synthetic.collected(folder, synthetic.study(folder, probes=[]), probes=("performance",))
 
 
 def test_every_figure_of_a_simulation_is_tested_here():
@@ -125,19 +137,15 @@ def test_layers_of_the_resnets_along_their_depth(found):
     assert ratio[1] <= cells["gradient_ratio"].min() <= cells["gradient_ratio"].max() <= ratio[0]
 
 
-@pytest.mark.parametrize("name", CONTENT)
-def test_equal_measurements_give_equal_bytes_and_the_plotted_numbers(tmp_path, found, name):
-    files = {key: tmp_path / path for key, path in layout.figure_files("drawn", name).items()}
-    figures.draw(name, found[name], files)
-    assert picture_layout.page_pdf(name, found[name]) == files["page_pdf"].read_bytes()
-    data = registry.load("figure", name).data(found[name])
-    pd.testing.assert_frame_equal(pd.read_csv(files["csv"]), data, check_dtype=False, rtol=1e-7)
+def test_equal_measurements_give_equal_pictures_and_the_plotted_numbers(pictures):
+    assert [kind for _, kind in pictures.saved.values()] == ["pdf", "png", "pdf", "png"]
+    assert pictures.vectors[0] == pictures.vectors[1]
+    pd.testing.assert_frame_equal(pd.read_csv(pictures.csv), pictures.data, check_dtype=False, rtol=1e-7)
 
 
-@pytest.mark.parametrize("name", CONTENT)
 @pytest.mark.parametrize("width", [figures.COLUMN, figures.PAGE])
-def test_nothing_overlaps_or_leaves_the_figure_and_text_is_legible(found, name, width):
-    figure = figures.plot(name, found[name], width=width)
+def test_nothing_overlaps_or_leaves_the_figure_and_text_is_legible(pictures, width):
+    figure = pictures.of_width(width)
     assert figure.get_size_inches()[0] == pytest.approx(width)
     assert not picture_layout.faults(figure)
     shown = [text for text in figure.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()]
@@ -177,7 +185,6 @@ def test_small_grids_can_be_drawn(tmp_path, name, base, grid):
 
 
 @pytest.mark.parametrize("name", CONTENT)
-def test_networks_are_refused(tmp_path, name):
-    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, probes=[]), probes=("performance",))
+def test_networks_are_refused(networks, name):
     with pytest.raises(UserError, match="was not measured"):
-        figures.plot(name, found)
+        figures.plot(name, networks)

@@ -55,7 +55,8 @@ def panels(
 
 def _left_title(axes: Axes) -> Text:
     """The title at the left of a panel, whose look `Axes.set_title` would replace."""
-    return next(text for text in axes.findobj(Text) if text.get_text() == axes.get_title(loc="left"))
+    words = axes.get_title(loc="left")
+    return next(part for part in axes.get_children() if isinstance(part, Text) and part.get_text() == words)
 
 
 def width(*, wide: bool = False) -> float:
