@@ -26,7 +26,12 @@ COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.
 	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
 COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
 
-.PHONY: help env evidence evidence-check findings test test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site package release-notes bench lock image
+# Tests that need no other program than those of the environment, and of them those that take long.
+HERE := not clone and not slurm and not kills and not faults
+THOROUGH := thorough and $(HERE)
+WORKERS := -n 3 --dist loadfile --no-loadscope-reorder # of them, one waits for a program that it has started
+
+.PHONY: help env evidence evidence-check findings test test-thorough test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site package release-notes bench lock image
 
 help: ## This list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
@@ -92,14 +97,17 @@ findings: $(ENV) ## Check that every measured number in docs/findings is in the 
 	@gengap findings
 
 test: $(ENV) ## Run the tests
-	@pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@pytest $(WORKERS)
+
+test-thorough: $(ENV) ## Run the tests that `make test` leaves out for their length: kills, failing calls, edits, compilers
+	@pytest $(WORKERS) -m "$(THOROUGH)"
 
 test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Snakemake
 	@pytest -m clone tests/clone
 
 coverage: $(ENV) ## Measure which lines and branches of storing, locking, resuming and versioning the tests reach
 	@mkdir -p build/coverage && rm -f build/coverage/*
-	FAULTS=2 coverage run -m pytest $(COVERING)
+	FAULTS=2 coverage run -m pytest -m "$(HERE)" $(COVERING)
 	coverage combine --quiet
 	coverage report
 	coverage report --fail-under=100 --include="$(COVERED)" > /dev/null
@@ -128,7 +136,7 @@ test-faults: $(ENV) ## Let every call on files fail once, from raw data to figur
 	@pytest -n 2 -m "faults or not kills" tests/faults
 
 test-kills: $(ENV) ## Kill jobs, runs of Snakemake, `dvc repro` and jobs of Slurm 100 times
-	@KILLS=80 pytest tests/faults/test_kills.py
+	@KILLS=80 pytest -m thorough tests/faults/test_kills.py
 	pytest -m kills tests/faults tests/clone tests/cluster
 
 test-slurm: $(ENV) ## Test with real Slurm daemons on this machine; installs Slurm if it may

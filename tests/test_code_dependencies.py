@@ -46,6 +46,7 @@ def modules(paths):
     return {path for path in paths if path.endswith(".py")}
 
 
+@pytest.mark.thorough
 def test_python_loads_the_same_files_of_evidence(tmp_path):
     found = loaded("figure", tmp_path, *(REGISTRY[kind][name].module for kind, name in EVIDENCE))
     for (kind, name), own in zip(EVIDENCE, found, strict=True):

@@ -102,6 +102,7 @@ def test_its_code_is_clean(copy):
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.thorough
 def test_a_new_probe_is_documented_by_one_command(copy):
     """Its picture is measured for it; here of a smaller study than that of all probes, to save time."""
     study = copy.folder / "config/studies/every_probe.yaml"

@@ -69,6 +69,7 @@ def test_the_wheel_has_every_file_of_the_package_and_of_the_workflow(site):
     assert [path for path in sorted(workflow) if not (site / "gengap/project" / path).is_file()] == []
 
 
+@pytest.mark.thorough
 def test_an_installed_gengap_makes_a_lab_that_runs_a_study(site, tmp_path):
     status, output = python(site, tmp_path, *GENGAP, "init", "lab")
     assert status == 0, output

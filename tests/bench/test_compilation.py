@@ -19,5 +19,6 @@ def test_the_shortest_job_that_is_compiled(width):
     assert not pays(arch, n_steps=(epochs - 1) * steps, **sizes)
 
 
+@pytest.mark.thorough
 def test_a_job_runs_in_a_process_of_its_own(tmp_path):
     assert compilation.seconds(4, 1, "off", tmp_path) > 0

@@ -23,6 +23,7 @@ def toy():
     return [row for _, found in gpu.main(toy=True, repeats=1) for row in found]
 
 
+@pytest.mark.thorough
 def test_every_case_has_a_row_per_peer(toy):
     expected = ["width=4,batch_size=8,pack=2"] * 5 + ["width=4,batch_size=8,pack=2,step=uncompiled"]
     for network in large_networks.NETWORKS:
@@ -33,6 +34,7 @@ def test_every_case_has_a_row_per_peer(toy):
     assert {row.unit for row in toy} == {"samples/s"}
 
 
+@pytest.mark.thorough
 def test_only_the_named_cases_run_and_others_keep_their_rows(toy):
     found = [row for _, rows in gpu.main(toy=True, repeats=1, parts=("packs",), only="width=5") for row in rows]
     assert found == []
@@ -42,6 +44,7 @@ def test_only_the_named_cases_run_and_others_keep_their_rows(toy):
     assert sum(row.ours == 1.0 for row in merged) == len(again)
 
 
+@pytest.mark.thorough
 def test_rows_have_the_form_of_the_processors(toy):
     stored = json.loads((ROOT / "bench/results/cpu.json").read_text())
     for row in toy:

@@ -7,7 +7,7 @@ pytest.importorskip("pyhessian")
 from bench import probes
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["hessian_spectrum", "hessian_extremes", "hessian_operators"])
 def test_rows(name):
     """The extremes check themselves against the whole spectrum, the operators their errors."""

@@ -11,7 +11,7 @@ import fault_injection
 import pytest
 from study import COMMANDS, STAGES, Fault
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.thorough
 # Of more than ten thousand, this many of every stage and every kind of call; other ones by other seeds.
 EACH, SEED = int(os.environ.get("FAULTS", "1")), int(os.environ.get("FAULTS_SEED", "0"))
 # A full disk, a disk in trouble or a file system without locks stays so: there all later calls fail too.

@@ -10,7 +10,7 @@ import fault_injection
 import pytest
 from study import STAGES, Fault
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.thorough
 KILLS = int(os.environ.get("KILLS", "20"))  # `make test-kills`: more
 SEED = 0
 

@@ -15,7 +15,7 @@ from study import STAGES, contents
 from gengap.errors import UserError
 from gengap.files import storage
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.thorough
 RUNS = 6  # of the next run after a cut, over all stages
 
 

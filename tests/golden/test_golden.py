@@ -45,8 +45,8 @@ def test_results_are_the_stored_ones(tmp_path):
     assert problems(STORED, found, versions_now()) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.data
-@pytest.mark.long
 @pytest.mark.usefixtures("decoded_once")
 def test_raw_datasets_are_prepared_as_stored(tmp_path, monkeypatch):
     """And the JPEG archive is CIFAR-10; its 60,000 files are read once for both."""

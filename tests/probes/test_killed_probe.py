@@ -65,7 +65,7 @@ def half_written(output):
     return list(output.parent.glob(".*.part"))
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_killed_again_and_again_it_leaves_whole_files_only(tmp_path, weights_file, data):
     """Half of the times while there is no older file, and half while there is one."""
     quiet, hurt = tmp_path / "quiet/distance.h5", tmp_path / "hurt/distance.h5"

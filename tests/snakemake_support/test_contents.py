@@ -59,6 +59,7 @@ def test_an_input_dated_in_the_future_costs_no_output(made, installed):
         assert "Nothing to be done" in made.run("--dry-run")[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize(("input_hours", "output_hours"), [(0, 24), (-24, 0), (-48, -24)])
 def test_an_edit_under_any_clock_is_noticed(made, input_hours, output_hours, installed):

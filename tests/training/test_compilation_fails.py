@@ -86,7 +86,12 @@ def run(log, variables):
     return log.read_text().splitlines()
 
 
-@pytest.mark.parametrize("break_it", [noexec, full, full_for_the_compiler, broken_compiler, no_compiler])
+ALSO = [full, full_for_the_compiler, broken_compiler]
+
+
+@pytest.mark.parametrize(
+    "break_it", [noexec, no_compiler, *(pytest.param(way, marks=pytest.mark.thorough) for way in ALSO)]
+)
 def test_training_goes_on_uncompiled(break_it, tmp_path):
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -101,6 +106,7 @@ def test_training_goes_on_uncompiled(break_it, tmp_path):
     assert says in line
 
 
+@pytest.mark.thorough
 def test_a_cache_folder_that_cannot_be_made_is_replaced(tmp_path):
     """PyTorch needs one for every derivative, compiled or not."""
     (tmp_path / "file").touch()

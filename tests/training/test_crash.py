@@ -83,7 +83,7 @@ def expected(tmp_path_factory, cells, data):
     return UNDISTURBED
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data, expected):
     """At any moment of training: between two steps, within one, or while the pack is saved."""
     hurt = tmp_path / "hurt"
@@ -100,7 +100,7 @@ def test_killed_again_and_again_ends_with_the_same_bits(tmp_path, cells, data, e
     assert not list((hurt / "store" / "unfinished").glob("*.h5"))
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_killed_before_any_of_its_files_has_its_name_it_ends_with_the_same_bits(tmp_path, cells, data, expected):
     hurt = tmp_path / "hurt"
     standstill.kill(work_step_by_step, hurt, cells, data, 0, at=STEPS - 4)  # what follows goes on from here

@@ -1,5 +1,6 @@
 """Two jobs with one store, at the same time: every cell is trained once, and has the bits of a job alone."""
 
+import pytest
 import torch
 from forked import CONTEXT
 
@@ -36,6 +37,7 @@ def final(folder, cells):
     }
 
 
+@pytest.mark.thorough
 def test_shared_cells_are_trained_once(tmp_path, make_cell, data):
     cells = {f"seed={seed}": make_cell(seed, training={"epochs": 8}) for seed in range(5)}
     packs = [{name: cells[name] for name in list(cells)[place]} for place in (slice(0, 4), slice(1, 5))]

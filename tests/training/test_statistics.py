@@ -114,6 +114,7 @@ def test_the_compiled_step_is_compiled_once(make, train, compiled_graphs):
             torch.testing.assert_close(value, plain[name].checkpoints[float(EPOCHS)][key], rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.thorough
 def test_interrupted_at_every_third_step_it_ends_with_the_same_bits(data, make, tmp_path, monkeypatch):
     """Frozen statistics measured within epochs, and an L and its cost that are measured while training."""
     schedule = {"name": "inverse_lipschitz", "refresh_steps": 3}

@@ -28,7 +28,7 @@ def test_a_verdict_that_was_decided_otherwise_counts_no_more():
     ]
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_a_campaign_runs_what_verdicts_wait_for_and_says_what_it_decided(workspace, monkeypatch, capfd):
     """Width 3 has too few seeds for a verdict, so its pack is left alone."""
     third = "{model.width: [2], optimizer.lr: [0.1], seed: "

@@ -24,6 +24,7 @@ def record_of(workspace, name):
     return next(record for record, path in records.everything(workspace.folder) if str(path) == name)
 
 
+@pytest.mark.thorough
 def test_what_is_damaged_is_named_and_made_again(workspace):
     assert "0 files damaged" in call(workspace.folder, "gengap", "fsck")
     weights = (workspace / MADE_AGAIN[0]).read_bytes()

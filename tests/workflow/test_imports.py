@@ -53,7 +53,7 @@ def planned():
     return Plan(studies, {}, imports.read())
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_evidence_of_an_import_is_that_of_the_machine_that_trained(
     exported, clone, finished_workspace, capsys, tmp_path
 ):

@@ -61,6 +61,7 @@ def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long
         assert arrays(long / path) == arrays(quiet / path)
 
 
+@pytest.mark.thorough
 def test_a_job_that_fails_over_older_networks_is_run_again(long):
     with start(long) as process:
         assert jobs(process)
@@ -81,6 +82,7 @@ def jobs(process):
     return found
 
 
+@pytest.mark.thorough
 def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
     before = (long / TRAINED[0]).read_bytes()
     with start(long) as process:
@@ -94,6 +96,7 @@ def test_killed_it_leaves_a_lock_that_the_next_call_removes(long):
     assert locks(long) == []
 
 
+@pytest.mark.thorough
 def test_a_living_run_keeps_its_lock_and_so_does_the_job_of_a_killed_one(long):
     with start(long) as process:
         status, output = long.run(*TRAINED)

@@ -89,6 +89,7 @@ def measured(workspace, study):
     return table.set_index(["cell", "epoch", "probe", "quantity", "layer"])["value"].sort_index()
 
 
+@pytest.mark.thorough
 def test_no_network_is_trained(old, updated):
     copy, output, said = updated
     trained = re.compile(r"(\d+) of \d+ cells are to be trained, \d+ were found finished")

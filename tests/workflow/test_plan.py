@@ -124,6 +124,7 @@ def edits(workspace):
     yield "another dataset", edit("n_train: 400", "n_train: 300"), everything
 
 
+@pytest.mark.thorough
 def test_the_plan_is_what_snakemake_would_run_after_any_edit(workspace, monkeypatch):
     for what, make, expected in edits(workspace):
         make()

@@ -23,6 +23,7 @@ def scattered(workspace, tmp_path):
     return workspace
 
 
+@pytest.mark.thorough
 def test_every_command_works(scattered):
     assert scattered.planned() == set()
     real = str((scattered / FIGURE).resolve())

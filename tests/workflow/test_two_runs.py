@@ -30,6 +30,7 @@ def weights(study):
     return [f"results/{study}/packs/{pack}/weights.h5" for pack in PACKS]
 
 
+@pytest.mark.thorough
 def test_two_clones_share_a_store(finished_workspace, tmp_path):
     """They have the data, so that both begin to train at once; the store and the networks are all that they share."""
     clones = [finished_workspace.copy(tmp_path / name) for name in ("one", "other")]
@@ -45,6 +46,7 @@ def test_two_clones_share_a_store(finished_workspace, tmp_path):
     assert len(list((tmp_path / "store/cells").rglob("*.h5"))) == 2
 
 
+@pytest.mark.thorough
 def test_two_studies_in_one_folder_share_data_that_are_there(workspace):
     """Each to its collected measurements; what comes after them is of one study alone, and has one run's jobs."""
     text = (workspace / "config/studies/tiny.yaml").read_text()

@@ -166,8 +166,8 @@ def compiler_that_waits_for_two(folder, compiler):
     return script(folder / "bin/g++", text).parent
 
 
+@pytest.mark.thorough
 @needs_kernels
-@pytest.mark.long
 def test_a_user_without_name_and_home(tmp_path, thrifty_compiler):
     """As in a container that runs under a number."""
     tmp_path.chmod(0o777)
@@ -187,8 +187,8 @@ def test_a_user_without_name_and_home(tmp_path, thrifty_compiler):
     assert list(tmp_path.iterdir()) == []  # nothing is left over
 
 
+@pytest.mark.thorough
 @needs_kernels
-@pytest.mark.long
 def test_two_processes_replace_a_damaged_library_at_once(tmp_path, monkeypatch, thrifty_compiler):
     """Each begins to compile before the other has done so."""
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "GENGAP_KERNELS_FLAGS": UNOPTIMISED}
@@ -232,8 +232,8 @@ def results_of(build, path):
     return torch.load(path, weights_only=True)
 
 
+@pytest.mark.thorough
 @needs_kernels
-@pytest.mark.long
 def test_builds_agree(tmp_path):
     """The same results as the build for this processor, up to rounding, in training, evaluation and statistics."""
     expected = results_of("native", tmp_path / "native.pt")

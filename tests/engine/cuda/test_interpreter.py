@@ -10,6 +10,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
+@pytest.mark.thorough
 def test_kernels_in_the_interpreter():
     pytest.importorskip("triton")
     files = sorted(HERE.glob("interpreted_*.py"))

@@ -1,5 +1,7 @@
 """Epochs that every network was trained: replace this by one sentence on what NAME shows."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -14,6 +16,8 @@ PART = {
 colour per group of networks that differ only in their seed. *What to look for:* say here what a reader should see.
 """,
 }
+
+_POINTS: dict[str, Any] = {"marker": "o", "markersize": 3, "linestyle": "none"}
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -32,8 +36,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         return figure
     colors = palette(data["group"])
     for group, points in data.groupby("group", sort=False):
-        axes.plot(points.index, points["epochs_trained"], "o", color=colors[str(group)], markersize=3)
+        axes.plot(points.index, points["epochs_trained"], color=colors[str(group)], **_POINTS)
     axes.set_xlabel("network")
     axes.set_ylabel("epochs trained")
-    legend(figure, handles(colors))
+    legend(figure, handles(colors, **_POINTS))
     return figure
