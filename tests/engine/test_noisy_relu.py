@@ -42,7 +42,9 @@ def test_the_architecture_itself_stays_as_it_was(arch):
     assert not any(isinstance(layer, noise.NoisyReLU) for layer in arch.training.modules())
 
 
-@pytest.mark.parametrize(("mode", "compiled"), [("shared", False), ("unit", False), ("unit", True)])
+@pytest.mark.parametrize(
+    ("mode", "compiled"), [("shared", False), ("unit", False), pytest.param("unit", True, marks=pytest.mark.thorough)]
+)
 def test_a_noisy_stack_equals_plain_modules_with_noise_added_by_hooks(arch, mode, compiled):
     """Outputs, new running statistics and gradients of two networks, float64."""
     cells = [Cell.model_validate({"model": {"width": 5}, "seed": seed}) for seed in range(2)]

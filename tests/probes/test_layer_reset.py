@@ -31,7 +31,9 @@ def performance(made, state):
     return [1 - one["accuracy"].item() for one in found["test"]], [one["loss"].item() for one in found["train"]]
 
 
-@pytest.mark.parametrize("batchnorm", MODES)
+@pytest.mark.parametrize(
+    "batchnorm", ["running", *(pytest.param(mode, marks=pytest.mark.thorough) for mode in MODES[1:])]
+)
 @pytest.mark.parametrize("name", sorted(registry.REGISTRY["model"]))
 def test_all_layers_reset_are_the_old_network(name, batchnorm):
     """Bit by bit, in every mode and for every model: no tensor is left behind."""

@@ -157,6 +157,7 @@ def test_subspaces_follow_the_seed_and_the_draw():
     assert not torch.equal(sharpness.directions(made.cells[:1], 500, 1)[0], first)
 
 
+@pytest.mark.thorough
 def test_standard_error_over_subspaces_and_fewer_samples():
     made = subjects.subject({**QUICK, "draws": 2, "samples": 10})
     found = subjects.by_name(sharpness.measure(made))
@@ -199,6 +200,7 @@ def test_further_climbs_end_at_a_maximum_and_follow_a_rescaling():
         assert (found[f"rescaled_{name}", ""] / found[name, ""] - 1).abs().min() > 0.01
 
 
+@pytest.mark.thorough
 def test_further_climbs_in_parts_are_those_of_all(monkeypatch):
     made = subjects.subject({**QUICK, "to_convergence": 5, "rescaling": 2.0})
     apart = subjects.by_name(sharpness.measure(made))

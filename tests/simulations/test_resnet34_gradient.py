@@ -116,6 +116,7 @@ def test_a_draw_does_not_depend_on_the_others():
     assert together["gradient_ratio"][0] != alone["gradient_ratio"][0]
 
 
+@pytest.mark.thorough
 def test_without_batchnorm_skips_raise_the_variance_block_by_block():
     """Every block of ours adds a He layer's variance to its input's, so R grows; the plain network keeps variances."""
     draws = range(2)
@@ -168,6 +169,7 @@ def test_data_that_do_not_fit_are_refused(prepared, data, words):
         batch(point(dataset="cifar100", batch_size=size), 0, prepared(**data))
 
 
+@pytest.mark.thorough
 def test_a_draw_alone_in_memory_and_layers_in_the_file(tmp_path, prepared):
     here = point(dataset="cifar10", seeds=(0, 1))
     assert numbers_per_draw(here) > 2 * sum(p.numel() for p in network(here, 0).parameters()) - 2e6

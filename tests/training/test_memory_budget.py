@@ -35,6 +35,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux")
 def test_the_predicted_peak_suffices_and_is_of_use(tmp_path):
     """What is taken depends on PyTorch: 0.75 of the prediction in 2.8, 0.79 to 0.86 in 2.15, 0.58 in another.

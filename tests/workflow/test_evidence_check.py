@@ -51,6 +51,7 @@ def test_a_changed_table_a_missing_one_and_one_that_nothing_gives_are_named(kept
     assert f"{KEPT / 'other.csv'}: the export does not give it" in told
 
 
+@pytest.mark.thorough
 def test_of_a_part_of_a_study_what_can_be_drawn_is(kept, capsys):
     kept.edit("config/studies/tiny.yaml", "seed: [0]}\nprobes", "seed: 0..4}\nprobes")
     assert main(["evidence"]) == 0
@@ -63,6 +64,7 @@ def test_settings_that_changed_altogether_are_refused(kept, capsys):
     assert "holds nothing of 'tiny' as config/studies has it now" in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_an_export_of_this_repository_gives_the_tables_kept_beside_it(monkeypatch, capsys):
     """The one of the fewest networks; `make evidence-check` takes all."""
     monkeypatch.chdir(REPOSITORY)

@@ -51,7 +51,7 @@ def test_nothing_is_made_again(old, finished_workspace):
     assert "Nothing to be done" in output
 
 
-@pytest.mark.long
+@pytest.mark.thorough
 def test_without_records_no_network_is_trained_again(old):
     shutil.rmtree(old / ".snakemake/metadata")
     old.edit("config/studies/tiny.yaml", "probes: [performance]", "probes: [performance, distance]")

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.thorough
 STUDY = """\
 title: Own parts
 base:

@@ -47,6 +47,7 @@ def test_another_seed_trains_the_new_cell_only(workspace):
     assert "1 of 2 cells are to be trained" in output
 
 
+@pytest.mark.thorough
 def test_edited_figure_redraws_itself_only(workspace):
     workspace.edit(STUDY, "figures: [accuracy_by_width]", "figures: [accuracy_by_width, learning_curves]")
     assert workspace.planned() == {"Drawing learning_curves of tiny"}
@@ -86,6 +87,7 @@ def test_edited_probe_measures_again_and_trains_nothing(workspace):
     }
 
 
+@pytest.mark.thorough
 def test_an_edited_dataset_trains_nothing_where_its_images_stay_the_same(workspace):
     """Snakemake plans to train, since it cannot know the images before they are made; then the networks are found."""
     with (workspace / "src/gengap/datasets/gaussian.py").open("a") as module:

@@ -6,7 +6,7 @@ import re
 import h5py
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.thorough
 TEXT = """\
 title: Small matrices
 base: {simulation: random_matrix, columns: 3}
