@@ -5,6 +5,7 @@ import itertools
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gengap import models
@@ -39,8 +40,8 @@ def study(tmp_path):
     return load_study(path)
 
 
-def one_second_per_cell(arch, cells, data, threads):
-    return float(len(cells))
+def one_second_per_cell(trainings):
+    return [float(len(training.cells)) for training in trainings]
 
 
 def estimator(plan, known=(), *, cores=2, calibrate=one_second_per_cell, due=None):
@@ -120,15 +121,66 @@ def test_wall_time_waits_for_what_comes_before_and_for_cores(plan):
     assert schedule.wall_seconds([], 2) == 0.0
 
 
-def test_a_calibration_grows_with_the_work(study, monkeypatch):
-    cells = list(study.cells.values())[:2]
+@pytest.fixture
+def trainings(study):
+    """One pack of either width."""
+    return [training_of([cell for cell in study.cells.values() if cell.model.width == width]) for width in (4, 8)]
+
+
+def training_of(cells):
     data = calibration.sizes(cells[0])
     arch = stack.architecture(models.build(cells[0].model, data.image_shape, data.n_outputs))
-    longer = [cell.model_copy(update={"training": cell.training.model_copy(update={"epochs": 400})}) for cell in cells]
-    assert calibration.calibrated(arch, cells, data, 1) > 0
-    # From here on, each call of the clock is a second after the one before.
+    return calibration.Training(arch, cells, data, 1)
+
+
+def changed(training, **settings):
+    """The same networks with other settings of training."""
+    cells = [cell.model_copy(update={"training": cell.training.model_copy(update=settings)}) for cell in training.cells]
+    return dataclasses.replace(training, cells=cells)
+
+
+def clock(monkeypatch):
+    """Each call of the clock is a second after the one before."""
     monkeypatch.setattr(calibration, "time", types.SimpleNamespace(perf_counter=itertools.count().__next__))
-    assert calibration.calibrated(arch, cells, data, 1) < calibration.calibrated(arch, longer, data, 1)
+
+
+def test_a_calibration_grows_with_the_work(trainings, monkeypatch):
+    assert min(calibration.calibrated(trainings)) > 0
+    clock(monkeypatch)
+    short, long = calibration.calibrated([trainings[0], changed(trainings[0], epochs=400)])
+    assert short < long
+
+
+def test_packs_of_equal_speed_are_measured_once(trainings, monkeypatch):
+    measured = []
+    monkeypatch.setattr(calibration, "_measured", lambda one: measured.append(one) or calibration._Speed(1e-4, 1e-5))
+    others = [
+        dataclasses.replace(one, cells=[c.model_copy(update={"seed": 9}) for c in one.cells]) for one in trainings
+    ]
+    seconds = calibration.calibrated([*trainings, *others])
+    assert len(measured) == 2
+    assert seconds[:2] == seconds[2:]
+
+
+def test_what_there_is_no_time_to_measure_is_in_proportion_to_its_operations(trainings, monkeypatch):
+    """Of a grid of widths the smallest is measured; its speed per operation is that of the others."""
+    monkeypatch.setattr(calibration, "_AT_MOST", 0.0)
+    measured = []
+    monkeypatch.setattr(calibration, "_measured", lambda one: measured.append(one) or calibration._Speed(1e-4, 1e-5))
+    narrow, wide = calibration.calibrated(trainings)
+    assert measured == trainings[:1]
+    ratio = calibration._operations(trainings[1]) / calibration._operations(trainings[0])
+    start = calibration.START_SECONDS
+    assert wide - start == pytest.approx(ratio * (narrow - start))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 97])
+def test_ends_are_measured_first_and_every_size_once(count):
+    found = calibration._spread(range(count))
+    assert sorted(found) == list(range(count))
+    assert found[:2] == [0, count - 1][:count]
+    if count == 97:
+        assert max(np.diff(sorted(found[:9]))) <= 13  # evenly
 
 
 def test_sizes_of_registered_datasets_are_those_of_their_images(tmp_path):
@@ -187,7 +239,7 @@ def test_a_simulation_is_planned_by_point(tmp_path, monkeypatch):
 
 
 def test_the_text_says_at_least_while_a_part_is_unknown(plan):
-    planned = estimator(plan, calibrate=lambda arch, cells, data, threads: 7200.0).planned("s")
+    planned = estimator(plan, calibrate=lambda trainings: [7200.0] * len(trainings)).planned("s")
     said = "\n".join(text.describe(planned, 7200.0, 2))
     assert "width=8_pack=0" in said
     assert "wall time: at least 2.0 h on 2 cores" in said

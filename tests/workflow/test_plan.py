@@ -38,7 +38,7 @@ def planned(workspace, monkeypatch, study="tiny"):
     known = {**studies, **load_simulations(layout.SIMULATIONS, studies)}
     monkeypatch.setattr(identity, "PACKAGE", workspace / "src/gengap")
     identity._content.cache_clear()
-    estimator = dataclasses.replace(estimate([study], known, 2), calibrate=lambda *_: 1.0)
+    estimator = dataclasses.replace(estimate([study], known, 2), calibrate=lambda trainings: [1.0] * len(trainings))
     return [(one.job.rule, one.name, one.part, one.to_do, one.of) for one in estimator.planned(study)]
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +16,7 @@ from gengap.studies.settings import Cell
 from gengap.training import augmentation, compilation, pack_state, random_inputs
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
+from gengap.training.plain_step import forward_operations
 from gengap.training.step import StepInputs, make_step
 
 # Until a pack of its kind has run here, a compiled step is taken for this share of an eager one, or for so many
@@ -24,6 +26,8 @@ _COMPILED, _EVALUATIONS, _COMPILE_SECONDS = 0.2, 15.0, 20.0
 START_SECONDS = 2.0  # of a job: Snakemake's and gengap's start, and reading the data; libraries are imported once
 # Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
 _FEW, _IMAGES, _LONG_SECONDS, _CALLS = 16, 512, 0.5, 3
+_AT_MOST = 15.0  # seconds that a plan measures speeds; the one that is being measured is finished
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -66,29 +70,120 @@ def sizes(cell: Cell) -> Sizes:
     return Sizes(n_train, n_stored, labels.test_size or n_test, (channels, size, size), n_outputs)
 
 
-def calibrated(arch: Architecture, cells: Sequence[Cell], data: Sizes, threads: int) -> float:
-    """Seconds of training and evaluating one pack, from a few uncompiled steps on random images."""
-    torch.set_num_threads(threads)
-    training = cells[0].training
-    batch_size = data.n_train if training.batch_size == "full" else min(training.batch_size, data.n_train)
-    few = min(batch_size, _FEW)
+@dataclass(frozen=True)
+class Training:
+    """What a pack has to train.
+
+    Attributes:
+        arch: The architecture of its networks.
+        cells: The settings of each.
+        data: Sizes of their data.
+        threads: Cores that the job takes.
+    """
+
+    arch: Architecture
+    cells: Sequence[Cell]
+    data: Sizes
+    threads: int
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a step."""
+        chosen = self.cells[0].training.batch_size
+        return self.data.n_train if chosen == "full" else min(chosen, self.data.n_train)
+
+    @property
+    def speed_depends_on(self) -> tuple[object, ...]:
+        """Equal for packs of equal speed, whatever their data show and how many there are."""
+        cell, data = self.cells[0], self.data
+        shapes = data.image_shape, data.n_outputs, self.batch_size, len(self.cells), self.threads
+        return *shapes, cell.model, cell.loss, cell.optimizer.name, cell.training
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """Seconds of one uncompiled training step and of one evaluation, for one image and one network."""
+
+    step: float
+    forward: float
+
+
+def calibrated(trainings: Sequence[Training]) -> list[float]:
+    """Seconds of training and evaluating each of these packs, from a few uncompiled steps on random images.
+
+    Of packs whose speeds differ, the smallest and the largest networks are measured first, then those between, until
+    that has taken `_AT_MOST` seconds. The others have the speed of the nearest one measured, in proportion to their
+    operations.
+    """
+    distinct = {training.speed_depends_on: training for training in trainings}
+    sizes_of = {key: _operations(training) for key, training in distinct.items()}
+    measured: dict[tuple[object, ...], _Speed] = {}
+    begin = time.perf_counter()
+    for key in _spread(sorted(distinct, key=sizes_of.__getitem__)):
+        if measured and time.perf_counter() - begin > _AT_MOST:
+            break
+        measured[key] = _measured(distinct[key])
+
+    def speed(training: Training) -> _Speed:
+        own = training.speed_depends_on
+        if own in measured:
+            return measured[own]
+        images = training.batch_size
+        nearest = min(
+            measured,
+            key=lambda other: (
+                abs(math.log(sizes_of[own] / sizes_of[other])) + abs(math.log(images / distinct[other].batch_size))
+            ),
+        )
+        factor = sizes_of[own] / sizes_of[nearest]
+        return _Speed(factor * measured[nearest].step, factor * measured[nearest].forward)
+
+    return [_seconds(training, speed(training)) for training in trainings]
+
+
+def _spread(ordered: Sequence[_T]) -> list[_T]:
+    """The first, the last, the middle, the middles of both halves and so on: whatever is cut off is between others."""
+    found, gaps = [*ordered[:1], *ordered[1:][-1:]], [(0, len(ordered) - 1)]
+    for low, high in gaps:  # grows
+        if high - low > 1:
+            middle = (low + high) // 2
+            found.append(ordered[middle])
+            gaps += [(low, middle), (middle, high)]
+    return found
+
+
+def _operations(training: Training) -> float:
+    """Of one image in one network; at least 1."""
+    return max(1.0, forward_operations(training.arch, training.data.image_shape))
+
+
+def _measured(training: Training) -> _Speed:
+    arch, cells, data = training.arch, training.cells, training.data
+    torch.set_num_threads(training.threads)
+    few = min(training.batch_size, _FEW)
     slow = sum(_passes(arch, cells[:1], data, few)) / few
     # As many images and networks as the pack has, unless a step of them would take long.
-    count = max(few, min(batch_size, _IMAGES, int(_LONG_SECONDS / slow)))
+    count = max(few, min(training.batch_size, _IMAGES, int(_LONG_SECONDS / slow)))
     together = max(1, min(len(cells), int(_LONG_SECONDS / (slow * count))))
     step, forward = (each / (together * count) for each in _passes(arch, cells[:together], data, count))
+    return _Speed(step, forward)
+
+
+def _seconds(training: Training, speed: _Speed) -> float:
+    """Of the whole job, compiled where that pays."""
+    cells, data = training.cells, training.data
     epochs = max(cell.training.epochs for cell in cells)
-    steps = epochs * math.ceil(data.n_train / batch_size)
+    steps = epochs * math.ceil(data.n_train / training.batch_size)
     area = data.image_shape[1] * data.image_shape[2]
-    sized = {"n_networks": len(cells), "batch_size": batch_size, "n_steps": steps, "image_area": area}
-    compiled = compilation.pays(arch, **sized)
+    sized = {"n_networks": len(cells), "batch_size": training.batch_size, "n_steps": steps, "image_area": area}
+    compiled = compilation.pays(training.arch, **sized)
     trained = float(sum(cell.training.epochs for cell in cells) * data.n_train)
-    evaluated = trained / data.n_train / training.evaluate_every * (data.n_stored + data.n_test)
+    evaluated = trained / data.n_train / cells[0].training.evaluate_every * (data.n_stored + data.n_test)
     seconds: float = (
         START_SECONDS
         + _COMPILE_SECONDS * compiled
-        + trained * (min(_COMPILED * step, _EVALUATIONS * forward) if compiled else step)
-        + evaluated * forward
+        + trained * (min(_COMPILED * speed.step, _EVALUATIONS * speed.forward) if compiled else speed.step)
+        + evaluated * speed.forward
     )
     return seconds
 

@@ -5,14 +5,13 @@ Which jobs run is Snakemake's word. Seconds are those of one job; `gengap.cost.s
 
 import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gengap import models, registry
 from gengap.cost import remaining
-from gengap.cost.calibration import START_SECONDS, Sizes, calibrated, sizes
+from gengap.cost.calibration import START_SECONDS, Sizes, Training, calibrated, sizes
 from gengap.engine import stack
-from gengap.engine.stack import Architecture
 from gengap.files import timings
 from gengap.files.timings import SIMULATE, TRAIN, Timing, kind_of
 from gengap.studies.jobs import Job, Plan
@@ -22,7 +21,7 @@ from gengap.studies.simulation import Point
 from gengap.studies.study import Probe
 from gengap.training import memory_budget
 
-Calibrate = Callable[[Architecture, Sequence[Cell], Sizes, int], float]
+Calibrate = Callable[[Sequence[Training]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class Estimator:
         known: Jobs that ran on this machine.
         cores: Cores that the workflow may use.
         store: Finished cells and measurements of all studies.
-        calibrate: `calibrated`, or what stands for it: called for training of a kind that has not run.
+        calibrate: `calibrated`, or what stands for it: called for training of kinds that have not run.
     """
 
     plan: Plan
@@ -97,14 +96,20 @@ class Estimator:
 
     def planned(self, study: str) -> list[Planned]:
         """The jobs of a study or simulation that are to run, in the order of their dependence."""
-        return [one for one in self._all(study) if self._runs(one.job)]
+        new: dict[str, Training] = {}
+        found = [one for one in self._all(study, new) if self._runs(one.job)]
+        seconds = dict(zip(new, self.calibrate(list(new.values())) if new else (), strict=True))
+        return [
+            replace(one, seconds=seconds[one.part]) if one.name == TRAIN and one.part in new else one for one in found
+        ]
 
     def total(self, study: str) -> int:
         """How many jobs it has, those included that need not run."""
         data = len({dataset_key(c) for c in self._cells(study)}) + len({self._labels(c) for c in self._cells(study)})
         return data + sum(1 for _ in (*self.plan.made_from_data(study), *self.plan.evidence(study)))
 
-    def _all(self, study: str) -> Iterator[Planned]:
+    def _all(self, study: str, new: dict[str, Training]) -> Iterator[Planned]:
+        """Every job; what packs have to train whose kind has not run is entered into `new`."""
         cells = self._cells(study)
         for dataset in sorted({dataset_key(cell) for cell in cells}):
             yield self._whole(self.plan.prepare(dataset), dataset, kind_of("prepare", dataset))
@@ -114,11 +119,11 @@ class Estimator:
             yield from self._points(study)
         else:
             for pack in self.plan.packs[study]:
-                yield from self._pack(study, pack)
+                yield from self._pack(study, pack, new)
         for job in self.plan.evidence(study):
             yield self._whole(job, "", kind_of(job.rule, ""), study)
 
-    def _pack(self, study: str, pack: str) -> Iterator[Planned]:
+    def _pack(self, study: str, pack: str, new: dict[str, Training]) -> Iterator[Planned]:
         """Training and probes of a pack; what is left is looked up only where a job runs."""
         cells = [self.plan.studies[study].cells[name] for name in self.plan.packs[study][pack]]
         data, threads = sizes(cells[0]), max(1, self.cores // len(self.plan.packs[study]))
@@ -129,7 +134,7 @@ class Estimator:
         labelled = self.plan.label(dataset_key(cells[0]), labels_key(cells[0]))
         there = remaining.pack(self.plan, study, pack, self.store, data_are_made=self._runs(labelled))
         if self._runs(train):
-            yield self._train(train, pack, there, data, threads)
+            yield self._train(train, pack, there, data, threads, new)
         for key, job in probes.items():
             if self._runs(job):
                 probe, left = self.plan.probes(study)[key], len(there.to_measure(key))
@@ -137,7 +142,9 @@ class Estimator:
                 seconds = self._predict(kind, left, threads=threads)
                 yield Planned(job, pack, key, kind, left, seconds, threads, left, there.checkpoints(probe))
 
-    def _train(self, job: Job, pack: str, there: remaining.Pack, data: Sizes, threads: int) -> Planned:
+    def _train(
+        self, job: Job, pack: str, there: remaining.Pack, data: Sizes, threads: int, new: dict[str, Training]
+    ) -> Planned:
         all_cells = list(there.cells.values())
         cells = [there.cells[name] for name in there.to_train]
         kind, work = training_kind(all_cells), training_work(cells, data.n_train)
@@ -146,7 +153,7 @@ class Estimator:
             return Planned(job, pack, TRAIN, kind, 0.0, seconds, threads, 0, len(all_cells))
         arch = stack.architecture(models.build(cells[0].model, data.image_shape, data.n_outputs))
         if seconds is None:
-            seconds = self.calibrate(arch, cells, data, threads)
+            new[pack] = Training(arch, cells, data, threads)
         each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
         memory = each * len(cells) + memory_budget.shared_bytes(cells[0])
         return Planned(job, pack, TRAIN, kind, work, seconds, threads, len(cells), len(all_cells), memory)
