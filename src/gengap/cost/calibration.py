@@ -1,5 +1,6 @@
 """How long a pack would train here, from a few steps on random images: for what has not run on this machine."""
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -116,7 +117,7 @@ def calibrated(trainings: Sequence[Training]) -> list[float]:
     operations.
     """
     distinct = {training.speed_depends_on: training for training in trainings}
-    sizes_of = {key: _operations(training) for key, training in distinct.items()}
+    sizes_of = {key: _operations(one.arch, one.data.image_shape) for key, one in distinct.items()}
     measured: dict[tuple[object, ...], _Speed] = {}
     begin = time.perf_counter()
     for key in _spread(sorted(distinct, key=sizes_of.__getitem__)):
@@ -152,9 +153,10 @@ def _spread(ordered: Sequence[_T]) -> list[_T]:
     return found
 
 
-def _operations(training: Training) -> float:
+@functools.cache  # packs of a grid share architectures
+def _operations(arch: Architecture, image_shape: tuple[int, int, int]) -> float:
     """Of one image in one network; at least 1."""
-    return max(1.0, forward_operations(training.arch, training.data.image_shape))
+    return max(1.0, forward_operations(arch, image_shape))
 
 
 def _measured(training: Training) -> _Speed:

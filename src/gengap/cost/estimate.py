@@ -12,11 +12,12 @@ from gengap import models, registry
 from gengap.cost import remaining
 from gengap.cost.calibration import START_SECONDS, Sizes, Training, calibrated, sizes
 from gengap.engine import stack
+from gengap.engine.stack import Architecture
 from gengap.files import timings
 from gengap.files.timings import SIMULATE, TRAIN, Timing, kind_of
 from gengap.studies.jobs import Job, Plan
 from gengap.studies.packing import dataset_key, labels_key, probe_settings, shape_key
-from gengap.studies.settings import Cell
+from gengap.studies.settings import Cell, Model
 from gengap.studies.simulation import Point
 from gengap.studies.study import Probe
 from gengap.training import memory_budget
@@ -72,6 +73,11 @@ def probe_kind(probe: Probe, cell: Cell) -> str:
 def simulation_kind(point: Point) -> str:
     """What the speed of one draw depends on."""
     return kind_of(SIMULATE, point.model_dump(exclude={"seeds"}))
+
+
+@functools.cache  # packs of a grid share them
+def _architecture(model: Model, image_shape: tuple[int, int, int], n_outputs: int) -> Architecture:
+    return stack.architecture(models.build(model, image_shape, n_outputs))
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class Estimator:
         seconds = self._predict(kind, work, threads=threads, networks=len(cells))
         if not cells:
             return Planned(job, pack, TRAIN, kind, 0.0, seconds, threads, 0, len(all_cells))
-        arch = stack.architecture(models.build(cells[0].model, data.image_shape, data.n_outputs))
+        arch = _architecture(cells[0].model, data.image_shape, data.n_outputs)
         if seconds is None:
             new[pack] = Training(arch, cells, data, threads)
         each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
