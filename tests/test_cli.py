@@ -1,6 +1,7 @@
 """The command `gengap`."""
 
 import json
+import sys
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_check_lists_studies_and_the_packs_of_one(capsys):
     assert main.main(["check", "heavy"]) == 0
     assert "10 cells in 1 packs" in (out := capsys.readouterr().out)
     assert "  seed=9\n" in out
+
+
+def test_on_a_terminal_a_long_list_of_cells_is_cut_and_says_so(capsys, monkeypatch):
+    assert main.main(["check", "heavy"]) == 0
+    whole = capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("LINES", "14")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main.main(["check", "heavy"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 14
+    assert lines[:12] == whole[:12]
+    assert lines[13] == f"and {len(whole) - 12} more lines: `gengap check heavy | less` shows them all."
 
 
 def test_simulations_are_listed_beside_the_studies(tmp_path, capsys):

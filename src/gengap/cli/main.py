@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check every study and simulation, and list them; or one of them, and list its cells."""
+    """Check every study and simulation, and list them; or one of them, and list the cells that fit the terminal."""
     project = load_project(asked=options.study and [options.study])
     known, papers = project.targets, project.papers
     for warning in project.check_machine([options.study] if options.study else project.built):
@@ -76,8 +77,11 @@ def check(options: argparse.Namespace) -> None:
         return
     target = find_study(known, options.study)
     print("{}: {}\n{} {} in {} {}".format(target.name, target.title, *_counted(target)))
-    for name, names in _parts(target).items():
-        print("\n  ".join([f"\n{name}", *names]))
+    lines = [line for name, names in _parts(target).items() for line in ("", name, *(f"  {cell}" for cell in names))]
+    room = max(10, shutil.get_terminal_size().lines - 5) if sys.stdout.isatty() else len(lines)
+    print("\n".join(lines[:room]))
+    if lines[room:]:
+        print(f"\nand {len(lines) - room:,} more lines: `gengap check {target.name} | less` shows them all.")
 
 
 def scale(options: argparse.Namespace) -> None:
