@@ -63,6 +63,7 @@ def start(folder, names, script):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,  # a signal to its group does not reach the tests
     )
 
 
