@@ -24,8 +24,9 @@ PART = {
 4; the survey's Fig. 19). Epoch of the lowest test loss, and test accuracy at that epoch and at the end, against the
 weights left: of networks that are pruned round by round and start from their first weights (tickets), or from those
 after the first epoch (rewound), of the same masks with fresh weights, of random masks, and of networks that are pruned
-at once. Means over seeds, bars their 95 % confidence intervals (Student's t; of accuracies on the logit scale). *What
-to look for:* tickets that stop earlier and are more accurate than the whole network, while their controls are neither.
+at once; kinds with equally many weights stand side by side. Means over seeds, bars their 95 % confidence intervals
+(Student's t; of accuracies on the logit scale). *What to look for:* tickets that stop earlier and are more accurate than
+the whole network, while their controls are neither.
 """,
 }
 
@@ -61,10 +62,11 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         quantity, network = list(SHOWN)[place // columns], networks[place % columns]
         own = data[(data["quantity"] == quantity) & (data["network"] == network)]
         whole = own[own["kind"] == KINDS["dense"]]
-        for kind, color in colors.items():
+        for offset, (kind, color) in enumerate(colors.items()):
             line = own[own["kind"] == kind].sort_values("weights_left")
             error = np.nan_to_num([line["mean"] - line["low"], line["high"] - line["mean"]]).clip(min=0)
-            panel.errorbar(line["weights_left"], line["mean"], error, color=color, **_look(kind))
+            beside = line["weights_left"] * 0.97 ** (offset - (len(colors) - 1) / 2)
+            panel.errorbar(beside, line["mean"], error, color=color, **_look(kind))
         for level in whole["mean"]:
             panel.axhline(level, color="black", linewidth=0.6, linestyle="--")
         if place % columns == 0:
