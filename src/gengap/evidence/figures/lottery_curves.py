@@ -25,8 +25,8 @@ PART = {
 weights left: of networks that are pruned round by round and start from their first weights (tickets), or from those
 after the first epoch (rewound), of the same masks with fresh weights, of random masks, and of networks that are pruned
 at once; kinds with equally many weights stand side by side. Means over seeds, bars their 95 % confidence intervals
-(Student's t; of accuracies on the logit scale). *What to look for:* tickets that stop earlier and are more accurate than
-the whole network, while their controls are neither.
+(Student's t; of accuracies on the logit scale). *What to look for:* tickets that stop earlier and are more accurate
+than the whole network, while their controls are neither.
 """,
 }
 
