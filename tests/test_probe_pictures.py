@@ -1,5 +1,7 @@
 """Every probe has its small picture, of a quantity that it measures."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -39,6 +41,21 @@ def test_curves_show_the_first_network_of_every_width(tmp_path):
     arrays = evidence.arrays("train_loss_along_path")
     assert len(axes.lines) == len(arrays)
     assert axes.lines[0].get_ydata() == pytest.approx(arrays[0].values[0])
+
+
+def test_arrays_are_there_until_all_pictures_are_drawn(tmp_path, monkeypatch):
+    study = synthetic.study(tmp_path)
+    made = synthetic.collected(tmp_path, study)
+
+    def collect(study, imports, histories, files, measurements, cells):
+        shutil.copytree(made.path.parent, measurements.parent, dirs_exist_ok=True)
+
+    monkeypatch.setattr(probe_pictures, "collect", collect)
+    monkeypatch.setattr(subprocess, "run", lambda command: subprocess.CompletedProcess(command, 0))
+    (tmp_path / "pictures").mkdir()
+    with probe_pictures.measured(study, ["path"]) as evidence:
+        probe_pictures.write(evidence, ["performance", "path"], tmp_path / "pictures")
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"performance.png", "path.png"}
 
 
 def test_what_was_not_measured_is_said(tmp_path):

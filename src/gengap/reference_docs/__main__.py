@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
                 picture.unlink()
         if missing := [name for name in known if not (docs / "probes" / f"{name}.png").exists()]:
             study = load_study(layout.study_file("every_probe"), reduced=reduced)
-            probe_pictures.write(probe_pictures.measured(study, missing), missing, docs / "probes")
+            with probe_pictures.measured(study, missing) as evidence:
+                probe_pictures.write(evidence, missing, docs / "probes")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -6,7 +6,8 @@ What a picture shows is declared in the probe's header. ``make docs`` makes thos
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,11 @@ def write(evidence: Evidence, probes: Iterable[str], folder: Path) -> None:
             save(draw(evidence, probe), folder / f"{probe}.png", "png", dpi=110)
 
 
-def measured(study: Study, probes: Sequence[str]) -> Evidence:
+@contextmanager
+def measured(study: Study, probes: Sequence[str]) -> Iterator[Evidence]:
     """Have Snakemake measure some probes of a study, and of the study what they need; nothing else is made.
+
+    The evidence lasts as long as the context: arrays are read from its file when they are drawn.
 
     Raises:
         UserError: If that fails; Snakemake has said why.
@@ -131,4 +135,4 @@ def measured(study: Study, probes: Sequence[str]) -> Evidence:
     with tempfile.TemporaryDirectory() as temporary:
         made = layout.measurements_in(Path(temporary))
         collect(study, {}, histories, files, made, layout.cells_in(Path(temporary)))
-        return evidences.read(made)
+        yield evidences.read(made)
