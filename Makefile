@@ -12,6 +12,7 @@ SHELL := /bin/bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONDONTWRITEBYTECODE # set in many containers: each of the hundreds of processes would compile all modules again
 ENV := .venv/.stamp
 
 # Snakemake asks for a name and a home, which a user in a container, who is a number only, may lack.

@@ -83,6 +83,7 @@ def passed(copy):
     return re.findall(r"^PASSED (\S+)", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_own_test_passes(kind, copy, passed):
     part, test = copy.files[kind]
@@ -90,6 +91,7 @@ def test_its_own_test_passes(kind, copy, passed):
     assert [name for name in passed if name.startswith(f"{test}::")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "test"), [("model", SHARED[0]), ("figure", SHARED[1]), ("schedule", SHARED[2])])
 def test_the_tests_of_its_kind_include_it(kind, test, passed):
     assert [name for name in passed if name.startswith(f"tests/{test}::") and f"made_{kind}" in name]

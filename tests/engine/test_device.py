@@ -25,6 +25,7 @@ def work(leases, visible, got, leave):
         leave.wait()
 
 
+@pytest.mark.thorough
 def test_every_job_has_a_gpu_of_its_own_and_the_third_waits(tmp_path):
     got, leave = CONTEXT.Queue(), CONTEXT.Event()
     arguments = (tmp_path / "leases", "4, 7", got, leave)

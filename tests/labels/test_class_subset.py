@@ -100,6 +100,7 @@ def test_names_that_cannot_stand_in_a_path_and_single_classes_are_refused(tmp_pa
 
 
 @pytest.mark.data
+@pytest.mark.thorough
 def test_the_two_classes_of_appendix_b_are_balanced(cifar8, tmp_path):
     """Song (2019), appendix B: 10,000 training and 2,000 test images are all that CIFAR-10 has of two classes."""
     label(subset("airplane", "automobile", train_size=10000, test_size=2000), cifar8, tmp_path / "l.h5")

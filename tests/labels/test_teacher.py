@@ -126,6 +126,7 @@ def test_a_student_with_zero_loss_exists(gaussian, tmp_path, settings):
 
 
 @pytest.mark.data
+@pytest.mark.thorough
 def test_a_student_with_zero_loss_exists_on_cifar10(cifar8, tmp_path):
     """Song's data: all 40,000 samples (appendix A)."""
     settings = Labels(name="teacher", train_size=30_000, test_size=10_000)

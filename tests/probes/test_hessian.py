@@ -238,7 +238,9 @@ def test_what_cannot_be_measured_is_refused():
         hessian_spectrum.measure(broken)
 
 
-@pytest.mark.parametrize("batchnorm", ["running", "batch", "exact"])
+@pytest.mark.parametrize(
+    "batchnorm", ["running", *(pytest.param(mode, marks=pytest.mark.thorough) for mode in ("batch", "exact"))]
+)
 def test_extremes_agree_with_the_whole_spectrum(batchnorm):
     exact = by_name(hessian_spectrum.measure(make_subject(batchnorm)))
     found = by_name(hessian_extremes.measure(make_subject(batchnorm)))

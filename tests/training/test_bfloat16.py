@@ -13,7 +13,7 @@ def data32(data):
     return dataclasses.replace(data, train_images=data.train_images.float(), test_images=data.test_images.float())
 
 
-@pytest.mark.parametrize("compile_step", ["off", "on"])
+@pytest.mark.parametrize("compile_step", ["off", pytest.param("on", marks=pytest.mark.thorough)])
 def test_a_steps_gradient_is_rounded_and_the_weights_are_float32(data32, make_cell, train, compile_step):
     cells = {
         dtype: make_cell(

@@ -90,7 +90,7 @@ ALSO = [full, full_for_the_compiler, broken_compiler]
 
 
 @pytest.mark.parametrize(
-    "break_it", [noexec, no_compiler, *(pytest.param(way, marks=pytest.mark.thorough) for way in ALSO)]
+    "break_it", [no_compiler, *(pytest.param(way, marks=pytest.mark.thorough) for way in (noexec, *ALSO))]
 )
 def test_training_goes_on_uncompiled(break_it, tmp_path):
     broken = tmp_path / "broken"

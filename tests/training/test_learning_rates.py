@@ -78,7 +78,9 @@ def plain_loop(data, cell, batch_size):
     return found, network.state_dict()
 
 
-@pytest.mark.parametrize(("batch_size", "samples", "epochs"), [("full", 100, EPOCHS), (40, 40, 2)])
+@pytest.mark.parametrize(
+    ("batch_size", "samples", "epochs"), [pytest.param("full", 100, EPOCHS, marks=pytest.mark.thorough), (40, 40, 2)]
+)
 def test_the_rate_follows_the_largest_eigenvalue_of_the_whole_hessian(data, make, train, batch_size, samples, epochs):
     """Two scales in one pack, beside a cell whose schedule measures nothing."""
     cells = {

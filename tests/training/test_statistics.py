@@ -103,6 +103,7 @@ def test_curvature_is_that_of_the_frozen_network(data, make, train):
     assert measured == pytest.approx(torch.linalg.eigvalsh(whole)[-1].item(), rel=2e-3)
 
 
+@pytest.mark.thorough
 def test_the_compiled_step_is_compiled_once(make, train, compiled_graphs):
     model = {"name": "mlp", "depth": 1, "batchnorm": "before"}
     training = {"batch_size": 25, "statistics_steps": 2}

@@ -47,6 +47,7 @@ def finished(workspace):
     return output
 
 
+@pytest.mark.thorough
 def test_interrupted_it_saves_and_the_next_call_goes_on_to_the_same_numbers(long, tmp_path):
     quiet = long.copy(tmp_path / "quiet")
     finished(quiet)

@@ -25,7 +25,7 @@ from gengap.evidence.collect import collect, data_facts
 from gengap.studies.jobs import Plan
 from gengap.studies.study import load_study
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.thorough]
 FOLDER = Path(__file__).resolve().parents[1] / "old_results"
 STUDIES = {"kept": 8, "kept_classes": 2}  # cells of each
 COLLECTED = [f"results/{name}/cells.csv" for name in ("kept_classes", "kept_draws")]
@@ -89,7 +89,6 @@ def measured(workspace, study):
     return table.set_index(["cell", "epoch", "probe", "quantity", "layer"])["value"].sort_index()
 
 
-@pytest.mark.thorough
 def test_no_network_is_trained(old, updated):
     copy, output, said = updated
     trained = re.compile(r"(\d+) of \d+ cells are to be trained, \d+ were found finished")

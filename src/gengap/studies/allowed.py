@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
-
 Schema = Mapping[str, Any]
 
 _KINDS = {
@@ -16,20 +14,19 @@ _KINDS = {
 }
 
 
-def place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[str, Schema]:
+def place(whole: Schema, location: Sequence[int | str]) -> tuple[str, Schema]:
     """The dotted key of one of pydantic's findings, and the schema of what stands there.
 
     Pydantic names the branch of a union as if it were a key, as in ``batch_size.constrained-int``; a user has no such
     key, and all branches are of one.
 
     Args:
-        model: Class of the settings.
+        whole: Schema of the settings, as `pydantic.BaseModel.model_json_schema` gives it, which takes a while.
         location: Where pydantic found a mistake in them.
 
     Returns:
         Key, e.g. ``training.snapshots[2]``, and schema without references; empty for a key that there is not.
     """
-    whole = model.model_json_schema()
     schema: Schema = _resolved(whole, whole)
     key = ""
     for part in location:

@@ -33,7 +33,7 @@ def validate(model: type[T], content: Any, where: str) -> T:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError("\n".join(_explanations(model, error.errors(), where, content))) from error
+        raise UserError("\n".join(_explanations(model.model_json_schema(), error.errors(), where, content))) from error
 
 
 @contextmanager
@@ -103,24 +103,24 @@ def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], pat
                 raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
 
 
-def _explanations(model: type[Settings], findings: Iterable[Any], where: str, content: Any) -> Iterable[str]:
+def _explanations(whole: allowed.Schema, findings: Iterable[Any], where: str, content: Any) -> Iterable[str]:
     """One line for each key that pydantic found a mistake at; it names every branch of a union by itself."""
     lines: dict[str, str] = {}
     for finding in findings:
         parts = list(finding["loc"])
         if finding["type"] == "extra_forbidden":
-            at, schema = allowed.place(model, parts[:-1])
+            at, schema = allowed.place(whole, parts[:-1])
             key = f"{at}.{parts[-1]}".lstrip(".")
             known = _known_keys(content, parts[:-1]) or allowed.keys(schema)
-            lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], model, known)}")
+            lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], whole, known)}")
             continue
         if finding["type"] == "invalid_key":
-            at, _ = allowed.place(model, parts[:-1])
+            at, _ = allowed.place(whole, parts[:-1])
             lines.setdefault(
                 f"{at}.{parts[-1]}", f"{where}{at or 'keys'}: {parts[-1]!r} is a number, and no key is one."
             )
             continue
-        key, schema = allowed.place(model, parts)
+        key, schema = allowed.place(whole, parts)
         if finding["type"] == "missing":
             lines.setdefault(key, f"{where}{key}: is missing. It must be {allowed.words(schema)}.")
             continue
@@ -145,23 +145,23 @@ def _known_keys(content: Any, place: Sequence[int | str]) -> list[str]:
     return sorted({"name", *allowed_options(kind, name)})
 
 
-def _unknown_key(key: str, value: Any, model: type[Settings], known: Sequence[str]) -> str:
+def _unknown_key(key: str, value: Any, whole: allowed.Schema, known: Sequence[str]) -> str:
     near = hint(key, known)
     if not near and value is None and re.fullmatch(r"\w+:.+", key):
         near = " A space is missing after the colon."
     if not near:
-        owners = [section for section, keys in _sections(model).items() if key in keys]
+        owners = [section for section, keys in _sections(whole).items() if key in keys]
         near = f" It is a key of '{owners[0]}'." if len(owners) == 1 else ""
-    if not near and "base" in model.model_fields and key in allowed.keys(allowed.place(model, ["base"])[1]):
+    if not near and "base" in allowed.keys(whole) and key in allowed.keys(allowed.place(whole, ["base"])[1]):
         near = " Write it below 'base'."
     return f"unknown key.{near} Allowed: {', '.join(known)}."
 
 
-def _sections(model: type[Settings]) -> Mapping[str, Sequence[str]]:
-    """The keys of every section of a model, by its name."""
-    sections = {name: allowed.keys(allowed.place(model, [name])[1]) for name in model.model_fields}
+def _sections(whole: allowed.Schema) -> Mapping[str, Sequence[str]]:
+    """The keys of every section of some settings, by its name."""
+    sections = {name: allowed.keys(allowed.place(whole, [name])[1]) for name in allowed.keys(whole)}
     if "base" in sections:
-        sections = {f"base.{name}": allowed.keys(allowed.place(model, ["base", name])[1]) for name in sections["base"]}
+        sections = {f"base.{name}": allowed.keys(allowed.place(whole, ["base", name])[1]) for name in sections["base"]}
     return sections
 
 

@@ -169,6 +169,7 @@ def test_bits_depend_on_neither_pack_nor_threads(model, image_shape):
         assert torch.equal(threads[name], value), name
 
 
+@pytest.mark.thorough
 def test_compiled_step():
     model, image_shape = MODELS[0]
     expected, found = (two_steps(model, image_shape, torch.float32, compiled=on) for on in (False, True))

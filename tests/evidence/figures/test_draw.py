@@ -122,10 +122,9 @@ def test_nothing_overlaps_or_leaves_the_figure_and_text_is_legible(tmp_path, dra
         assert (tmp_path / "picture.png").stat().st_size < 500_000
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FIGURES)
-@pytest.mark.parametrize(
-    "grid", [pytest.param(grid, marks=[] if grid == "many groups" else pytest.mark.thorough) for grid in GRIDS]
-)
+@pytest.mark.parametrize("grid", GRIDS)
 def test_any_grid_can_be_drawn(collected, name, grid):
     figure = figures.plot(name, collected(grid))
     assert not picture_layout.faults(figure)
