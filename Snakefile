@@ -7,6 +7,7 @@ snakemake data                prepared and labelled data only
 """
 
 import functools
+import gc
 import re
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from gengap import escaping, installation, layout, logs, snakemake_support
+from gengap.errors import UserError
 from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY
@@ -58,6 +60,7 @@ with logs.job():
     store_access.check(Path(config.get("store", layout.STORE)), config.get("store_group", ""))
     BUILT = [name for name in PROJECT.built if name in TARGETS]  # none, where something else is asked for
     IMPORTS = imports.read()
+    gc.freeze()  # cells stay until the end: the garbage collector need not look through 100,000 of them again and again
     if workflow.is_main_process and targets.runs_jobs(sys.argv):
         run = [name for word in asked or () for name in (PROJECT.built if word == "all" else [word])]
         for warning in PROJECT.check_machine(run, here=targets.runs_here(sys.argv)):
@@ -88,11 +91,11 @@ include: "rules/common.smk"
 
 wildcard_constraints:
     study=any_of(TARGETS),
-    pack=any_of(pack for packs in PLAN.packs.values() for pack in packs),
+    pack="[^/]+",  # thousands of names would be searched again and again; `job` refuses others
     dataset=any_of(PLAN.datasets),
     labels=any_of(labels for _, labels in PLAN.labels),
     probe=any_of(probe for name in PLAN.studies for probe in PLAN.probes(name)),
-    point=any_of(point for points in PLAN.points.values() for point in points),
+    point="[^/]+",
 
 
 rule all:

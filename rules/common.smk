@@ -10,7 +10,11 @@ def any_of(names):
 
 @functools.cache  # Snakemake asks for the inputs and for each parameter
 def job(rule, **wildcards):
-    return getattr(PLAN, rule)(**wildcards)
+    try:
+        return getattr(PLAN, rule)(**wildcards)
+    except UserError as error:  # a file of a pack that there is not was asked for
+        with logs.job():
+            raise error
 
 
 def inputs(rule, **part):

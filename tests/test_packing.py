@@ -1,5 +1,6 @@
 """Cutting studies into packs."""
 
+import json
 import pickle
 
 import pytest
@@ -8,6 +9,14 @@ from gengap.studies.packing import PER_CELL_KEYS, collected_settings, pack_setti
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.study import Study, load_study
 
+ARMS = """\
+title: t
+base: {init: {name: he, mode: fan_out}, optimizer: {lr: 0.05}}
+grid:
+  arm: {plain: {optimizer.momentum: 0.5}, pruned: {after.origin: plain, after.prune: [0.5]}}
+  model.width: [4, 8]
+  seed: 0..2
+"""
 GRID = "title: t\ngrid: {model.width: [4, 8], optimizer.lr: [0.1, 0.2], seed: 0..4}\npack_size: {}\n"
 
 
@@ -66,6 +75,15 @@ def test_a_jobs_settings_print_as_a_digest_of_their_content(study):
 def test_settings_of_a_section_leave_its_defaults_out():
     cell = Cell.model_validate({"dataset": {"name": "cifar10", "image_size": 8}})
     assert section_settings(cell, "dataset") == {"name": "cifar10", "image_size": 8}
+
+
+def test_cells_are_collected_as_the_study_prints_them(study):
+    """What results recorded stays up to date, whichever way it was computed."""
+    made = study(text=ARMS)
+    settings = collected_settings(made)
+    plain = made.model_dump(include=set(settings), exclude_defaults=True)
+    assert set(settings) == set(plain)
+    assert json.dumps(settings, sort_keys=True, default=str) == json.dumps(plain, sort_keys=True, default=str)
 
 
 def test_collection_depends_on_cells_and_texts_but_not_on_figures(study):

@@ -38,7 +38,8 @@ def planned(workspace, monkeypatch, study="tiny"):
     known = {**studies, **load_simulations(layout.SIMULATIONS, studies)}
     monkeypatch.setattr(identity, "PACKAGE", workspace / "src/gengap")
     identity._content.cache_clear()
-    estimator = dataclasses.replace(estimate([study], known, 2), calibrate=lambda trainings: [1.0] * len(trainings))
+    found = estimate(known, 2, lambda: due.outputs([study]))
+    estimator = dataclasses.replace(found, calibrate=lambda trainings: [1.0] * len(trainings))
     return [(one.job.rule, one.name, one.part, one.to_do, one.of) for one in estimator.planned(study)]
 
 

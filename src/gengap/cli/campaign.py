@@ -44,13 +44,14 @@ def campaign(options: argparse.Namespace) -> None:
     """
     from gengap.cost import campaign as order
     from gengap.cost.plan import estimate
+    from gengap.snakemake_support import due
 
     if options.hours <= 0:
         raise UserError(f"--hours: {options.hours:g} is not allowed. Give a positive number of hours.")
     project = load_project(asked=[options.paper])
     names = _studies(project, options.paper)
     cores = len(os.sched_getaffinity(0))
-    estimator = estimate(names, project.targets, cores)
+    estimator = estimate(project.targets, cores, lambda: due.outputs(names))
     left = order.units(estimator, names)
     if not left:
         print(f"{options.paper}: nothing is to run that a verdict waits for.")

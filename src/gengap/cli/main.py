@@ -1,6 +1,7 @@
 """The command `gengap`: check studies, choose their settings for this machine, show where results are, clean up."""
 
 import argparse
+import gc
 import json
 import os
 import shutil
@@ -129,14 +130,17 @@ def _summarise(study: Study | Simulation) -> None:
 def plan(options: argparse.Namespace) -> None:
     """Predict what studies will cost on this machine: the jobs to run, the work left in them, and the time."""
     from gengap.cost import plan
+    from gengap.snakemake_support import due
 
     with logs.job():
         legacy_names.rename()
-    project, cores = load_project(asked=options.studies), len(os.sched_getaffinity(0))
-    known = project.targets
-    project.check_machine(options.studies)
-    for line in plan.plan([find_study(known, name) for name in options.studies], known, cores):
-        print(line)
+    with due.asked(options.studies) as outputs:  # for a large study, that takes as long as reading it here
+        project, cores = load_project(asked=options.studies), len(os.sched_getaffinity(0))
+        known = project.targets
+        gc.freeze()  # as in the Snakefile
+        project.check_machine(options.studies)
+        for line in plan.plan([find_study(known, name) for name in options.studies], known, cores, outputs):
+            print(line)
 
 
 def status(options: argparse.Namespace) -> None:

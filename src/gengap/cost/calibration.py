@@ -27,7 +27,7 @@ _COMPILED, _EVALUATIONS, _COMPILE_SECONDS = 0.2, 15.0, 20.0
 START_SECONDS = 2.0  # of a job: Snakemake's and gengap's start, and reading the data; libraries are imported once
 # Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
 _FEW, _IMAGES, _LONG_SECONDS, _CALLS = 16, 512, 0.5, 3
-_AT_MOST = 15.0  # seconds that a plan measures speeds; the one that is being measured is finished
+_AT_MOST = 5.0  # seconds that a plan measures speeds; the one that is being measured is finished
 _T = TypeVar("_T")
 
 

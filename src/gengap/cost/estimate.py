@@ -16,7 +16,7 @@ from gengap.engine.stack import Architecture
 from gengap.files import timings
 from gengap.files.timings import SIMULATE, TRAIN, Timing, kind_of
 from gengap.studies.jobs import Job, Plan
-from gengap.studies.packing import dataset_key, labels_key, probe_settings, shape_key
+from gengap.studies.packing import probe_settings, shape_key
 from gengap.studies.settings import Cell, Model
 from gengap.studies.simulation import Point
 from gengap.studies.study import Probe
@@ -111,15 +111,20 @@ class Estimator:
 
     def total(self, study: str) -> int:
         """How many jobs it has, those included that need not run."""
-        data = len({dataset_key(c) for c in self._cells(study)}) + len({self._labels(c) for c in self._cells(study)})
-        return data + sum(1 for _ in (*self.plan.made_from_data(study), *self.plan.evidence(study)))
+        labelled = {self.plan.data_keys(cell) for cell in self._cells(study)}
+        data = len({dataset for dataset, _ in labelled}) + len(labelled)
+        if study in self.plan.simulations:
+            made = len(self.plan.points[study])
+        else:
+            made = len(self.plan.packs[study]) * (1 + len(self.plan.probes(study)))
+        return data + made + sum(1 for _ in self.plan.evidence(study))
 
     def _all(self, study: str, new: dict[str, Training]) -> Iterator[Planned]:
         """Every job; what packs have to train whose kind has not run is entered into `new`."""
         cells = self._cells(study)
-        for dataset in sorted({dataset_key(cell) for cell in cells}):
+        for dataset in sorted({self.plan.data_keys(cell)[0] for cell in cells}):
             yield self._whole(self.plan.prepare(dataset), dataset, kind_of("prepare", dataset))
-        for keys in sorted({self._labels(cell) for cell in cells}):
+        for keys in sorted({self.plan.data_keys(cell) for cell in cells}):
             yield self._whole(self.plan.label(*keys), "/".join(keys), kind_of("label", "/".join(keys)))
         if study in self.plan.simulations:
             yield from self._points(study)
@@ -137,7 +142,7 @@ class Estimator:
         probes = {key: self.plan.probe(study, pack, key) for key in self.plan.probes(study)}
         if not any(map(self._runs, (train, *probes.values()))):
             return
-        labelled = self.plan.label(dataset_key(cells[0]), labels_key(cells[0]))
+        labelled = self.plan.label(*self.plan.data_keys(cells[0]))
         there = remaining.pack(self.plan, study, pack, self.store, data_are_made=self._runs(labelled))
         if self._runs(train):
             yield self._train(train, pack, there, data, threads, new)
@@ -198,10 +203,6 @@ class Estimator:
         if study in self.plan.studies:
             return [self.plan.cell(study, pack) for pack in self.plan.packs[study]]
         return []
-
-    @staticmethod
-    def _labels(cell: Cell) -> tuple[str, str]:
-        return dataset_key(cell), labels_key(cell)
 
 
 def predictions(study: str, planned: Sequence[Planned], wall: float) -> list[Timing]:

@@ -1,6 +1,6 @@
 """The command `gengap plan`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gengap import layout
@@ -8,7 +8,6 @@ from gengap.cost import text
 from gengap.cost.estimate import Estimator, predictions
 from gengap.cost.schedule import wall_seconds
 from gengap.files import timings
-from gengap.snakemake_support import due
 from gengap.studies import imports
 from gengap.studies.config import Config
 from gengap.studies.jobs import Plan
@@ -18,13 +17,19 @@ from gengap.studies.study import Study
 from gengap.studies.validation import validate
 
 
-def plan(chosen: Sequence[Study | Simulation], known: Mapping[str, Study | Simulation], cores: int) -> Iterator[str]:
+def plan(
+    chosen: Sequence[Study | Simulation],
+    known: Mapping[str, Study | Simulation],
+    cores: int,
+    outputs: Callable[[], Collection[Path]],
+) -> Iterator[str]:
     """Say which jobs are to run, what is left to do in each, and how long that will take; keep what is predicted.
 
     Args:
         chosen: Studies and simulations.
         known: All of them, by name.
         cores: Cores that the workflow may use.
+        outputs: Gives the files that Snakemake would make.
 
     Yields:
         Lines of text.
@@ -32,7 +37,7 @@ def plan(chosen: Sequence[Study | Simulation], known: Mapping[str, Study | Simul
     Raises:
         UserError: If Snakemake cannot plan them.
     """
-    estimator = estimate([one.name for one in chosen], known, cores)
+    estimator = estimate(known, cores, outputs)
     for one in chosen:
         planned, total = estimator.planned(one.name), estimator.total(one.name)
         size = f"{len(one.cells):,} cells" if isinstance(one, Study) else f"{one.n_draws:,} draws"
@@ -51,14 +56,14 @@ def plan(chosen: Sequence[Study | Simulation], known: Mapping[str, Study | Simul
             timings.append(layout.PREDICTIONS, predictions(one.name, planned, wall))
 
 
-def estimate(names: Sequence[str], known: Mapping[str, Study | Simulation], cores: int) -> Estimator:
-    """What predicts these studies' jobs, with what Snakemake says is to run."""
+def estimate(known: Mapping[str, Study | Simulation], cores: int, outputs: Callable[[], Collection[Path]]) -> Estimator:
+    """What predicts the jobs of these studies that Snakemake says are to run; arguments as of `plan`."""
     studies = {name: one for name, one in known.items() if isinstance(one, Study)}
     simulations = {name: one for name, one in known.items() if isinstance(one, Simulation)}
     config = validate(Config, read_yaml(layout.CONFIG), f"{layout.CONFIG}: ")
     return Estimator(
         Plan(studies, simulations, imports.read()),
-        due.outputs(names),
+        outputs(),
         timings.read(layout.TIMINGS),
         cores,
         Path(config.store),

@@ -20,21 +20,29 @@ def wall_seconds(planned: Sequence[Planned], cores: int) -> float:
     """
     made_by = {path: number for number, one in enumerate(planned) for path in one.job.outputs.values()}
     waits = [{made_by[path] for path in one.job.files() if path in made_by} for one in planned]
-    ready = [number for number, before in enumerate(waits) if not before]
+    after: list[list[int]] = [[] for _ in planned]
+    for number, before in enumerate(waits):
+        for one in before:
+            after[one].append(number)
+    ready = [number for number, before in enumerate(waits) if not before]  # a heap, as it is sorted
     running: list[tuple[float, int]] = []
     now, free = 0.0, cores
     while ready or running:
-        for number in sorted(ready):
+        too_wide = []
+        while ready and free:
+            number = heapq.heappop(ready)
             threads = min(planned[number].threads, cores)
             if threads <= free:
-                ready.remove(number)
                 free -= threads
                 heapq.heappush(running, (now + (planned[number].seconds or 0.0), number))
+            else:
+                too_wide.append(number)
+        for number in too_wide:
+            heapq.heappush(ready, number)
         now, ended = heapq.heappop(running)
         free += min(planned[ended].threads, cores)
-        for number, before in enumerate(waits):
-            if ended in before:
-                before.remove(ended)
-                if not before:
-                    ready.append(number)
+        for number in after[ended]:
+            waits[number].remove(ended)
+            if not waits[number]:
+                heapq.heappush(ready, number)
     return now + RUN_SECONDS if planned else 0.0

@@ -6,7 +6,8 @@
 import csv
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gengap.errors import UserError
@@ -24,17 +25,42 @@ def outputs(targets: Sequence[str], project: Path = Path()) -> set[Path]:
     Raises:
         UserError: If Snakemake does not plan them, with what it says.
     """
-    done = subprocess.run(
+    with asked(targets, project) as answer:
+        return answer()
+
+
+@contextmanager
+def asked(targets: Sequence[str], project: Path = Path()) -> Iterator[Callable[[], set[Path]]]:
+    """Ask Snakemake in a process beside this one, which can do other work before it calls for the answer.
+
+    Args:
+        targets: As for `outputs`.
+        project: As for `outputs`.
+
+    Yields:
+        A function that waits for the answer: what `outputs` returns and raises.
+    """
+    process = subprocess.Popen(
         [sys.executable.strip("'"), "-m", "snakemake", "--summary", *targets],
         cwd=project,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
     )
-    head, _, table = done.stdout.partition("output_file\t")
-    if done.returncode or not table:
-        said = [line for line in (done.stderr or head).splitlines() if line.strip()]
+    with process:
+        try:
+            yield lambda: _answer(process, targets)
+        finally:
+            process.kill()  # of one that has ended, this does nothing
+
+
+def _answer(process: "subprocess.Popen[str]", targets: Sequence[str]) -> set[Path]:
+    out, err = process.communicate()
+    head, _, table = out.partition("output_file\t")
+    if process.returncode or not table:
+        said = [line for line in (err or head).splitlines() if line.strip()]
         raise UserError(f"snakemake {' '.join(targets)}: cannot be planned. {' '.join(said[-3:])}")
     rows = csv.DictReader(("output_file\t" + table).splitlines(), delimiter="\t")
     return {Path(row["output_file"]) for row in rows if row["plan"] == _PENDING}

@@ -60,7 +60,9 @@ def origins(cells: Mapping[str, Cell], names: Sequence[str]) -> list[str]:
         names: Those whose origins are asked for.
     """
     wanted = {cell.model_copy(update={ARM: ""}) for name in names if (cell := cells[name].after.cell) is not None}
-    return [name for name, cell in cells.items() if wanted and cell.model_copy(update={ARM: ""}) in wanted]
+    if not wanted:  # most studies have no chains, and many cells
+        return []
+    return [name for name, cell in cells.items() if cell.model_copy(update={ARM: ""}) in wanted]
 
 
 def with_origins(cells: Mapping[str, Cell], names: Sequence[str]) -> list[str]:

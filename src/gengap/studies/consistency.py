@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gengap import registry
 from gengap.errors import UserError, hint, unknown_name
-from gengap.studies.grid import values_of
+from gengap.studies.grid import different, values_of
 from gengap.studies.growing import seeds_of
 from gengap.studies.same_network import changes_rate
 from gengap.studies.schema import Component
@@ -73,7 +73,7 @@ def check_study(study: "Study", path: Path) -> None:
     _check_snapshots(study, path)
     _check_effects(study, path)
     _check_until(study, path)
-    for name, cell in study.cells.items():
+    for name, cell in different(study.cells).items():
         if cell.training.subspace is not None and cell.optimizer.name == "adamw" and cell.optimizer.weight_decay:
             raise UserError(
                 f"{path}: cell '{name}': optimizer.weight_decay: adamw multiplies weights, which training.subspace "
@@ -102,7 +102,7 @@ def _check_snapshots(study: "Study", path: Path) -> None:
 def _check_effects(study: "Study", path: Path) -> None:
     """Refuse settings that change nothing in any cell."""
     unread: dict[str, Any] = dict.fromkeys(_READ_IF)
-    for cell in study.cells.values():
+    for cell in different(study.cells).values():
         for key in tuple(unread):
             section, _, name = key.partition(".")
             settings = getattr(cell, section)
@@ -177,8 +177,9 @@ def _sections(study: "Study", section: str) -> list[Any]:
 def check_teachers(study: "Study", path: Path) -> None:
     """Refuse losses without the teacher that they need, and probes for which no cell has one."""
     rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.teacher)
-    taught = {name: registry.check("labels", cell.labels.name).teacher for name, cell in study.cells.items()}
-    for name, cell in study.cells.items():
+    cells = different(study.cells)
+    taught = {name: registry.check("labels", cell.labels.name).teacher for name, cell in cells.items()}
+    for name, cell in cells.items():
         if registry.check("loss", cell.loss.name).teacher and not taught[name]:
             raise UserError(
                 f"{path}: cell {name}: loss: '{cell.loss.name}' needs a teacher's outputs, and labels.name is "
@@ -195,7 +196,7 @@ def check_teachers(study: "Study", path: Path) -> None:
 def check_streams(study: "Study", path: Path) -> None:
     """Refuse streamed images with settings that are about stored ones."""
     rules = " or ".join(name for name, entry in registry.REGISTRY["labels"].items() if entry.streams)
-    for name, cell in study.cells.items():
+    for name, cell in different(study.cells).items():
         if not cell.dataset.stream:
             continue
         where = f"{path}: cell {name}: dataset.stream: true draws images while training"

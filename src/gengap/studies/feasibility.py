@@ -6,6 +6,7 @@ from pathlib import Path
 from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.studies import moments, networks, same_network
+from gengap.studies.grid import different
 from gengap.studies.names import REDUCED
 from gengap.studies.networks import Built, Draw, Facts, Network, TeacherNetwork
 from gengap.studies.packing import packs
@@ -139,7 +140,7 @@ def _networks(study: Study, data: Data) -> dict[Built, str]:
     """The different networks of a study and its teachers, each with the name of a cell."""
     seen: set[tuple[int, ...]] = set()
     found: dict[Built, str] = {}
-    for name, cell in study.cells.items():
+    for name, cell in different(study.cells).items():
         own = data.of(cell, name)
         key = tuple(id(section) for section in (cell.model, cell.loss, cell.dataset, cell.labels))
         for network in (network_of(cell, own), teacher_of(cell, own)) if key not in seen else ():
@@ -154,7 +155,7 @@ def _check_batches(study: Study, data: Data, known: Mapping[Network, Facts], pat
     warnings: list[str] = []
     said: set[str] = set()
     seen: set[tuple[int, ...]] = set()
-    for name, cell in study.cells.items():
+    for name, cell in different(study.cells).items():
         sections = (cell.training, cell.model, cell.loss, cell.dataset, cell.labels, cell.schedule, cell.optimizer)
         key = tuple(id(section) for section in sections)
         if key in seen:
@@ -221,7 +222,7 @@ def _check_statistics(cell: Cell, n_train: int | None, facts: Facts, where: str)
 
 def _check_exact(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> None:
     """Refuse statistics for steps of networks of which none has a BatchNorm layer."""
-    exact = [cell for cell in study.cells.values() if cell.training.step_batchnorm == "exact"]
+    exact = [cell for cell in different(study.cells).values() if cell.training.step_batchnorm == "exact"]
     built = [network_of(cell, data.of(cell)) for cell in exact]
     facts = [known.get(network, Facts()) if network else Facts() for network in built]
     if exact and all(one.parameters and not one.batchnorm for one in facts):
@@ -253,7 +254,7 @@ def _batches(size: int | str, n_train: int | None) -> tuple[int | None, int | No
 
 def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> None:
     """Refuse shares to prune that are not one for all layers or one for each."""
-    for name, cell in study.cells.items():
+    for name, cell in different(study.cells).items():
         after, network = cell.after, network_of(cell, data.of(cell, name))
         layers = known.get(network, Facts()).layers if network else 0
         if not after.prune or not layers:

@@ -1,6 +1,7 @@
 """From a study's base and grid to its cells: every combination of values, named and checked."""
 
 import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,14 @@ def values_of(cells: Iterable[Cell], dotted: str) -> set[str]:
     return {format_value(_value(settings, keys)) for settings in sections.values()}
 
 
+def different(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Of the cells of a study that differ in their seed and arm alone, the first; thousands may be alike so."""
+    first: dict[tuple[int, ...], str] = {}
+    for name, cell in cells.items():
+        first.setdefault(cell.sections(), name)
+    return {name: cells[name] for name in first.values()}
+
+
 def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path: Path) -> dict[str, Cell]:
     """Make and check every cell of a study.
 
@@ -74,19 +83,24 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
     names: dict[tuple[int, ...], str] = {}
     ignored: list[dict[str, str]] = []
     sections = _Sections(axes)
+    named = [(axis.partition(".")[0], axis) for axis in axes]
+    empty = Cell.model_construct(_fields_set=set(Cell.model_fields))
     for grid in grids:
         places = _places(grid)
+        pick = {section: operator.itemgetter(*at) for section, at in places.items()}
         fixed = {section: repr(content) for section, content in base.items() if section not in places}
         # A study of many thousands of cells has a few dozen different sections: each is found by its place in the grid.
-        known: dict[tuple[Any, ...], _Section] = {}
+        known: dict[tuple[str, Any], _Section] = {}
+        parts: dict[str, _Section] = {}
         for picked in itertools.product(*(range(len(values)) for values in grid.values())):
-            keys = {name: (name, *(picked[at] for at in places.get(name, ()))) for name in Cell.model_fields}
-            if any(key not in known for key in keys.values()):
-                checked = sections.of(base, _point(grid, picked), fixed, path)
-                known |= {key: checked[name] for name, key in keys.items()}
-            parts = {name: known[key] for name, key in keys.items()}
+            keys = {section: (section, its(picked)) for section, its in pick.items()}
+            if not parts or any(key not in known for key in keys.values()):
+                parts = sections.of(base, _point(grid, picked), fixed, path)
+                known |= {key: parts[section] for section, key in keys.items()}
+            else:  # the sections that the grid leaves alone are those of the point before
+                parts |= {section: known[key] for section, key in keys.items()}
             unused = {key: why for section in parts.values() for key, why in section.unused.items()}
-            name = ",".join(parts[axis.partition(".")[0]].named[axis] for axis in axes) or "base"
+            name = ",".join([parts[section].named[axis] for section, axis in named]) or "base"
             bare = tuple(id(section.settings) for key, section in parts.items() if key != ARM)
             if name in cells or bare in names:  # two names for one cell would train it twice
                 for axis in (axis for axis in unused if len(grid.get(axis, ())) > 1):
@@ -96,8 +110,8 @@ def expand(base: dict[str, Any], grids: list[Axis], axes: tuple[str, ...], path:
                     f"{'' if name in cells else f', also as {names[bare]!r}'}. "
                     "Remove the repeated value."
                 )
-            # Every section was checked, and a cell has no other rules.
-            cells[name] = Cell.model_construct(**{key: section.settings for key, section in parts.items()})
+            # Every section was checked, and a cell has no other rules. To copy a cell is faster than to make one.
+            cells[name] = empty.model_copy(update={key: section.settings for key, section in parts.items()})
             names[bare] = name
             if unused not in ignored:
                 ignored.append(unused)

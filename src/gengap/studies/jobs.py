@@ -4,12 +4,13 @@ The rules of Snakemake, the stages of DVC and `python -m gengap.training` all us
 """
 
 import functools
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from gengap import layout, quantities, versions
+from gengap.errors import unknown_name
 from gengap.registry import check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part, name_of
 from gengap.studies.chains import origins
@@ -33,6 +34,7 @@ from gengap.studies.simulation import Simulation, data_of, point_settings, simul
 from gengap.studies.study import Figure, Probe, Study, Table
 
 T = TypeVar("T", bound=Component)
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class Plan:
     studies: Mapping[str, Study]
     simulations: Mapping[str, Simulation]
     imports: Imports = field(default_factory=Imports)
-    _packed: dict[tuple[str, str], Fingerprinted] = field(default_factory=dict, init=False)
+    _kept: dict[tuple[str, ...], Any] = field(default_factory=dict, init=False)
+    _data_keys: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict, init=False)
 
     @functools.cached_property
     def packs(self) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -102,19 +105,32 @@ class Plan:
     @functools.cached_property
     def labels(self) -> dict[tuple[str, str], Cell]:
         """A cell with each label rule, by the keys of its dataset and of the rule."""
-        return {(dataset_key(cell), labels_key(cell)): cell for cell in self._cells()}
+        return {self.data_keys(cell): cell for cell in self._cells()}
 
     def data(self, name: str) -> list[str]:
         """The files of data that a study or a simulation reads, each once."""
         if name in self.studies:
             cells = [self.cell(name, pack) for pack in self.packs[name]]
-            return sorted({str(layout.labelled(dataset_key(cell), labels_key(cell))) for cell in cells})
+            return sorted({str(layout.labelled(*self.data_keys(cell))) for cell in cells})
         found = (self._data(name, point) for point in self.points[name])
         return sorted({str(layout.prepared(dataset_key(cell))) for cell in found if cell})
 
     def cell(self, study: str, pack: str) -> Cell:
-        """Any cell of a pack: they share their data."""
+        """Any cell of a pack: they share their data.
+
+        Raises:
+            UserError: If the study has no such pack, or all of it is imported.
+        """
+        if pack not in self.packs[study]:
+            raise unknown_name("pack", pack, self.packs[study], where=str(layout.packs(study)))
         return self.studies[study].cells[self.packs[study][pack][0]]
+
+    def data_keys(self, cell: Cell) -> tuple[str, str]:
+        """The names of the prepared and of the labelled data of a cell of this plan."""
+        key = id(cell.dataset), id(cell.labels)  # which cells share
+        if key not in self._data_keys:
+            self._data_keys[key] = dataset_key(cell), labels_key(cell)
+        return self._data_keys[key]
 
     def prepare(self, dataset: str) -> Job:
         """Rescale and standardise the images of a dataset."""
@@ -151,7 +167,7 @@ class Plan:
 
     def probes(self, study: str) -> dict[str, Probe]:
         """A study's probes by the names of their files."""
-        return probe_keys(self.studies[study].probes)
+        return self._once(("probes", study), lambda: probe_keys(self.studies[study].probes))
 
     def probe(self, study: str, pack: str, probe: str) -> Job:
         """Measure a probe on the checkpoints of a pack."""
@@ -161,12 +177,12 @@ class Plan:
             {
                 **self._labelled(study, pack),
                 "weights": str(layout.weights(study, pack)),
-                "code": _own(code_of_part("probe", chosen.name)),
+                "code": self._once(("code", chosen.name), lambda: _own(code_of_part("probe", chosen.name))),
                 "script": _script("probe"),
             },
             {"measured": str(layout.probe(study, pack, probe))},
             {
-                "probe": probe_settings(chosen),
+                "probe": self._once(("probe", study, probe), lambda: probe_settings(chosen)),
                 "cells": self._settings(study, pack),
                 "results_version": versions.PROBES,
             },
@@ -186,7 +202,11 @@ class Plan:
                 "script": _script("collect"),
             },
             _collected(study),
-            {"study": collected_settings(self.studies[study], probes=bool(imported))},
+            {
+                "study": self._once(
+                    ("study", study), lambda: collected_settings(self.studies[study], probes=bool(imported))
+                )
+            },
         )
 
     def simulate(self, study: str, point: str) -> Job:
@@ -281,8 +301,9 @@ class Plan:
         """All jobs of a study or simulation, in the order of their dependence."""
         if study in self.studies:
             cells = [self.cell(study, pack) for pack in self.packs[study]]
-            yield from (self.prepare(key) for key in sorted({dataset_key(cell) for cell in cells}))
-            yield from (self.label(*keys) for keys in sorted({(dataset_key(c), labels_key(c)) for c in cells}))
+            labelled = sorted({self.data_keys(cell) for cell in cells})
+            yield from (self.prepare(key) for key in sorted({dataset for dataset, _ in labelled}))
+            yield from (self.label(*keys) for keys in labelled)
         else:
             cells = [cell for point in self.points[study] if (cell := self._data(study, point))]
             yield from (self.prepare(key) for key in sorted({dataset_key(cell) for cell in cells}))
@@ -322,24 +343,36 @@ class Plan:
         return (self.cell(study, pack) for study in self.studies for pack in self.packs[study])
 
     def _data(self, simulation: str, point: str) -> Cell | None:
+        if point not in self.points[simulation]:
+            raise unknown_name("point", point, self.points[simulation], where=str(layout.points(simulation)))
         return data_of(self.simulations[simulation].points[self.points[simulation][point]])
 
     def _labelled(self, study: str, pack: str) -> dict[str, str]:
         cell = self.cell(study, pack)
-        dataset, labels = dataset_key(cell), labels_key(cell)
-        return {"prepared": str(layout.prepared(dataset)), "labelled": str(layout.labelled(dataset, labels))}
+        dataset, labels = self.data_keys(cell)
+        return self._once(
+            ("labelled", dataset, labels),
+            lambda: {"prepared": str(layout.prepared(dataset)), "labelled": str(layout.labelled(dataset, labels))},
+        )
 
     def _origins(self, study: str, pack: str) -> dict[str, list[str]]:
         """The weights of the networks that those of a pack start from; nothing where they start from their inits."""
         before = set(origins(self.studies[study].cells, self.packs[study][pack]))
+        if not before:
+            return {}
         files = [str(layout.weights(study, one)) for one, names in self.packs[study].items() if before & set(names)]
-        return {"origins": files} if files else {}
+        return {"origins": files}
+
+    def _once(self, key: tuple[str, ...], compute: Callable[[], U]) -> U:
+        """What several jobs depend on, or Snakemake asks for again and again, computed at its first use."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        found: U = self._kept[key]
+        return found
 
     def _settings(self, study: str, pack: str) -> Fingerprinted:
         """Settings of a pack's cells: the jobs that train and that measure it depend on the same."""
-        if (study, pack) not in self._packed:
-            self._packed[study, pack] = pack_settings(self.studies[study], self.packs[study][pack])
-        return self._packed[study, pack]
+        return self._once(("cells", study, pack), lambda: pack_settings(self.studies[study], self.packs[study][pack]))
 
     def _published(self, study: str) -> list[str]:
         return [str(layout.published(name)) for name in self._target(study).published]

@@ -12,6 +12,7 @@ from gengap.errors import UserError
 from gengap.studies import networks
 from gengap.studies.consistency import kept_epochs
 from gengap.studies.feasibility import Data, draw_of, file_of, network_of, teacher_of
+from gengap.studies.grid import different
 from gengap.studies.names import REDUCED
 from gengap.studies.networks import Facts, Network
 from gengap.studies.packing import dataset_key, packs, probe_keys
@@ -41,12 +42,14 @@ def check(studies: Mapping[str, Study], store: Path, *, memory: bool = True, ask
     needed: dict[Path, float] = defaultdict(float)
     for name, study in studies.items():
         data = Data(file_of(name))
-        built = {network for cell in study.cells.values() if (network := network_of(cell, data.of(cell)))}
+        cells = different(study.cells).values()
+        built = {network for cell in cells if (network := network_of(cell, data.of(cell)))}
         known = networks.facts(built, ask=ask)
         if memory:
             _check_memory(study, data, known)
             _check_teachers(study, data, ask=ask)
-        written = _weights(study, data, known) + _measured(study)
+        names = list(packs(study))
+        written = _weights(study, names, data, known) + _measured(study, names)
         needed[layout.RESULTS] += written
         needed[store] += written
     needed[layout.DATA] += _prepared(studies)
@@ -71,12 +74,7 @@ def memory_bytes() -> int:
 def _check_memory(study: Study, data: Data, known: Mapping[Network, Facts]) -> None:
     """Refuse a cell that would not fit alone: more cells are trained in parts."""
     there = memory_bytes()
-    seen: set[tuple[int, ...]] = set()
-    for name, cell in study.cells.items():
-        key = tuple(id(section) for section in (cell.training, cell.model, cell.dataset, cell.labels))
-        if key in seen:
-            continue
-        seen.add(key)
+    for name, cell in different(study.cells).items():
         sizes = data.of(cell)
         images = sum(sizes.pool or ()) * math.prod(sizes.image_shape or ()) * _PIXEL
         where = f"{file_of(study.name)}: cell {name}:"
@@ -98,7 +96,8 @@ def _check_memory(study: Study, data: Data, known: Mapping[Network, Facts]) -> N
 
 def _check_teachers(study: Study, data: Data, *, ask: bool) -> None:
     """Refuse a teacher whose weights alone do not fit."""
-    taught = {teacher: name for name, cell in study.cells.items() if (teacher := teacher_of(cell, data.of(cell)))}
+    cells = different(study.cells)
+    taught = {teacher: name for name, cell in cells.items() if (teacher := teacher_of(cell, data.of(cell)))}
     for teacher, facts in networks.facts(taught, ask=ask).items():
         if (weights := facts.parameters * _DOUBLE) > memory_bytes():
             raise UserError(
@@ -120,30 +119,28 @@ def _number_bytes(cell: Cell) -> int:
     return 8 if cell.training.weights_dtype == "float64" else 4
 
 
-def _weights(study: Study, data: Data, known: Mapping[Network, Facts]) -> float:
+def _weights(study: Study, names: Iterable[str], data: Data, known: Mapping[Network, Facts]) -> float:
     """Bytes of weights and histories of a study that are not there yet."""
     total = 0.0
     each: dict[tuple[int, ...], float] = {}
     for cell in study.cells.values():
-        key = tuple(id(section) for section in (cell.training, cell.model, cell.loss, cell.dataset, cell.labels))
-        if key not in each:
+        if (key := cell.sections()) not in each:
             network = network_of(cell, data.of(cell))
             facts = known.get(network, Facts()) if network else Facts()
             rows = cell.training.epochs / cell.training.evaluate_every
             each[key] = len(kept_epochs(cell)) * facts.parameters * _number_bytes(cell) + rows * _ROW
         total += each[key]
-    return max(0.0, total - sum(_size(layout.weights(study.name, pack)) for pack in packs(study)))
+    return max(0.0, total - sum(_size(layout.weights(study.name, pack)) for pack in names))
 
 
-def _measured(study: Study) -> float:
+def _measured(study: Study, names: Iterable[str]) -> float:
     """Bytes of what probes measure that are not there yet, at least: a row for each quantity, arrays not counted."""
     total = 0.0
-    keyed = probe_keys(study.probes)
-    for key, probe in keyed.items():
+    snapshots = sum(len(kept_epochs(cell)) for cell in study.cells.values())
+    for key, probe in probe_keys(study.probes).items():
         rows = len(registry.check("probe", probe.name).measured) * _ROW
-        for cell in study.cells.values():
-            total += rows * (len(kept_epochs(cell)) if probe.epochs == "snapshots" else 1)
-        total -= sum(_size(layout.probe(study.name, pack, key)) for pack in packs(study))
+        total += rows * (snapshots if probe.epochs == "snapshots" else len(study.cells))
+        total -= sum(_size(layout.probe(study.name, pack, key)) for pack in names)
     return max(0.0, total)
 
 

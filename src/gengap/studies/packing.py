@@ -10,7 +10,7 @@ from gengap import registry
 from gengap.studies.grid import cell_name, value_at
 from gengap.studies.names import MOST_BYTES, path_name
 from gengap.studies.schema import Component, Settings
-from gengap.studies.settings import ARM, CODE, Cell
+from gengap.studies.settings import ARM, CODE, Cell, identities
 from gengap.studies.study import Figure, Probe, Study, Table
 
 # What may differ between the cells of a pack: everything else shapes the computation.
@@ -64,8 +64,12 @@ def packs(study: Study) -> dict[str, tuple[str, ...]]:
         that share a pack, the first) and a counter, e.g. ``width=4_pack=0``.
     """
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    found: dict[tuple[int, ...], list[str]] = {}  # the group of cells with these sections
     for name, cell in study.cells.items():
-        groups.setdefault(shape_key(cell), []).append(name)
+        sections = cell.sections()
+        if sections not in found:
+            found[sections] = groups.setdefault(shape_key(cell), [])
+        found[sections].append(name)
     shared_axes = [axis for axis in study.axes if axis == ARM or not _per_cell(axis)]
     result: dict[str, tuple[str, ...]] = {}
     for names in sorted(groups.values(), key=lambda names: study.cells[names[0]].after.links):  # origins first
@@ -98,7 +102,7 @@ class Fingerprinted(dict[str, Any]):
 
 def pack_settings(study: Study, names: Iterable[str]) -> Fingerprinted:
     """Settings of the named cells, as plain data that `Cell.from_identity` reads: what a pack's job depends on."""
-    return Fingerprinted({name: study.cells[name].identity() for name in names})
+    return Fingerprinted(identities({name: study.cells[name] for name in names}))
 
 
 def collected_settings(study: Study, *, probes: bool = False) -> Fingerprinted:
@@ -108,15 +112,23 @@ def collected_settings(study: Study, *, probes: bool = False) -> Fingerprinted:
         study: The study.
         probes: With its probes, by which measurements are chosen from imports; of packs, each is in a file of its own.
     """
-    keys = {"name", "reduced", "title", "question", "source", "cells", "axes", "pack_size", "scoreboard"}
+    keys = {"name", "reduced", "title", "question", "source", "axes", "pack_size", "scoreboard"}
     keys |= {"probes"} if probes else set()
-    return Fingerprinted(study.model_dump(include=keys, exclude_defaults=True))
+    cells: dict[str, dict[str, Any]] = {}
+    known: dict[tuple[int, ...], dict[str, Any]] = {}  # what cells with these sections print as
+    for name, cell in study.cells.items():
+        sections = cell.sections()
+        if sections not in known:
+            known[sections] = cell.model_dump(exclude={"seed", ARM}, exclude_defaults=True)
+        own = {"seed": cell.seed} if cell.seed else {}
+        cells[name] = known[sections] | own | ({ARM: cell.arm} if cell.arm else {})
+    return Fingerprinted(study.model_dump(include=keys, exclude_defaults=True) | {"cells": cells})
 
 
 def section_settings(cell: Cell, section: str) -> dict[str, Any]:
     """Settings of one section, without its defaults, as plain data: what a job depends on that needs no other."""
     prefix = f"{section}."
-    return {key.removeprefix(prefix): value for key, value in cell.identity().items() if key.startswith(prefix)}
+    return {key.removeprefix(prefix): value for key, value in cell.identity(section).items()}
 
 
 # Options that the job of every probe recorded when all probes shared them, with the values that stood for a default.

@@ -34,20 +34,19 @@ def check(study: "Study", data: Callable[[Cell], Sizes], path: Path) -> list[str
         UserError: It names both cells, and what they differ in to no effect.
     """
     meant, trained = _Numbers(), _Numbers()
-    first: dict[tuple[int, ...], str] = {}
-    recorded: dict[tuple[int, ...], str] = {}
+    first: dict[tuple[int, int], str] = {}
+    recorded: dict[tuple[int, int], str] = {}
     alike: tuple[str, str] | None = None
     for name, cell in study.cells.items():
         size = data(cell)
-        key = tuple(meant.of(section, cell, size) for section in Cell.model_fields if section != ARM)
-        if (other := first.setdefault(key, name)) != name:
+        if (other := first.setdefault((meant.of(cell, size), cell.seed), name)) != name:
             raise UserError(
                 f"{path}: grid: cells '{other}' and '{name}' train the same network: "
                 f"{_difference(study.cells[other], cell, size)} Remove one of them."
             )
         if not _watched(cell):
-            key = tuple(trained.of(section, cell, size, bare=True) for section in Cell.model_fields if section != ARM)
-            if (other := recorded.setdefault(key, name)) != name and alike is None:
+            other = recorded.setdefault((trained.of(cell, size, bare=True), cell.seed), name)
+            if other != name and alike is None:
                 alike = other, name
     if alike is None:
         return []
@@ -55,18 +54,27 @@ def check(study: "Study", data: Callable[[Cell], Sizes], path: Path) -> list[str
 
 
 class _Numbers:
-    """A number for each section as it is meant; equal numbers for settings that mean the same."""
+    """A number for the settings of a cell but its seed, as they are meant; equal ones for what means the same."""
 
     def __init__(self) -> None:
+        self._of_cells: dict[tuple[int, ...], int] = {}
         self._known: dict[tuple[int, int, Sizes], int] = {}
         self._numbers: dict[Any, int] = {}
         self._alive: list[Any] = []  # or another section could get the same address
 
-    def of(self, section: str, cell: Cell, data: Sizes, *, bare: bool = False) -> int:
-        """The number of one section of a cell."""
+    def of(self, cell: Cell, data: Sizes, *, bare: bool = False) -> int:
+        """The number of a cell."""
+        sections = cell.sections()
+        if sections not in self._of_cells:
+            self._alive.append(cell)
+            parts = tuple(
+                self._section(name, cell, data, bare=bare) for name in Cell.model_fields if name not in (ARM, "seed")
+            )
+            self._of_cells[sections] = self._numbers.setdefault(parts, len(self._numbers))
+        return self._of_cells[sections]
+
+    def _section(self, section: str, cell: Cell, data: Sizes, *, bare: bool) -> int:
         settings = getattr(cell, section)
-        if isinstance(settings, int):
-            return settings
         key = id(settings), id(cell.schedule), data
         if key not in self._known:
             self._alive += settings, cell.schedule

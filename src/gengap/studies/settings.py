@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import operator
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -28,6 +29,7 @@ __all__ = [
     "Schedule",
     "Training",
     "allowed_options",
+    "identities",
     "leaf_names",
 ]
 ARM = "arm"
@@ -111,21 +113,21 @@ class Cell(Settings):
         "it names cells and changes no number.",
     )
 
-    def identity(self) -> dict[str, Any]:
-        """Everything that differs from the defaults, by dotted key; names are always part of it, the arm never is."""
-        flat: dict[str, Any] = {}
-        for section, settings in self:
-            if section == ARM:
-                continue
-            if isinstance(settings, After):
-                flat |= _identity_after(settings)
-            elif isinstance(settings, Settings):
-                flat |= {f"{section}.{key}": value for key, value in _identity(settings).items()}
-                if isinstance(settings, Component) and (digest := registry.code(settings.kind, settings.name)):
-                    flat[f"{section}.{CODE}"] = digest
-            else:
-                flat[section] = settings
-        return flat
+    def identity(self, *sections: str) -> dict[str, Any]:
+        """Everything that differs from the defaults, by dotted key; names are always part of it, the arm never is.
+
+        Args:
+            sections: Those of which it is asked for; of all, if none is named.
+        """
+        parts = (_identity_of(name, getattr(self, name)) for name in sections or Cell.model_fields)
+        return {dotted: value for part in parts for dotted, value in part.items()}
+
+    def sections(self) -> tuple[int, ...]:
+        """Numbers that two living cells share only if their settings but the seed and the arm are the same objects.
+
+        The cells of a study share the sections that are equal, so of many thousands there are a few different ones.
+        """
+        return tuple(map(id, _SECTIONS(self)))
 
     @classmethod
     def from_identity(cls, identity: Mapping[str, Any]) -> "Cell":
@@ -142,6 +144,34 @@ class Cell(Settings):
             else:
                 nested[section] = value
         return cls.model_validate(nested)
+
+
+_SECTIONS = operator.attrgetter(*(name for name in Cell.model_fields if name not in ("seed", ARM)))
+
+
+def identities(cells: Mapping[str, Cell]) -> dict[str, dict[str, Any]]:
+    """The identity of each cell, by name; a section that several share is asked once."""
+    known: dict[tuple[int, ...], dict[str, Any]] = {}
+    found = {}
+    for name, cell in cells.items():
+        key = cell.sections()
+        if key not in known:
+            known[key] = cell.identity()
+        found[name] = known[key] | {"seed": cell.seed}
+    return found
+
+
+def _identity_of(section: str, settings: Any) -> dict[str, Any]:
+    if section == ARM:
+        return {}
+    if isinstance(settings, After):
+        return _identity_after(settings)
+    if not isinstance(settings, Settings):
+        return {section: settings}
+    flat = {f"{section}.{key}": value for key, value in _identity(settings).items()}
+    if isinstance(settings, Component) and (digest := registry.code(settings.kind, settings.name)):
+        flat[f"{section}.{CODE}"] = digest
+    return flat
 
 
 def _identity_after(after: After) -> dict[str, Any]:

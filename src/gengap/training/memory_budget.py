@@ -5,12 +5,12 @@ temporaries: `torch.func.grad` keeps the graph of the backward pass as well. Whe
 halved.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 from torch.func import functional_call
 
 from gengap import registry
@@ -51,7 +51,7 @@ def predicted_bytes(
     """
     batch_size = n_samples if cell.training.batch_size == "full" else min(cell.training.batch_size, n_samples)
     dtype = getattr(torch, cell.training.weights_dtype)
-    few, more = (_saved_by_autograd(arch, torch.zeros(count, *image_shape, dtype=dtype)) for count in (2, 4))
+    few, more = (_saved_by_autograd(arch, (count, *image_shape), dtype) for count in (2, 4))
     saved = few + (more - few) / 2 * (batch_size - 2)
     weights: int = arch.n_parameters * dtype.itemsize
     kinds = len(registry.load("optimizer", cell.optimizer.name).start({"w": torch.zeros(1, 1)}))
@@ -127,10 +127,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(word in str(error) for word in words)
 
 
-def _saved_by_autograd(arch: Architecture, images: Tensor) -> int:
+@functools.lru_cache(maxsize=256)  # packs of a grid share architectures
+def _saved_by_autograd(arch: Architecture, images_shape: tuple[int, ...], dtype: torch.dtype) -> int:
     """Bytes that one step of one network keeps for its backward pass."""
+    images = torch.zeros(images_shape, dtype=dtype)
     state = {
-        name: torch.zeros(value.shape, dtype=images.dtype, requires_grad=name in arch.parameters)
+        name: torch.zeros(value.shape, dtype=dtype, requires_grad=name in arch.parameters)
         for name, value in arch.training.state_dict().items()
     }
     parameters = [state[name] for name in arch.parameters]
