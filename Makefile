@@ -23,7 +23,7 @@ endif
 
 # Tests of storing, locking, the store, resuming and versions, and the files that they reach all of.
 COVERING := tests/files tests/snakemake_support tests/faults tests/test_storage.py tests/test_cell_locks.py tests/test_full_disk.py \
-	tests/test_timings.py tests/test_clean.py tests/test_explain.py tests/training/test_cell_store.py tests/training/test_crash.py \
+	tests/test_timings.py tests/test_clean.py tests/test_explain.py tests/training/test_cell_store.py tests/training/test_unreadable.py tests/training/test_crash.py \
 	tests/workflow/test_legacy_names.py tests/workflow/test_old_results.py tests/workflow/test_interrupts.py tests/workflow/test_fsck.py
 COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/file_digest.py,*/files/cell_locks.py,*/training/cell_store.py
 
@@ -109,6 +109,7 @@ test-clone: $(ENV) ## Test clones and interrupted runs with real git, DVC and Sn
 coverage: $(ENV) ## Measure which lines and branches of storing, locking, resuming and versioning the tests reach
 	@mkdir -p build/coverage && rm -f build/coverage/*
 	FAULTS=2 coverage run -m pytest -m "$(HERE)" $(COVERING)
+	find build/coverage -empty -delete # of processes that were killed as they wrote
 	coverage combine --quiet
 	coverage report
 	coverage report --fail-under=100 --include="$(COVERED)" > /dev/null
