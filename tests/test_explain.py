@@ -98,6 +98,7 @@ def test_without_records_a_file_says_what_it_knows_itself(workspace):
     assert "Of 1 of 1 files it is not recorded what they were made from." in text
 
 
+@pytest.mark.thorough
 def test_a_long_name_has_its_record_too(workspace, tmp_path):
     """Snakemake cuts a record's name into folders where the file system would not take it."""
     name = "s_" + "_".join(map(str, range(73)))  # 210 characters, no repetition, which Snakemake refuses, no number

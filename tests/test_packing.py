@@ -5,8 +5,9 @@ import pickle
 
 import pytest
 
+from gengap.studies.grid import different
 from gengap.studies.packing import PER_CELL_KEYS, collected_settings, pack_settings, packs, section_settings, shape_key
-from gengap.studies.settings import Cell, leaf_names
+from gengap.studies.settings import Cell, identities, leaf_names
 from gengap.studies.study import Study, load_study
 
 ARMS = """\
@@ -75,6 +76,19 @@ def test_a_jobs_settings_print_as_a_digest_of_their_content(study):
 def test_settings_of_a_section_leave_its_defaults_out():
     cell = Cell.model_validate({"dataset": {"name": "cifar10", "image_size": 8}})
     assert section_settings(cell, "dataset") == {"name": "cifar10", "image_size": 8}
+
+
+def test_the_identities_of_many_cells_are_those_of_each(study):
+    made = study(text=ARMS)
+    assert identities(made.cells) == {name: cell.identity() for name, cell in made.cells.items()}
+    assert len({json.dumps(one, sort_keys=True) for one in identities(made.cells).values()}) == len(made.cells) == 12
+
+
+def test_of_cells_that_differ_in_their_seed_alone_one_stands_for_all(study):
+    made = study()
+    assert list(different(made.cells)) == [name for name, cell in made.cells.items() if cell.seed == 0]
+    # What comes after a network comes after one of its own seed.
+    assert len(different(study(text=ARMS).cells)) == 2 + 2 * 3
 
 
 def test_cells_are_collected_as_the_study_prints_them(study):

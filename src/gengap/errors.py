@@ -31,6 +31,9 @@ def refusal(error: OSError) -> UserError | None:
     return UserError(f"{place}{error.strerror}. Nothing that was finished is lost: run the same again afterwards.")
 
 
+_LISTED = 100  # names that a message lists: all parts of a kind, and not all packs of a large study
+
+
 def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str = "") -> UserError:
     """Describe a name that does not exist, with the one that was meant if that is plain.
 
@@ -42,7 +45,8 @@ def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str 
     """
     choices = sorted(allowed)
     place = f"{where}: " if where else ""
-    listed = f"Choose from: {', '.join(choices)}." if choices else "There is none."
+    more = f" and {len(choices) - _LISTED:,} more" if len(choices) > _LISTED else ""
+    listed = f"Choose from: {', '.join(choices[:_LISTED])}{more}." if choices else "There is none."
     return UserError(f"{place}unknown {kind} '{name}'.{hint(str(name), choices)} {listed}")
 
 

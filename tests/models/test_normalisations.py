@@ -77,7 +77,9 @@ def test_what_would_normalise_nothing_or_all_away_is_refused():
 
 
 @pytest.mark.parametrize("norm", ["layer", "group", "none"])
-@pytest.mark.parametrize("name", ["song", "resnet", "lenet", "mlp"])
+@pytest.mark.parametrize(
+    "name", ["song", "mlp", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("resnet", "lenet"))]
+)
 def test_a_pack_trains_and_is_evaluated_as_each_network_alone(name, norm, tmp_path):
     """In float32, so that the kernels for processors take what they can; the last accuracy is the module's own."""
     images = torch.randn(40, 3, 16, 16, generator=torch.Generator().manual_seed(0))

@@ -145,7 +145,7 @@ def test_the_pack_changes_no_bit():
 
 
 @pytest.mark.parametrize("name", sorted(registry.REGISTRY["model"]))
-@pytest.mark.parametrize("batchnorm", ["batch", "exact"])
+@pytest.mark.parametrize("batchnorm", ["batch", pytest.param("exact", marks=pytest.mark.thorough)])
 def test_every_model_has_a_landscape(name, batchnorm):
     settings = {"model": {"name": name, "width": 2}, "training": {"batch_size": 5}}
     probe = {"name": "landscape", "draws": 1, "points": 2, "batchnorm": batchnorm}

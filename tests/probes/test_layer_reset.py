@@ -79,7 +79,11 @@ LAYERS = [("block2.conv1", "block2.bn1"), ("hidden.linear", "hidden.bn"), ("outp
 
 
 @pytest.mark.parametrize("batchnorm", ["running", "batch"])
-@pytest.mark.parametrize("parts", LAYERS, ids=lambda parts: parts[0])
+@pytest.mark.parametrize(
+    "parts",
+    [LAYERS[0], *(pytest.param(parts, marks=pytest.mark.thorough) for parts in LAYERS[1:])],
+    ids=lambda parts: parts[0],
+)
 def test_one_reset_by_hand(batchnorm, parts):
     made = subjects.subject({"name": "layer_reset", "batchnorm": batchnorm, "samples": 25})
     found = subjects.by_name(layer_reset.measure(made))

@@ -70,7 +70,12 @@ def bits(path):
 
 
 @pytest.mark.parametrize(
-    "probe", [Probe(name="performance"), Probe(name="distance"), Probe(name="layer_reset", epochs="last", samples=5)]
+    "probe",
+    [
+        Probe(name="distance"),
+        pytest.param(Probe(name="performance"), marks=pytest.mark.thorough),
+        pytest.param(Probe(name="layer_reset", epochs="last", samples=5), marks=pytest.mark.thorough),
+    ],
 )
 def test_new_cells_alone_are_measured_with_the_bits_of_measuring_all(tmp_path, measure, probe):
     each = 1 if probe.epochs == "last" else 3

@@ -181,6 +181,7 @@ def test_a_network_that_diverged_is_said_to_be_so():
         sharpness.measure(made)
 
 
+@pytest.mark.thorough
 def test_further_climbs_end_at_a_maximum_and_follow_a_rescaling():
     """The longer search of a quadratic ends in its best corner; multiplied filters move the raw number alone."""
     quadratic = linear_regression()

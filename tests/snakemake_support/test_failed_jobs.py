@@ -27,7 +27,7 @@ def snakemake(folder, setting, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("installed", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_what_was_restored_after_a_failure_is_made_again(tmp_path, installed):
     (tmp_path / "Snakefile").write_text(SNAKEFILE.format(install=INSTALL if installed else ""))
     assert snakemake(tmp_path, "good")[0] == 0

@@ -33,7 +33,7 @@ def python(tmp_path_factory):
     return folder / "bin/python"
 
 
-@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("installed", [True, pytest.param(False, marks=pytest.mark.thorough)])
 def test_a_script_runs(tmp_path, python, installed):
     (tmp_path / "Snakefile").write_text(SNAKEFILE.format(install=INSTALL if installed else ""))
     (tmp_path / "made.py").write_text("open(snakemake.output[0], 'w').close()\n")

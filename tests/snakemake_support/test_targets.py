@@ -100,6 +100,24 @@ def test_a_file_that_cannot_be_read_stops_no_other_study(opened, workspace, cont
         load_project()
 
 
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("packs/width=9_pack=0/weights.h5", "results/tiny/packs: unknown pack 'width=9_pack=0'"),
+        ("packs/pack=7/probes/performance.h5", "results/tiny/packs: unknown pack 'pack=7'"),
+        (
+            "packs/width=2_pack=0/probes/wrong.h5",
+            "No rule to produce results/tiny/packs/width=2_pack=0/probes/wrong.h5",
+        ),
+    ],
+)
+def test_a_file_of_nothing_is_one_message(workspace, file, words):
+    status, output = workspace.run("--dry-run", f"results/tiny/{file}")
+    assert status == 1
+    assert words in output
+    assert "Traceback" not in output
+
+
 def test_the_key_is_found_in_every_style(opened, workspace):
     for text in ("{title: A, reduced: {grid: {}}}", '"reduced": {}\ntitle: A', "title: A\nreduced:\n  grid: {}"):
         (workspace / "config/studies/broken.yaml").write_text(text)

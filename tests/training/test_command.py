@@ -46,7 +46,8 @@ def files(folder):
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*.h5")}
 
 
-@pytest.mark.parametrize("network", ["vgg", pytest.param("resnet", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("network", ["vgg", "resnet"])
 def test_a_study_of_large_networks_is_trained_and_measured(network, project, tmp_path):
     small = {"resnet": {"dataset": TOY["dataset"] | {"image_size": 8}}}  # VGG-16 halves its images five times
     name = project(f"near_rank_{network}", **small.get(network, {}))

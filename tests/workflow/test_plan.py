@@ -5,6 +5,7 @@ is compared with what the jobs themselves say, once on the way.
 """
 
 import dataclasses
+import os
 import shutil
 import sys
 
@@ -151,6 +152,25 @@ def check_a_run(workspace, monkeypatch):
     jobs = planned(workspace, monkeypatch)
     assert left(jobs) == {("train", WIDE): (1, 1), ("performance", WIDE): (2, 2), (SECOND, WIDE): (2, 2)}
     assert messages(jobs) == workspace.planned("tiny")
+
+
+def test_snakemake_is_ended_when_its_answer_is_not_wanted(tmp_path, monkeypatch):
+    python, pid = tmp_path / "python", tmp_path / "pid"
+    os.mkfifo(pid)
+    python.write_text(f"#!/bin/sh\necho $$ > '{pid}'\nexec sleep 1000\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    started = []
+
+    def find_a_mistake():
+        with due.asked(["tiny"]):
+            started.append(int(pid.read_text()))
+            raise UserError("a mistake in the study")
+
+    with pytest.raises(UserError, match="a mistake in the study"):
+        find_a_mistake()
+    with pytest.raises(ProcessLookupError):
+        os.kill(started[0], 0)
 
 
 def test_a_mistake_that_snakemake_finds_is_a_message(workspace, monkeypatch):

@@ -70,6 +70,13 @@ def test_another_draw_simulates_its_points_and_another_size_only_itself(copy):
     assert copy.planned("small") == EVIDENCE | both
 
 
+def test_a_file_of_a_point_that_is_not_there_is_one_message(simulated):
+    status, output = simulated.run("--dry-run", "results/small/points/rows=9_distribution=normal.h5")
+    assert status == 1
+    assert "results/small/points: unknown point 'rows=9_distribution=normal'" in output
+    assert "Traceback" not in output
+
+
 def test_a_title_or_a_figure_simulates_nothing(copy):
     copy.edit(FILE, "title: Small matrices", "title: Matrices")
     assert copy.planned("small") == EVIDENCE

@@ -105,7 +105,7 @@ def test_equal_measurements_give_equal_pictures_and_the_plotted_numbers(drawn):
     pd.testing.assert_frame_equal(written, drawn.data, check_dtype=False, rtol=1e-7)
 
 
-@pytest.mark.parametrize("width", [figures.COLUMN, figures.PAGE])
+@pytest.mark.parametrize("width", [figures.COLUMN, pytest.param(figures.PAGE, marks=pytest.mark.thorough)])
 def test_nothing_overlaps_or_leaves_the_figure_and_text_is_legible(tmp_path, drawn, width):
     figure = drawn.of_width(width)
     assert figure.get_size_inches()[0] == pytest.approx(width)

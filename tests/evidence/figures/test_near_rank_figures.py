@@ -70,7 +70,7 @@ def test_without_either_axis_the_fixed_batch_size_is_the_place():
 
 
 @pytest.mark.parametrize("name", ["near_rank_by_batch_size", "near_rank_controls"])
-@pytest.mark.parametrize("count", [0.0, 12.0])
+@pytest.mark.parametrize("count", [0.0, pytest.param(12.0, marks=pytest.mark.thorough)])
 def test_a_picture_even_of_zeros_and_of_panels_without_measurements(name, count, tmp_path):
     found = evidence({(128, 0): {0: 0.0, 9: count}, (512, 0): {0: 0.0, 9: 2 * count}})
     files = {key: tmp_path / path for key, path in layout.figure_files("made_up", name).items()}
