@@ -72,8 +72,7 @@ class Plan:
     studies: Mapping[str, Study]
     simulations: Mapping[str, Simulation]
     imports: Imports = field(default_factory=Imports)
-    _kept: dict[tuple[str, ...], Any] = field(default_factory=dict, init=False)
-    _data_keys: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict, init=False)
+    _kept: dict[tuple[str | int, ...], Any] = field(default_factory=dict, init=False)
 
     @functools.cached_property
     def packs(self) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -127,10 +126,8 @@ class Plan:
 
     def data_keys(self, cell: Cell) -> tuple[str, str]:
         """The names of the prepared and of the labelled data of a cell of this plan."""
-        key = id(cell.dataset), id(cell.labels)  # which cells share
-        if key not in self._data_keys:
-            self._data_keys[key] = dataset_key(cell), labels_key(cell)
-        return self._data_keys[key]
+        shared = id(cell.dataset), id(cell.labels)  # by many cells
+        return self._once(("data", *shared), lambda: (dataset_key(cell), labels_key(cell)))
 
     def prepare(self, dataset: str) -> Job:
         """Rescale and standardise the images of a dataset."""
@@ -350,10 +347,7 @@ class Plan:
     def _labelled(self, study: str, pack: str) -> dict[str, str]:
         cell = self.cell(study, pack)
         dataset, labels = self.data_keys(cell)
-        return self._once(
-            ("labelled", dataset, labels),
-            lambda: {"prepared": str(layout.prepared(dataset)), "labelled": str(layout.labelled(dataset, labels))},
-        )
+        return {"prepared": str(layout.prepared(dataset)), "labelled": str(layout.labelled(dataset, labels))}
 
     def _origins(self, study: str, pack: str) -> dict[str, list[str]]:
         """The weights of the networks that those of a pack start from; nothing where they start from their inits."""
@@ -363,7 +357,7 @@ class Plan:
         files = [str(layout.weights(study, one)) for one, names in self.packs[study].items() if before & set(names)]
         return {"origins": files}
 
-    def _once(self, key: tuple[str, ...], compute: Callable[[], U]) -> U:
+    def _once(self, key: tuple[str | int, ...], compute: Callable[[], U]) -> U:
         """What several jobs depend on, or Snakemake asks for again and again, computed at its first use."""
         if key not in self._kept:
             self._kept[key] = compute()
