@@ -1,6 +1,7 @@
 """A module imports only from lower layers, or from its own package."""
 
 import ast
+import functools
 import importlib
 import pkgutil
 import re
@@ -49,15 +50,17 @@ NO_TORCH = {part for part, number in LAYER.items() if number <= PLAN} | {"scoreb
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 
+@functools.cache
 def imports(path):
     """Every module that a file names in an import, at any depth of its code; `from a import b` names a and a.b."""
+    names = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}: write imports with the package's name"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def part_of(path):
