@@ -30,7 +30,7 @@ COVERED := */files/storage.py,*/files/hdf5.py,*/files/hdf5_output.py,*/files/fil
 # Tests that need no other program than those of the environment, and of them those that take long.
 HERE := not clone and not slurm and not kills and not faults
 THOROUGH := thorough and $(HERE)
-WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help env evidence evidence-check findings test test-thorough test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site package release-notes bench lock image
 

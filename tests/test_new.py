@@ -97,6 +97,7 @@ def test_the_tests_of_its_kind_include_it(kind, test, passed):
     assert [name for name in passed if name.startswith(f"tests/{test}::") and f"made_{kind}" in name]
 
 
+@pytest.mark.thorough
 def test_its_code_is_clean(copy):
     written = [path for files in copy.files.values() for path in files if path.endswith(".py")]
     for check in (["check"], ["format", "--check"]):

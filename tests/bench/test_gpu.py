@@ -82,6 +82,7 @@ def test_the_peers_augmentation_shifts_and_mirrors():
     assert len({tuple(one.flatten().tolist()) for one, _ in seen}) > 20
 
 
+@pytest.mark.thorough
 def test_without_a_gpu_it_says_so():
     done = subprocess.run(
         [sys.executable, "-m", "bench.gpu"],

@@ -325,6 +325,7 @@ def test_a_network_that_overflows_is_one_sentence():
     assert said.startswith("model: 'vgg' cannot be built for 3 x 8 x 8 images: ")
 
 
+@pytest.mark.thorough
 def test_a_process_of_its_own_says_the_same_and_is_asked_once(tmp_path):
     """The Snakefile is read for every job, and PyTorch takes seconds to import."""
     asked = [{"model": {"name": "mlp"}, "loss": {"name": "squared"}, "image_shape": [1, 4, 4], "n_classes": 3}]

@@ -171,6 +171,7 @@ def test_several_studies_are_one_population(tmp_path):
     assert sorted(population.table["lr"].astype(float).unique()) == [0.1, 0.2, 0.3, 0.4, 0.5]
 
 
+@pytest.mark.thorough
 def test_the_command_takes_names_of_studies(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     made = synthetic.study(tmp_path, GRID, probes=PROBES, scoreboard=SECTION)

@@ -84,7 +84,9 @@ def shim(tmp_path_factory):
     return folder / "shim.so"
 
 
-@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize(
+    "work", [*list(WORKS)[:2], *(pytest.param(work, marks=pytest.mark.thorough) for work in list(WORKS)[2:])]
+)
 def test_it_works_without_locks(shim, tmp_path, work):
     program = f"import os\nos.environ['LD_PRELOAD'] = ''\n{CHECKED}{WORKS[work]}"
     # As clusters set it: HDF5 would lock whatever `h5py.File` asks for.

@@ -15,6 +15,7 @@ from gengap.training import RunOptions, cell_result, train_pack
 
 NAMES = sorted(REGISTRY["model"])
 LEAST = {"lenet": 16, "keskar_conv": 4, "alexnet": 4, "patch_conv": 5, "plain_conv": 9}  # pixels of each side
+LARGE = {"inception", "keskar_vgg", "resnet", "vgg", "wide_resnet"}  # the others stand for them in `make test`
 torch.set_num_threads(1)
 
 
@@ -37,7 +38,7 @@ def test_every_relu_is_a_module_used_once(name):
     assert set(calls.values()) == {1}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in LARGE)) for name in NAMES])
 def test_two_steps_in_a_pack_are_those_of_each_network_alone(name, tmp_path):
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(20, 3, 16, 16, generator=generator, dtype=torch.float64)

@@ -76,6 +76,7 @@ def test_fewer_than_three_samples_are_refused():
         gradient_noise.measure(subjects.subject({"samples": 2}))
 
 
+@pytest.mark.thorough
 def test_standard_errors_are_the_spread_over_independent_sets():
     """Forty disjoint sets of images: the mean standard error is the standard deviation of the forty estimates."""
     values = {name: [] for name in QUANTITIES}

@@ -157,6 +157,7 @@ def test_later_checkpoints_are_left_out():
         assert found[quantity, "output"].isnan().tolist() == [[False, False, True], [False, False, False]]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("budget", [1, 3 * 2 * 300])
 def test_how_many_networks_go_together_changes_no_bit(monkeypatch, budget):
     made = subjects.subject({"name": "layer_reset", "draws": 1})

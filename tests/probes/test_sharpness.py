@@ -139,6 +139,7 @@ def test_a_cell_is_the_same_alone_and_in_a_pack():
         assert torch.equal(values[0], whole[key][1]), key
 
 
+@pytest.mark.thorough
 def test_climbing_together_is_climbing_one_by_one(monkeypatch):
     """What a GPU does: all networks of a stack in one call."""
     made = subjects.subject(QUICK)

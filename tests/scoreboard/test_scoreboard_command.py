@@ -48,6 +48,7 @@ def test_the_example(table, capsys):
     assert all(f"| {name} |" in page for name in ("sharpness", "*random*", "*noisy oracle*"))
 
 
+@pytest.mark.thorough
 def test_equal_tables_give_equal_files(table):
     assert judge("--out", "one") == judge("--out", "other") == 0
     files = sorted(path.name for path in Path("one").iterdir())

@@ -63,19 +63,17 @@ def _lines(legend: Legend, figure: Figure) -> Iterator[Line2D]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A registered figure as `figures.draw` draws it, not yet written, and what it draws when it is plotted again.
+    """A registered figure as `figures.draw` draws it, not yet written.
 
     Attributes:
         saved: What is written to each file: the picture and its format, by the file's name.
         csv: The file with the plotted numbers.
         data: The numbers, computed again.
-        vectors: All that the page draws, in its order, the first and the second time.
     """
 
     saved: Mapping[str, tuple[Figure, str]]
     csv: FilePath
     data: pd.DataFrame
-    vectors: tuple[bytes, bytes]
 
     def of_width(self, width: float) -> Figure:
         """The picture of a column or of a page."""
@@ -88,7 +86,7 @@ class Drawn:
         return found
 
 
-def drawn_twice(name: str, evidence: Evidence, folder: FilePath) -> Drawn:
+def drawn(name: str, evidence: Evidence, folder: FilePath) -> Drawn:
     """Draw a registered figure; of its files, only the plotted numbers are written."""
     paths = layout.figure_files("made", name)
     files = {key: folder / path.relative_to("results/made/figures") for key, path in paths.items()}
@@ -99,13 +97,10 @@ def drawn_twice(name: str, evidence: Evidence, folder: FilePath) -> Drawn:
         )
         figures.draw(name, evidence, files)
     module, evidence = figures._prepared(name, evidence)
-    data = module.data(evidence)
-    page = saved[str(files["page_pdf"].relative_to(folder))][0]
-    again = figures._plotted(module, data, evidence, figures.PAGE)
-    return Drawn(saved, files["csv"], data, (_vectors(page), _vectors(again)))
+    return Drawn(saved, files["csv"], module.data(evidence))
 
 
-def _vectors(figure: Figure) -> bytes:
+def vectors(figure: Figure) -> bytes:
     """All that a figure draws before it is laid out, as SVG, which embeds no fonts."""
     made, engine = io.BytesIO(), figure.get_layout_engine()
     figure.set_layout_engine("none")

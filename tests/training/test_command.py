@@ -85,6 +85,7 @@ def test_what_is_finished_is_left_and_what_lacks_is_made(project, tmp_path):
         }
 
 
+@pytest.mark.thorough
 def test_what_other_code_made_is_made_again(project, tmp_path):
     """One file says so, as after an edit of the probe; another says nothing of code, as those of earlier versions."""
     name = project("near_rank_vgg")

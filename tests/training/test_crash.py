@@ -148,7 +148,9 @@ def cut_short(path, length):
     path.write_bytes(path.read_bytes()[:length])
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize(
+    "share", [*(pytest.param(share, marks=pytest.mark.thorough) for share in (0.0, 0.01, 0.99)), 0.5]
+)
 def test_a_damaged_save_is_reported_and_training_starts_again(tmp_path, cells, data, expected, saved, caplog, share):
     cut_short(saved, int(share * saved.stat().st_size))
     work(tmp_path / "stopped", cells, data, 3600)

@@ -102,6 +102,7 @@ def test_the_rate_follows_the_largest_eigenvalue_of_the_whole_hessian(data, make
     assert not [1 for _, quantity, _ in found["constant"].history if quantity == "hessian_largest"]
 
 
+@pytest.mark.thorough
 def test_alone_or_in_a_pack_the_rates_are_the_same(make, train):
     cells = {f"seed={seed}": make(seed, batch_size="full") for seed in range(2)}
     together, apart = train(cells), train(cells, pack_size=1)

@@ -65,6 +65,7 @@ def test_a_cell_that_stops_early_leaves_the_others_as_they_are(make_cell, train)
         assert largest_difference(together[name], alone[name]) < 1e-9
 
 
+@pytest.mark.thorough
 def test_the_compiled_step_equals_the_plain_one(make_cell, train, compiled_graphs):
     """Also where the learning rate changes with every step."""
     cells = {

@@ -39,6 +39,7 @@ def test_what_was_written_is_what_the_workflow_made_and_passes(kept, finished_wo
     assert "tiny: 2 of 2 cells, 3 files" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_changed_table_a_missing_one_and_one_that_nothing_gives_are_named(kept, capsys):
     table = KEPT / "final_performance.csv"
     pd.read_csv(table).assign(seeds=7).to_csv(table, index=False)

@@ -206,6 +206,7 @@ def test_two_processes_replace_a_damaged_library_at_once(tmp_path, monkeypatch, 
     assert "compil" not in said
 
 
+@pytest.mark.thorough
 @needs_kernels
 def test_a_cache_folder_mounted_noexec(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "noexec,mode=700", "tmpfs", str(tmp_path)]

@@ -46,7 +46,7 @@ def found(tmp_path_factory):
 @pytest.fixture(scope="module", params=CONTENT)
 def pictures(request, found, tmp_path_factory):
     """Every figure, drawn once for all tests of it."""
-    return picture_layout.drawn_twice(request.param, found[request.param], tmp_path_factory.mktemp("pictures"))
+    return picture_layout.drawn(request.param, found[request.param], tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")
@@ -137,13 +137,19 @@ def test_layers_of_the_resnets_along_their_depth(found):
     assert ratio[1] <= cells["gradient_ratio"].min() <= cells["gradient_ratio"].max() <= ratio[0]
 
 
-def test_equal_measurements_give_equal_pictures_and_the_plotted_numbers(pictures):
+def test_it_is_saved_in_two_formats_and_widths_with_the_plotted_numbers(pictures):
     assert [kind for _, kind in pictures.saved.values()] == ["pdf", "png", "pdf", "png"]
-    assert pictures.vectors[0] == pictures.vectors[1]
     pd.testing.assert_frame_equal(pd.read_csv(pictures.csv), pictures.data, check_dtype=False, rtol=1e-7)
 
 
-@pytest.mark.parametrize("width", [figures.COLUMN, figures.PAGE])
+@pytest.mark.thorough
+def test_equal_measurements_give_equal_pictures(pictures, found):
+    name = pictures.csv.stem
+    again = figures.plot(name, found[name], width=figures.PAGE)
+    assert picture_layout.vectors(pictures.of_width(figures.PAGE)) == picture_layout.vectors(again)
+
+
+@pytest.mark.parametrize("width", [figures.COLUMN, pytest.param(figures.PAGE, marks=pytest.mark.thorough)])
 def test_nothing_overlaps_or_leaves_the_figure_and_text_is_legible(pictures, width):
     figure = pictures.of_width(width)
     assert figure.get_size_inches()[0] == pytest.approx(width)

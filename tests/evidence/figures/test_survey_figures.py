@@ -31,7 +31,7 @@ MADE = {
 
 
 @pytest.mark.parametrize("name", MADE)
-@pytest.mark.parametrize("width", [figures.COLUMN, figures.PAGE])
+@pytest.mark.parametrize("width", [figures.COLUMN, pytest.param(figures.PAGE, marks=pytest.mark.thorough)])
 def test_nothing_overlaps_or_leaves_the_figure(name, width):
     assert not picture_layout.faults(figures.plot(name, MADE[name](), width=width))
 
