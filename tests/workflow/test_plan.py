@@ -7,7 +7,9 @@ is compared with what the jobs themselves say, once on the way.
 import dataclasses
 import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import warm_python
@@ -152,6 +154,21 @@ def check_a_run(workspace, monkeypatch):
     jobs = planned(workspace, monkeypatch)
     assert left(jobs) == {("train", WIDE): (1, 1), ("performance", WIDE): (2, 2), (SECOND, WIDE): (2, 2)}
     assert messages(jobs) == workspace.planned("tiny")
+
+
+@pytest.mark.thorough
+def test_no_library_complains_at_the_end_of_the_plan(workspace):
+    """As those of PyTorch do, which measures the speed, where the garbage collector was told to leave them alone."""
+    workspace.edit(STUDY, "batch_size: 20", "batch_size: 30")
+    done = subprocess.run(
+        [sys.executable, Path(sys.executable).with_name("gengap"), "plan", "tiny"],
+        cwd=workspace.folder,
+        env={**os.environ, "PYTHONPATH": str(workspace / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tiny: 2 cells; ")
 
 
 def test_snakemake_is_ended_when_its_answer_is_not_wanted(tmp_path, monkeypatch):

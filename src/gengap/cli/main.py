@@ -1,6 +1,7 @@
 """The command `gengap`: check studies, choose their settings for this machine, show where results are, clean up."""
 
 import argparse
+import atexit
 import gc
 import json
 import os
@@ -138,6 +139,7 @@ def plan(options: argparse.Namespace) -> None:
         project, cores = load_project(asked=options.studies), len(os.sched_getaffinity(0))
         known = project.targets
         gc.freeze()  # as in the Snakefile
+        atexit.register(gc.unfreeze)  # some libraries complain of what was not collected at the end
         project.check_machine(options.studies)
         for line in plan.plan([find_study(known, name) for name in options.studies], known, cores, outputs):
             print(line)
