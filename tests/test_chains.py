@@ -30,8 +30,10 @@ def load(tmp_path):
 def test_a_cell_comes_after_the_one_that_agrees_on_all_other_axes(load):
     study = load(ARMS)
     second = study.cells["arm=second,seed=1"]
-    assert origins(study.cells, ["arm=second,seed=1"]) == ["arm=first,seed=1"]
-    assert with_origins(study.cells, ["arm=second,seed=1"]) == [f"arm={arm},seed=1" for arm in ARMS]
+    assert origins(study.cells, study.axes, ["arm=second,seed=1"]) == ["arm=first,seed=1"]
+    alone = {"arm=second,seed=1": second}  # of 100,000 cells no other is looked at
+    assert origins(alone, study.axes, ["arm=second,seed=1"]) == ["arm=first,seed=1"]
+    assert with_origins(study.cells, study.axes, ["arm=second,seed=1"]) == [f"arm={arm},seed=1" for arm in ARMS]
     assert (second.after.links, second.after.masked) == (2, True)
     assert second.after.cell.after.cell == study.cells["arm=dense,seed=1"]
 

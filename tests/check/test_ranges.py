@@ -81,6 +81,8 @@ def test_so_it_is_in_every_place(message, rest, words):
         ("{training: {epochs: 1e2}}", "Write 100."),
         ("{optimizer: {lr: .5e3}}", "Write 500.0 or"),
         ("{model: {epochs: 3}}", "base.model.epochs: unknown key. It is a key of 'base.training'."),
+        ("{training: {pack_size: 3}}", "base.training.pack_size: unknown key. Write it at the left margin, beside"),
+        ("{model: {probes: [path]}}", "base.model.probes: unknown key. Write it at the left margin, beside 'base'."),
         ("{optimizer: {'lr:0.1': null}}", "A space is missing after the colon"),
         ("{dataset: {name: 3}}", "it must be text. Write '3' in quotes"),
         ("{training: {dtype: half}}", "it must be 'float32', 'float64', 'bfloat16' or 'tf32'"),

@@ -52,26 +52,25 @@ def linked(cells: Mapping[str, Cell], axes: Sequence[str], path: Path) -> dict[s
     return {name: link(name, ()) for name in cells}
 
 
-def origins(cells: Mapping[str, Cell], names: Sequence[str]) -> list[str]:
+def origins(cells: Mapping[str, Cell], axes: Sequence[str], names: Sequence[str]) -> list[str]:
     """Names of the cells that others come directly after, each once.
 
     Args:
         cells: All cells of a study by name.
+        axes: Dotted keys of its grid.
         names: Those whose origins are asked for.
     """
-    wanted = {cell.model_copy(update={ARM: ""}) for name in names if (cell := cells[name].after.cell) is not None}
-    if not wanted:  # most studies have no chains, and many cells
-        return []
-    return [name for name, cell in cells.items() if cell.model_copy(update={ARM: ""}) in wanted]
+    chained = (cells[name] for name in names if cells[name].after.cell is not None)
+    return list(dict.fromkeys(_origin_name(cell, axes) for cell in chained))
 
 
-def with_origins(cells: Mapping[str, Cell], names: Sequence[str]) -> list[str]:
+def with_origins(cells: Mapping[str, Cell], axes: Sequence[str], names: Sequence[str]) -> list[str]:
     """These cells and all that they come after, in the study's order."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
         found |= set(waiting)
-        waiting = [name for name in origins(cells, waiting) if name not in found]
+        waiting = [name for name in origins(cells, axes, waiting) if name not in found]
     return [name for name in cells if name in found]
 
 

@@ -351,11 +351,13 @@ class Plan:
 
     def _origins(self, study: str, pack: str) -> dict[str, list[str]]:
         """The weights of the networks that those of a pack start from; nothing where they start from their inits."""
-        before = set(origins(self.studies[study].cells, self.packs[study][pack]))
+        found, packed = self.studies[study], self.packs[study]
+        before = origins(found.cells, found.axes, packed[pack])
         if not before:
             return {}
-        files = [str(layout.weights(study, one)) for one, names in self.packs[study].items() if before & set(names)]
-        return {"origins": files}
+        pack_of = self._once(("pack of", study), lambda: {name: one for one, names in packed.items() for name in names})
+        here = {pack_of[name] for name in before if name in pack_of}  # not those that are imported
+        return {"origins": [str(layout.weights(study, one)) for one in packed if one in here]}
 
     def _once(self, key: tuple[str | int, ...], compute: Callable[[], U]) -> U:
         """What several jobs depend on, or Snakemake asks for again and again, computed at its first use."""

@@ -154,6 +154,8 @@ def _unknown_key(key: str, value: Any, whole: allowed.Schema, known: Sequence[st
         near = f" It is a key of '{owners[0]}'." if len(owners) == 1 else ""
     if not near and "base" in allowed.keys(whole) and key in allowed.keys(allowed.place(whole, ["base"])[1]):
         near = " Write it below 'base'."
+    if not near and "base" in allowed.keys(whole) and key in allowed.keys(whole):
+        near = " Write it at the left margin, beside 'base'."
     return f"unknown key.{near} Allowed: {', '.join(known)}."
 
 

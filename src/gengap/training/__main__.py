@@ -79,7 +79,7 @@ def chosen(study: Study, selector: str) -> Study:
         raise UserError(
             f"--cells: no cell of '{study.name}' has {selector}. Their names look like {next(iter(study.cells))}."
         )
-    cells = {name: study.cells[name] for name in with_origins(study.cells, names)}
+    cells = {name: study.cells[name] for name in with_origins(study.cells, study.axes, names)}
     return study.model_copy(update={"cells": cells})
 
 
