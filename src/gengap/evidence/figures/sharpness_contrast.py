@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gengap.evidence.figures.drawing import GREY, handles, legend, palette, panels, title
+from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, title
 from gengap.evidence.figures.groups import described_pairs, labelled
 from gengap.evidence.intervals import grouped, interval
 from gengap.evidence.measurements import Evidence, measured
@@ -61,5 +61,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("sharpness, large over small batches")
     title(figure, described_pairs(data["n"], evidence.cells))
-    legend(figure, handles(colors, **_POINTS), below=True)
+    fills = zip(sizes, (GREY, "white"), strict=True)
+    boxes = [handle(f"box of size {eps}", color=GREY, mfc=fill, **_POINTS) for eps, fill in fills]
+    legend(figure, [*handles(colors, **_POINTS), *boxes], below=True)
     return figure
