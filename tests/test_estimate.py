@@ -95,6 +95,36 @@ def test_more_cells_are_predicted_from_fewer(study, plan):
         assert one.seconds == pytest.approx(4.0 + one.work / 100), one.name
 
 
+def test_a_probe_that_ran_at_one_width_is_predicted_at_another(study, plan):
+    def cell(one):
+        return plan.cell("s", one.part)
+
+    probes = [one for one in estimator(plan).planned("s") if one.name in ("margin", "distance")]
+    known = [
+        ran(
+            one,
+            3.0 + one.work,
+            fixed=3.0,
+            family=estimate.probe_family(plan.probes("s")[one.name], cell(one)),
+            size=estimate.checkpoint_size(plan.probes("s")[one.name], cell(one)),
+        )
+        for one in probes
+        if one.part == "width=4_pack=0"
+    ]
+    found = estimator(plan, known).planned("s")
+    again = {(one.part, one.name): one for one in found if one.name in ("margin", "distance")}
+    ratio = known[0].size, estimate.checkpoint_size(study.probes[0], plan.cell("s", "width=8_pack=0"))
+    for name, work in (("margin", 12), ("distance", 3)):
+        assert again["width=4_pack=0", name].seconds == 3 + work
+        wide = again["width=8_pack=0", name]
+        assert wide.seconds == pytest.approx(3 + work * ratio[1] / ratio[0])
+        assert (wide.from_other_sizes, again["width=4_pack=0", name].from_other_sizes) == (True, False)
+    assert 2 < ratio[1] / ratio[0] < 4  # a convolution of the input and one within
+    said = "\n".join(text.describe(found, 60.0, 2))
+    assert "from networks of other sizes, so less certain: distance, margin" in said
+    assert "margin" not in said.split("not known, since")[1]
+
+
 def test_only_due_jobs_are_planned(plan):
     planned = estimator(plan, due={"probe"}).planned("s")
     assert [(one.part, one.name) for one in planned] == [
@@ -169,7 +199,7 @@ def test_what_there_is_no_time_to_measure_is_in_proportion_to_its_operations(tra
     monkeypatch.setattr(calibration, "_measured", lambda one: measured.append(one) or calibration._Speed(1e-4, 1e-5))
     narrow, wide = calibration.calibrated(trainings)
     assert measured == trainings[:1]
-    first, second = (calibration._operations(one.arch, one.data.image_shape) for one in trainings)
+    first, second = (calibration.operations(one.arch, one.data.image_shape) for one in trainings)
     start = calibration.START_SECONDS
     assert wide - start == pytest.approx(second / first * (narrow - start))
 
@@ -244,7 +274,7 @@ def test_the_text_says_at_least_while_a_part_is_unknown(plan):
     assert "width=8_pack=0" in said
     assert "wall time: at least 2.0 h on 2 cores" in said
     assert "margin: 2 jobs, 24 of 24 checkpoints to measure, time not known" in said
-    assert "not known, since none has run on this machine: collect, distance, " in said
+    assert "not known, since none of their kind has run on this machine: collect, distance, " in said
 
 
 def test_job_time_and_wall_time_are_told_apart(plan):

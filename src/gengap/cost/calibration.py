@@ -117,7 +117,7 @@ def calibrated(trainings: Sequence[Training]) -> list[float]:
     operations.
     """
     distinct = {training.speed_depends_on: training for training in trainings}
-    sizes_of = {key: _operations(one.arch, one.data.image_shape) for key, one in distinct.items()}
+    sizes_of = {key: operations(one.arch, one.data.image_shape) for key, one in distinct.items()}
     measured: dict[tuple[object, ...], _Speed] = {}
     begin = time.perf_counter()
     for key in _spread(sorted(distinct, key=sizes_of.__getitem__)):
@@ -154,8 +154,8 @@ def _spread(ordered: Sequence[_T]) -> list[_T]:
 
 
 @functools.cache  # packs of a grid share architectures
-def _operations(arch: Architecture, image_shape: tuple[int, int, int]) -> float:
-    """Of one image in one network; at least 1."""
+def operations(arch: Architecture, image_shape: tuple[int, int, int]) -> float:
+    """Floating-point operations of one image's pass through one network; at least 1."""
     return max(1.0, forward_operations(arch, image_shape))
 
 

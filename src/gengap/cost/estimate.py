@@ -7,10 +7,11 @@ import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gengap import models, registry
 from gengap.cost import remaining
-from gengap.cost.calibration import START_SECONDS, Sizes, Training, calibrated, sizes
+from gengap.cost.calibration import START_SECONDS, Sizes, Training, calibrated, operations, sizes
 from gengap.engine import stack
 from gengap.engine.stack import Architecture
 from gengap.files import timings
@@ -40,6 +41,7 @@ class Planned:
         to_do: Networks to train, checkpoints to measure or draws.
         of: How many its files hold in the end.
         memory: Of a training job, predicted bytes; of a simulation, what it may take.
+        from_other_sizes: Whether `seconds` follow from jobs of networks of other sizes, since none of its own has run.
     """
 
     job: Job
@@ -52,6 +54,7 @@ class Planned:
     to_do: int = 0
     of: int = 0
     memory: int = 0
+    from_other_sizes: bool = False
 
 
 def training_kind(cells: Sequence[Cell]) -> str:
@@ -66,8 +69,24 @@ def training_work(cells: Sequence[Cell], n_train: int) -> float:
 
 def probe_kind(probe: Probe, cell: Cell) -> str:
     """What the speed of measuring one checkpoint depends on, beside the threads."""
-    settings = {key: value for key, value in probe_settings(probe).items() if key != "epochs"}
-    return kind_of(settings, cell.dataset, cell.labels, cell.model, cell.loss)
+    return kind_of(_without_epochs(probe), cell.dataset, cell.labels, cell.model, cell.loss)
+
+
+def probe_family(probe: Probe, cell: Cell) -> str:
+    """What probes share that measure networks of one kind and different sizes."""
+    return kind_of(_without_epochs(probe), cell.model.name, cell.loss.name)
+
+
+def _without_epochs(probe: Probe) -> dict[str, Any]:
+    return {key: value for key, value in probe_settings(probe).items() if key != "epochs"}
+
+
+def checkpoint_size(probe: Probe, cell: Cell) -> float:
+    """Operations of passing the samples that a probe reads through one network: what its time grows with."""
+    data = sizes(cell)
+    samples = min(probe.samples or data.n_stored, data.n_stored)
+    arch = _architecture(cell.model, data.image_shape, data.n_outputs)
+    return samples * operations(arch, data.image_shape)
 
 
 def simulation_kind(point: Point) -> str:
@@ -149,9 +168,7 @@ class Estimator:
         for key, job in probes.items():
             if self._runs(job):
                 probe, left = self.plan.probes(study)[key], len(there.to_measure(key))
-                kind = probe_kind(probe, cells[0])
-                seconds = self._predict(kind, left, threads=threads)
-                yield Planned(job, pack, key, kind, left, seconds, threads, left, there.checkpoints(probe))
+                yield self._probe(job, pack, key, probe, cells[0], left, there.checkpoints(probe), threads)
 
     def _train(
         self, job: Job, pack: str, there: remaining.Pack, data: Sizes, threads: int, new: dict[str, Training]
@@ -168,6 +185,18 @@ class Estimator:
         each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
         memory = each * len(cells) + memory_budget.shared_bytes(cells[0])
         return Planned(job, pack, TRAIN, kind, work, seconds, threads, len(cells), len(all_cells), memory)
+
+    def _probe(
+        self, job: Job, pack: str, key: str, probe: Probe, cell: Cell, left: int, of: int, threads: int
+    ) -> Planned:
+        kind = probe_kind(probe, cell)
+        seconds = self._predict(kind, left, threads=threads)
+        found = Planned(job, pack, key, kind, left, seconds, threads, left, of)
+        if seconds is None and (alike := self._by_family.get(probe_family(probe, cell))):
+            size = checkpoint_size(probe, cell)
+            seconds = timings.predict_from_other_sizes(alike, left, size, threads=threads)
+            return replace(found, seconds=seconds, from_other_sizes=seconds is not None)
+        return found
 
     def _points(self, study: str) -> Iterator[Planned]:
         simulation = self.plan.simulations[study]
@@ -193,6 +222,14 @@ class Estimator:
         found: dict[str, list[Timing]] = {}
         for one in self.known:
             found.setdefault(one.kind, []).append(one)
+        return found
+
+    @functools.cached_property
+    def _by_family(self) -> dict[str, list[Timing]]:
+        found: dict[str, list[Timing]] = {}
+        for one in self.known:
+            if one.family:
+                found.setdefault(one.family, []).append(one)
         return found
 
     def _runs(self, job: Job) -> bool:

@@ -28,11 +28,14 @@ def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
     for name, group in groups.items():
         lines.append(f"  {name}: {_jobs(group)}{_work(name, group)}, {_seconds(group)}")
     unknown = sorted({one.name for one in planned if one.seconds is None})
+    scaled = sorted({one.name for one in planned if one.from_other_sizes})
     if planned:
         least = "at least " if unknown else ""
         lines.append(f"  wall time: {least}{spell(wall)} on {cores} core{'s' * (cores > 1)}")
+    if scaled:
+        lines.append(f"  from networks of other sizes, so less certain: {', '.join(scaled)}")
     if unknown:
-        lines.append(f"  not known, since none has run on this machine: {', '.join(unknown)}")
+        lines.append(f"  not known, since none of their kind has run on this machine: {', '.join(unknown)}")
     return lines
 
 

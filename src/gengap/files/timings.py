@@ -25,6 +25,7 @@ TRAIN, SIMULATE, WALL = "train", "simulate", "wall"
 _STARTED = time.time() - psutil.Process().create_time()
 _RECENT = 3  # jobs of a kind that count: a machine changes
 _THREADS = 0.7  # power of the number of threads with which a job becomes faster
+_STEEPEST = 1.5  # power of the size with which a piece of work takes longer, at most
 
 
 def _now() -> str:
@@ -46,6 +47,8 @@ class Timing:
         fixed: Seconds of it that were not in proportion to the work: starting, reading, compiling.
         threads: Cores that it had.
         networks: Networks that were trained together.
+        family: Digest of what jobs share that differ in size alone; empty where sizes say nothing.
+        size: Operations of one piece of work, up to a factor that the family shares.
     """
 
     study: str
@@ -58,6 +61,8 @@ class Timing:
     fixed: float = 0.0
     threads: int = 1
     networks: int = 1
+    family: str = ""
+    size: float = 0.0
 
 
 def kind_of(*parts: object) -> str:
@@ -83,7 +88,17 @@ def of_study(alike: Sequence[Timing], study: str) -> Sequence[Timing]:
 
 
 @contextmanager
-def timed(study: str, part: str, job: str, kind: str, *, threads: int = 1, networks: int = 1) -> Iterator[list[Pace]]:
+def timed(
+    study: str,
+    part: str,
+    job: str,
+    kind: str,
+    *,
+    threads: int = 1,
+    networks: int = 1,
+    family: str = "",
+    size: float = 0.0,
+) -> Iterator[list[Pace]]:
     """Keep how long a job took, with the start of its process, if it does not fail.
 
     Args:
@@ -93,6 +108,8 @@ def timed(study: str, part: str, job: str, kind: str, *, threads: int = 1, netwo
         kind: See `Timing`.
         threads: See `Timing`.
         networks: See `Timing`.
+        family: See `Timing`.
+        size: See `Timing`.
 
     Yields:
         Where the job puts the pace of its work; without any, it is one piece of work, all of it fixed.
@@ -104,7 +121,7 @@ def timed(study: str, part: str, job: str, kind: str, *, threads: int = 1, netwo
     if done.work:  # one that found nothing to do says nothing of its speed
         seconds = _STARTED + time.monotonic() - begin
         fixed = max(seconds - done.seconds, 0.0)
-        row = Timing(study, part, job, kind, done.work, seconds, fixed=fixed, threads=threads, networks=networks)
+        row = Timing(study, part, job, kind, done.work, seconds, _now(), fixed, threads, networks, family, size)
         append(layout.TIMINGS, [row])
 
 
@@ -160,10 +177,43 @@ def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks:
         return None
     nearest = min(map(distance, able))
     chosen = [one for one in able if distance(one) == nearest][-_RECENT:]
-    # A short job's pace is mostly noise.
+    return float(statistics.median(one.fixed for one in chosen) + _pace(chosen, threads) * work)
+
+
+def predict_from_other_sizes(alike: Sequence[Timing], work: float, size: float, *, threads: int = 1) -> float | None:
+    """Seconds that a job will take if none of its size has run, from the two sizes next to its own.
+
+    Between sizes and beyond them, time per piece of work is a power of the size; with one size it is in proportion.
+
+    Args:
+        alike: Jobs of its family, the oldest first.
+        work: Its work.
+        size: Its size.
+        threads: Its threads.
+
+    Returns:
+        None if no job of its family is known.
+    """
+    by_size: dict[float, list[Timing]] = {}
+    for one in alike:
+        if one.work > 0 and one.size > 0:
+            by_size.setdefault(one.size, []).append(one)
+    if not by_size or size <= 0:
+        return None
+    near, *next_to = sorted(by_size, key=lambda other: abs(math.log(size / other)))
+    recent = by_size[near][-_RECENT:]
+    pace, exponent = _pace(recent, threads), 1.0
+    if next_to and pace > 0:
+        other = _pace(by_size[next_to[0]][-_RECENT:], threads)
+        exponent = math.log(max(other, 1e-12) / pace) / math.log(next_to[0] / near)
+    factor = math.pow(size / near, min(max(exponent, 0.0), _STEEPEST))
+    return statistics.median(one.fixed for one in recent) + pace * work * factor
+
+
+def _pace(chosen: Sequence[Timing], threads: int) -> float:
+    """Seconds of one piece of work; a short job's pace is mostly noise."""
     long = [one for one in chosen if one.seconds - one.fixed >= 1] or chosen
-    paces = [(one.seconds - one.fixed) / one.work * (one.threads / threads) ** _THREADS for one in long]
-    return float(statistics.median(one.fixed for one in chosen) + statistics.median(paces) * work)
+    return statistics.median((one.seconds - one.fixed) / one.work * (one.threads / threads) ** _THREADS for one in long)
 
 
 @dataclass(frozen=True)
