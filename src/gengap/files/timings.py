@@ -207,7 +207,7 @@ def predict_from_other_sizes(alike: Sequence[Timing], work: float, size: float, 
         other = _pace(by_size[next_to[0]][-_RECENT:], threads)
         exponent = math.log(max(other, 1e-12) / pace) / math.log(next_to[0] / near)
     factor = math.pow(size / near, min(max(exponent, 0.0), _STEEPEST))
-    return statistics.median(one.fixed for one in recent) + pace * work * factor
+    return float(statistics.median(one.fixed for one in recent) + pace * work * factor)
 
 
 def _pace(chosen: Sequence[Timing], threads: int) -> float:
