@@ -1,6 +1,7 @@
 """Made-up evidence of four studies of the survey, with numbers that are known."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -130,19 +131,23 @@ def layered(depths=(1, 2, 4)):
     return evidence(cells, ["depth", "width"], rows=rows, found=found)
 
 
-def landscapes():
-    """Without BatchNorm range, gradient change and smoothness are ten times as large; the cosine is 0.9, not 0.5."""
+def landscapes(rates=()):
+    """Without BatchNorm range, gradient change and smoothness are ten times as large; the cosine is 0.9, not 0.5.
+
+    Args:
+        rates: Learning rates of a second axis, along which nothing changes.
+    """
     cells, rows = [], []
-    for arm, factor, cosine, accuracy in (("plain", 10, 0.9, 0.7), ("batchnorm", 1, 0.5, 0.8), ("noisy", 2, 0.2, 0.75)):
-        for seed in SEEDS:
-            cell = f"{arm}-{seed}"
-            cells.append({"cell": cell, "arm": arm, "seed": seed, "test_accuracy": accuracy + 0.001 * seed})
-            cells[-1]["effective_smoothness"] = factor
-            for epoch in EPOCHS:
-                whole = {"lowest_loss_along_gradient": 1.0, "highest_loss_along_gradient": 1.0 + 0.1 * factor}
-                whole |= {"largest_gradient_change": 3.0 * factor, "effective_smoothness": 1.0 * factor}
-                rows += [(cell, epoch, "", name, value, "batch", "landscape") for name, value in whole.items()]
-                for layer in HIDDEN:
-                    shift = {"covariate_shift": 1.0 + seed, "covariate_shift_cosine": cosine}
-                    rows += [(cell, epoch, layer, name, value, "batch", "landscape") for name, value in shift.items()]
-    return evidence(cells, ["arm"], rows=rows)
+    arms = (("plain", 10, 0.9, 0.7), ("batchnorm", 1, 0.5, 0.8), ("noisy", 2, 0.2, 0.75))
+    for rate, (arm, factor, cosine, accuracy), seed in itertools.product(rates or [None], arms, SEEDS):
+        cell = f"{arm}-{rate}-{seed}"
+        cells.append({"cell": cell, "arm": arm, "seed": seed, "test_accuracy": accuracy + 0.001 * seed})
+        cells[-1] |= {"effective_smoothness": factor} | ({"lr": rate} if rate else {})
+        for epoch in EPOCHS:
+            whole = {"lowest_loss_along_gradient": 1.0, "highest_loss_along_gradient": 1.0 + 0.1 * factor}
+            whole |= {"largest_gradient_change": 3.0 * factor, "effective_smoothness": 1.0 * factor}
+            rows += [(cell, epoch, "", name, value, "batch", "landscape") for name, value in whole.items()]
+            for layer in HIDDEN:
+                shift = {"covariate_shift": 1.0 + seed, "covariate_shift_cosine": cosine}
+                rows += [(cell, epoch, layer, name, value, "batch", "landscape") for name, value in shift.items()]
+    return evidence(cells, ["arm", "lr"] if rates else ["arm"], rows=rows)

@@ -36,6 +36,20 @@ def test_nothing_overlaps_or_leaves_the_figure(name, width):
     assert not picture_layout.faults(figures.plot(name, MADE[name](), width=width))
 
 
+@pytest.mark.parametrize("name", ["loss_along_gradient", "covariate_shift"])
+@pytest.mark.parametrize("width", [figures.COLUMN, pytest.param(figures.PAGE, marks=pytest.mark.thorough)])
+def test_more_groups_than_colours_have_a_column_for_each_value_of_the_last_axis(name, width):
+    found = survey_evidence.landscapes(rates=("0.1", "0.5"))
+    figure = figures.plot(name, found, width=width)
+    assert not picture_layout.faults(figure)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [title.partition("  ")[2] for title in titles][:3] == ["learning rate 0.1", "learning rate 0.5", ""]
+    assert "not shown" not in figure.get_suptitle()
+    module = {"loss_along_gradient": loss_along_gradient, "covariate_shift": covariate_shift}[name]
+    assert module.data(found).groupby("panel")["group"].nunique().tolist() == [3, 3]
+    assert set(module.data(survey_evidence.landscapes())["panel"]) == {""}  # three groups have colours
+
+
 def test_losses_are_means_of_each_network_on_each_kind_of_data():
     data = random_data.data(survey_evidence.fitting(dead=("mlp-noise_images-1.0-None-3",)))
     kinds = ["true data", "random labels", "noise images", "one permutation", "a permutation per image"]

@@ -16,7 +16,7 @@ from gengap.evidence.figures.drawing import (
     title,
     unfinished,
 )
-from gengap.evidence.figures.groups import curves, description, first_groups, labelled
+from gengap.evidence.figures.groups import curves, description, in_columns
 from gengap.evidence.measurements import Evidence, measured
 
 PART = {
@@ -26,8 +26,9 @@ PART = {
 **Internal covariate shift** (study ``{{ snakemake.wildcards.study }}``; Santurkar et al. 2018, Fig. 2). How much the
 gradient of a layer's weights changes when all layers before it take one step: the norm of the change (above) and the
 cosine of both gradients (below), of the layer in the middle (solid) and the last one (dashed). Means over batches and
-finished seeds, bands from the smallest to the largest seed. At most six groups are shown. *What to look for:* whether
-the cosine is nearer to 1 with BatchNorm; the norm also grows with the gradient itself.
+finished seeds, bands from the smallest to the largest seed. At most six groups are shown; of more than four, those of
+each value of the last axis stand in a column. *What to look for:* whether the cosine is nearer to 1 with BatchNorm; the
+norm also grows with the gradient itself.
 """,
 }
 
@@ -49,27 +50,34 @@ def data(evidence: Evidence) -> pd.DataFrame:
     }
     named = [places.get(key) for key in zip(rows["cell"], rows["layer"], strict=True)]
     rows = rows.assign(place=named).dropna(subset="place")
-    return curves(rows, first_groups(evidence, MOST_GROUPS), by=["place"])
+    cells = in_columns(evidence, MOST_GROUPS)
+    return curves(rows.merge(cells[["cell", "panel"]], on="cell"), cells, by=["panel", "place"])
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """The norm above the cosine; one colour per group, the last layer dashed."""
-    cells = first_groups(evidence, MOST_GROUPS)
-    figure, axes = panels(len(SHOWN), height=4.2)
-    title(figure, description(cells, evidence, of=labelled(evidence)))
+    cells = in_columns(evidence, MOST_GROUPS)
+    names = list(dict.fromkeys(cells["panel"]))
+    figure, axes = panels(len(SHOWN), len(names), height=4.2)
+    title(figure, description(cells, evidence, of=in_columns(evidence, len(evidence.cells))))
     if data.empty:
         unfinished(axes, cells)
         return figure
-    colors = palette(data["group"])
-    for panel, (quantity, words) in zip(axes, SHOWN.items(), strict=True):
-        own = data[data["quantity"] == quantity]
+    colors = palette(cells["group"])
+    for number, panel in enumerate(axes):
+        quantity, name = list(SHOWN)[number // len(names)], names[number % len(names)]
+        own = data[(data["quantity"] == quantity) & (data["panel"] == name)]
         for at, curve in own.groupby(["group", "place"], sort=False):
             group, place = map(str, at)
             band(panel, curve, colors[group], PLACES[place])
-        panel.set_ylabel(words)
+        if number < len(names):
+            panel.set_title(name)
+    for row, words in enumerate(SHOWN.values()):
+        axes[row * len(names)].set_ylabel(words)
     log_scale(axes[0], data[data["quantity"] == "covariate_shift"])
-    epochs(axes[-1], data["epoch"])
-    axes[-1].set_xlabel("epoch")
+    for last in axes[-len(names) :]:
+        epochs(last, data["epoch"])
+        last.set_xlabel("epoch")
     figure.align_ylabels()
     styles = [handle(name, color="0.35", linestyle=style) for name, style in PLACES.items()]
     legend(figure, [*handles(colors), *styles], below=True)

@@ -15,12 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gengap.evidence.figures.groups import ALL, failures
+from gengap.evidence.figures.groups import ALL, FEW, failures
 
 BAND = 0.18  # opacity of the range over seeds
 COLUMN, PAGE = 3.5, 7.2  # inches: one column of a journal, and both
 CHARACTERS = 17.0  # of 8 points, in an inch of a line
-FEW = 4  # groups that have a colour each
 GREY = "0.35"
 LINE = 0.16  # inches
 PRINTED: dict[str, Any] = {"marker": "D", "markersize": 4.5, "markerfacecolor": "none", "linestyle": ""}

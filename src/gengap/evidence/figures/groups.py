@@ -13,6 +13,7 @@ from gengap.quantities import QUANTITIES
 WIDTH = "width"
 COMPARED = (WIDTH, "init")  # axes whose values stand side by side in one panel where there are several panels
 ALL = "all cells"
+FEW = 4  # groups that have a colour each
 STATISTICS = ("mean", "median", "min", "max")
 
 
@@ -58,6 +59,21 @@ def panelled(evidence: Evidence, most: int) -> pd.DataFrame:
     for values, part in grouped(cells, apart):
         names[part.index] = "\n".join(words.setting(axis, value) for axis, value in values.items())
     return cells.assign(panel=names)
+
+
+def in_columns(evidence: Evidence, most: int, columns: int = 3) -> pd.DataFrame:
+    """The cells of the first `most` groups, and as column ``panel`` in which column of panels each is drawn.
+
+    As many groups as have colours share one column, without a name. Of more, the last axis of at most `columns` values
+    has a column for each, and the other axes distinguish the groups.
+    """
+    cells = labelled(evidence)
+    axes = [axis for axis in varying(cells, evidence) if cells[axis].nunique() <= columns]
+    if cells["group"].nunique() <= FEW or not axes:
+        return first_groups(evidence, most).assign(panel="")
+    cells = labelled(evidence, apart=axes[-1:])
+    cells = cells[cells["group"].isin(list(dict.fromkeys(cells["group"]))[:most])].reset_index(drop=True)
+    return cells.assign(panel=[words.setting(axes[-1], value) for value in cells[axes[-1]]])
 
 
 def varying(cells: pd.DataFrame, evidence: Evidence) -> list[str]:

@@ -1,12 +1,14 @@
 """Loss and gradient along the gradient, over training (Santurkar et al. 2018, Fig. 4)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gengap.evidence.figures.drawing import band, epochs, handles, legend, log_scale, palette, panels, title, unfinished
-from gengap.evidence.figures.groups import curves, description, first_groups, labelled
+from gengap.evidence.figures.groups import curves, description, in_columns
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
@@ -18,9 +20,9 @@ PART = {
 each saved epoch, over steps of 0.01 to 0.4 times a batch's gradient: the range of the loss, lines at its lowest and
 highest value; the largest change of the gradient; the effective smoothness, the largest change of the gradient per
 length of the step. Means over batches and finished seeds; in the lower panels bands reach from the smallest to the
-largest seed. At most six groups are shown. BatchNorm uses the mode of the probe ``landscape``. *What to look for:* a
-narrow range and low curves with BatchNorm; a network that is at another loss has another landscape, so compare at
-equal loss too.
+largest seed. At most six groups are shown; of more than four, those of each value of the last axis stand in a column.
+BatchNorm uses the mode of the probe ``landscape``. *What to look for:* a narrow range and low curves with BatchNorm; a
+network that is at another loss has another landscape, so compare at equal loss too.
 """,
 }
 
@@ -34,30 +36,42 @@ def data(evidence: Evidence) -> pd.DataFrame:
     measured(evidence, "effective_smoothness", "landscape")
     rows = evidence.measurements
     shown = rows["quantity"].isin([LOWEST, HIGHEST, *BELOW]) & (rows["layer"] == "") & np.isfinite(rows["value"])
-    return curves(rows[shown], first_groups(evidence, MOST_GROUPS))
+    cells = in_columns(evidence, MOST_GROUPS)
+    return curves(rows[shown].merge(cells[["cell", "panel"]], on="cell"), cells, by=["panel"])
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """The range of the loss above gradient change and smoothness; one colour per group."""
-    cells = first_groups(evidence, MOST_GROUPS)
-    figure, axes = panels(1 + len(BELOW), height=5.2)
-    title(figure, description(cells, evidence, of=labelled(evidence)))
+    cells = in_columns(evidence, MOST_GROUPS)
+    names = list(dict.fromkeys(cells["panel"]))
+    figure, axes = panels(1 + len(BELOW), len(names), height=5.2)
+    title(figure, description(cells, evidence, of=in_columns(evidence, len(evidence.cells))))
     if data.empty:
         unfinished(axes, cells)
         return figure
-    colors = palette(data["group"])
-    _ranges(axes[0], data, colors)
-    for panel, (quantity, words) in zip(axes[1:], BELOW.items(), strict=True):
-        own = data[data["quantity"] == quantity]
-        for group, curve in own.groupby("group", sort=False):
-            band(panel, curve, colors[str(group)], dots=True)
-        panel.set_ylabel(f"{words} ${QUANTITIES[quantity].symbol}$" if quantity.startswith("eff") else words)
-        log_scale(panel, own)
-    epochs(axes[-1], data["epoch"])
-    axes[-1].set_xlabel("epoch")
+    colors = palette(cells["group"])
+    for column, name in enumerate(names):
+        _column(axes[column :: len(names)], data[data["panel"] == name], colors)
+        axes[column].set_title(name)
+    axes[0].set_ylabel("loss")
+    log_scale(axes[0], data[data["quantity"].isin([LOWEST, HIGHEST])])
+    for row, (quantity, words) in enumerate(BELOW.items(), start=1):
+        first = axes[row * len(names)]
+        first.set_ylabel(f"{words} ${QUANTITIES[quantity].symbol}$" if quantity.startswith("eff") else words)
+        log_scale(first, data[data["quantity"] == quantity])
+    for last in axes[-len(names) :]:
+        epochs(last, data["epoch"])
+        last.set_xlabel("epoch")
     figure.align_ylabels()
     legend(figure, handles(colors), below=True)
     return figure
+
+
+def _column(axes: Sequence[Axes], data: pd.DataFrame, colors: dict[str, str]) -> None:
+    _ranges(axes[0], data, colors)
+    for panel, quantity in zip(axes[1:], BELOW, strict=True):
+        for group, curve in data[data["quantity"] == quantity].groupby("group", sort=False):
+            band(panel, curve, colors[str(group)], dots=True)
 
 
 def _ranges(panel: Axes, data: pd.DataFrame, colors: dict[str, str]) -> None:
@@ -70,5 +84,3 @@ def _ranges(panel: Axes, data: pd.DataFrame, colors: dict[str, str]) -> None:
         panel.fill_between(wide.index, wide[LOWEST], wide[HIGHEST], color=color, alpha=0.15, linewidth=0)
         for quantity in (LOWEST, HIGHEST):
             panel.plot(wide.index, wide[quantity], color=color, linewidth=0.8)
-    panel.set_ylabel("loss")
-    log_scale(panel, data[data["quantity"].isin([LOWEST, HIGHEST])])
