@@ -34,9 +34,9 @@ WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help env evidence evidence-check findings test test-thorough test-clone test-faults test-kills coverage test-versions test-slurm test-sanitizers golden lint format docs site package release-notes bench lock image
 
-help: ## This list
+help: ## Show this list
 	@echo "make TARGET [STUDY=quickstart] [SCALE=auto|full|reduced] [CORES=all]"
-	sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 env: $(ENV) ## Make or update the environment in .venv; CPU=1 without CUDA, CPU=0 with it
 

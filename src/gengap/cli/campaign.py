@@ -25,11 +25,11 @@ _END_SECONDS = 120.0  # in which a stopped job saves what it has
 
 def add_parser(commands: Any) -> None:
     """Add the command and its options."""
-    text = "Run a paper's studies for some hours, what decides most open verdicts per minute first"
+    text = "Run a paper's studies for some hours, first what decides most open verdicts per minute"
     command: argparse.ArgumentParser = commands.add_parser("campaign", help=text, description=f"{text}.")
     command.set_defaults(run=campaign)
     command.add_argument("paper", metavar="PAPER", help="a paper of config/papers.yaml, or a study")
-    command.add_argument("--hours", type=float, default=1.0, help="when to stop by itself (default: 1)")
+    command.add_argument("--hours", type=float, default=1.0, help="time after which it stops (default: 1)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
     command.add_argument("--dry-run", action="store_true", help="print the order, with minutes and verdicts")
 

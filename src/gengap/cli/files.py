@@ -21,7 +21,7 @@ from gengap.studies.project import load_project
 
 def add_parsers(commands: Any) -> None:
     """Add the two commands and their options."""
-    text = "Print the name of a file or folder"
+    text = "Print the path of a file or folder"
     kinds = sorted(_named())
     command: argparse.ArgumentParser = commands.add_parser("path", help=text, description=f"{text}.")
     command.set_defaults(run=path)

@@ -29,7 +29,9 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("grow", help=text, description=text + ".")
     command.set_defaults(run=run)
     command.add_argument("study", metavar="STUDY", help="name of a study with `until`")
-    command.add_argument("--dry-run", action="store_true", help="say how many seeds are needed by the present results")
+    command.add_argument(
+        "--dry-run", action="store_true", help="only say how many seeds are needed by the present results"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

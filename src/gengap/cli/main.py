@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check every study and simulation, and list them; or one of them, and list the cells that fit the terminal."""
+    """Check every study and simulation, and list them; or check one, and list its cells."""
     project = load_project(asked=options.study and [options.study])
     known, papers = project.targets, project.papers
     for warning in project.check_machine([options.study] if options.study else project.built):
@@ -146,7 +146,7 @@ def plan(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Show what of studies is finished, what is running, and what failed and why."""
+    """Show what is finished, running or failed in studies, and why it failed."""
     from gengap.cli import status
 
     with logs.job():
@@ -278,7 +278,9 @@ def _counts(counts: dict[str, int]) -> str:
 def parser() -> argparse.ArgumentParser:
     """All commands with their arguments."""
     whole = argparse.ArgumentParser(
-        prog="gengap", description="Train, measure and compare small networks. Run it in the project's folder."
+        prog="gengap",
+        description="Check, plan, watch and compare studies of small networks, in the project's folder. "
+        "`make run STUDY=...` or `snakemake STUDY` trains them.",
     )
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for run, with_study in (

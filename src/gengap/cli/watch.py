@@ -1,4 +1,4 @@
-"""The command `gengap watch`: learning curves of a running study, in the terminal or as a page that renews itself."""
+"""The command `gengap watch`: learning curves of a running study, in the terminal or as a page that reloads itself."""
 
 import argparse
 import base64
@@ -33,11 +33,15 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("watch", help=text, description=text + ".")
     command.set_defaults(run=run)
     command.add_argument("study", metavar="STUDY", help="name of a study")
-    command.add_argument("--quantity", default="test_accuracy", help="what to show (default: test_accuracy)")
-    command.add_argument("--by", action="append", metavar="AXIS", help="an axis to keep apart (default: all but seed)")
-    command.add_argument("--html", type=Path, metavar="FILE", help="write a page that renews itself instead")
-    command.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two looks (default: 10)")
-    command.add_argument("--once", action="store_true", help="look once")
+    command.add_argument("--quantity", default="test_accuracy", help="quantity to show (default: test_accuracy)")
+    command.add_argument(
+        "--by", action="append", metavar="AXIS", help="axis with a curve per value (default: all but seed)"
+    )
+    command.add_argument("--html", type=Path, metavar="FILE", help="write a page that reloads itself instead")
+    command.add_argument(
+        "--every", type=float, default=10.0, metavar="SECONDS", help="time between updates (default: 10)"
+    )
+    command.add_argument("--once", action="store_true", help="show the curves once and end")
 
 
 def run(options: argparse.Namespace) -> None:

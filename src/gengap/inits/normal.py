@@ -6,7 +6,7 @@ from torch import nn
 from gengap.studies.settings import Init
 
 PART = {
-    "summary": "Every parameter standard normal, BatchNorm's and biases included.",
+    "summary": "Every parameter normal with mean 0, BatchNorm's and biases included.",
     "options": {
         "std": {"type": "float", "default": 1.0, "gt": 0, "meaning": "Standard deviation of every parameter."},
     },

@@ -126,7 +126,7 @@ Epochs = Annotated[
 class Component(PartSettings):
     """Settings of something that the registry knows by name; `init: he` is short for `init: {name: he}`."""
 
-    name: str
+    name: str = Field(description="Registered name, or the import path of a part of your own.")
 
     @model_validator(mode="before")
     @classmethod
