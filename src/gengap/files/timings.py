@@ -213,7 +213,8 @@ def predict_from_other_sizes(alike: Sequence[Timing], work: float, size: float, 
 def _pace(chosen: Sequence[Timing], threads: int) -> float:
     """Seconds of one piece of work; a short job's pace is mostly noise."""
     long = [one for one in chosen if one.seconds - one.fixed >= 1] or chosen
-    return statistics.median((one.seconds - one.fixed) / one.work * (one.threads / threads) ** _THREADS for one in long)
+    paces = [(one.seconds - one.fixed) / one.work * (one.threads / threads) ** _THREADS for one in long]
+    return float(statistics.median(paces))
 
 
 @dataclass(frozen=True)
