@@ -16,7 +16,7 @@ from gengap.errors import UserError, unknown_name
 from gengap.registry import headers, plugins
 from gengap.registry.entry import Entry, entry
 
-__all__ = ["REGISTRY", "ROOMS", "Entry", "check", "code", "load"]
+__all__ = ["REGISTRY", "ROOMS", "Entry", "check", "code", "known", "load", "unknown"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -97,8 +97,30 @@ def check(kind: str, name: str, *, where: str = "") -> Entry:
             raise UserError(f'{path}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
         table[name] = entry(kind, parts[name.rpartition(".")[2]], module=name, path=path, external=True)
     if name not in table:
-        raise unknown_name(kind, name, table, where=where)
+        raise unknown(kind, name, where=where)
     return table[name]
+
+
+def known(kind: str, name: str) -> bool:
+    """Whether a name is that of a part, or the import path of one."""
+    return name in REGISTRY[kind] or plugins.find(name) is not None
+
+
+def unknown(kind: str, name: str, *, where: str = "") -> UserError:
+    """What to say of a name that no part of a kind has: another kind may have it, or a file that is no part yet."""
+    place = f"{where}: " if where else ""
+    others = [other for other in ROOMS if other != kind and name in REGISTRY[other]]
+    room = plugins.folder() / ROOMS[kind]
+    stray = sorted(plugins.folder().rglob(f"{name}.py")) if re.fullmatch(r"\w+", name) else []
+    if others:
+        listed = others[0] in ("probe", "figure", "table")
+        key = f"{others[0]}s" if listed else f"base.{others[0]}"
+        return UserError(f"{place}'{name}' is no {kind}. Write it below `{key}`, or choose another name here.")
+    if stray and stray[0].parent == room:
+        return UserError(f'{stray[0]}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
+    if stray:
+        return UserError(f"{place}unknown {kind} '{name}': {stray[0]} is not read. Move it to {room}.")
+    return unknown_name(kind, name, REGISTRY[kind], where=where)
 
 
 def load(kind: str, name: str) -> ModuleType:

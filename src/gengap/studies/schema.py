@@ -97,7 +97,7 @@ def write_out(values: Any) -> Any:
     Raises:
         ValueError: If the range counts down, or is longer than anybody means.
     """
-    if not isinstance(values, str) or not (match := re.fullmatch(r"(\d{1,18})\.\.(\d{1,18})", values)):
+    if not isinstance(values, str) or not (match := re.fullmatch(r"([0-9]{1,18})\.\.([0-9]{1,18})", values)):
         return values
     first, last = int(match[1]), int(match[2])
     if last < first:
