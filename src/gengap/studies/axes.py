@@ -192,6 +192,6 @@ def _read_arms(arms: Any, where: str) -> list[Arm]:
                 f"{where}.{name}: must hold dotted keys and values, got {spelled(settings)}. {{}} changes nothing."
             )
         for key in settings:
-            if key not in known and key not in sections:
-                raise unknown_name("setting", key, known, where=f"{where}.{name}")
+            if key == ARM or (key not in known and key not in sections):
+                raise unknown_name("setting", key, [one for one in known if one != ARM], where=f"{where}.{name}")
     return [Arm(str(name), undot(settings, f"{where}.{name}")) for name, settings in arms.items()]

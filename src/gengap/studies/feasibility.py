@@ -6,7 +6,7 @@ from pathlib import Path
 from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.studies import moments, networks, same_network
-from gengap.studies.grid import different
+from gengap.studies.grid import different, format_value
 from gengap.studies.names import REDUCED
 from gengap.studies.networks import Built, Draw, Facts, Network, TeacherNetwork
 from gengap.studies.packing import packs
@@ -264,6 +264,11 @@ def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], pat
         if not after.prune or not layers:
             continue
         where = f"{path}: cell {name}: after."
+        if max(after.prune) * known[network].parameters < 0.5:
+            raise UserError(
+                f"{where}prune: [{format_value(after.prune)}] of the {known[network].parameters:,} weights of "
+                f"'{cell.model.name}' is none. Choose a larger share."
+            )
         shares = ", ".join(f"{share:g}" for share in after.prune)
         if len(after.prune) not in (1, layers):
             raise UserError(

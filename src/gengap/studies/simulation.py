@@ -19,7 +19,7 @@ from gengap.studies.names import REDUCED, check_part_names, check_study_name, st
 from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Names, Seed, Settings, Text
+from gengap.studies.schema import Line, Names, Seed, Settings, Text
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import Figures, Tables
 from gengap.studies.validation import check_once, check_parts, check_reduced, check_renamed, reduced_section, validate
@@ -44,7 +44,7 @@ class Point(PartSettings):
 class SimulationFile(Settings):
     """The keys of a simulation's file, except `reduced`, whose values replace these."""
 
-    title: Text = Field(description="One line for the report.")
+    title: Line = Field(description="One line for the report.")
     question: Text = Field("", description="What the simulation asks.")
     source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
