@@ -26,6 +26,8 @@ _REFUSALS = {
 
 def refusal(error: OSError) -> UserError | None:
     """What to tell of an error of the system that no part of the program expected; None if it tells of a bug."""
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"{str(error.filename)[:_LONGEST]} ...: this name is too long for a file. Give a shorter one.")
     if error.errno not in _REFUSALS:
         return None
     place = f"{error.filename}: " if error.filename is not None else ""

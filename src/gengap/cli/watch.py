@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from gengap import layout
+from gengap.cli import numbers
 from gengap.errors import UserError
 from gengap.evidence import live, words
 from gengap.files import storage
@@ -36,7 +37,9 @@ def add_parser(commands: Any) -> None:
     command.add_argument("--quantity", default="test_accuracy", help="what to show (default: test_accuracy)")
     command.add_argument("--by", action="append", metavar="AXIS", help="an axis to keep apart (default: all but seed)")
     command.add_argument("--html", type=Path, metavar="FILE", help="write a page that renews itself instead")
-    command.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two looks (default: 10)")
+    command.add_argument(
+        "--every", type=numbers.from_zero, default=10.0, metavar="SECONDS", help="between two looks (default: 10)"
+    )
     command.add_argument("--once", action="store_true", help="look once")
 
 

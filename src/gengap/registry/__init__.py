@@ -36,6 +36,15 @@ ROOMS: dict[str, str] = {
 }
 
 
+# The functions that every part of a kind has; those of other kinds have several ways.
+NEEDED: dict[str, tuple[str, ...]] = {
+    "loss": ("n_outputs", "sample_losses"),
+    "model": ("build",),
+    "optimizer": ("start", "step"),
+    "schedule": ("decide",),
+    "probe": ("measure",),
+}
+
 # What the workflow itself writes beside the parts of a kind.
 RESERVED: dict[str, str] = {"table": "verdicts"}
 
@@ -129,13 +138,21 @@ def load(kind: str, name: str) -> ModuleType:
     if part.external and (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     try:
-        return importlib.import_module(part.module)
+        module = importlib.import_module(part.module)
     except SyntaxError as error:
         raise UserError(f"{part.path}: is not valid Python: {error}.") from error
     except ModuleNotFoundError as error:
         raise UserError(
             f"the {kind} '{name}' needs the package '{error.name}'. Install it, or run `make env`."
         ) from error
+    if part.external and (
+        missing := [each for each in NEEDED.get(kind, ()) if not callable(getattr(module, each, None))]
+    ):
+        raise UserError(
+            f"{part.path}: has no function `{missing[0]}`, which every {kind} has. `gengap new {kind} NAME --plugin` "
+            "writes an example."
+        )
+    return module
 
 
 def code(kind: str, name: str) -> str:

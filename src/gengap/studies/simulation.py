@@ -182,11 +182,20 @@ def _simulation(content: dict[str, Any], path: Path, *, reduced: bool) -> Simula
     simulated = file.base.get("simulation")
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
+    if "simulation" in axes:
+        raise UserError(f"{path}: grid.simulation: a file draws one thing. Write it below `base`, and another file.")
     _check_options({*file.base, *axes}, simulated, path)
     for figure in file.figures:
         if (shown := registry.check("figure", figure.name).simulation) != simulated:
             subject = f"simulation '{shown}'" if shown else "networks"
             raise UserError(f"{path}: figures: '{figure.name}' only plots {subject}; remove it from this simulation.")
+    able = registry.check("simulation", str(simulated)).measured
+    for part in (*file.figures, *file.tables):
+        if lacking := [one for one in registry.check(part.kind, part.name).needs if one not in able]:
+            raise UserError(
+                f"{path}: {part.kind}s: '{part.name}' shows the quantity '{lacking[0]}', which '{simulated}' does not "
+                f"measure. Remove the {part.kind}."
+            )
     return Simulation.model_construct(
         **{key: getattr(file, key) for key in SimulationFile.model_fields},
         name=path.stem + (REDUCED if reduced else ""),
