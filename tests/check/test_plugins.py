@@ -86,9 +86,9 @@ def test_batchnorm_modes_that_there_are_not_are_refused(message, modes):
     ("text", "words"),
     [
         ('PARTS = {3: {"summary": "x"}}', "PARTS: must hold a header by name"),
-        ('x = 1\nPART = {"summary": f"x"}', "line 2: PART: is not plain data"),
-        ('PART = {\n    "summary": str(3),\n}', "line 2: PART: is not plain data"),
-        ('PART = {"summary": "x"', "line 1: PART: is not plain data"),
+        ('x = 1\nPART = {"summary": f"x"}', "PART: is not plain data that ends with a line }, at line 2: write"),
+        ('PART = {\n    "summary": str(3),\n}', "PART: is not plain data that ends with a line }, at line 2: write"),
+        ('PART = {"summary": "x"', "PART: is not plain data that ends with a line }, at line 1: write"),
     ],
 )
 def test_a_header_that_is_no_plain_data_is_named_with_its_line(tmp_path, text, words):

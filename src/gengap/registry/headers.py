@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
         found = re.search(r"line (\d+)", str(error))
         line_number = text[: begin.end()].count("\n") + (int(found[1]) if found else 1)
         raise UserError(
-            f"{path}: line {line_number}: {begin[1]}: is not plain data that ends with a line }}: write numbers, "
+            f"{path}: {begin[1]}: is not plain data that ends with a line }}, at line {line_number}: write numbers, "
             "texts, tuples and dictionaries only."
         ) from error
     if begin[1] == "PART":
