@@ -202,11 +202,11 @@ def test_a_header_is_found_on_the_first_level(tmp_path, text, found):
     [
         (
             'PART = {"summary": "A.", "options": {"a": {"type": "int", "default": 1}}}',
-            "options.a.meaning: field required",
+            "options.a.meaning: is missing. It must be text.",
         ),
         (
             'PART = {"summary": "A.", "options": {"a": {"type": "integer"}}}',
-            "PART: options.a.type: input should be 'int'",
+            "PART: options.a.type: 'integer' is not allowed: it must be 'int'",
         ),
         ('PART = {"summary": "A.", "options": {"name": {"default": 1, "meaning": ""}}}', "options.name: cannot be the"),
         ('PART = {"summary": "A.", "images": (1,)}', "PART: 'images' is no key of a schedule. Allowed: summary, label"),
@@ -214,7 +214,7 @@ def test_a_header_is_found_on_the_first_level(tmp_path, text, found):
         ("PART = {'summary'}", "odd.py: PART: must hold keys and values"),
         ("PART = {**BASE}", "odd.py: PART: is not plain data"),
         ("PART = dict(summary='Odd.')", "odd.py: PART: must be written out as a dictionary"),
-        ('PART = {"summary": 3}', "odd.py: PART: summary: input should be a valid string"),
+        ('PART = {"summary": 3}', "odd.py: PART: summary: 3 is not allowed: it must be text."),
     ],
 )
 def test_a_wrong_header_is_told_with_file_and_key(project, text, words):

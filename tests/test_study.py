@@ -176,7 +176,7 @@ def test_an_exponent_with_point_and_sign_is_a_number(load):
         ("title: t\ngrid: {arm: {a: {loss.pwer: 3}}}", ["grid.arm.a", "Did you mean 'loss.power'?"]),
         ("title: t\ngrid: {arm: {a: {}, b: {seed: 0}}}", ["'arm=b' appears twice, also as 'arm=a'"]),
         ("title: t\nbase: {optimizer: {lr: .nan}}", ["optimizer.lr: nan is not allowed"]),
-        ("title: t\nreduced: 3", ["reduced: there are no reduced settings"]),
+        ("title: t\nreduced: 3", ["reduced: must hold keys and values, got 3."]),
         ("- 1", ["must hold keys and values"]),
     ],
 )

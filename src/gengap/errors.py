@@ -4,6 +4,7 @@ import difflib
 import errno
 import re
 from collections.abc import Iterable
+from pathlib import PurePath
 
 _LIKE, _LIKE_WORD = 0.7, 0.65  # least likeness of two names, and of their words, for the one to be meant by the other
 
@@ -25,12 +26,15 @@ _REFUSALS = {
 
 def refusal(error: OSError) -> UserError | None:
     """What to tell of an error of the system that no part of the program expected; None if it tells of a bug."""
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"{str(error.filename)[:_LONGEST]} ...: this name is too long for a file. Give a shorter one.")
     if error.errno not in _REFUSALS:
         return None
     place = f"{error.filename}: " if error.filename is not None else ""
     return UserError(f"{place}{error.strerror}. Nothing that was finished is lost: run the same again afterwards.")
 
 
+_LONGEST = 100  # letters of a value that a message shows
 _LISTED = 100  # names that a message lists: all parts of a kind, and not all packs of a large study
 
 
@@ -50,6 +54,13 @@ def unknown_name(kind: str, name: object, allowed: Iterable[str], *, where: str 
     return UserError(f"{place}unknown {kind} '{name}'.{hint(str(name), choices)} {listed}")
 
 
+def spelled(value: object) -> str:
+    """A value as it stands in YAML, cut short."""
+    text = {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else ""
+    text = text or repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
 def hint(name: str, allowed: Iterable[str]) -> str:
     """The sentence `` Did you mean ...?``, or nothing."""
     meant = nearest(name, allowed)
@@ -59,12 +70,14 @@ def hint(name: str, allowed: Iterable[str]) -> str:
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The name that is meant by one that does not exist; empty if that is not plain, since a wrong hint misleads.
 
-    Names of cells are compared by key and value, and numbers as numbers: ``share=0`` is ``share=0.0`` and never
-    ``share=0.4``. A dotted key is one of its own section, or the same key of another; a key alone that of the only
-    section that has it. All others are compared by spelling; a name that differs in its numbers alone is another name,
-    not a slip.
+    The name of a file stands for what the file holds. Names of cells are compared by key and value, and numbers as
+    numbers: ``share=0`` is ``share=0.0`` and never ``share=0.4``. A dotted key is one of its own section, or the same
+    key of another; a key alone that of the only section that has it. All others are compared by spelling; a name that
+    differs in its numbers alone is another name, not a slip.
     """
     choices = list(allowed)
+    if name.endswith((".yaml", ".yml", ".csv", ".py")) and (stem := PurePath(name).stem) in choices:
+        return stem
     if "=" in name:
         wanted = _values(name)
         return next((choice for choice in choices if _values(choice) == wanted), "")

@@ -200,6 +200,74 @@ def test_two_cells_that_are_one_network_are_refused(edited, refused, changes, wo
     assert words in said
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "  training:",
+            "  after: {origin: dense}\n  training:",
+            "after.origin: 'dense' is to be an arm, and the grid has",
+        ),
+        ("grid: {", "grid: {after.origin: [a], ", "after.origin: 'a' is to be an arm, and the grid has none"),
+        ("  training:", "  arm: x\n  training:", "base.arm: only a grid has arms"),
+        ("grid: {", "grid: {arm: {a: {arm: x}}, ", "grid.arm.a: unknown setting 'arm'. Choose from: after.grow"),
+        (
+            "grid: {",
+            "grid: {arm: {a: {}, b: {after: {origin: a, weights: 0}}}, ",
+            "weights: 0 are those that its origin starts from, with the same settings, so both train the same network",
+        ),
+        (
+            "grid: {",
+            "grid: {arm: {a: {}, b: {after: {origin: a, prune: [1.0e-7]}}}, ",
+            "after.prune: [1e-07] of the 138 weights of 'mlp' is none. Choose a larger share.",
+        ),
+    ],
+)
+def test_an_arm_that_is_none_or_changes_nothing_is_refused(edited, refused, old, new, words):
+    assert words in refused(edited((old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "width: 4",
+            "width: 4, batchnorm: before, norm: none",
+            "model.batchnorm: before changes nothing, since model.norm",
+        ),
+        (
+            "epochs: 2",
+            "epochs: 2, switch_epoch: 1, switch_batch_size: 50",
+            "or nothing is another after it. Remove it.",
+        ),
+        (
+            "epochs: 2",
+            "epochs: 2, noise_std: 0.1, noise_factor: 0.5, noise_milestones: []",
+            "training.noise_factor: 0.5 changes nothing, since training.noise_std is 0 or training.noise_milestones is",
+        ),
+        ("epochs: 2", "epochs: 2, noise_std: 0.1, noise_milestones: [0.5, 0.5]", "0.5 is given twice. Remove one."),
+        ("  training:", "  schedule: {name: multistep, milestones: [0.5, 0.5]}\n  training:", "0.5 is given twice"),
+        (
+            "[performance]",
+            "[performance, {name: gradient, epochs: [1, 1]}]",
+            "epochs: [1, 1] is not allowed: 1 is given",
+        ),
+        (
+            "[performance]",
+            "[performance, {name: gradient, epochs: 1..0}]",
+            "it counts down and holds nothing. Write 0..1",
+        ),
+    ],
+)
+def test_what_changes_nothing_or_is_given_twice_is_refused(edited, refused, old, new, words):
+    assert words in refused(edited((old, new)))
+
+
+def test_a_probe_takes_a_range_of_epochs_as_snapshots_do(edited, loaded):
+    study = loaded(edited(("[performance]", "[performance, {name: gradient, epochs: 0..2}]"))).studies["study"]
+    assert study.probes[1].epochs == (0, 1, 2)
+
+
 CHAIN = "grid: {arm: {dense: {}, ticket: {after: {origin: dense, prune: "
 
 
@@ -235,6 +303,26 @@ def test_what_is_hardly_meant_is_a_warning(edited, loaded):
         (
             [("snapshots: [0, 1]", "snapshots: [0, 0.1, 0.15]")],
             "training.snapshots: 0.1 and 0.15 are the same weights, since an epoch has 4 steps",
+        ),
+        ([("  training:", "  schedule: {name: multistep, milestones: []}\n  training:")], "milestones: is empty"),
+        (
+            [("  training:", "  schedule: {name: multistep, milestones: [0.4, 0.5]}\n  training:")],
+            "schedule.milestones: 0.4 and 0.5 of 2 epochs are both the end of epoch 1.",
+        ),
+        (
+            [("  training:", "  schedule: {name: multistep, milestones: [0.1]}\n  training:")],
+            "schedule.milestones: 0.1 of 2 epochs is the start of the first one, before any step.",
+        ),
+        (
+            [("epochs: 2", "epochs: 2, noise_std: 0.1, noise_factor: 0.5, noise_milestones: [0.1]")],
+            "training.noise_milestones: 0.1 of 2 epochs is the start of the first one",
+        ),
+        ([("  training:", "  schedule: {name: cosine, final: 1.0}\n  training:")], "schedule.final: 1 leaves"),
+        ([("  training:", "  schedule: {name: linear, final: 1.0}\n  training:")], "schedule.final: 1 leaves"),
+        ([("  training:", "  schedule: {warm_up: 0.25}\n  training:")], "0.25 epochs are no more than one step"),
+        (
+            [("  training:", "  schedule: {name: inverse_lipschitz, refresh_steps: 8}\n  training:")],
+            "schedule.refresh_steps: 8 is as many as all steps, 4 in each of 2 epochs",
         ),
         ([("snapshots: [0, 1]", "snapshots: [0.9, 1]")], "training.snapshots: 0.9 and 1 are the same weights"),
         (

@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from gengap.errors import nearest
+from gengap.errors import UserError, nearest
 from gengap.results import Results
+from gengap.studies.project import load_project
 from gengap.studies.settings import leaf_names
 
 CELLS = ["width=4,share=0.0,seed=1", "width=4,share=0.4,seed=1", "width=16,share=0.0,seed=1"]
@@ -56,6 +57,10 @@ def test_a_key_is_one_of_its_section_or_the_same_of_another(key, meant):
         ("resnet56", ["resnet20", "vgg"], ""),
         ("adamw", ["sgd", "adam", "adagrad"], "adam"),
         ("dropout", ["width", "depth"], ""),
+        ("width.yaml", ["width", "width_sweep"], "width"),
+        ("config/studies/width.yaml", ["width", "depth"], "width"),
+        ("table_1.csv", ["table_1", "table_2"], "table_1"),
+        ("width.txt", ["depth", "lr"], ""),
     ],
 )
 def test_a_name_that_differs_in_its_numbers_is_no_slip(name, choices, meant):
@@ -67,3 +72,110 @@ def test_an_unknown_cell_is_answered_with_the_one_that_was_meant(tmp_path):
     results = Results(tmp_path, {"axes": ["share"]}, cells)
     with pytest.raises(Exception, match=r"Did you mean 'width=4,share=0\.0,seed=1'\? The grid is: share in 0\.0, 0\.4"):
         results.network("width=4,share=0,seed=1")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[learning_curves]", "all", "figures: 'all' is not allowed: it must be a list."),
+        ("snapshots: [0, 1]", "snapshots: last", "'last' is not allowed: it must be a list, or a range such as 0..9."),
+        ("[performance]", "All", "probes: 'All' is not allowed: it must be a list, or 'all'."),
+        ("[performance]", "performance", "it must be a list, or 'all'. Write [performance]."),
+        ("[learning_curves]", "learning_curves", "it must be a list. Write [learning_curves]."),
+        ("mlp, width: 4", "mlp, batchnorm: true", "it must be 'none', 'before' or 'after'."),
+        ("mlp, width: 4", "mlp, width: '4'", "from 1 to 1,000,000,000. Write 4 without quotes."),
+        ("grid: {", "base2: {optimizer.lr: '0.1'}\ngrid: {", "base2: unknown key. Did you mean 'base'?"),
+        ("snapshots: [0, 1]", "stop_accuracy: '.5'", "or null. Write .5 without quotes."),
+    ],
+)
+def test_what_is_to_be_written_instead_is_allowed_there(edited, refused, old, new, words):
+    said = refused(edited((old, new)))
+    assert words in said
+    assert words.split()[-2:] == said.split()[-2:] or "base2" in words
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ("model.depth: null", "grid.model.depth: must be a list of values or a range such as 0..9, got null."),
+        ("optimizer.nesterov: true", "got true. Write [true]."),
+        ("model.depth: 2", "got 2. Write [2]."),
+        ("model: {depth: [2]}", "Give keys with a dot: model.depth."),
+        ("schedule: {warm_up: [1]}", "Give keys with a dot: schedule.warm_up."),
+        ("training: [{epochs: 1}]", "grid.training: is a section. Give its keys with a dot: training.batch_size, "),
+        ("after: [a]", "grid.after: is a section. Give its keys with a dot: after.origin, "),
+        ("arm: null", "grid.arm: must hold a name for each arm, and its settings by dotted key, got null."),
+        ("arm: {a: null}", "grid.arm.a: must hold dotted keys and values, got null. {} changes nothing."),
+    ],
+)
+def test_a_grid_is_told_how_it_is_written(edited, refused, grid, words):
+    assert words in refused(edited(("grid: {", f"grid: {{{grid}, ")))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "[learning_curves]",
+            "[{name: paired_effects, axis: lr}]",
+            "figures[0]: 'paired_effects' is no figure. Write it below `tables`, or choose another name here.",
+        ),
+        ("[final_performance]", "[learning_curves]", "tables: 'learning_curves' is no table. Write it below `figures`"),
+        ("[performance]", "[adam]", "probes: 'adam' is no probe. Write it below `base.optimizer`"),
+        ("{name: mlp, width: 4}", "he", "model: 'he' is no model. Write it below `base.init`"),
+        (
+            "[performance]",
+            "[{name: gradiant, kind: x}]",
+            "probes[0]: unknown probe 'gradiant'. Did you mean 'gradient'",
+        ),
+        ("{name: mlp, width: 4}", "{name: mpl, heads: 3, head2: 1}", "base.model: unknown model 'mpl'. Did you mean"),
+    ],
+)
+def test_a_wrong_name_is_told_before_its_options(edited, refused, old, new, words):
+    assert words in refused(edited((old, new)))
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("reduced:", "reduced: must hold keys and values, got null. Write what differs from the full settings"),
+        ("reduced: [lr]", "reduced: must hold keys and values, got ['lr']."),
+        ("reduced: true", "reduced: must hold keys and values, got true."),
+        ("Reduced: {}", "Reduced: unknown key. Did you mean 'reduced'?"),
+        ("training.epochs: 1", "training.epochs: unknown key. Write it below 'base'. Allowed: "),
+        ("reduced: {training.epochs: 1}", "reduced: training.epochs: unknown key. Write it below 'base'."),
+        ("reduced: {probes: []}", "reduced: tables: 'final_performance' shows the quantity 'train_accuracy'"),
+        ("reduced: {base: {labels.test_size: 500}}", "reduced: cell lr=0.1,seed=0: labels.test_size: 500 images"),
+        ("reduced: {base: {model: lenet}}", "reduced: cell lr=0.1,seed=0: model.name: 'lenet' needs images of"),
+        ("reduced: {grid: {training.batch_size: [300, 400]}}", "reduced: grid: cells 'lr=0.1,seed=0,batch_size=300'"),
+    ],
+)
+def test_a_mistake_of_the_reduced_settings_says_so(edited, refused, end, words):
+    assert f"study.yaml: {words}" in refused(edited() + end + "\n")
+
+
+def test_so_it_is_with_simulations(project, edited):
+    (project / "config/studies/study.yaml").write_text(edited())
+    for end in ("reduced:", "reduced: 3"):
+        text = f"title: t\nbase: {{simulation: random_matrix, rows: 5, columns: 3}}\n{end}\n"
+        (project / "config/simulations/draws.yaml").write_text(text)
+        with pytest.raises(UserError, match=r"draws\.yaml: reduced: must hold keys and values, got (null|3)\."):
+            load_project()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("plugins/loss/mine.py", 'PART = {"summary": "s"}', "unknown loss 'mine': plugins/loss/mine.py is not read."),
+        ("plugins/mine.py", 'PART = {"summary": "s"}', "Move it to plugins/losses."),
+        ("plugins/losses/old/mine.py", 'PART = {"summary": "s"}', "plugins/losses/old/mine.py is not read."),
+        ("plugins/losses/mine.py", "def loss(): ...", "plugins/losses/mine.py: has no header, so it is no loss."),
+    ],
+)
+def test_a_file_that_is_no_part_yet_is_named(project, edited, file, text, words):
+    (project / file).parent.mkdir(parents=True)
+    (project / file).write_text(text)
+    (project / "config/studies/study.yaml").write_text(edited(("loss: cross_entropy", "loss: mine")))
+    with pytest.raises(UserError) as caught:
+        load_project()
+    assert words in str(caught.value)

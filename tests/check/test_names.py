@@ -188,3 +188,13 @@ def test_files_of_editors_are_left_alone(loaded, project):
     (project / "config/studies/.#study.yaml").symlink_to("nowhere")
     (project / "config/studies/study.yaml~").write_text("")
     assert set(loaded().studies) == {"study"}
+
+
+@pytest.mark.parametrize("title", ["''", "' '", "|\n  one\n  two", '"a\\rb"'])
+def test_a_title_is_one_line(load, tmp_path, title):
+    with pytest.raises(UserError, match=r"title: .* is not allowed: it must be one line that is not empty\."):
+        load(f"title: {title}\n")
+    (tmp_path / "draws.yaml").write_text(f"title: {title}\nbase: {{simulation: xor}}\n")
+    with pytest.raises(UserError, match=r"draws\.yaml: title: .* one line"):
+        load_simulation(tmp_path / "draws.yaml")
+    assert load("title: |\n  one\n").title == "one"

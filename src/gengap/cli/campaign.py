@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gengap import layout
+from gengap.cli import numbers
 from gengap.errors import UserError, unknown_name
 from gengap.studies.names import REDUCED
 from gengap.studies.paper import reduced
@@ -29,7 +30,7 @@ def add_parser(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("campaign", help=text, description=f"{text}.")
     command.set_defaults(run=campaign)
     command.add_argument("paper", metavar="PAPER", help="a paper of config/papers.yaml, or a study")
-    command.add_argument("--hours", type=float, default=1.0, help="time after which it stops (default: 1)")
+    command.add_argument("--hours", type=numbers.from_zero, default=1.0, help="time after which it stops (default: 1)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
     command.add_argument("--dry-run", action="store_true", help="print the order, with minutes and verdicts")
 

@@ -22,6 +22,7 @@ from gengap.cli import (
     fsck,
     grow,
     init,
+    numbers,
     publish,
     report,
     scoreboard,
@@ -66,9 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Check every study and simulation, and list them; or check one, and list its cells."""
-    project = load_project(asked=options.study and [options.study])
+    project = load_project(asked=None if options.study is None else [options.study])
     known, papers = project.targets, project.papers
-    for warning in project.check_machine([options.study] if options.study else project.built):
+    for warning in project.check_machine(project.built if options.study is None else [options.study]):
         print(f"warning: {warning}", file=sys.stderr)
     if options.study is None:
         for name, target in known.items():
@@ -317,7 +318,7 @@ def parser() -> argparse.ArgumentParser:
         if run is clean:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
-            command.add_argument("--days", type=float, default=7.0, help=days)
+            command.add_argument("--days", type=numbers.from_zero, default=7.0, help=days)
     init.add_parser(commands)
     grow.add_parser(commands)
     completion.add_parser(commands)

@@ -7,9 +7,11 @@ from pathlib import Path
 from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.files import storage
-from gengap.registry import ROOMS, plugins
+from gengap.registry import RESERVED, ROOMS, plugins
+from gengap.studies.names import check_study_name
 
 STUDY = "study"
+MOST_LETTERS = 100  # of a name, from which files and their tests are named
 KINDS = (*ROOMS, STUDY)
 _TEMPLATES = Path(__file__).parent / "templates"
 _PACKAGE = Path("src/gengap")
@@ -32,6 +34,12 @@ def new(kind: str, name: str, *, plugin: bool = False) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(f"'{name}' cannot be the name of a {kind}. Use small letters, digits and _, a letter first.")
+    if kind == STUDY:
+        check_study_name(name, "the name")
+    elif RESERVED.get(kind) == name:
+        raise UserError(f"gengap itself writes a {kind} '{name}'. Choose another name.")
+    if len(name) > MOST_LETTERS:
+        raise UserError(f"the name has {len(name)} letters, and at most {MOST_LETTERS} fit into the names of files.")
     own = not plugin and _PACKAGE.is_dir()
     if kind == STUDY:
         part, module, template = layout.study_file(name), "", _TEMPLATES / "study.yaml"

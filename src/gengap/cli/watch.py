@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from gengap import layout
+from gengap.cli import numbers
 from gengap.errors import UserError
 from gengap.evidence import live, words
 from gengap.files import storage
@@ -39,7 +40,7 @@ def add_parser(commands: Any) -> None:
     )
     command.add_argument("--html", type=Path, metavar="FILE", help="write a page that reloads itself instead")
     command.add_argument(
-        "--every", type=float, default=10.0, metavar="SECONDS", help="time between updates (default: 10)"
+        "--every", type=numbers.from_zero, default=10.0, metavar="SECONDS", help="time between updates (default: 10)"
     )
     command.add_argument("--once", action="store_true", help="show the curves once and end")
 

@@ -16,7 +16,7 @@ from gengap.errors import UserError, unknown_name
 from gengap.registry import headers, plugins
 from gengap.registry.entry import Entry, entry
 
-__all__ = ["REGISTRY", "ROOMS", "Entry", "check", "code", "load"]
+__all__ = ["REGISTRY", "ROOMS", "Entry", "check", "code", "known", "load", "unknown"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -35,6 +35,15 @@ ROOMS: dict[str, str] = {
     "table": "evidence/tables",
 }
 
+
+# The functions that every part of a kind has; those of other kinds have several ways.
+NEEDED: dict[str, tuple[str, ...]] = {
+    "loss": ("n_outputs", "sample_losses"),
+    "model": ("build",),
+    "optimizer": ("start", "step"),
+    "schedule": ("decide",),
+    "probe": ("measure",),
+}
 
 # What the workflow itself writes beside the parts of a kind.
 RESERVED: dict[str, str] = {"table": "verdicts"}
@@ -97,8 +106,30 @@ def check(kind: str, name: str, *, where: str = "") -> Entry:
             raise UserError(f'{path}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
         table[name] = entry(kind, parts[name.rpartition(".")[2]], module=name, path=path, external=True)
     if name not in table:
-        raise unknown_name(kind, name, table, where=where)
+        raise unknown(kind, name, where=where)
     return table[name]
+
+
+def known(kind: str, name: str) -> bool:
+    """Whether a name is that of a part, or the import path of one."""
+    return name in REGISTRY[kind] or plugins.find(name) is not None
+
+
+def unknown(kind: str, name: str, *, where: str = "") -> UserError:
+    """What to say of a name that no part of a kind has: another kind may have it, or a file that is no part yet."""
+    place = f"{where}: " if where else ""
+    others = [other for other in ROOMS if other != kind and name in REGISTRY[other]]
+    room = plugins.folder() / ROOMS[kind]
+    stray = sorted(plugins.folder().rglob(f"{name}.py")) if re.fullmatch(r"\w+", name) else []
+    if others:
+        listed = others[0] in ("probe", "figure", "table")
+        key = f"{others[0]}s" if listed else f"base.{others[0]}"
+        return UserError(f"{place}'{name}' is no {kind}. Write it below `{key}`, or choose another name here.")
+    if stray and stray[0].parent == room:
+        return UserError(f'{stray[0]}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
+    if stray:
+        return UserError(f"{place}unknown {kind} '{name}': {stray[0]} is not read. Move it to {room}.")
+    return unknown_name(kind, name, REGISTRY[kind], where=where)
 
 
 def load(kind: str, name: str) -> ModuleType:
@@ -107,13 +138,21 @@ def load(kind: str, name: str) -> ModuleType:
     if part.external and (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     try:
-        return importlib.import_module(part.module)
+        module = importlib.import_module(part.module)
     except SyntaxError as error:
         raise UserError(f"{part.path}: is not valid Python: {error}.") from error
     except ModuleNotFoundError as error:
         raise UserError(
             f"the {kind} '{name}' needs the package '{error.name}'. Install it, or run `make env`."
         ) from error
+    if part.external and (
+        missing := [each for each in NEEDED.get(kind, ()) if not callable(getattr(module, each, None))]
+    ):
+        raise UserError(
+            f"{part.path}: has no function `{missing[0]}`, which every {kind} has. `gengap new {kind} NAME --plugin` "
+            "writes an example."
+        )
+    return module
 
 
 def code(kind: str, name: str) -> str:

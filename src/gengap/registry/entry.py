@@ -1,12 +1,15 @@
 """What the header of a part says: plain data in its file, checked and typed here."""
 
+import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gengap.errors import UserError
+from gengap.studies import allowed
 
 Listed = Annotated[tuple[str, ...], Field(strict=False)]
 
@@ -137,7 +140,11 @@ class Entry(_Plain):
     label: str = ""
     reads: Listed = ()
     options: dict[str, Option] = {}
-    batchnorm: Listed = ("running", "batch", "exact")
+    batchnorm: Annotated[tuple[Literal["running", "batch", "exact"], ...], Field(strict=False, min_length=1)] = (
+        "running",
+        "batch",
+        "exact",
+    )
     teacher: bool = False
     streams: bool = False
     images: Annotated[tuple[int, ...], Field(strict=False)] = ()
@@ -177,22 +184,97 @@ def entry(kind: str, header: Any, *, module: str, path: Path, external: bool) ->
     """
     if not isinstance(header, dict):
         raise UserError(f"{path}: PART: must hold keys and values, got {header!r}.")
-    allowed = ("summary", *KEYS[kind])
-    if unknown := [key for key in header if key not in allowed]:
-        raise UserError(f"{path}: PART: {unknown[0]!r} is no key of a {kind}. Allowed: {', '.join(allowed)}.")
+    keys = ("summary", *KEYS[kind])
+    if unknown := [key for key in header if key not in keys]:
+        raise UserError(f"{path}: PART: {unknown[0]!r} is no key of a {kind}. Allowed: {', '.join(keys)}.")
     try:
         made = Entry(**header, module=module, path=path, external=external)
     except ValidationError as error:
-        lines = [
-            f"{path}: PART: {'.'.join(map(str, mistake['loc']))}: {mistake['msg'].lower()}."
-            for mistake in error.errors()
-        ]
-        raise UserError("\n".join(lines)) from error
+        lines = dict.fromkeys(_told(mistake["loc"], mistake) for mistake in error.errors())
+        raise UserError("\n".join(f"{path}: PART: {line}" for line in lines)) from error
     for key in made.options:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", key) or key in RESERVED:
             raise UserError(f"{path}: PART: options.{key}: cannot be the name of an option. Choose another.")
+    for told in (
+        *_odd_data(made),
+        *(told for key, option in made.options.items() for told in _odd_option(key, option)),
+    ):
+        raise UserError(f"{path}: PART: {told}")
     return made
 
 
+def _told(location: tuple[int | str, ...], mistake: Any) -> str:
+    """One of pydantic's findings in words of ours."""
+    key, schema = allowed.place(Entry.model_json_schema(), location)
+    if mistake["type"] == "missing":
+        return f"{key}: is missing. It must be {allowed.words(schema)}."
+    if mistake["type"] == "extra_forbidden":
+        return f"{'.'.join(map(str, location))}: unknown key. Remove it."
+    if mistake["type"] == "value_error":
+        return f"{key}: {mistake['ctx']['error']}."
+    return f"{key}: {mistake['input']!r} is not allowed: it must be {allowed.words(schema)}."
+
+
+def _odd_data(made: Entry) -> Iterator[str]:
+    """What is wrong with the sizes of a dataset, of which `gengap check` computes."""
+    names, classes = made.class_names, made.images[4] if len(made.images) == len(_IMAGES) else 0
+    if made.images and (not classes or min(made.images) < 1):
+        yield f"images: {made.images} is not allowed: it must be whole numbers from 1: {', '.join(_IMAGES)}."
+    if repeated := next((name for name in names if names.count(name) > 1), ""):
+        yield f"class_names: '{repeated}' appears twice. Remove one."
+    if classes and len(names) not in (0, 1, classes):
+        yield f"class_names: has {len(names)} names, and images says {classes} classes. Correct one of them."
+    for counts, total, what in zip(made.class_sizes, made.images, ("train", "test"), strict=False):
+        if len(counts) not in (1, classes) or sum(counts) * (classes if len(counts) == 1 else 1) != total:
+            yield (
+                f"class_sizes: {counts} are not the {total:,} {what} images of {classes} classes. Give the number of "
+                "each class, or one number if all are equal."
+            )
+    if len(made.class_sizes) not in (0, 2):
+        yield "class_sizes: must be two lists, of train and of test images."
+
+
+def _odd_option(key: str, option: Option) -> Iterator[str]:
+    """Why an option could not have its own default."""
+    limits = {
+        limit: value for limit in ("ge", "gt", "le", "lt", "step") if (value := getattr(option, limit)) is not None
+    }
+    default = option.default
+    if not option.type and not option.choices:
+        yield f"options.{key}.type: is missing. Give a type, or choices."
+    if limits and option.type not in ("int", "float", "epoch"):
+        yield f"options.{key}.{next(iter(limits))}: is a limit of numbers, and the type is '{option.type}'. Remove it."
+    if (step := option.step) is not None and step < 1:
+        yield f"options.{key}.step: {step} is not allowed: it must be a whole number from 1."
+    words = default if option.type == "strs" and isinstance(default, tuple) else (default,)
+    if default is None or (option.choices and all(word in option.choices for word in words)):
+        return
+    kinds = _DEFAULTS.get(option.type, ())
+    if not isinstance(default, kinds) or (isinstance(default, bool) and option.type != "bool"):
+        yield (
+            f"options.{key}.default: {default!r} is not of the type '{option.type}'"
+            f"{' and none of the choices' if option.choices else ''}. Correct one of them."
+        )
+    elif isinstance(default, (int, float)) and not (
+        math.isfinite(default)
+        and (option.ge is None or default >= option.ge)
+        and (option.gt is None or default > option.gt)
+        and (option.le is None or default <= option.le)
+        and (option.lt is None or default < option.lt)
+    ):
+        yield f"options.{key}.default: {default} is not within its own limits. Correct one of them."
+
+
+_IMAGES = ("train images", "test images", "channels", "height and width", "classes")
+_DEFAULTS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "epoch": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "axis": (str,),
+    "floats": (tuple,),
+    "strs": (tuple,),
+}
 # What an option cannot be called: keys that settings have already.
 RESERVED = frozenset({"name", "epochs", "batchnorm", "code", "simulation", "seed", "seeds", "kind", "copy", "json"})

@@ -30,17 +30,19 @@ def read(path: Path) -> dict[str, Any]:
         if re.search(r"^PARTS?\b[^=\n]*=", text, re.MULTILINE):
             raise UserError(f"{path}: PART: must be written out as a dictionary: PART = {{...}}.")
         return {}
-    line = text[begin.end() :].partition("\n")[0]
-    whole = line if line.rstrip().endswith("}") else text[begin.end() :].partition("\n}")[0] + "\n}"
+    line, rest = text[begin.end() :].partition("\n")[0], text[begin.end() :]
+    whole = line if line.rstrip().endswith("}") else "".join(rest.partition("\n}")[:2])
     try:
         header = ast.literal_eval(whole)
     except (SyntaxError, ValueError) as error:
+        found = re.search(r"line (\d+)", str(error))
+        line_number = text[: begin.end()].count("\n") + (int(found[1]) if found else 1)
         raise UserError(
-            f"{path}: {begin[1]}: is not plain data that ends with a line }}: write numbers, texts, tuples and "
-            f"dictionaries only ({error})."
+            f"{path}: {begin[1]}: is not plain data that ends with a line }}, at line {line_number}: write numbers, "
+            "texts, tuples and dictionaries only."
         ) from error
     if begin[1] == "PART":
         return {path.stem: header}
-    if not isinstance(header, dict):
+    if not isinstance(header, dict) or not all(isinstance(name, str) for name in header):
         raise UserError(f"{path}: PARTS: must hold a header by name, got {header!r}.")
     return header

@@ -49,6 +49,16 @@ def words(schema: Schema) -> str:
     return ", or ".join(told)
 
 
+def listed(schema: Schema, text: str) -> bool:
+    """Whether a text may be an item of a list that is allowed; of items with names of their own, one of these."""
+    for branch in _branches(schema, schema):
+        items = _branches(branch["items"], schema) if "items" in branch else []
+        named = [word for one in items for word in one.get("enum", [one["const"]] if "const" in one else [])]
+        if text in named or (not named and any(one.get("type") == "string" for one in items)):
+            return True
+    return False
+
+
 def keys(schema: Schema) -> list[str]:
     """The keys of a section."""
     return sorted({key for one in _branches(schema, schema) for key in _properties(one)})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gengap.errors import UserError, unknown_name
+from gengap.errors import UserError, spelled, unknown_name
 from gengap.studies.schema import MOST_VALUES, write_out
 from gengap.studies.settings import ARM, leaf_names
 
@@ -120,13 +120,13 @@ def check_count(grids: Iterable[Mapping[str, int]], what: str, path: Path, *, mo
 
 def _read_grid(grid: Any, path: Path) -> Axis:
     if not isinstance(grid, Mapping):
-        raise UserError(f"{path}: grid: must hold dotted keys with lists of values, got {grid!r}.")
+        raise UserError(f"{path}: grid: must hold dotted keys with lists of values, got {spelled(grid)}.")
     axes: Axis = {}
     written: dict[str, str] = {}
     known = leaf_names()
     for key, values in grid.items():
         if (dotted := axis_key(key)) not in known:
-            raise unknown_name("grid key", key, known, where=f"{path}: grid")
+            raise _no_key(key, known, f"{path}: grid", "grid key")
         if dotted in axes:
             raise UserError(
                 f"{path}: grid: '{dotted}' is given twice, by '{written[dotted]}' and by '{key}'. Remove one."
@@ -157,15 +157,31 @@ def read_axis(values: Any, where: str, what: str) -> list[Any]:
     except ValueError as error:
         raise UserError(f"{where}: {values} is not allowed: {error}.") from error
     if not isinstance(listed, list):
-        raise UserError(f"{where}: must be a list of values or a range such as 0..9, got {values!r}.")
+        instead = _as_list(values, where)
+        raise UserError(f"{where}: must be a list of values or a range such as 0..9, got {spelled(values)}.{instead}")
     if not listed:
         raise UserError(f"{where}: is empty, so the study has no {what}. Give at least one value.")
     return listed
 
 
+def _as_list(value: Any, where: str) -> str:
+    """What to write in place of a single value, or of a section's keys."""
+    if isinstance(value, Mapping) and value:
+        return f" Give keys with a dot: {where.rpartition(': grid.')[2]}.{next(iter(value))}."
+    return "" if value is None or isinstance(value, (str, Mapping)) else f" Write [{spelled(value)}]."
+
+
+def _no_key(key: object, known: Iterable[str], where: str, what: str) -> UserError:
+    """What to say of a key that no setting has; of a section, how its keys are written."""
+    inside = [dotted for dotted in known if dotted.startswith(f"{key}.")]
+    if not inside:
+        return unknown_name(what, key, known, where=where)
+    return UserError(f"{where}.{key}: is a section. Give its keys with a dot: {', '.join(inside)}.")
+
+
 def _read_arms(arms: Any, where: str) -> list[Arm]:
     if not isinstance(arms, Mapping) or not arms:
-        raise UserError(f"{where}: must hold a name for each arm, and its settings by dotted key, got {arms!r}.")
+        raise UserError(f"{where}: must hold a name for each arm, and its settings by dotted key, got {spelled(arms)}.")
     known = leaf_names()
     sections = {key.split(".")[0] for key in known} - {ARM}
     for name, settings in arms.items():
@@ -173,9 +189,9 @@ def _read_arms(arms: Any, where: str) -> list[Arm]:
             raise UserError(f"{where}: {name!r} is no name of an arm. Use letters, digits and . + - _")
         if not isinstance(settings, Mapping):
             raise UserError(
-                f"{where}.{name}: must hold dotted keys and values, got {settings!r}. {{}} changes nothing."
+                f"{where}.{name}: must hold dotted keys and values, got {spelled(settings)}. {{}} changes nothing."
             )
         for key in settings:
-            if key not in known and key not in sections:
-                raise unknown_name("setting", key, known, where=f"{where}.{name}")
+            if key == ARM or (key not in known and key not in sections):
+                raise unknown_name("setting", key, [one for one in known if one != ARM], where=f"{where}.{name}")
     return [Arm(str(name), undot(settings, f"{where}.{name}")) for name, settings in arms.items()]

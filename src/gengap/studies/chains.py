@@ -39,6 +39,11 @@ def linked(cells: Mapping[str, Cell], axes: Sequence[str], path: Path) -> dict[s
                 raise UserError(f"{where} has no origin. Name an arm of the grid as `after.origin`.")
             done[name] = cell
             return cell
+        if ARM not in axes:
+            raise UserError(
+                f"{path}: after.origin: '{cell.after.origin}' is to be an arm, and the grid has none. Give it arms: "
+                "arm: {name: {dotted.key: value}}."
+            )
         origin = _origin_name(cell, axes)
         if origin not in cells:
             raise unknown_name("arm", cell.after.origin, _arms(cells), where=f"{where}: origin")
@@ -107,6 +112,12 @@ def _check(cell: Cell, origin: Cell, where: str) -> None:
             f"{len(cell.after.prune)}. Give one, or write scope: layer."
         )
     at = cell.after.weights
+    same = all(getattr(cell, key) == getattr(origin, key) for key in ("init", "optimizer", "schedule", "training"))
+    if at == 0 and same and not cell.after.prune and not cell.after.grow:
+        raise UserError(
+            f"{where}: weights: 0 are those that its origin starts from, with the same settings, so both train the "
+            "same network. Prune, set something that differs, or remove the arm."
+        )
     if cell.after.mask == "random" and at != "fresh" and origin.after.masked:
         raise UserError(
             f"{where}: mask: a random mask would keep weights that the origin has pruned, and they would start at 0. "

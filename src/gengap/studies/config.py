@@ -44,6 +44,11 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
     for key, value in (("store", config.store), ("data_root", config.data_root.removeprefix("~"))):
         if sign := next((sign for sign in "$~" if sign in value), ""):
             raise UserError(f"{path}: {key}: {value!r} is taken as it stands, with the {sign}. Write the whole path.")
+    for key, value in (("store", config.store), ("data_root", config.data_root)):
+        if not value.strip() or "://" in value or Path(value).is_file():
+            raise UserError(f"{path}: {key}: {value!r} is no folder of this machine. Write the path of one.")
+    if Path(config.store).resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise UserError(f"{path}: store: {config.store!r} holds this project. Name a folder for the store alone.")
     names = list(studies)
     full = [name for name in names if not name.endswith(REDUCED)]
     for name in config.studies:

@@ -24,10 +24,11 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
         lambda cell: cell.optimizer.momentum > 0 and changes_rate(cell),
         "optimizer.momentum is 0 or the learning rate never changes",
     ),
+    "model.batchnorm": (lambda cell: cell.model.norm != "none", "model.norm is none"),
     "model.group_size": (lambda cell: cell.model.norm == "group", "model.norm is not group"),
     "training.switch_epoch": (
-        lambda cell: (cell.training.switch_epoch or 0) < cell.training.epochs,
-        "it is not before training.epochs",
+        lambda cell: (cell.training.switch_epoch or 0) < cell.training.epochs and _switches(cell.training),
+        "it is not before training.epochs, or nothing is another after it",
     ),
     "training.switch_batch_size": (
         lambda cell: cell.training.switch_epoch is not None,
@@ -47,12 +48,20 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
     "after.mask": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "after.scope": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "training.noise_mode": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
-    "training.noise_factor": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
+    "training.noise_factor": (
+        lambda cell: cell.training.noise_std > 0 and bool(cell.training.noise_milestones),
+        "training.noise_std is 0 or training.noise_milestones is empty",
+    ),
     "training.noise_milestones": (
         lambda cell: cell.training.noise_std > 0 and cell.training.noise_factor < 1,
         "training.noise_std is 0 or training.noise_factor is 1",
     ),
 }
+
+
+def _switches(training: Training) -> bool:
+    """Whether anything is another after `switch_epoch`."""
+    return training.restart_at_switch or training.switch_batch_size != training.batch_size
 
 
 def kept_epochs(cell: Cell) -> set[float]:

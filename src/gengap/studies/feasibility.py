@@ -6,7 +6,7 @@ from pathlib import Path
 from gengap import layout, registry
 from gengap.errors import UserError
 from gengap.studies import moments, networks, same_network
-from gengap.studies.grid import different
+from gengap.studies.grid import different, format_value
 from gengap.studies.names import REDUCED
 from gengap.studies.networks import Built, Draw, Facts, Network, TeacherNetwork
 from gengap.studies.packing import packs
@@ -14,6 +14,7 @@ from gengap.studies.settings import Cell
 from gengap.studies.simulation import NORMAL, Point, Simulation, dataset_of
 from gengap.studies.sizes import Sizes, check_loss, sizes
 from gengap.studies.study import Study
+from gengap.studies.validation import reduced_section
 
 MOST_JOBS = 10_000  # of a study
 # Settings of labels on which the shape of a teacher's network does not depend.
@@ -58,23 +59,26 @@ def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[s
     Raises:
         UserError: The message names file, cell, key and value.
     """
-    for name, study in studies.items():
-        _check_jobs(study, file_of(name))
     data = {name: Data(file_of(name)) for name in studies}
-    built = {name: _networks(study, data[name]) for name, study in studies.items()}
+    built = {}
+    for name, study in studies.items():
+        with reduced_section(file_of(name), applied=study.reduced):
+            _check_jobs(study, file_of(name))
+            built[name] = _networks(study, data[name])
     found = networks.facts((network for of_study in built.values() for network in of_study), ask=ask)
     known = {network: facts for network, facts in found.items() if isinstance(network, Network)}
     warnings: dict[str, list[str]] = {}
     for name, study in studies.items():
         path = file_of(name)
-        for network, cell in built[name].items():
-            if network in found and (error := found[network].error):
-                teacher = "the teacher: " if isinstance(network, TeacherNetwork) else ""
-                raise UserError(f"{path}: cell {cell}: {teacher}{error}")
-        warnings[name] = _check_batches(study, data[name], known, path)
-        _check_exact(study, data[name], known, path)
-        _check_pruning(study, data[name], known, path)
-        warnings[name] += same_network.check(study, data[name].of, path)
+        with reduced_section(path, applied=study.reduced):
+            for network, cell in built[name].items():
+                if network in found and (error := found[network].error):
+                    teacher = "the teacher: " if isinstance(network, TeacherNetwork) else ""
+                    raise UserError(f"{path}: cell {cell}: {teacher}{error}")
+            warnings[name] = _check_batches(study, data[name], known, path)
+            _check_exact(study, data[name], known, path)
+            _check_pruning(study, data[name], known, path)
+            warnings[name] += same_network.check(study, data[name].of, path)
     return warnings
 
 
@@ -260,6 +264,11 @@ def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], pat
         if not after.prune or not layers:
             continue
         where = f"{path}: cell {name}: after."
+        if max(after.prune) * known[network].parameters < 0.5:
+            raise UserError(
+                f"{where}prune: [{format_value(after.prune)}] of the {known[network].parameters:,} weights of "
+                f"'{cell.model.name}' is none. Choose a larger share."
+            )
         shares = ", ".join(f"{share:g}" for share in after.prune)
         if len(after.prune) not in (1, layers):
             raise UserError(

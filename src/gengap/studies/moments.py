@@ -32,12 +32,16 @@ def unusual(cell: Cell, data: Sizes) -> Iterator[str]:
 def _of_schedule(cell: Cell) -> Iterator[str]:
     schedule, epochs = cell.schedule, cell.training.epochs
     if schedule.name == "multistep":
-        yield from _late("schedule.milestones", schedule.milestones, epochs, "the learning rate does not drop there")
+        if not schedule.milestones:
+            yield "schedule.milestones: is empty, so the learning rate never drops."
+        yield from _odd("schedule.milestones", schedule.milestones, epochs, "the learning rate does not drop there")
     if schedule.name == "plateau" and schedule.patience >= epochs:
         yield (
             f"schedule.patience: {schedule.patience} epochs without a rise never pass in {epochs}, so the learning "
             "rate never drops."
         )
+    if schedule.name in ("cosine", "linear") and schedule.final == 1:
+        yield "schedule.final: 1 leaves the learning rate as it is."
     if schedule.name == "cyclical" and schedule.peak == 1:
         yield "schedule.peak: 1 leaves the learning rate as it is."
     if schedule.warm_up >= epochs and schedule != Schedule():
@@ -69,16 +73,23 @@ def _of_decay(cell: Cell) -> Iterator[str]:
 def _of_noise(cell: Cell) -> Iterator[str]:
     training = cell.training
     if training.noise_std > 0 and training.noise_factor < 1:
-        yield from _late(
+        yield from _odd(
             "training.noise_milestones", training.noise_milestones, training.epochs, "the noise does not fall there"
         )
 
 
-def _late(key: str, milestones: Sequence[float], epochs: int, so: str) -> Iterator[str]:
+def _odd(key: str, milestones: Sequence[float], epochs: int, so: str) -> Iterator[str]:
     """Milestones are rounded to whole epochs."""
-    for milestone in milestones:
-        if round(milestone * epochs) >= epochs:
+    reached: dict[int, float] = {}
+    for milestone in sorted(milestones):
+        epoch = round(milestone * epochs)
+        if epoch >= epochs:
             yield f"{key}: {milestone:g} of {epochs} epochs is the end of the last one, so {so}."
+        elif epoch == 0:
+            yield f"{key}: {milestone:g} of {epochs} epochs is the start of the first one, before any step."
+        elif epoch in reached:
+            yield f"{key}: {reached[epoch]:g} and {milestone:g} of {epochs} epochs are both the end of epoch {epoch}."
+        reached[epoch] = milestone
 
 
 def _of_steps(cell: Cell, n_train: int) -> Iterator[str]:
@@ -86,6 +97,16 @@ def _of_steps(cell: Cell, n_train: int) -> Iterator[str]:
     training = cell.training
     size = training.batch_size
     steps = math.ceil(n_train / min(size, n_train)) if isinstance(size, int) else 1
+    if 0 < cell.schedule.warm_up * steps <= 1:
+        yield (
+            f"schedule.warm_up: {cell.schedule.warm_up:g} epochs are no more than one step, since an epoch has {steps} "
+            f"step{'s' * (steps > 1)}."
+        )
+    if cell.schedule.name == "inverse_lipschitz" and cell.schedule.refresh_steps >= steps * training.epochs:
+        yield (
+            f"schedule.refresh_steps: {cell.schedule.refresh_steps:,} is as many as all steps, {steps:,} in each of "
+            f"{training.epochs:,} epochs, so the curvature is measured at the start only."
+        )
     if training.step_batchnorm == "exact" and training.statistics_steps and training.statistics_steps >= steps:
         yield (
             f"training.statistics_steps: an epoch has {steps} step{'s' * (steps > 1)}, so the statistics are not "

@@ -9,14 +9,14 @@ from pydantic import Field
 from gengap.errors import UserError, unknown_name
 from gengap.studies.names import REDUCED, check_study_name
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Settings
+from gengap.studies.schema import Line, Settings
 from gengap.studies.validation import check_once, validate
 
 
 class Paper(Settings):
     """One entry of config/papers.yaml."""
 
-    source: str
+    source: Line
     studies: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 

@@ -17,6 +17,7 @@ from gengap.studies.published import check_published
 from gengap.studies.reading import read_yaml
 from gengap.studies.simulation import Simulation, load_simulations
 from gengap.studies.study import Study, load_studies
+from gengap.studies.validation import reduced_section
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def load_project(
     check_columns()
     of_published = check_published({**studies, **simulations}, layout.PUBLISHED)
     for name, study in studies.items():
-        check_study(study, feasibility.file_of(name))
+        with reduced_section(path := feasibility.file_of(name), applied=study.reduced):
+            check_study(study, path)
     feasibility.check_draws(simulations, ask=ask)
     warnings = feasibility.check(studies, ask=ask)
     warnings = {name: [*found, *of_published.get(name, ())] for name, found in warnings.items()}

@@ -43,12 +43,16 @@ def read_rows(path: Path) -> list[dict[str, str]]:
             columns, rows = list(lines.fieldnames or ()), [(lines.line_num, row) for row in lines]
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as CSV ({error}).") from error
+    if len(columns) == 1 and (sign := next((sign for sign in ";\t|" if sign in columns[0]), "")):
+        raise UserError(f"{path}: its columns are separated by {sign!r}. Separate them by commas.")
     if unknown := [column for column in columns if column not in COLUMNS]:
         raise unknown_name("column", unknown[0], COLUMNS, where=str(path))
     if missing := [column for column in COLUMNS if column not in columns and column not in OPTIONAL]:
         raise UserError(f"{path}: lacks the column '{missing[0]}'. It needs: {', '.join(COLUMNS)}.")
     if repeated := [column for column in columns if columns.count(column) > 1]:
         raise UserError(f"{path}: has the column '{repeated[0]}' twice. Remove one.")
+    if not rows:
+        raise UserError(f"{path}: has no line below its columns, so there is nothing to compare with. Add one.")
     found = []
     for line, row in rows:
         where = f"{path}: line {line}"
@@ -68,6 +72,9 @@ def parse_selector(selector: str, where: str = "") -> dict[str, str]:
         UserError: If it is not of that form.
     """
     pairs = [part.partition("=") for part in selector.split(",")]
+    axes = [axis.strip() for axis, _, _ in pairs]
+    if repeated := next((axis for axis in axes if axes.count(axis) > 1), ""):
+        raise UserError(f"{where}: cells: {selector!r} gives '{repeated}' twice. Remove one.")
     if not all(axis.strip() and value.strip() for axis, _, value in pairs):
         raise UserError(f"{where}: cells: {selector!r} is no selector. Write axis=value pairs such as width=4,init=he.")
     return {axis.strip(): value.strip() for axis, _, value in pairs}
@@ -108,7 +115,8 @@ def check_published(studies: Mapping[str, Any], folder: Path) -> dict[str, list[
     read: dict[str, list[dict[str, str]]] = {}
     warnings: dict[str, list[str]] = {}
     for study in studies.values():
-        where = str(layout.study_file(study.name.removesuffix(REDUCED)))
+        file = layout.study_file if isinstance(study, Study) else layout.simulation_file
+        where = str(file(study.name.removesuffix(REDUCED)))
         for name in study.published:
             if name not in known:
                 if (old := folder.with_name("reference") / f"{name}.csv").exists():

@@ -22,6 +22,8 @@ __all__ = [
     "Epoch",
     "Epochs",
     "Fraction",
+    "Fractions",
+    "Line",
     "Names",
     "NotNegative",
     "Positive",
@@ -29,6 +31,7 @@ __all__ = [
     "Settings",
     "Share",
     "Text",
+    "each_once",
     "write_out",
 ]
 
@@ -39,6 +42,12 @@ def _visible(text: str) -> str:
     if sign := escaping.invisible(text):
         raise ValueError(f"{sign!a} is a character that is not seen; remove it")
     return text
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or len(text.splitlines()) > 1:
+        raise ValueError("it must be one line that is not empty")
+    return _visible(text.strip())
 
 
 def _single_precision(value: float) -> float:
@@ -59,7 +68,8 @@ def _below_one(value: float) -> float:
     return value
 
 
-def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuse a number that is given twice."""
     seen: set[Any] = set()
     for value in values:
         if value in seen:
@@ -72,12 +82,14 @@ Positive = Annotated[float, Field(gt=0), AfterValidator(_single_precision)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_single_precision)]
 Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision), AfterValidator(_below_one)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Fractions = Annotated[tuple[Fraction, ...], Field(strict=False), AfterValidator(each_once)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Depth = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Epoch = Annotated[float, Field(ge=0, le=10**9)]
 Text = Annotated[str, AfterValidator(_visible)]
+Line = Annotated[str, AfterValidator(_one_line)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
@@ -97,7 +109,7 @@ def write_out(values: Any) -> Any:
     Raises:
         ValueError: If the range counts down, or is longer than anybody means.
     """
-    if not isinstance(values, str) or not (match := re.fullmatch(r"(\d{1,18})\.\.(\d{1,18})", values)):
+    if not isinstance(values, str) or not (match := re.fullmatch(r"([0-9]{1,18})\.\.([0-9]{1,18})", values)):
         return values
     first, last = int(match[1]), int(match[2])
     if last < first:
@@ -118,7 +130,7 @@ Epochs = Annotated[
     tuple[Epoch, ...],
     BeforeValidator(write_out),
     Field(strict=False),
-    AfterValidator(_each_once),
+    AfterValidator(each_once),
     WithJsonSchema(_LISTED, mode="validation"),
 ]
 

@@ -16,6 +16,7 @@ from gengap.studies.schema import (
     Depth,
     Epochs,
     Fraction,
+    Fractions,
     NotNegative,
     Positive,
     Seed,
@@ -157,9 +158,7 @@ class Schedule(Component):
     kind = "schedule"
     name: str = Field("constant", description="Registered schedule.")
     factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="Multiplier at each drop.")
-    milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
-        (0.5, 0.75), description="When to drop, as fractions of `training.epochs`."
-    )
+    milestones: Fractions = Field((0.5, 0.75), description="When to drop, as fractions of `training.epochs`.")
     patience: Count = Field(20, description="Epochs without a rise before a drop.")
     threshold: Fraction = Field(0.001, description="Smallest rise in train accuracy that counts.")
     max_drops: Count = Field(3, description="Training stops at the plateau after this many drops.")
@@ -211,7 +210,7 @@ class Training(Settings):
         "unit has its own mean, up to the level either way, and its own standard deviation, 1 to 1.25 times the level.",
     )
     noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
-    noise_milestones: Annotated[tuple[Fraction, ...], Field(strict=False)] = Field(
+    noise_milestones: Fractions = Field(
         (0.5,), description="When to multiply the noise, as fractions of `training.epochs`."
     )
     step_batchnorm: Literal["batch", "exact"] = Field(

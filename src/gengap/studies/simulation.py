@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gengap import registry
-from gengap.errors import UserError, unknown_name
+from gengap.errors import UserError, spelled, unknown_name
 from gengap.studies.axes import check_count, read_axis
 from gengap.studies.grid import format_value
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.options import PartSettings, known_options
 from gengap.studies.packing import Fingerprinted
 from gengap.studies.reading import read_yaml
-from gengap.studies.schema import Names, Seed, Settings, Text
+from gengap.studies.schema import Line, Names, Seed, Settings, Text
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import Figures, Tables
-from gengap.studies.validation import check_once, check_parts, check_renamed, reduced_section, validate
+from gengap.studies.validation import check_once, check_parts, check_reduced, check_renamed, reduced_section, validate
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -44,7 +44,7 @@ class Point(PartSettings):
 class SimulationFile(Settings):
     """The keys of a simulation's file, except `reduced`, whose values replace these."""
 
-    title: Text = Field(description="One line for the report.")
+    title: Line = Field(description="One line for the report.")
     question: Text = Field("", description="What the simulation asks.")
     source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
@@ -99,10 +99,12 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
     """
     check_study_name(path.stem, str(path), "simulation")
     content = read_yaml(path)
+    if "reduced" in content:
+        check_reduced(content["reduced"], path)
     overrides = content.pop("reduced", None)
     if not reduced:
         return _simulation(content, path, reduced=False)
-    if not isinstance(overrides, Mapping):
+    if overrides is None:
         raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
     with reduced_section(path):
         check_renamed(overrides, path)
@@ -171,7 +173,7 @@ def simulation_settings(simulation: Simulation) -> Fingerprinted:
 def _simulation(content: dict[str, Any], path: Path, *, reduced: bool) -> Simulation:
     """Check the content of a file, in which `reduced` was applied or left out."""
     check_renamed(content, path)
-    file = validate(SimulationFile, content, f"{path}: ")
+    file = validate(SimulationFile, content, f"{path}: ", also=() if reduced else ("reduced",))
     check_parts("figure", content.get("figures") or (), file.figures, path)
     check_parts("table", content.get("tables") or (), file.tables, path)
     for kind, parts in (("figure", file.figures), ("table", file.tables)):
@@ -180,11 +182,20 @@ def _simulation(content: dict[str, Any], path: Path, *, reduced: bool) -> Simula
     simulated = file.base.get("simulation")
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
+    if "simulation" in axes:
+        raise UserError(f"{path}: grid.simulation: a file draws one thing. Write it below `base`, and another file.")
     _check_options({*file.base, *axes}, simulated, path)
     for figure in file.figures:
         if (shown := registry.check("figure", figure.name).simulation) != simulated:
             subject = f"simulation '{shown}'" if shown else "networks"
             raise UserError(f"{path}: figures: '{figure.name}' only plots {subject}; remove it from this simulation.")
+    able = registry.check("simulation", str(simulated)).measured
+    for part in (*file.figures, *file.tables):
+        if lacking := [one for one in registry.check(part.kind, part.name).needs if one not in able]:
+            raise UserError(
+                f"{path}: {part.kind}s: '{part.name}' shows the quantity '{lacking[0]}', which '{simulated}' does not "
+                f"measure. Remove the {part.kind}."
+            )
     return Simulation.model_construct(
         **{key: getattr(file, key) for key in SimulationFile.model_fields},
         name=path.stem + (REDUCED if reduced else ""),
@@ -200,7 +211,7 @@ def _grids(grid: Any, path: Path) -> list[dict[str, list[Any]]]:
     grids = []
     for one in grid if isinstance(grid, list) else [grid]:
         if not isinstance(one, Mapping):
-            raise UserError(f"{path}: grid: must hold keys with lists of values, got {one!r}.")
+            raise UserError(f"{path}: grid: must hold keys with lists of values, got {spelled(one)}.")
         grids.append({str(key): read_axis(values, f"{path}: grid.{key}", "draw") for key, values in one.items()})
     check_count([{key: len(values) for key, values in axes.items()} for axes in grids], "draws", path)
     points = [{key: len(values) for key, values in axes.items() if key != SEED} for axes in grids]

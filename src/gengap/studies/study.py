@@ -5,10 +5,10 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gengap import registry
-from gengap.errors import UserError, unknown_name
+from gengap.errors import UserError, spelled, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
 from gengap.studies.chains import linked
@@ -17,10 +17,10 @@ from gengap.studies.grid import expand, format_value, value_at, values_of
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
 from gengap.studies.sampling import written_out
-from gengap.studies.schema import Component, Count, Epoch, Names, Settings, Text
+from gengap.studies.schema import Component, Count, Epoch, Line, Names, Settings, Text, each_once, write_out
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
-from gengap.studies.settings import Cell, leaf_names
-from gengap.studies.validation import check_once, check_parts, check_renamed, reduced_section, validate
+from gengap.studies.settings import ARM, Cell, leaf_names
+from gengap.studies.validation import check_once, check_parts, check_reduced, check_renamed, reduced_section, validate
 
 T = TypeVar("T")
 
@@ -29,7 +29,12 @@ class Probe(Component):
     """A probe and when it measures."""
 
     kind = "probe"
-    epochs: Literal["snapshots", "last"] | Annotated[tuple[Epoch, ...], Field(strict=False, min_length=1)] = Field(
+    epochs: (
+        Literal["snapshots", "last"]
+        | Annotated[
+            tuple[Epoch, ...], BeforeValidator(write_out), Field(strict=False, min_length=1), AfterValidator(each_once)
+        ]
+    ) = Field(
         "snapshots", description="Which saved epochs to measure: all snapshots, only the last, or a list of them."
     )
     batchnorm: Literal["running", "batch", "exact"] = Field(
@@ -80,7 +85,7 @@ class Until(Settings):
 class StudyFile(Settings):
     """The keys of a study file, except `reduced`, whose values replace these."""
 
-    title: Text = Field(description="One line for the report.")
+    title: Line = Field(description="One line for the report.")
     question: Text = Field("", description="What the study asks.")
     source: Text = Field("", description="The paper whose experiment it is.")
     choices: Names = Field(
@@ -145,10 +150,12 @@ def load_study(path: Path, *, reduced: bool = False) -> Study:
 
 def _checked(path: Path, content: dict[str, Any], *, reduced: bool = False) -> Study:
     """Check what a study file holds, with its `reduced` section applied or left out."""
+    if "reduced" in content:
+        check_reduced(content["reduced"], path)
     overrides = content.pop("reduced", None)
     if not reduced:
         return _study(content, path, reduced=False)
-    if not isinstance(overrides, Mapping):
+    if overrides is None:
         raise UserError(f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'.")
     with reduced_section(path):
         check_renamed(overrides, path)
@@ -208,7 +215,7 @@ def _study(content: dict[str, Any], path: Path, *, reduced: bool) -> Study:
     _find_own(content)
     if content.get("base") is not None:
         content["base"] = _nest(content["base"], path)
-    file = validate(StudyFile, content, f"{path}: ")
+    file = validate(StudyFile, content, f"{path}: ", also=() if reduced else ("reduced",))
     for kind, parts in (("probe", file.probes), ("figure", file.figures), ("table", file.tables)):
         given = content.get(f"{kind}s") or ()
         check_parts(kind, _every_probe(given) if kind == "probe" else given, parts, path)
@@ -296,8 +303,10 @@ def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nest(base: Any, path: Path) -> dict[str, Any]:
+    if isinstance(base, Mapping) and ARM in base:
+        raise UserError(f"{path}: base.arm: only a grid has arms. Write them below grid.arm, or remove it.")
     if not isinstance(base, Mapping):
-        raise UserError(f"{path}: base: must hold keys and values, got {base!r}.")
+        raise UserError(f"{path}: base: must hold keys and values, got {spelled(base)}.")
     return undot(base, f"{path}: base")
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from gengap import registry
-from gengap.errors import UserError, hint
+from gengap.errors import UserError, hint, spelled
 from gengap.studies import allowed
 from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Settings
@@ -19,13 +19,14 @@ from gengap.studies.settings import allowed_options
 T = TypeVar("T", bound=Settings)
 
 
-def validate(model: type[T], content: Any, where: str) -> T:
+def validate(model: type[T], content: Any, where: str, *, also: Sequence[str] = ()) -> T:
     """Turn plain data into settings.
 
     Args:
         model: Class of the settings.
         content: Plain data.
         where: File, and place in it, that each line of the message starts with.
+        also: Keys that the file may have beside those of the settings.
 
     Raises:
         UserError: One line per mistake: key, value, what is allowed.
@@ -33,15 +34,28 @@ def validate(model: type[T], content: Any, where: str) -> T:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise UserError("\n".join(_explanations(model.model_json_schema(), error.errors(), where, content))) from error
+        raise UserError(
+            "\n".join(_explanations(model.model_json_schema(), error.errors(), where, content, also))
+        ) from error
+
+
+def check_reduced(overrides: Any, path: Path) -> None:
+    """Refuse a `reduced` section without keys, which would reduce nothing."""
+    if not isinstance(overrides, Mapping):
+        raise UserError(
+            f"{path}: reduced: must hold keys and values, got {spelled(overrides)}. Write what differs from the full "
+            "settings, or remove it."
+        )
 
 
 @contextmanager
-def reduced_section(path: Path) -> Iterator[None]:
-    """Say of a mistake that it comes with the `reduced` section, since the file is right without it."""
+def reduced_section(path: Path, *, applied: bool = True) -> Iterator[None]:
+    """Say of a mistake that it comes with the `reduced` section, if that is applied: the file is right without it."""
     try:
         yield
     except UserError as error:
+        if not applied:
+            raise
         lines = [
             line if line.startswith(f"{path}: reduced") else line.replace(f"{path}: ", f"{path}: reduced: ", 1)
             for line in str(error).splitlines()
@@ -103,7 +117,9 @@ def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], pat
                 raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
 
 
-def _explanations(whole: allowed.Schema, findings: Iterable[Any], where: str, content: Any) -> Iterable[str]:
+def _explanations(
+    whole: allowed.Schema, findings: Iterable[Any], where: str, content: Any, also: Sequence[str]
+) -> Iterable[str]:
     """One line for each key that pydantic found a mistake at; it names every branch of a union by itself."""
     lines: dict[str, str] = {}
     for finding in findings:
@@ -111,7 +127,11 @@ def _explanations(whole: allowed.Schema, findings: Iterable[Any], where: str, co
         if finding["type"] == "extra_forbidden":
             at, schema = allowed.place(whole, parts[:-1])
             key = f"{at}.{parts[-1]}".lstrip(".")
-            known = _known_keys(content, parts[:-1]) or allowed.keys(schema)
+            part, name = _part(content, parts[:-1])
+            if part and name and not registry.known(part, name):  # of which no option is known either
+                lines.setdefault(at, str(registry.unknown(part, name, where=f"{where}{at}")))
+                continue
+            known = _known_keys(part, name) or sorted([*allowed.keys(schema), *(() if at else also)])
             lines.setdefault(key, f"{where}{key}: {_unknown_key(str(parts[-1]), finding['input'], whole, known)}")
             continue
         if finding["type"] == "invalid_key":
@@ -131,18 +151,21 @@ def _explanations(whole: allowed.Schema, findings: Iterable[Any], where: str, co
     return [line for key, line in lines.items() if not any(other.startswith(f"{key}[") for other in lines)]
 
 
-def _known_keys(content: Any, place: Sequence[int | str]) -> list[str]:
-    """The keys of the part that is named at a place, not those of all parts of its kind; empty if none is named."""
+def _part(content: Any, place: Sequence[int | str]) -> tuple[str, str]:
+    """The kind of the part that is described at a place, and its name; empty if there is none."""
     for step in place:
         if not isinstance(content, (Mapping, list)):
-            return []
+            return "", ""
         content = content[step]  # type: ignore[index]
     section = next((step for step in reversed(place) if isinstance(step, str)), "")
     kind = section if section in registry.REGISTRY else section.removesuffix("s")
     name = content.get("name") if isinstance(content, Mapping) else None
-    if not isinstance(name, str) or name not in registry.REGISTRY.get(kind, {}):
-        return []
-    return sorted({"name", *allowed_options(kind, name)})
+    return (kind, name) if kind in registry.REGISTRY and isinstance(name, str) else ("", "")
+
+
+def _known_keys(kind: str, name: str) -> list[str]:
+    """The keys of a part, not those of all parts of its kind; empty if there is none."""
+    return sorted({"name", *allowed_options(kind, name)}) if kind else []
 
 
 def _unknown_key(key: str, value: Any, whole: allowed.Schema, known: Sequence[str]) -> str:
@@ -152,7 +175,8 @@ def _unknown_key(key: str, value: Any, whole: allowed.Schema, known: Sequence[st
     if not near:
         owners = [section for section, keys in _sections(whole).items() if key in keys]
         near = f" It is a key of '{owners[0]}'." if len(owners) == 1 else ""
-    if not near and "base" in allowed.keys(whole) and key in allowed.keys(allowed.place(whole, ["base"])[1]):
+    section = key.partition(".")[0]
+    if not near and "base" in allowed.keys(whole) and section in allowed.keys(allowed.place(whole, ["base"])[1]):
         near = " Write it below 'base'."
     if not near and "base" in allowed.keys(whole) and key in allowed.keys(whole):
         near = " Write it at the left margin, beside 'base'."
@@ -176,25 +200,22 @@ def _not_allowed(finding: Any, schema: allowed.Schema) -> str:
             f"{value!r} is text, not a number: YAML reads an exponent as a number only with a decimal point and a "
             f"sign. Write {write}."
         )
-    shown = _shown(value)
+    shown = spelled(value)
     if finding["type"] == "value_error":
         return f"{shown} is not allowed: {finding['ctx']['error']}."
     finite = "finite, and " if isinstance(value, float) and not math.isfinite(value) else ""
     said = f"{shown} is not allowed: it must be {finite}{allowed.words(schema)}."
-    if "a list" in allowed.words(schema) and isinstance(value, str) and value.isidentifier():
+    if isinstance(value, str) and value.isidentifier() and allowed.listed(schema, value):
         return f"{said} Write [{value}]."
-    if schema.get("type") == "string" and isinstance(value, (int, float)):
+    if isinstance(value, str) and "number" in allowed.words(schema) and _is_number(value):
+        return f"{said} Write {value.strip()} without quotes."
+    if schema.get("type") == "string" and "enum" not in schema and isinstance(value, (int, float)):
         return f"{said} Write '{shown}' in quotes, if text is meant."
     return said
 
 
-def _shown(value: Any) -> str:
-    """A value as it stands in YAML, cut short."""
-    text = (
-        {True: "true", False: "false", None: "null"}[value] if value is None or value is True or value is False else ""
-    )
-    text = text or repr(value)
-    return text if len(text) <= 100 else f"{text[:100]} ..."
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)\s*", text) is not None
 
 
 def _yaml_number(text: str) -> str:

@@ -1,0 +1,107 @@
+"""Files beside the studies, and arguments: the configuration, published numbers, simulations, names, times."""
+
+import argparse
+import errno
+from pathlib import Path
+
+import pytest
+
+from gengap.cli import numbers
+from gengap.cli.new import new
+from gengap.errors import UserError, refusal
+from gengap.studies.config import check_config
+from gengap.studies.project import load_project
+from gengap.studies.published import read_rows
+
+CONFIG = {"studies": ["study"], "data_root": "data/raw", "device": "auto", "container": "gengap.sif"}
+HEAD = "source,table,row,cells,quantity,published,spread,runs,unit,tolerance,note\n"
+ROW = "s,t,r,seed=0,test_accuracy,88.6,,,%,,\n"
+DRAWS = "title: t\nbase: {simulation: random_matrix, rows: 5, columns: 3}\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("store", "", "store: '' is no folder of this machine. Write the path of one."),
+        ("store", "https://x/y", "store: 'https://x/y' is no folder"),
+        ("data_root", "s3://bucket", "data_root: 's3://bucket' is no folder"),
+        ("data_root", "a_file", "data_root: 'a_file' is no folder"),
+        ("store", ".", "store: '.' holds this project. Name a folder for the store alone."),
+        ("store", "..", "store: '..' holds this project"),
+    ],
+)
+def test_a_folder_that_is_none_is_refused(project, key, value, words):
+    (project / "a_file").write_text("")
+    with pytest.raises(UserError) as caught:
+        check_config({**CONFIG, key: value}, ["study"], [], Path("config.yaml"))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("store", ["/scratch/store", ".gengap/store", "../store"])
+def test_other_folders_are_not(project, store):
+    assert check_config({**CONFIG, "store": store}, ["study"], [], Path("config.yaml")).store == store
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (HEAD, "has no line below its columns, so there is nothing to compare with"),
+        (HEAD + ROW.replace("seed=0", '"seed=0,seed=1"'), "line 2: cells: 'seed=0,seed=1' gives 'seed' twice"),
+        (HEAD + ROW.replace("seed=0", '"lr=0.1, lr=0.1"'), "gives 'lr' twice"),
+        (HEAD.replace(",", ";"), "its columns are separated by ';'. Separate them by commas."),
+        (HEAD.replace(",", "\t"), "its columns are separated by"),
+    ],
+)
+def test_published_numbers_that_say_nothing_or_two_things_are_refused(tmp_path, text, words):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_rows(tmp_path / "x.csv")
+    assert f"x.csv: {words}" in str(caught.value) or words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("grid: {simulation: [random_matrix, xor]}", "grid.simulation: a file draws one thing"),
+        ("grid: [{simulation: [xor]}]", "grid.simulation: a file draws one thing"),
+        ("tables: [final_performance]", "tables: 'final_performance' shows the quantity 'train_accuracy', which"),
+        ("tables: [memorisation]", "which 'random_matrix' does not measure. Remove the table."),
+        ("published: [x]", "published: unknown file of published numbers 'x'. There is none."),
+    ],
+)
+def test_a_simulation_is_told_in_its_own_file(project, edited, end, words):
+    (project / "config/studies/study.yaml").write_text(edited())
+    (project / "config/simulations/draws.yaml").write_text(f"{DRAWS}{end}\n")
+    with pytest.raises(UserError) as caught:
+        load_project()
+    assert f"config/simulations/draws.yaml: {words}" in str(caught.value) or words in str(caught.value)
+    assert "config/studies/draws.yaml" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e400", "soon", ""])
+def test_times_on_the_command_line_are_finite_and_from_zero(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="it must be a finite number from 0"):
+        numbers.from_zero(text)
+    assert numbers.from_zero("0.5") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("study", "train", "'train' is a rule of the workflow"),
+        ("study", "collect", "'collect' is a rule of the workflow"),
+        ("study", "x" * 250, "has 250 bytes, and at most 215 fit"),
+        ("probe", "x" * 150, "the name has 150 letters, and at most 100 fit into the names of files."),
+        ("table", "verdicts", "gengap itself writes a table 'verdicts'. Choose another name."),
+    ],
+)
+def test_nothing_is_written_that_would_be_refused_afterwards(project, kind, name, words):
+    with pytest.raises(UserError) as caught:
+        new(kind, name, plugin=True)
+    assert words in str(caught.value)
+    assert not list(project.rglob(f"*{name[:20]}*"))
+
+
+def test_a_name_too_long_for_a_file_is_one_sentence():
+    told = refusal(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300))
+    assert str(told).endswith("xxx ...: this name is too long for a file. Give a shorter one.")
