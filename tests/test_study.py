@@ -208,7 +208,8 @@ def test_a_probe_refuses_what_means_nothing_to_it(load, probe, words):
 
 
 def test_published_numbers_that_a_study_needs_must_be_there(load, tmp_path):
-    (tmp_path / "printed.csv").write_text("source,table,row,cells,quantity,published,spread,unit\n")
+    line = "Song (2019),4.1,1,width=4,test_accuracy,90,,%"
+    (tmp_path / "printed.csv").write_text(f"source,table,row,cells,quantity,published,spread,unit\n{line}\n")
     check_published({"study": load("title: T\ntables: [closest]\npublished: [printed]\n")}, tmp_path)
     with pytest.raises(UserError, match=r"study\.yaml: tables: 'closest' needs published numbers"):
         check_published({"study": load("title: T\ntables: [closest]\n")}, tmp_path)

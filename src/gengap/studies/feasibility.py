@@ -260,13 +260,14 @@ def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], pat
     """Refuse shares to prune that are not one for all layers or one for each."""
     for name, cell in different(study.cells).items():
         after, network = cell.after, network_of(cell, data.of(cell, name))
-        layers = known.get(network, Facts()).layers if network else 0
+        facts = known.get(network, Facts()) if network else Facts()
+        layers = facts.layers
         if not after.prune or not layers:
             continue
         where = f"{path}: cell {name}: after."
-        if max(after.prune) * known[network].parameters < 0.5:
+        if max(after.prune) * facts.parameters < 0.5:
             raise UserError(
-                f"{where}prune: [{format_value(after.prune)}] of the {known[network].parameters:,} weights of "
+                f"{where}prune: [{format_value(after.prune)}] of the {facts.parameters:,} weights of "
                 f"'{cell.model.name}' is none. Choose a larger share."
             )
         shares = ", ".join(f"{share:g}" for share in after.prune)

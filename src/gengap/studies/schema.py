@@ -30,8 +30,8 @@ __all__ = [
     "Seed",
     "Settings",
     "Share",
+    "SomeEpochs",
     "Text",
-    "each_once",
     "write_out",
 ]
 
@@ -68,7 +68,7 @@ def _below_one(value: float) -> float:
     return value
 
 
-def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuse a number that is given twice."""
     seen: set[Any] = set()
     for value in values:
@@ -82,7 +82,7 @@ Positive = Annotated[float, Field(gt=0), AfterValidator(_single_precision)]
 NotNegative = Annotated[float, Field(ge=0), AfterValidator(_single_precision)]
 Decay = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision), AfterValidator(_below_one)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Fractions = Annotated[tuple[Fraction, ...], Field(strict=False), AfterValidator(each_once)]
+Fractions = Annotated[tuple[Fraction, ...], Field(strict=False), AfterValidator(_each_once)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Depth = Annotated[int, Field(ge=1, le=1000)]
@@ -119,19 +119,21 @@ def write_out(values: Any) -> Any:
     return list(range(first, last + 1))
 
 
+def _listed(least: int) -> WithJsonSchema:
+    numbers = {"type": "array", "minItems": least, "items": {"type": "number", "minimum": 0, "maximum": 10**9}}
+    return WithJsonSchema({"anyOf": [numbers, {"type": "string", "pattern": r"^\d+\.\.\d+$"}]}, mode="validation")
+
+
 # Epochs; a range such as 0..9 is short for each of them.
-_LISTED = {
-    "anyOf": [
-        {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 10**9}},
-        {"type": "string", "pattern": r"^\d+\.\.\d+$"},
-    ]
-}
 Epochs = Annotated[
+    tuple[Epoch, ...], BeforeValidator(write_out), Field(strict=False), AfterValidator(_each_once), _listed(0)
+]
+SomeEpochs = Annotated[
     tuple[Epoch, ...],
     BeforeValidator(write_out),
-    Field(strict=False),
-    AfterValidator(each_once),
-    WithJsonSchema(_LISTED, mode="validation"),
+    Field(strict=False, min_length=1),
+    AfterValidator(_each_once),
+    _listed(1),
 ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from gengap import registry
 from gengap.errors import UserError, spelled, unknown_name
@@ -17,7 +17,7 @@ from gengap.studies.grid import expand, format_value, value_at, values_of
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
 from gengap.studies.sampling import written_out
-from gengap.studies.schema import Component, Count, Epoch, Line, Names, Settings, Text, each_once, write_out
+from gengap.studies.schema import Component, Count, Line, Names, Settings, SomeEpochs, Text
 from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import ARM, Cell, leaf_names
 from gengap.studies.validation import check_once, check_parts, check_reduced, check_renamed, reduced_section, validate
@@ -29,12 +29,7 @@ class Probe(Component):
     """A probe and when it measures."""
 
     kind = "probe"
-    epochs: (
-        Literal["snapshots", "last"]
-        | Annotated[
-            tuple[Epoch, ...], BeforeValidator(write_out), Field(strict=False, min_length=1), AfterValidator(each_once)
-        ]
-    ) = Field(
+    epochs: Literal["snapshots", "last"] | SomeEpochs = Field(
         "snapshots", description="Which saved epochs to measure: all snapshots, only the last, or a list of them."
     )
     batchnorm: Literal["running", "batch", "exact"] = Field(

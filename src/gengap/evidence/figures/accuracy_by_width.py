@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 from gengap.evidence import words
 from gengap.evidence.figures.drawing import (
     COLUMN,
-    FEW,
     PRINTED,
     beside,
     handle,
@@ -24,7 +23,7 @@ from gengap.evidence.figures.drawing import (
     unfinished,
     width,
 )
-from gengap.evidence.figures.groups import ALL, WIDTH, description, labelled
+from gengap.evidence.figures.groups import ALL, FEW, WIDTH, description, labelled
 from gengap.evidence.figures.printed import mark, printed, source
 from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import Evidence, lacking

@@ -15,7 +15,6 @@ from gengap.evidence.explaining import GAP, correlations, first_of_probes, measu
 from gengap.evidence.figures.drawing import (
     CHARACTERS,
     COLUMN,
-    FEW,
     handles,
     legend,
     palette,
@@ -24,7 +23,7 @@ from gengap.evidence.figures.drawing import (
     unfinished,
     width,
 )
-from gengap.evidence.figures.groups import description, labelled
+from gengap.evidence.figures.groups import FEW, description, labelled
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
