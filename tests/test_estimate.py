@@ -96,30 +96,17 @@ def test_more_cells_are_predicted_from_fewer(study, plan):
 
 
 def test_a_probe_that_ran_at_one_width_is_predicted_at_another(study, plan):
-    def cell(one):
-        return plan.cell("s", one.part)
-
     probes = [one for one in estimator(plan).planned("s") if one.name in ("margin", "distance")]
-    known = [
-        ran(
-            one,
-            3.0 + one.work,
-            fixed=3.0,
-            family=estimate.probe_family(plan.probes("s")[one.name], cell(one)),
-            size=estimate.checkpoint_size(plan.probes("s")[one.name], cell(one)),
-        )
-        for one in probes
-        if one.part == "width=4_pack=0"
-    ]
+    known = [ran(one, 3.0 + one.work, fixed=3.0) for one in probes if one.part == "width=4_pack=0"]
     found = estimator(plan, known).planned("s")
     again = {(one.part, one.name): one for one in found if one.name in ("margin", "distance")}
-    ratio = known[0].size, estimate.checkpoint_size(study.probes[0], plan.cell("s", "width=8_pack=0"))
+    sizes = [estimate.checkpoint_size(study.probes[0], plan.cell("s", f"width={width}_pack=0")) for width in (4, 8)]
     for name, work in (("margin", 12), ("distance", 3)):
         assert again["width=4_pack=0", name].seconds == 3 + work
         wide = again["width=8_pack=0", name]
-        assert wide.seconds == pytest.approx(3 + work * ratio[1] / ratio[0])
+        assert wide.seconds == pytest.approx(3 + work * sizes[1] / sizes[0])
         assert (wide.from_other_sizes, again["width=4_pack=0", name].from_other_sizes) == (True, False)
-    assert 2 < ratio[1] / ratio[0] < 4  # a convolution of the input and one within
+    assert 2 < sizes[1] / sizes[0] < 4  # a convolution of the input and one within
     said = "\n".join(text.describe(found, 60.0, 2))
     assert "from networks of other sizes, so less certain: distance, margin" in said
     assert "margin" not in said.split("not known, since")[1]

@@ -61,18 +61,19 @@ def test_other_sizes_predict_one_that_has_not_run():
     def seconds(size, work):
         return 3.0 + 0.002 * size**0.6 * work
 
-    alike = [row(seconds(size, 50.0), work=50.0, fixed=3.0, size=size) for size in (1e3, 1e5, 1e6)]
+    alike = {size: [row(seconds(size, 50.0), work=50.0, fixed=3.0)] for size in (1e3, 1e5, 1e6)}
     for size in (1e2, 1e4, 3e5, 1e8):
         found = timings.predict_from_other_sizes(alike, 200.0, size)
         assert found == pytest.approx(seconds(size, 200.0), rel=1e-9), size
     # One size: in proportion. A size twice as large that took a hundred times as long: not on and on like that.
-    assert timings.predict_from_other_sizes(alike[:1], 50.0, 4e3) == pytest.approx(3 + 4 * (seconds(1e3, 50.0) - 3))
-    steep = [row(13.0, fixed=3.0, size=1.0), row(1003.0, fixed=3.0, size=2.0)]
+    one = {1e3: alike[1e3]}
+    assert timings.predict_from_other_sizes(one, 50.0, 4e3) == pytest.approx(3 + 4 * (seconds(1e3, 50.0) - 3))
+    steep = {1.0: [row(13.0, fixed=3.0)], 2.0: [row(1003.0, fixed=3.0)]}
     assert timings.predict_from_other_sizes(steep, 100.0, 4.0) == pytest.approx(3 + 1000 * 2**1.5)
-    shrinking = [row(103.0, fixed=3.0, size=1.0), row(53.0, fixed=3.0, size=2.0)]
+    shrinking = {1.0: [row(103.0, fixed=3.0)], 2.0: [row(53.0, fixed=3.0)]}
     assert timings.predict_from_other_sizes(shrinking, 100.0, 4.0) == pytest.approx(53.0)
-    assert timings.predict_from_other_sizes([row(5.0)], 100.0, 4.0) is None  # it does not say its size
-    assert timings.predict_from_other_sizes([], 100.0, 4.0) is None
+    assert timings.predict_from_other_sizes({1.0: [row(3.0, work=0.0)]}, 100.0, 4.0) is None  # it had nothing to do
+    assert timings.predict_from_other_sizes({}, 100.0, 4.0) is None
 
 
 def test_a_job_is_timed_with_the_start_of_its_process(tmp_path, monkeypatch):

@@ -59,7 +59,9 @@ def test_reduced_replaces_a_setting_in_any_spelling(load):
 
 
 def test_axes_of_a_section_without_name_are_one_message(load):
-    with pytest.raises(UserError, match=r"grid.training: is a section. Give its keys with a dot: training.batch_size, "):
+    with pytest.raises(
+        UserError, match=r"grid.training: is a section. Give its keys with a dot: training.batch_size, "
+    ):
         load(BASE + "}\ngrid: {training: [1]}")
 
 

@@ -17,15 +17,12 @@ with job(snakemake.log[0]), device.leased(bool(snakemake.resources.get("gpu"))):
     torch.set_num_threads(snakemake.threads)
     probe = probe_from(snakemake.params.probe)
     cells = {name: Cell.from_identity(identity) for name, identity in snakemake.params.cells.items()}
-    first = next(iter(cells.values()))
     with timings.timed(
         snakemake.wildcards.study,
         snakemake.wildcards.pack,
         snakemake.wildcards.probe,
-        estimate.probe_kind(probe, first),
+        estimate.probe_kind(probe, next(iter(cells.values()))),
         threads=snakemake.threads,
-        family=estimate.probe_family(probe, first),
-        size=estimate.checkpoint_size(probe, first),
     ) as paces:
         pace = probes.measure_pack(
             probe,

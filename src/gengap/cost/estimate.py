@@ -192,9 +192,8 @@ class Estimator:
         kind = probe_kind(probe, cell)
         seconds = self._predict(kind, left, threads=threads)
         found = Planned(job, pack, key, kind, left, seconds, threads, left, of)
-        if seconds is None and (alike := self._by_family.get(probe_family(probe, cell))):
-            size = checkpoint_size(probe, cell)
-            seconds = timings.predict_from_other_sizes(alike, left, size, threads=threads)
+        if seconds is None and (alike := self._ran_at_sizes.get(probe_family(probe, cell))):
+            seconds = timings.predict_from_other_sizes(alike, left, checkpoint_size(probe, cell), threads=threads)
             return replace(found, seconds=seconds, from_other_sizes=seconds is not None)
         return found
 
@@ -225,11 +224,15 @@ class Estimator:
         return found
 
     @functools.cached_property
-    def _by_family(self) -> dict[str, list[Timing]]:
-        found: dict[str, list[Timing]] = {}
-        for one in self.known:
-            if one.family:
-                found.setdefault(one.family, []).append(one)
+    def _ran_at_sizes(self) -> dict[str, dict[float, list[Timing]]]:
+        """What has run of the probes of these studies, by family and size."""
+        found: dict[str, dict[float, list[Timing]]] = {}
+        for study, parts in self.plan.packs.items():
+            for pack in parts:
+                cell = self.plan.cell(study, pack)
+                for probe in self.plan.probes(study).values():
+                    if ran := self._by_kind.get(probe_kind(probe, cell)):
+                        found.setdefault(probe_family(probe, cell), {})[checkpoint_size(probe, cell)] = ran
         return found
 
     def _runs(self, job: Job) -> bool:

@@ -9,7 +9,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,8 +47,6 @@ class Timing:
         fixed: Seconds of it that were not in proportion to the work: starting, reading, compiling.
         threads: Cores that it had.
         networks: Networks that were trained together.
-        family: Digest of what jobs share that differ in size alone; empty where sizes say nothing.
-        size: Operations of one piece of work, up to a factor that the family shares.
     """
 
     study: str
@@ -61,8 +59,6 @@ class Timing:
     fixed: float = 0.0
     threads: int = 1
     networks: int = 1
-    family: str = ""
-    size: float = 0.0
 
 
 def kind_of(*parts: object) -> str:
@@ -88,17 +84,7 @@ def of_study(alike: Sequence[Timing], study: str) -> Sequence[Timing]:
 
 
 @contextmanager
-def timed(
-    study: str,
-    part: str,
-    job: str,
-    kind: str,
-    *,
-    threads: int = 1,
-    networks: int = 1,
-    family: str = "",
-    size: float = 0.0,
-) -> Iterator[list[Pace]]:
+def timed(study: str, part: str, job: str, kind: str, *, threads: int = 1, networks: int = 1) -> Iterator[list[Pace]]:
     """Keep how long a job took, with the start of its process, if it does not fail.
 
     Args:
@@ -108,8 +94,6 @@ def timed(
         kind: See `Timing`.
         threads: See `Timing`.
         networks: See `Timing`.
-        family: See `Timing`.
-        size: See `Timing`.
 
     Yields:
         Where the job puts the pace of its work; without any, it is one piece of work, all of it fixed.
@@ -121,7 +105,7 @@ def timed(
     if done.work:  # one that found nothing to do says nothing of its speed
         seconds = _STARTED + time.monotonic() - begin
         fixed = max(seconds - done.seconds, 0.0)
-        row = Timing(study, part, job, kind, done.work, seconds, _now(), fixed, threads, networks, family, size)
+        row = Timing(study, part, job, kind, done.work, seconds, fixed=fixed, threads=threads, networks=networks)
         append(layout.TIMINGS, [row])
 
 
@@ -180,34 +164,32 @@ def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks:
     return float(statistics.median(one.fixed for one in chosen) + _pace(chosen, threads) * work)
 
 
-def predict_from_other_sizes(alike: Sequence[Timing], work: float, size: float, *, threads: int = 1) -> float | None:
+def predict_from_other_sizes(
+    alike: Mapping[float, Sequence[Timing]], work: float, size: float, *, threads: int = 1
+) -> float | None:
     """Seconds that a job will take if none of its size has run, from the two sizes next to its own.
 
     Between sizes and beyond them, time per piece of work is a power of the size; with one size it is in proportion.
 
     Args:
-        alike: Jobs of its family, the oldest first.
+        alike: Jobs by their size, above 0, each the oldest first.
         work: Its work.
         size: Its size.
         threads: Its threads.
 
     Returns:
-        None if no job of its family is known.
+        None if no such job is known.
     """
-    by_size: dict[float, list[Timing]] = {}
-    for one in alike:
-        if one.work > 0 and one.size > 0:
-            by_size.setdefault(one.size, []).append(one)
-    if not by_size or size <= 0:
+    by_size = {other: able for other, ran in alike.items() if (able := [one for one in ran if one.work > 0][-_RECENT:])}
+    if not by_size:
         return None
     near, *next_to = sorted(by_size, key=lambda other: abs(math.log(size / other)))
-    recent = by_size[near][-_RECENT:]
-    pace, exponent = _pace(recent, threads), 1.0
+    pace, exponent = _pace(by_size[near], threads), 1.0
     if next_to and pace > 0:
-        other = _pace(by_size[next_to[0]][-_RECENT:], threads)
+        other = _pace(by_size[next_to[0]], threads)
         exponent = math.log(max(other, 1e-12) / pace) / math.log(next_to[0] / near)
     factor = math.pow(size / near, min(max(exponent, 0.0), _STEEPEST))
-    return float(statistics.median(one.fixed for one in recent) + pace * work * factor)
+    return float(statistics.median(one.fixed for one in by_size[near]) + pace * work * factor)
 
 
 def _pace(chosen: Sequence[Timing], threads: int) -> float:
