@@ -20,7 +20,9 @@ def _project(tmp_path, monkeypatch):
     for name, text in STUDIES.items():
         (tmp_path / f"config/studies/{name}.yaml").write_text(text)
     (tmp_path / "config/published").mkdir()
-    (tmp_path / "config/published/table.csv").write_text("source,table,row,cells,quantity,published,spread,unit\n")
+    (tmp_path / "config/published/table.csv").write_text(
+        "source,table,row,cells,quantity,published,spread,unit\nSong (2019),4.1,1,seed=0,test_accuracy,90,,%\n"
+    )
 
 
 @pytest.mark.parametrize(

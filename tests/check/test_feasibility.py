@@ -245,8 +245,6 @@ def test_an_arm_that_is_none_or_changes_nothing_is_refused(edited, refused, old,
             "epochs: 2, noise_std: 0.1, noise_factor: 0.5, noise_milestones: []",
             "training.noise_factor: 0.5 changes nothing, since training.noise_std is 0 or training.noise_milestones is",
         ),
-        ("epochs: 2", "epochs: 2, noise_std: 0.1, noise_milestones: [0.5, 0.5]", "0.5 is given twice. Remove one."),
-        ("  training:", "  schedule: {name: multistep, milestones: [0.5, 0.5]}\n  training:", "0.5 is given twice"),
         (
             "[performance]",
             "[performance, {name: gradient, epochs: [1, 1]}]",

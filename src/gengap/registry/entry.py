@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gengap.errors import UserError
-from gengap.studies import allowed
+from gengap.registry import allowed
 
 Listed = Annotated[tuple[str, ...], Field(strict=False)]
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gengap import registry
 from gengap.errors import UserError, hint, spelled
-from gengap.studies import allowed
+from gengap.registry import allowed
 from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Settings
 from gengap.studies.settings import allowed_options
