@@ -62,8 +62,8 @@ def test_published_numbers_that_say_nothing_or_two_things_are_refused(tmp_path, 
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        ("grid: {simulation: [random_matrix, xor]}", "grid.simulation: a file draws one thing"),
-        ("grid: [{simulation: [xor]}]", "grid.simulation: a file draws one thing"),
+        ("grid: {simulation: [random_matrix, xor]}", "grid.simulation: a file has one simulation"),
+        ("grid: [{simulation: [xor]}]", "grid.simulation: a file has one simulation"),
         ("tables: [final_performance]", "tables: 'final_performance' shows the quantity 'train_accuracy', which"),
         ("tables: [memorisation]", "which 'random_matrix' does not measure. Remove the table."),
         ("published: [x]", "published: unknown file of published numbers 'x'. There is none."),

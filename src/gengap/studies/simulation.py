@@ -183,7 +183,7 @@ def _simulation(content: dict[str, Any], path: Path, *, reduced: bool) -> Simula
     grids = _grids(file.grid, path)
     axes = (*dict.fromkeys(key for grid in grids for key in grid if key != SEED), SEED)
     if "simulation" in axes:
-        raise UserError(f"{path}: grid.simulation: a file draws one thing. Write it below `base`, and another file.")
+        raise UserError(f"{path}: grid.simulation: a file has one simulation. Name it in `base`.")
     _check_options({*file.base, *axes}, simulated, path)
     for figure in file.figures:
         if (shown := registry.check("figure", figure.name).simulation) != simulated:

@@ -38,9 +38,9 @@ def labelled(evidence: Evidence, *, extremes: bool = False, apart: Sequence[str]
     return cells.assign(group=names).loc[order].reset_index(drop=True)
 
 
-def first_groups(evidence: Evidence, most: int) -> pd.DataFrame:
+def first_groups(evidence: Evidence, most: int, *, apart: Sequence[str] = ()) -> pd.DataFrame:
     """The cells of the first `most` groups, as `labelled` gives them: more panels would not be legible."""
-    cells = labelled(evidence)
+    cells = labelled(evidence, apart=apart)
     return cells[cells["group"].isin(list(dict.fromkeys(cells["group"]))[:most])].reset_index(drop=True)
 
 
@@ -71,8 +71,7 @@ def in_columns(evidence: Evidence, most: int, columns: int = 3) -> pd.DataFrame:
     axes = [axis for axis in varying(cells, evidence) if cells[axis].nunique() <= columns]
     if cells["group"].nunique() <= FEW or not axes:
         return first_groups(evidence, most).assign(panel="")
-    cells = labelled(evidence, apart=axes[-1:])
-    cells = cells[cells["group"].isin(list(dict.fromkeys(cells["group"]))[:most])].reset_index(drop=True)
+    cells = first_groups(evidence, most, apart=axes[-1:])
     return cells.assign(panel=[words.setting(axes[-1], value) for value in cells[axes[-1]]])
 
 
