@@ -110,7 +110,16 @@ def test_a_long_name_has_its_record_too(workspace, tmp_path):
     assert explain(workspace / f"results/{name}/cells.csv", workspace.folder)[-1].startswith("All ")
 
 
-@pytest.mark.parametrize(("name", "words"), [("results/no.pdf", "there is no such file"), ("/etc/passwd", "outside")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("results/no.pdf", "there is no such file"),
+        ("/etc/passwd", "outside"),
+        ("config/config.yaml", "is not made by a run. Name a file below results or data."),
+        ("config/studies/tiny.yaml", "is not made by a run"),
+        ("Snakefile", "is not made by a run"),
+    ],
+)
 def test_a_wrong_name_is_one_message(finished_workspace, name, words, monkeypatch, capsys):
     monkeypatch.chdir(finished_workspace.folder)
     with pytest.raises(UserError, match=words):

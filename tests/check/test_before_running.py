@@ -61,6 +61,13 @@ def test_a_teacher_larger_than_the_memory_is_refused(edited, loaded):
             "until.quantity: unknown final value",
         ),
         (
+            "tables:",
+            "until: {quantity: test_accuracy, half_width: 1.0, most: 1}\ntables:",
+            "until.most: 1 is fewer than the 2 seeds of the grid. Raise it, or remove seeds.",
+        ),
+        ("[learning_curves]", "[scoreboard]", "scoreboard: the grid has 1 configurations, and at least 8 are needed"),
+        ("[final_performance]", "[scoreboard_equal_loss]", "scoreboard: the grid has 1 configurations"),
+        (
             "[performance]",
             "[performance, {name: corrupted_performance, corruptions: [jpeg, jpeg]}]",
             "'jpeg' appears twice",

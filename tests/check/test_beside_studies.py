@@ -60,6 +60,34 @@ def test_published_numbers_that_say_nothing_or_two_things_are_refused(tmp_path, 
 
 
 @pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ("wdith=4", "p.csv: row 'r': cells: unknown axis 'wdith'. Did you mean 'width'?"),
+        ("model.width=4", "cells: unknown axis 'model.width'"),
+        ('"seed=0,batch_sise=30"', "cells: unknown axis 'batch_sise'. Did you mean 'batch_size'?"),
+        ("width=4;seed=0", "p.csv: line 3: cells: 'width=4;seed=0' is no selector. Write axis=value pairs such as"),
+    ],
+)
+def test_printed_numbers_of_an_axis_that_there_is_not_are_refused(project, edited, cells, words):
+    (project / "config/published").mkdir()
+    (project / "config/published/p.csv").write_text(HEAD + ROW + ROW.replace("seed=0", cells))
+    (project / "config/studies/study.yaml").write_text(edited() + "published: [p]\n")
+    with pytest.raises(UserError) as caught:
+        load_project()
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("cells", ['"columns=3,row=5"', "width=4"])
+def test_so_they_are_of_a_simulation(project, edited, cells):
+    (project / "config/published").mkdir()
+    (project / "config/published/p.csv").write_text(HEAD + ROW + ROW.replace("seed=0", cells))
+    (project / "config/studies/study.yaml").write_text(edited())
+    (project / "config/simulations/draws.yaml").write_text(DRAWS + "published: [p]\n")
+    with pytest.raises(UserError, match=r"p\.csv: row 'r': cells: unknown axis '(row|width)'"):
+        load_project()
+
+
+@pytest.mark.parametrize(
     ("end", "words"),
     [
         ("grid: {simulation: [random_matrix, xor]}", "grid.simulation: a file has one simulation"),

@@ -204,33 +204,6 @@ def test_two_cells_that_are_one_network_are_refused(edited, refused, changes, wo
     ("old", "new", "words"),
     [
         (
-            "  training:",
-            "  after: {origin: dense}\n  training:",
-            "after.origin: 'dense' is to be an arm, and the grid has",
-        ),
-        ("grid: {", "grid: {after.origin: [a], ", "after.origin: 'a' is to be an arm, and the grid has none"),
-        ("  training:", "  arm: x\n  training:", "base.arm: only a grid has arms"),
-        ("grid: {", "grid: {arm: {a: {arm: x}}, ", "grid.arm.a: unknown setting 'arm'. Choose from: after.grow"),
-        (
-            "grid: {",
-            "grid: {arm: {a: {}, b: {after: {origin: a, weights: 0}}}, ",
-            "weights: 0 are those that its origin starts from, with the same settings, so both train the same network",
-        ),
-        (
-            "grid: {",
-            "grid: {arm: {a: {}, b: {after: {origin: a, prune: [1.0e-7]}}}, ",
-            "after.prune: [1e-07] of the 138 weights of 'mlp' is none. Choose a larger share.",
-        ),
-    ],
-)
-def test_an_arm_that_is_none_or_changes_nothing_is_refused(edited, refused, old, new, words):
-    assert words in refused(edited((old, new)))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        (
             "width: 4",
             "width: 4, batchnorm: before, norm: none",
             "model.batchnorm: before changes nothing, since model.norm",
@@ -264,17 +237,6 @@ def test_what_changes_nothing_or_is_given_twice_is_refused(edited, refused, old,
 def test_a_probe_takes_a_range_of_epochs_as_snapshots_do(edited, loaded):
     study = loaded(edited(("[performance]", "[performance, {name: gradient, epochs: 0..2}]"))).studies["study"]
     assert study.probes[1].epochs == (0, 1, 2)
-
-
-CHAIN = "grid: {arm: {dense: {}, ticket: {after: {origin: dense, prune: "
-
-
-def test_shares_to_prune_are_one_or_one_for_each_layer(edited, refused, loaded):
-    for right in ("[0.2]", "[0.2, 0.2, 0.1]"):
-        loaded(edited(("grid: {", CHAIN + right + "}}}, ")))
-    said = refused(edited(("grid: {", CHAIN + "[0.2, 0.1]}}}, ")))
-    assert "cell arm=ticket,lr=0.1,seed=0: after.prune: [0.2, 0.1] has 2 shares, and 'mlp' has 3 " in said
-    assert "Give one share, or one for each of them." in said
 
 
 def test_what_is_hardly_meant_is_a_warning(edited, loaded):
@@ -368,11 +330,6 @@ def test_what_is_recorded_counts_where_it_decides(edited, loaded):
     assert not loaded(text).warnings["study"]
 
 
-def test_a_reduced_study_may_inherit_snapshots_that_it_does_not_reach(edited, loaded):
-    text = edited(("epochs: 2, snapshots: [0, 1]", "epochs: 20, snapshots: [0, 1, 10]"))
-    assert "study-reduced" in loaded(text + "reduced: {base: {training.epochs: 1}}\n").studies
-
-
 def test_a_dataset_is_as_its_header_says():
     for name, entry in REGISTRY["dataset"].items():
         assert entry.class_names == tuple(getattr(load("dataset", name), "CLASSES", entry.class_names)), name
@@ -393,16 +350,16 @@ def test_a_models_usual_depth_is_as_its_header_says(name):
     [
         (
             {"name": "mlp", "width": 4},
-            {"parameters": 48 * 4 + 4 + 5 * 4 + 5 * 10, "outputs": 18},
+            {"parameters": 48 * 4 + 4 + 5 * 4 + 5 * 10, "outputs": 18, "layers": [48 * 4, 4 * 4, 4 * 10]},
         ),
         (
             {"name": "mlp", "width": 10**6},
-            {"parameters": 1000060000010, "outputs": 2000010},
+            {"parameters": 1000060000010, "outputs": 2000010, "layers": [48 * 10**6, 10**12, 10**7]},
         ),
     ],
 )
 def test_facts_of_a_network_need_no_memory(model, expected):
-    expected |= {"batchnorm": 0, "layers": 3, "relus": 2}
+    expected |= {"batchnorm": 0, "relus": 2}
     assert facts(model, {"name": "cross_entropy"}, [3, 4, 4], 10) == expected
 
 

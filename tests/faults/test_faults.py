@@ -4,6 +4,7 @@ Here is a fixed sample; `make test-faults` tries every call.
 """
 
 import errno
+import math
 import os
 import random
 
@@ -14,6 +15,7 @@ from study import COMMANDS, STAGES, Fault
 pytestmark = pytest.mark.thorough
 # Of more than ten thousand, this many of every stage and every kind of call; other ones by other seeds.
 EACH, SEED = int(os.environ.get("FAULTS", "1")), int(os.environ.get("FAULTS_SEED", "0"))
+PARTS = math.ceil(EACH / 5)  # each of some minutes
 # A full disk, a disk in trouble or a file system without locks stays so: there all later calls fail too.
 LASTING = {"write": errno.ENOSPC, "sync": errno.EIO, "open": errno.EACCES, "lock": errno.ENOLCK}
 WAYS = [(kind, number, False) for kind, numbers in fault_injection.NUMBERS.items() for number in numbers]
@@ -46,8 +48,9 @@ def sample(tiny):
     return [fault for group in groups.values() for fault in chance.sample(group, min(EACH, len(group)))]
 
 
-def test_a_call_that_fails_is_told_and_loses_nothing(tiny):
-    undergo(tiny, sample(tiny))
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_call_that_fails_is_told_and_loses_nothing(tiny, part):
+    undergo(tiny, sample(tiny)[part::PARTS])
 
 
 @pytest.mark.faults

@@ -23,6 +23,12 @@ def test_a_store_of_ones_own(store):
     store_access.check(store / "missing")
 
 
+@pytest.mark.parametrize("name", ["nobody here", "labb", "99999"])
+def test_a_group_that_there_is_not_is_refused_before_there_is_a_store(store, name):
+    with pytest.raises(UserError, match=rf"store_group: there is no group '{name}' on this machine"):
+        store_access.check(store / "missing", name)
+
+
 def test_a_new_store_is_no_bodys_whatever_the_umask(tmp_path):
     before = os.umask(0)
     try:

@@ -24,6 +24,7 @@ STEPS = {  # in the order of the chain: a step, and the kinds of HDF5 files that
     "labelled data": ("labelled",),
     "prepared data": ("prepared",),
 }
+_MADE = f"{layout.RESULTS} or {layout.DATA}"
 _SHOWN = 8  # files listed per step
 _WIDTH = 110  # columns of a terminal
 _HEX = 12  # digits shown of a digest
@@ -46,7 +47,9 @@ def explain(path: Path, project: Path | None = None) -> list[str]:
     project = paths.project_of(path) if project is None else project
     top = paths.from_top(path, project)
     if not (project / top).is_file():
-        raise UserError(f"{path}: there is no such file. Name a file below results or data.")
+        raise UserError(f"{path}: there is no such file. Name a file below {_MADE}.")
+    if top.parts[0] not in (layout.RESULTS.parts[0], layout.DATA.parts[0]):
+        raise UserError(f"{path}: is not made by a run. Name a file below {_MADE}.")
     found = follow(top, project)
     lines = [str(top), *_indented(_story(found[top], project))]
     if not found[top].inputs and not found[top].kind:

@@ -67,7 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Check every study and simulation, and list them; or check one, and list its cells."""
-    project = load_project(asked=None if options.study is None else [options.study])
+    asked = None
+    if options.study is not None:  # its reduced settings are in the same file
+        asked = [options.study, *({options.study + REDUCED} & set(_names()))]
+    project = load_project(asked=asked)
     known, papers = project.targets, project.papers
     for warning in project.check_machine(project.built if options.study is None else [options.study]):
         print(f"warning: {warning}", file=sys.stderr)

@@ -27,8 +27,9 @@ def check(store: Path, group: str = "") -> None:
         group: The group of users that share it; empty: only this user, and who owns the project, may write.
 
     Raises:
-        UserError: If others can write it.
+        UserError: If others can write it, or there is no such group.
     """
+    members = _group(group) if group else None
     for folder in _folders(store):
         try:
             status = folder.stat()
@@ -36,7 +37,7 @@ def check(store: Path, group: str = "") -> None:
             continue
         except OSError as error:
             raise UserError(f"{folder}: cannot be read ({error.strerror}).") from error
-        shared = bool(group) and status.st_gid == _group(group)
+        shared = status.st_gid == members
         if status.st_mode & stat.S_IWOTH:
             raise UserError(
                 f"{folder}: everybody can write this store, and so your results. Run `chmod o-w {folder}`, or name "
@@ -73,7 +74,10 @@ def _group(name: str) -> int:
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError as error:
-        raise UserError(f"{layout.CONFIG}: store_group: there is no group '{name}' on this machine.") from error
+        raise UserError(
+            f"{layout.CONFIG}: store_group: there is no group '{name}' on this machine. Write one of yours, as "
+            "`id -Gn` names them."
+        ) from error
 
 
 def _group_name(gid: int) -> str:

@@ -97,8 +97,9 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
 
     Returns:
         ``parameters``; ``outputs``, numbers that its layers put out for one image; ``batchnorm``, the numbers of one
-        image over which a BatchNorm layer averages at least, 0 without BatchNorm; ``layers``, its convolutions and
-        linear layers; ``relus``, how many ReLUs are modules of their own; or ``error``, why it cannot be built.
+        image over which a BatchNorm layer averages at least, 0 without BatchNorm; ``layers``, the weights of each
+        convolution and linear layer, without biases; ``relus``, how many ReLUs are modules of their own; or ``error``,
+        why it cannot be built.
     """
     channels, height, width = image_shape
 
@@ -106,7 +107,7 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
         n_outputs = losses.n_outputs(Loss.model_validate(loss), n_classes)
         network = models.build(Model.model_validate(model), (channels, height, width), n_outputs)
         outputs, averaged = _passed(network, torch.empty(2, channels, height, width))
-        layers = len(inits.weight_layers(network))
+        layers = [layer.weight.numel() for _, layer in inits.weight_layers(network)]
         relus = sum(isinstance(layer, nn.ReLU) for layer in network.modules())
         return {
             "parameters": _parameters(network),

@@ -1,6 +1,6 @@
 """What the settings of a study must satisfy together, whatever its data are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
     "schedule.warm_up_start": (lambda cell: cell.schedule.warm_up > 0, "schedule.warm_up is 0"),
     "schedule.warm_up": (lambda cell: cell.schedule.warm_up_start < 1, "schedule.warm_up_start is 1"),
     "training.projection": (lambda cell: cell.training.subspace is not None, "training.subspace is null"),
+    "after.grow": (lambda cell: cell.after.weights != "fresh", "after.weights is fresh"),
     "after.mask": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "after.scope": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "training.noise_mode": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
@@ -70,7 +71,7 @@ def kept_epochs(cell: Cell) -> set[float]:
 
 
 def check_study(study: "Study", path: Path) -> None:
-    """Refuse snapshots that never come, settings without any effect, and figures that lack what they show.
+    """Refuse settings without any effect, seeds that are never added, and figures that lack what they show.
 
     Args:
         study: The study.
@@ -79,7 +80,6 @@ def check_study(study: "Study", path: Path) -> None:
     Raises:
         UserError: The message names file, key and value.
     """
-    _check_snapshots(study, path)
     _check_effects(study, path)
     _check_until(study, path)
     for name, cell in different(study.cells).items():
@@ -93,15 +93,25 @@ def check_study(study: "Study", path: Path) -> None:
             _check_needs(study, part, f"{path}: {kind}s")
 
 
-def _check_snapshots(study: "Study", path: Path) -> None:
-    """Refuse snapshots beyond the last epoch of every cell; `reduced` may inherit those of the longer full study."""
+def check_snapshots(study: "Study", path: Path, among: Container[float] | None = None) -> None:
+    """Refuse snapshots beyond the last epoch of every cell.
+
+    Args:
+        study: The study.
+        path: Its file, for the message.
+        among: The epochs that are looked at; None: all. Of reduced settings those written below `reduced`, which may
+            inherit others from the longer full study.
+
+    Raises:
+        UserError: The message names file, key and value.
+    """
     reached: dict[float, int] = {}
     usual = Training().snapshots
     for training in _sections(study, "training"):
         for at in training.snapshots if training.snapshots != usual else ():
             reached[at] = max(reached.get(at, 0), training.epochs)
     for at, epochs in reached.items():
-        if at > epochs and not study.reduced:
+        if at > epochs and (among is None or at in among):
             raise UserError(
                 f"{path}: training.snapshots: {at:g} is beyond training.epochs, {epochs}, so no weights are kept then. "
                 "Remove it, or train longer."
@@ -135,7 +145,12 @@ def _check_until(study: "Study", path: Path) -> None:
     if study.until.quantity not in known:
         raise unknown_name("final value", study.until.quantity, known, where=f"{path}: until.quantity")
     if not study.reduced:
-        seeds_of(path.read_text(encoding="utf-8-sig"), path, reduced=False)
+        _, seeds = seeds_of(path.read_text(encoding="utf-8-sig"), path, reduced=False)
+        if study.until.most < seeds:
+            raise UserError(
+                f"{path}: until.most: {study.until.most} is fewer than the {seeds} seeds of the grid. Raise it, or "
+                "remove seeds."
+            )
 
 
 def _check_needs(study: "Study", part: Component, where: str) -> None:

@@ -1,6 +1,6 @@
 """Whether studies can be run at all: settings against the dataset's own sizes, and against the networks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gengap import layout, registry
@@ -77,7 +77,7 @@ def check(studies: Mapping[str, Study], *, ask: bool = True) -> dict[str, list[s
                     raise UserError(f"{path}: cell {cell}: {teacher}{error}")
             warnings[name] = _check_batches(study, data[name], known, path)
             _check_exact(study, data[name], known, path)
-            _check_pruning(study, data[name], known, path)
+            warnings[name] += _check_pruning(study, data[name], known, path)
             warnings[name] += same_network.check(study, data[name].of, path)
     return warnings
 
@@ -256,12 +256,13 @@ def _batches(size: int | str, n_train: int | None) -> tuple[int | None, int | No
     return first, n_train % first or first
 
 
-def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> None:
-    """Refuse shares to prune that are not one for all layers or one for each."""
+def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], path: Path) -> list[str]:
+    """Refuse shares to prune that are not one for all layers or one for each; warn of layers that lose all weights."""
+    warnings: dict[str, str] = {}
     for name, cell in different(study.cells).items():
         after, network = cell.after, network_of(cell, data.of(cell, name))
         facts = known.get(network, Facts()) if network else Facts()
-        layers = facts.layers
+        layers = len(facts.layers)
         if not after.prune or not layers:
             continue
         where = f"{path}: cell {name}: after."
@@ -281,6 +282,26 @@ def _check_pruning(study: Study, data: Data, known: Mapping[Network, Facts], pat
                 f"{where}scope: global prunes all layers but the last, and '{cell.model.name}' has one layer here. "
                 "Write layer."
             )
+        if 0 in (left := _left(cell, facts.layers)):
+            size = facts.layers[left.index(0)]
+            which = f"a layer of {size:,} weights" if after.scope == "layer" else "any layer but the last"
+            warning = f"leaves no weight in {which} of '{cell.model.name}', so only its biases are trained"
+            warnings.setdefault(warning, f"{where}prune: {warning}. Choose smaller shares, or fewer rounds.")
+    return list(warnings.values())
+
+
+def _left(cell: Cell, layers: Sequence[int]) -> list[int]:
+    """The weights that a cell and its origins leave: in each layer, or together where all layers are pruned as one."""
+    rounds = []
+    while cell.after.cell is not None:
+        rounds.append(cell.after)
+        cell = cell.after.cell
+    left = [sum(layers[:-1])] if rounds[0].scope == "global" else list(layers)
+    for after in reversed(rounds):
+        shares = after.prune if len(after.prune) in (1, len(left)) and after.scope == rounds[0].scope else (0.0,)
+        each = shares if len(shares) > 1 else shares * len(left)
+        left = [count - round(share * count) for count, share in zip(left, each, strict=True)]
+    return left
 
 
 def _check_samples(study: Study, data: Data, path: Path) -> None:

@@ -35,7 +35,7 @@ class Facts:
         parameters: Weights and biases.
         outputs: Numbers that its layers put out for one image.
         batchnorm: The fewest numbers of one image over which a BatchNorm layer averages; 0 without BatchNorm.
-        layers: Convolutions and linear layers.
+        layers: Weights of each convolution and linear layer, without biases.
         relus: ReLUs that are modules of their own, before which noise can enter.
         error: Why it cannot be built; empty if it can.
     """
@@ -43,7 +43,7 @@ class Facts:
     parameters: int = 0
     outputs: int = 0
     batchnorm: int = 0
-    layers: int = 0
+    layers: Sequence[int] = ()
     relus: int = 0
     error: str = ""
 
@@ -108,6 +108,7 @@ class Draw:
 Built = Network | TeacherNetwork | Draw
 N = TypeVar("N", bound=Built)
 _ASKED = tuple(one.name for one in fields(Facts))
+_FORM = 2  # of the answers; another number after one of them changed its meaning
 
 
 def facts(networks: Iterable[N], cache: Path | None = None, *, ask: bool = True) -> dict[N, Facts]:
@@ -140,7 +141,7 @@ def facts(networks: Iterable[N], cache: Path | None = None, *, ask: bool = True)
 def _key(network: Built) -> str:
     """A digest of the settings, of the code that builds the network, and of what is asked about it."""
     code = [_code(registry.check(kind, name).path) for kind, name in network.parts()]
-    text = json.dumps([network.asked(), *code, *_ASKED], sort_keys=True)
+    text = json.dumps([network.asked(), *code, *_ASKED, _FORM], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from gengap import layout, quantities
 from gengap.errors import UserError
+from gengap.files import store_access
 from gengap.studies import feasibility, machine
 from gengap.studies.columns import check_columns
 from gengap.studies.config import Config, check_config
@@ -83,6 +84,7 @@ class Project:
         studies = self.chosen(names)
         if here:
             machine.check_simulations(self.simulations[name] for name in names if name in self.simulations)
+            store_access.check(self.store, self.config.store_group if self.config else "")
         machine.check(studies, self.store, memory=here)
         return [warning for name in studies for warning in self.warnings[name]]
 

@@ -75,7 +75,7 @@ def parse_selector(selector: str, where: str = "") -> dict[str, str]:
     axes = [axis.strip() for axis, _, _ in pairs]
     if repeated := next((axis for axis in axes if axes.count(axis) > 1), ""):
         raise UserError(f"{where}: cells: {selector!r} gives '{repeated}' twice. Remove one.")
-    if not all(axis.strip() and value.strip() for axis, _, value in pairs):
+    if not all(axis.strip() and value.strip() and "=" not in value for axis, _, value in pairs):
         raise UserError(f"{where}: cells: {selector!r} is no selector. Write axis=value pairs such as width=4,init=he.")
     return {axis.strip(): value.strip() for axis, _, value in pairs}
 
@@ -124,6 +124,7 @@ def check_published(studies: Mapping[str, Any], folder: Path) -> dict[str, list[
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
             if name not in read:
                 read[name] = read_rows(folder / f"{name}.csv")
+            _check_axes(study, read[name], folder / f"{name}.csv")
             if isinstance(study, Study) and not study.reduced and read[name] and not _any_found(study, read[name]):
                 warnings.setdefault(study.name, []).append(
                     f"{where}: published: no cell of this study is one that {folder / name}.csv tells of in its column "
@@ -135,6 +136,18 @@ def check_published(studies: Mapping[str, Any], folder: Path) -> dict[str, list[
                     f"{where}: tables: '{table.name}' needs published numbers. Name a file under `published`."
                 )
     return warnings
+
+
+def _check_axes(study: Any, rows: list[dict[str, str]], path: Path) -> None:
+    """Refuse selectors with an axis that no cell of any study has, or that a simulation's points have not."""
+    known = set(leaf_names().values())
+    if not isinstance(study, Study):
+        drawn = {point.simulation for point in study.points.values()}
+        known = {"seed", *(option for name in drawn for option in registry.check("simulation", name).options)}
+    for row in rows:
+        for axis in parse_selector(row["cells"]):
+            if axis not in known:
+                raise unknown_name("axis", axis, sorted(known), where=f"{path}: row {row['row']!r}: cells")
 
 
 def _any_found(study: Study, rows: list[dict[str, str]]) -> bool:

@@ -30,6 +30,7 @@ STATISTICS = (
     "increment_over_design",
     "pgdl_score",
 )
+SCOREBOARDS = frozenset({"scoreboard", "scoreboard_equal_loss"})  # figures and tables of it
 FEWEST = 8  # configurations: below, an interval by resampling them says nothing
 
 

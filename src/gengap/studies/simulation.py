@@ -22,7 +22,15 @@ from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Line, Names, Seed, Settings, Text
 from gengap.studies.settings import CODE, Cell, Dataset
 from gengap.studies.study import Figures, Tables
-from gengap.studies.validation import check_once, check_parts, check_reduced, check_renamed, reduced_section, validate
+from gengap.studies.validation import (
+    check_changed,
+    check_once,
+    check_parts,
+    check_reduced,
+    check_renamed,
+    reduced_section,
+    validate,
+)
 
 SEED = "seed"
 NORMAL = "normal"  # in a dataset's place: independent normal pixels
@@ -108,9 +116,11 @@ def load_simulation(path: Path, *, reduced: bool = False) -> Simulation:
         raise UserError(f"{path}: reduced: there are no reduced settings here. Run it without '{REDUCED}'.")
     with reduced_section(path):
         check_renamed(overrides, path)
+        full = dict(content)
         for key, value in overrides.items():
             both = key in ("base", "grid") and isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
             content[key] = {**content[key], **value} if both else value
+        check_changed(full, content, path)
         return _simulation(content, path, reduced=True)
 
 

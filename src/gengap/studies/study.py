@@ -1,7 +1,7 @@
 """A study: one YAML file with base settings, a grid over dotted keys, probes, figures and tables."""
 
 import copy
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,15 +12,23 @@ from gengap.errors import UserError, spelled, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
 from gengap.studies.chains import linked
-from gengap.studies.consistency import check_probe_epochs, check_streams, check_teachers
+from gengap.studies.consistency import check_probe_epochs, check_snapshots, check_streams, check_teachers
 from gengap.studies.grid import expand, format_value, value_at, values_of
 from gengap.studies.names import REDUCED, check_part_names, check_study_name, study_files
 from gengap.studies.reading import read_yaml
 from gengap.studies.sampling import written_out
 from gengap.studies.schema import Component, Count, Line, Names, Settings, SomeEpochs, Text
-from gengap.studies.scoreboard import SEED, Scoreboard, check_scoreboard
+from gengap.studies.scoreboard import SCOREBOARDS, SEED, Scoreboard, check_scoreboard
 from gengap.studies.settings import ARM, Cell, leaf_names
-from gengap.studies.validation import check_once, check_parts, check_reduced, check_renamed, reduced_section, validate
+from gengap.studies.validation import (
+    check_changed,
+    check_once,
+    check_parts,
+    check_reduced,
+    check_renamed,
+    reduced_section,
+    validate,
+)
 
 T = TypeVar("T")
 
@@ -149,12 +157,35 @@ def _checked(path: Path, content: dict[str, Any], *, reduced: bool = False) -> S
         check_reduced(content["reduced"], path)
     overrides = content.pop("reduced", None)
     if not reduced:
-        return _study(content, path, reduced=False)
+        study = _study(content, path, reduced=False)
+        check_snapshots(study, path)
+        return study
     if overrides is None:
         raise UserError(f"{path}: reduced: there are no reduced settings in this study. Run it without '{REDUCED}'.")
     with reduced_section(path):
         check_renamed(overrides, path)
-        return _study(_override(content, overrides, path), path, reduced=True)
+        replaced = _override(content, overrides, path)
+        check_changed(_override(content, {"base": {}}, path), replaced, path)
+        study = _study(replaced, path, reduced=True)
+        check_snapshots(study, path, among=frozenset(_snapshots(overrides)))
+        return study
+
+
+def _snapshots(content: Any) -> Iterator[float]:
+    """The epochs that are written below any key `snapshots`."""
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        if str(key).rpartition(".")[2] == "snapshots":
+            yield from _numbers(value)
+        else:
+            yield from _snapshots(value)
+
+
+def _numbers(values: Any) -> Iterator[float]:
+    """The numbers in lists of any depth."""
+    if isinstance(values, (int, float)):
+        yield float(values)
+    for value in values if isinstance(values, (list, tuple)) else ():
+        yield from _numbers(value)
 
 
 def load_studies(folder: Path, only: Container[str] | None = None) -> dict[str, Study]:
@@ -229,23 +260,13 @@ def _study(content: dict[str, Any], path: Path, *, reduced: bool) -> Study:
     cells = linked(expand(base, grids, axes, path), axes, path)
     name = path.stem + (REDUCED if reduced else "")
     own = {key: getattr(file, key) for key in StudyFile.model_fields}
-    if file.scoreboard:
-        short = leaf_names()
-        design = [axis for axis in axes if axis != SEED]
-        sections = {axis.partition(".")[0] for axis in design}
-        different = {tuple(id(getattr(cell, one)) for one in sections): cell for cell in cells.values()}
-        configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in different.values()}
-        check_scoreboard(
-            file.scoreboard,
-            [short.get(axis, axis) for axis in axes],
-            len(configurations),
-            [probe.name for probe in file.probes],
-            path,
-        )
-        if "scoreboard" not in [figure.name for figure in file.figures]:
-            own["figures"] = (*file.figures, Figure(name="scoreboard"))
-        if "scoreboard" not in [table.name for table in file.tables]:
-            own["tables"] = (*file.tables, Table(name="scoreboard"))
+    listed = {*(figure.name for figure in file.figures), *(table.name for table in file.tables)}
+    if file.scoreboard or listed & SCOREBOARDS:  # without the section, they are made with its defaults
+        _check_scoreboard(file, cells, axes, path)
+    if file.scoreboard and "scoreboard" not in [figure.name for figure in file.figures]:
+        own["figures"] = (*file.figures, Figure(name="scoreboard"))
+    if file.scoreboard and "scoreboard" not in [table.name for table in file.tables]:
+        own["tables"] = (*file.tables, Table(name="scoreboard"))
     study = Study.model_construct(
         **own,
         name=name,
@@ -271,6 +292,22 @@ def _find_own(content: Any, section: str = "") -> None:
             _find_own(value, section)
     elif section and isinstance(content, str) and plugins.find(content):
         registry.check(section, content)
+
+
+def _check_scoreboard(file: StudyFile, cells: Mapping[str, Cell], axes: Sequence[str], path: Path) -> None:
+    """Refuse a scoreboard of too few configurations, or of what the study does not measure."""
+    short = leaf_names()
+    design = [axis for axis in axes if axis != SEED]
+    sections = {axis.partition(".")[0] for axis in design}
+    different = {tuple(id(getattr(cell, one)) for one in sections): cell for cell in cells.values()}
+    configurations = {tuple(str(value_at(cell, axis)) for axis in design) for cell in different.values()}
+    check_scoreboard(
+        file.scoreboard or Scoreboard(),
+        [short.get(axis, axis) for axis in axes],
+        len(configurations),
+        [probe.name for probe in file.probes],
+        path,
+    )
 
 
 def _override(content: dict[str, Any], overrides: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -40,12 +40,18 @@ def validate(model: type[T], content: Any, where: str, *, also: Sequence[str] = 
 
 
 def check_reduced(overrides: Any, path: Path) -> None:
-    """Refuse a `reduced` section without keys, which would reduce nothing."""
+    """Refuse a `reduced` section that is no mapping."""
     if not isinstance(overrides, Mapping):
         raise UserError(
             f"{path}: reduced: must hold keys and values, got {spelled(overrides)}. Write what differs from the full "
             "settings, or remove it."
         )
+
+
+def check_changed(full: Mapping[str, Any], replaced: Mapping[str, Any], path: Path) -> None:
+    """Refuse a `reduced` section that changes nothing: the same networks would stand twice, under two names."""
+    if replaced == full:
+        raise UserError(f"{path}: reduced: changes nothing. Write what differs from the full settings, or remove it.")
 
 
 @contextmanager
