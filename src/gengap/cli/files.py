@@ -15,7 +15,8 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.studies import imports
-from gengap.studies.jobs import Job, Plan
+from gengap.studies.job import Job
+from gengap.studies.jobs import Plan
 from gengap.studies.project import load_project
 
 

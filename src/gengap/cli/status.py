@@ -10,7 +10,8 @@ from gengap.errors import UserError
 from gengap.files import storage
 from gengap.snakemake_support import due, records, run_lock
 from gengap.studies import imports
-from gengap.studies.jobs import Job, Plan
+from gengap.studies.job import Job
+from gengap.studies.jobs import Plan
 from gengap.studies.simulation import Simulation
 from gengap.studies.study import Study
 

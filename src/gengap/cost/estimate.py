@@ -16,7 +16,8 @@ from gengap.engine import stack
 from gengap.engine.stack import Architecture
 from gengap.files import timings
 from gengap.files.timings import SIMULATE, TRAIN, Timing, kind_of
-from gengap.studies.jobs import Job, Plan
+from gengap.studies.job import Job
+from gengap.studies.jobs import Plan
 from gengap.studies.packing import probe_settings, shape_key
 from gengap.studies.settings import Cell, Model
 from gengap.studies.simulation import Point

@@ -17,7 +17,8 @@ from gengap.files.arrays import Array
 from gengap.registry import code_dependencies
 from gengap.studies.identity import cell_identities, digest_of_all, measurement_identity, method, point_identity
 from gengap.studies.imports import digests_at_hand, text
-from gengap.studies.jobs import Job, Plan
+from gengap.studies.job import Job
+from gengap.studies.jobs import Plan
 from gengap.studies.packing import dataset_key, labels_key, probe_settings
 from gengap.studies.settings import Cell
 from gengap.studies.simulation import point_settings

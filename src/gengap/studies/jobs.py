@@ -15,6 +15,7 @@ from gengap.registry import check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part, name_of
 from gengap.studies.chains import origins
 from gengap.studies.imports import Imports, Source
+from gengap.studies.job import Job
 from gengap.studies.names import path_name, rule_of
 from gengap.studies.packing import (
     Fingerprinted,
@@ -35,28 +36,6 @@ from gengap.studies.study import Figure, Probe, Study, Table
 
 T = TypeVar("T", bound=Component)
 U = TypeVar("U")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job.
-
-    Attributes:
-        rule: The rule of Snakemake.
-        inputs: Files that it reads, by the name that its script has for them: a path or a list of paths.
-        outputs: Files that it writes, by name.
-        params: What else its outputs depend on: settings, and versions of the numbers.
-    """
-
-    rule: str
-    inputs: Mapping[str, Any]
-    outputs: Mapping[str, str]
-    params: Mapping[str, Any]
-
-    def files(self) -> list[str]:
-        """All files that it reads."""
-        lists = ([one] if isinstance(one, str) else one for one in self.inputs.values())
-        return [path for paths in lists for path in paths]
 
 
 @dataclass(frozen=True, eq=False)

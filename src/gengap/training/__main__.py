@@ -23,7 +23,8 @@ from gengap.studies import feasibility, imports
 from gengap.studies.chains import with_origins
 from gengap.studies.config import Config
 from gengap.studies.consistency import check_study
-from gengap.studies.jobs import Job, Plan
+from gengap.studies.job import Job
+from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED
 from gengap.studies.packing import dataset_key, labels_key
 from gengap.studies.reading import read_yaml

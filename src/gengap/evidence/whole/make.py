@@ -11,7 +11,8 @@ from gengap.evidence.collect_simulation import collect_simulation
 from gengap.evidence.imported import Imported
 from gengap.evidence.published import read_published
 from gengap.evidence.verdicts import judge
-from gengap.studies.jobs import Job, Plan
+from gengap.studies.job import Job
+from gengap.studies.jobs import Plan
 from gengap.studies.study import Study
 
 
