@@ -60,8 +60,9 @@ def sizes(cell: Cell) -> Sizes:
         size, n_classes = cell.dataset.image_size or 0, 2
     size = cell.dataset.image_size or size
     labels = cell.labels
-    if registry.check("labels", labels.name).teacher:
-        n_classes = max(2, labels.teacher_outputs if labels.name == "distinct_teacher" else 2)
+    reads = registry.check("labels", labels.name).reads
+    if "teacher_outputs" in reads or "margin" in reads:
+        n_classes = max(2, labels.teacher_outputs if "teacher_outputs" in reads else 2)
     elif labels.classes is not None:
         share = len(labels.classes) / n_classes
         n_train, n_test, n_classes = round(n_train * share), round(n_test * share), len(labels.classes)

@@ -191,6 +191,7 @@ def _subjects(
     train_images = data.train_images.to(device, dtype)
     test_images = data.test_images.to(device, dtype)
     train_targets, test_targets = (targets.to(device) for targets in data.targets(first.loss))
+    test_labels = data.test_labels.to(device)
     teacher = _teacher(data, image_shape, dtype, device)
     test_sets = {
         name: (images.to(device, dtype), losses.targets(labels, n_outputs).to(device))
@@ -215,6 +216,7 @@ def _subjects(
             epochs=checkpoints.saved_epochs(names[0]),
             saved=lambda epoch: checkpoints.read_at(names, epoch),
             teacher=teacher,
+            test_labels=test_labels,
             test_sets=test_sets,
             pixel_scale=data.pixel_scale,
         )

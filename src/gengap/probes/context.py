@@ -47,6 +47,8 @@ class ProbeContext:
         saved: The K networks' weights at one of `epochs`, with the running averages of that time; at infinity, every
             network's last, whose epochs may differ.
         teacher: The network that labelled the data, if one did.
+        test_labels: Labels of the test images, int64 ``[M]``, whatever the loss wants as targets; None where they are
+            not known.
         test_sets: Further test images and targets by name, of label rules that make some.
         pixel_scale: Mean and standard deviation of each channel with which pixels were standardised, ``[C]`` both; None
             where that is not known.
@@ -67,6 +69,7 @@ class ProbeContext:
     epochs: tuple[float, ...]
     saved: Callable[[float], State]
     teacher: Teacher | None = None
+    test_labels: Tensor | None = None
     test_sets: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     pixel_scale: tuple[Tensor, Tensor] | None = None
 

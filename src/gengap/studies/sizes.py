@@ -47,7 +47,7 @@ def sizes(dataset: Dataset, labels: Labels, where: str) -> Sizes:
     rule = registry.check("labels", labels.name)
     if pool is None or rule.external:
         return Sizes(pool, labels.train_size, labels.test_size, shape)
-    if rule.teacher:
+    if {"margin", "teacher_outputs"} & set(rule.reads):  # the teacher's labels, not the dataset's
         taught = _taught(labels, pool, shape, where)
         return replace(taught, pool=None, n_train=None) if dataset.stream else taught  # drawn while training
     if shape and "patch_size" in rule.options and labels.patch_size > min(shape[1:]):
