@@ -95,7 +95,7 @@ def test_without_records_a_file_says_what_it_knows_itself(workspace):
     assert "Nothing is recorded of it" in text
     text = told(workspace, f"{PACKS}/width=2_pack=0/weights.h5")
     assert "1 cell, settings " in text
-    assert "Of 1 of 1 files it is not recorded what they were made from." in text
+    assert "Of 1 of 1 file it is not recorded what they were made from." in text
 
 
 @pytest.mark.thorough

@@ -29,7 +29,7 @@ SLACK = 1.0  # pixels of 150 dots per inch that two boxes may share: letters do 
 
 
 def faults(figure: Figure) -> list[str]:
-    """What is wrong: texts that overlap or leave the frame, greys in the place of colours, and large or covering legends."""
+    """What is wrong: texts that overlap or leave the frame, too many greys, and legends that cover or fill too much."""
     canvas = FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     renderer = canvas.get_renderer()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gengap.counting import count
+from gengap.counting import count, span
 from gengap.evidence import words
 from gengap.evidence.intervals import FAILED, grouped
 from gengap.evidence.measurements import Evidence
@@ -144,8 +144,7 @@ def failures(cells: pd.DataFrame) -> str:
 
 def described_pairs(counts: "pd.Series[int]", cells: pd.DataFrame) -> str:
     """How many pairs of networks a figure of differences compares, and which networks are left out."""
-    ends = dict.fromkeys((int(counts.min()), int(counts.max()))) if len(counts) else {}
-    told = f"{'–'.join(map(str, ends))} pairs" if ends else "no finished pair"
+    told = span(int(counts.min()), int(counts.max()), "pair") if len(counts) else "no finished pair"
     lost = failures(cells)
     return f"{told}; left out: {lost}" if lost else told
 
