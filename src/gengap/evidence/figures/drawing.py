@@ -257,7 +257,8 @@ def title(of: Axes | Figure, text: str) -> None:
     figure = of if isinstance(of, Figure) else of.get_figure(root=True)
     assert figure is not None
     columns = 1 if isinstance(of, Figure) or (place := of.get_subplotspec()) is None else place.get_gridspec().ncols
-    lines, room = [""], int(_characters(figure) / columns)
+    taken = 0 if isinstance(of, Figure) else 6  # characters that the labels of the axis and the panel's letter take
+    lines, room = [""], int(_characters(figure) / columns) - taken
     for part in text.split("; "):
         joined = f"{lines[-1]}; {part}" if lines[-1] else part
         lines = [*lines[:-1], joined] if len(joined) <= room else [*lines, part]
