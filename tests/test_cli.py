@@ -69,8 +69,10 @@ def test_check_lists_studies_and_the_packs_of_one(capsys):
         ["light", "1"],
     ]
     assert main.main(["check", "heavy"]) == 0
-    assert "10 cells in 1 packs" in (out := capsys.readouterr().out)
+    assert "10 cells in 1 pack\n" in (out := capsys.readouterr().out)
     assert "  seed=9\n" in out
+    assert main.main(["check", "light"]) == 0
+    assert "\n1 cell in 1 pack\n" in capsys.readouterr().out
 
 
 def test_on_a_terminal_a_long_list_of_cells_is_cut_and_says_so(capsys, monkeypatch):

@@ -19,6 +19,9 @@ FIGURE = "results/tiny/figures/accuracy_by_width.pdf"
 PACKS = "results/tiny/packs"
 
 
+WHOLE = " the content that the next one was made from."
+
+
 def told(workspace, path=FIGURE):
     return "\n".join(explain(workspace / path, workspace.folder))
 
@@ -49,7 +52,7 @@ def test_a_figure_is_followed_to_the_raw_data(workspace):
     assert json.loads(said["provenance"])["commit"][:12] in text
     assert "versions of the numbers: data " in text
     assert "gaussian, original: drawn by gengap" in text
-    assert "All 10 files have the content that the next one was made from." in text
+    assert f"All 10 files have{WHOLE}" in text
 
 
 def test_times_are_those_of_the_job(finished_workspace):
@@ -70,7 +73,7 @@ def test_every_result_can_be_explained(finished_workspace):
     files = [path for path in files if "logs" not in path.parts and "raw" not in path.parts]
     assert len(files) > 15
     for path in files:
-        assert told(finished_workspace, path).splitlines()[-1].startswith("All "), path
+        assert told(finished_workspace, path).splitlines()[-1].endswith(WHOLE), path
 
 
 def test_a_file_that_was_replaced_breaks_the_chain(workspace):
@@ -95,7 +98,7 @@ def test_without_records_a_file_says_what_it_knows_itself(workspace):
     assert "Nothing is recorded of it" in text
     text = told(workspace, f"{PACKS}/width=2_pack=0/weights.h5")
     assert "1 cell, settings " in text
-    assert "Of 1 of 1 files it is not recorded what they were made from." in text
+    assert "Of 1 of 1 file it is not recorded what they were made from." in text
 
 
 @pytest.mark.thorough
@@ -107,7 +110,7 @@ def test_a_long_name_has_its_record_too(workspace, tmp_path):
     workspace.edit("config/config.yaml", "studies: [tiny]", f"studies: [{name}]")
     status, output = workspace.run("--force", f"results/{name}/cells.csv", "--until", "collect")
     assert status == 0, output
-    assert explain(workspace / f"results/{name}/cells.csv", workspace.folder)[-1].startswith("All ")
+    assert explain(workspace / f"results/{name}/cells.csv", workspace.folder)[-1].endswith(WHOLE)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_so_it_is_with_simulations(message, grid, words):
 
 def test_more_jobs_than_can_be_planned_are_refused_with_their_number(edited, refused):
     said = refused(edited(("seed: 0..1", "seed: 0..5000"), ("title", "pack_size: 1\ntitle")))
-    assert "has 10,002 jobs, to train 5,001 packs and to measure 1 probes on each, and at most 10,000" in said
+    assert "has 10,002 jobs, to train 5,001 packs and to measure 1 probe on each, and at most 10,000" in said
     assert "Raise pack_size, now 1" in said
 
 

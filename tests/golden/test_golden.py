@@ -11,6 +11,7 @@ import pytest
 from golden_run import CONSTANTS, FILE, compute, compute_raw, differences, probes_with, versions_now
 from write_golden import seals
 
+from gengap.counting import count
 from gengap.datasets import cifar10
 
 REMEDY = "raise it in src/gengap/versions.py if the change is meant, and run `make golden`"
@@ -25,7 +26,8 @@ def problems(stored, found, constants):
         if stored["versions"][constant] != constants[constant]:
             told.append(f"{constant} was raised, and the golden numbers of {kind} are those before: run `make golden`")
         elif changed:
-            told.append(f"{len(changed)} numbers of {kind} changed, e.g. {changed[0]}; versions.{constant}: {REMEDY}")
+            number = count(len(changed), "number")
+            told.append(f"{number} of {kind} changed, e.g. {changed[0]}; versions.{constant}: {REMEDY}")
     return told
 
 
@@ -35,7 +37,8 @@ def raw_problems(stored, found):
     for name in stored.keys() & found.keys():
         changed = list(differences(stored[name], found[name]).values())
         if changed:
-            told.append(f"{len(changed)} numbers of {name} changed, e.g. {changed[0]}; versions.DATA: {REMEDY}")
+            number = count(len(changed), "number")
+            told.append(f"{number} of {name} changed, e.g. {changed[0]}; versions.DATA: {REMEDY}")
     return told
 
 
@@ -88,7 +91,7 @@ def test_one_changed_number_names_its_constant(kind):
     name = next(name for name, value in changed[kind].items() if isinstance(value, float) and "float32" not in name)
     changed[kind][name] = changed[kind][name] * 1.001 + 0.001
     (told,) = problems(STORED, changed, STORED["versions"])
-    assert told.startswith(f"1 numbers of {kind} changed, e.g. {name}: ")
+    assert told.startswith(f"1 number of {kind} changed, e.g. {name}: ")
     assert f"versions.{CONSTANTS[kind]}: " in told
 
 
@@ -97,7 +100,7 @@ def test_one_changed_pixel_or_label_of_a_raw_dataset_names_data():
         for key in ("train images norm", "train labels digest"):
             changed = numbers | {key: numbers[key] * 1.001 if isinstance(numbers[key], float) else "another"}
             (told,) = raw_problems(STORED["raw data"], {name: changed})
-            assert told.startswith(f"1 numbers of {name} changed, e.g. {key}: ")
+            assert told.startswith(f"1 number of {name} changed, e.g. {key}: ")
             assert "versions.DATA: " in told
 
 

@@ -21,6 +21,7 @@ from golden_run import (
     versions_now,
 )
 
+from gengap.counting import count
 from gengap.registry import REGISTRY
 from gengap.studies.reading import read_yaml
 from gengap.studies.study import load_study
@@ -52,7 +53,7 @@ def _merged(
     changed = differences(stored, found)
     if changed and before[constant] == now[constant]:
         sys.exit(
-            f"error: {len(changed)} numbers of {kind} changed, e.g. {next(iter(changed.values()))}. "
+            f"error: {count(len(changed), 'number')} of {kind} changed, e.g. {next(iter(changed.values()))}. "
             f"Raise {constant} in src/gengap/versions.py if that is meant, then run `make golden` again."
         )
     print(f"{kind}: {len(found)} numbers, {len(changed)} changed, {len(found.keys() - stored.keys())} new")

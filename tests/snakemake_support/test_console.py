@@ -94,7 +94,7 @@ def test_a_dry_run_says_why_in_one_short_line(terminal, clock):
     assert lines[0] == "Job 3: Training a"
     assert lines[1].startswith("    Params xxx")
     assert len(lines[1]) < 120
-    assert said("", event=LogEvent.RUN_INFO, stats={"train": 1}) == ["1 jobs: 1 train"]
+    assert said("", event=LogEvent.RUN_INFO, stats={"train": 1}) == ["1 job: 1 train"]
     assert said("", event=LogEvent.RUN_INFO, stats={"train": 1}) == []
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path as FilePath
+from typing import Any
 
+import matplotlib.colors
 import matplotlib.style
 import numpy as np
 import pandas as pd
@@ -22,11 +24,12 @@ from gengap import layout
 from gengap.evidence import figures
 from gengap.evidence.measurements import Evidence
 
+MOST_GREYS = 3  # black for the printed, one for marks, one for a reference
 SLACK = 1.0  # pixels of 150 dots per inch that two boxes may share: letters do not fill theirs
 
 
 def faults(figure: Figure) -> list[str]:
-    """What is wrong: texts that overlap, texts outside the frame, and legends that cover a panel."""
+    """What is wrong: texts that overlap or leave the frame, too many greys, and legends that cover or fill too much."""
     canvas = FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     renderer = canvas.get_renderer()
@@ -41,6 +44,10 @@ def faults(figure: Figure) -> list[str]:
         near = (first.min(0) < second.max(0)).all() and (second.min(0) < first.max(0)).all()
         if near and Path(first[[0, 1, 2, 3, 0]]).intersects_path(Path(second[[0, 1, 2, 3, 0]]), filled=True):
             found.append(f"{one!r} overlaps {other!r}")
+    lines = {line.get_color() for axes in figure.axes for line in axes.lines if len(line.get_xdata()) > 1}
+    greys = {color for color in lines if _is_grey(color)}
+    if len(greys) > MOST_GREYS:
+        found.append(f"lines have {len(greys)} greys")
     for legend in figure.legends:
         box = legend.get_window_extent(renderer)
         covered = [axes for axes in figure.axes if axes.get_visible() and axes.bbox.padded(-2).overlaps(box)]
@@ -48,8 +55,15 @@ def faults(figure: Figure) -> list[str]:
             f"{entry.get_label()!r} is a line in the legend, and points in the panels"
             for entry in _lines(legend, figure)
         ]
+        if box.height > top / 4:
+            found.append(f"a legend takes {box.height / top:.0%} of the height")
         found += [f"a legend covers the panel {axes.get_title() or axes.get_ylabel()!r}" for axes in covered]
     return found
+
+
+def _is_grey(color: Any) -> bool:
+    red, green, blue = matplotlib.colors.to_rgb(color)
+    return red == green == blue
 
 
 def _lines(legend: Legend, figure: Figure) -> Iterator[Line2D]:

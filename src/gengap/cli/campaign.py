@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gengap import layout
 from gengap.cli import numbers
+from gengap.counting import count
 from gengap.errors import UserError, unknown_name
 from gengap.studies.names import REDUCED
 from gengap.studies.paper import reduced
@@ -76,13 +77,13 @@ def _run(options: argparse.Namespace, estimator: Estimator, left: list[Unit], en
         unit = next((one for one in left if one.seconds <= seconds), left[0])
         print(f"{spell(time.monotonic() - began)}: {unit.study} {unit.part}, about {spell(unit.seconds)}", flush=True)
         if not _make(unit, options.device, seconds):
-            print(f"Stopped; {len(left)} packs and points are left. The same command goes on.")
+            print(f"Stopped; packs and points that are left: {len(left)}. The same command goes on.")
             return
         left.remove(unit)
         waiting[unit.study].discard(unit.part)
         decided |= set(unit.verdicts)
         _tell(estimator, unit, waiting[unit.study], told)
-    print(f"{len(left)} packs and points are left." if left else "All that a verdict waits for is done.")
+    print(f"Packs and points that are left: {len(left)}." if left else "All that a verdict waits for is done.")
     print(f"Evidence as a whole: snakemake {' '.join(sorted(waiting))}")
 
 
@@ -123,7 +124,7 @@ def _tell(estimator: Estimator, unit: Unit, left: set[str], told: set[tuple[str,
         alternative = f" [{row['alternative']}]" if row["alternative"] else ""
         print(
             f"  {row['table']}, {row['row']}{alternative}: {row['quantity']} {row['published']} {row['verdict']} "
-            f"({row['mean']} [{row['low']}, {row['high']}], {row['n_seeds']} seeds)"
+            f"({row['mean']} [{row['low']}, {row['high']}], {count(row['n_seeds'], 'seed')})"
         )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence import imported
 from gengap.files import storage
 from gengap.studies import imports
-from gengap.studies.imports import Imports, count, listed
+from gengap.studies.imports import Imports, listed
 from gengap.studies.jobs import Plan
 from gengap.studies.project import Project, load_project
 from gengap.studies.study import find_study
@@ -155,7 +156,7 @@ def _rows(path: Path) -> list[list[str]]:
 def _difference(made: list[list[str]], kept: list[list[str]]) -> str:
     """The first difference of two tables; empty if there is none."""
     if len(made) != len(kept):
-        return f"has {len(kept) - 1} rows, and the export gives {len(made) - 1}"
+        return f"has {count(len(kept) - 1, 'row')}, and the export gives {len(made) - 1}"
     for line, (new, old) in enumerate(zip(made, kept, strict=True), 1):
         if len(new) != len(old):
             return f"line {line} has {len(old)} columns, and the export gives {len(new)}"

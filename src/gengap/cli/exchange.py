@@ -9,11 +9,12 @@ from typing import Any
 
 from gengap import layout
 from gengap.cli import publish
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence import export as exporting
 from gengap.files import exports, storage
 from gengap.studies import imports
-from gengap.studies.imports import Import, Imports, count, listed
+from gengap.studies.imports import Import, Imports, listed
 from gengap.studies.jobs import Plan
 from gengap.studies.packing import probe_keys
 from gengap.studies.project import Project, load_project

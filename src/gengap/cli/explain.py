@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout
+from gengap.counting import count, noun
 from gengap.errors import UserError
 from gengap.files import paths
 from gengap.files.lineage import Made, changed, follow, is_followed
@@ -144,7 +145,7 @@ def _content(made: Made) -> Iterator[str]:
         study = json.loads(made.attributes["study"])
         cells = ", ".join(f"{count} {status}" for status, count in made.attributes["cells"].items())
         yield f"{study['name']}: {study['title']}"
-        yield f"{study['n_cells']} cells: {cells}"
+        yield f"{count(study['n_cells'], 'cell')}: {cells}"
     if "cells" in settings:
         cells = f"{len(settings['cells'])} cell{'s' * (len(settings['cells']) > 1)}"
         data = made.provenance.get("data_digest", "")
@@ -157,7 +158,7 @@ def _content(made: Made) -> Iterator[str]:
         yield f"settings {_settings_digest(settings.get('point', {}))}"
     if made.kind == "labelled":
         yield f"rule {_spelled(settings['labels'])}"
-        yield f"{made.attributes['n_classes']} classes, digest {made.attributes['digest'][:_HEX]}"
+        yield f"{count(made.attributes['n_classes'], 'class', 'classes')}, digest {made.attributes['digest'][:_HEX]}"
     if made.kind == "prepared":
         yield f"{_spelled(settings['dataset'])}; variant {made.attributes['variant']}"
 
@@ -186,9 +187,10 @@ def _verdict(found: Mapping[Path, Made], project: Path) -> Iterator[str]:
         yield "The chain is broken; run the study again to repair it:"
         yield from (f"  {line}" for line in broken)
     elif unknown:
-        yield f"Of {len(unknown)} of {len(found)} files it is not recorded what they were made from."
+        yield f"Of {len(unknown)} of {count(len(found), 'file')} it is not recorded what they were made from."
     else:
-        yield f"All {len(found)} files have the content that the next one was made from."
+        whole = f"{'All ' if len(found) > 1 else ''}{count(len(found), 'file')} {noun(len(found), 'has', 'have')}"
+        yield f"{whole} the content that the next one was made from."
 
 
 def _indented(lines: Iterator[str], by: str = "  ") -> Iterator[str]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout
+from gengap.counting import count, noun
 from gengap.errors import UserError
 
 _COMMENT = re.compile(r"<!--\s*(facts|not in the evidence):(.*?)-->", re.DOTALL)
@@ -79,7 +80,9 @@ def findings(options: argparse.Namespace) -> None:
         wrong += [f"{page}:{one.line}: {one.text}" for one in missing]
     if wrong:
         raise UserError(
-            f"{len(wrong)} numbers are in no evidence that their section names:\n  " + "\n  ".join(wrong) + "\n"
+            f"{count(len(wrong), 'number')} {noun(len(wrong), 'is', 'are')} in no evidence that the section names:\n  "
+            + "\n  ".join(wrong)
+            + "\n"
             "Correct them, name the table in backticks, or declare them in a comment; docs/versioning.md says how."
         )
 

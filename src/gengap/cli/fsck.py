@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout
+from gengap.counting import count, noun
 from gengap.errors import UnreadableError, UserError
 from gengap.files import file_digest, hdf5, paths
 from gengap.files.lineage import is_followed
@@ -76,15 +77,21 @@ def fsck(options: argparse.Namespace) -> None:
         print(f"  made from   {damage.made_from}")
         print(f"  made again  {damage.again}")
     checked, without = _counted(Path())
+    old = f"{count(without, 'file')} from before November 2026 {noun(without, 'has', 'have')}"
     print(
-        f"{checked} HDF5 files compared with their digests, {len(damaged)} files damaged"
-        + (f"; {without} files from before November 2026 have no digest and can be read." if without else ".")
+        f"{count(checked, 'HDF5 file')} compared with the digests, {count(len(damaged), 'file')} damaged"
+        + (
+            f"; {old} from before November 2026 {noun(without, 'has', 'have')} no digest and can be read."
+            if without
+            else "."
+        )
     )
     if not damaged:
         return
     if not options.repair:
         raise UserError(
-            f"{len(damaged)} files are damaged. `gengap fsck --repair` sets them aside and makes them again."
+            f"{count(len(damaged), 'file')} {noun(len(damaged), 'is', 'are')} damaged. `gengap fsck --repair` sets "
+            f"{noun(len(damaged), 'it', 'them')} aside and makes {noun(len(damaged), 'it', 'them')} again."
         )
     _repair(damaged, Path())
 
@@ -212,14 +219,15 @@ def _repair(found: list[Damage], project: Path) -> None:
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(project / damage.path, aside)
     print(
-        f"Set aside below {layout.DAMAGED}: {len(found)} files. The next run also makes again what was made from them."
+        f"Set aside below {layout.DAMAGED}: {count(len(found), 'file')}. The next run also makes again what was made "
+        f"from {noun(len(found), 'it', 'them')}."
     )
     if targets := sorted({str(damage.target) for damage in found if damage.target}):
         if subprocess.run([sys.executable, "-m", "snakemake", *targets], cwd=project, check=False).returncode:
             raise UserError(f"not all was made again. Once it can be: snakemake {shlex.join(targets)}")
         for damage in found:
             _put_back(damage, project)
-        print(f"Made again: {len(targets)} files.")
+        print(f"Made again: {count(len(targets), 'file')}.")
 
 
 def _counted(project: Path) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from gengap import layout
+from gengap.counting import count, noun
 from gengap.errors import UserError, unknown_name
 from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import SEED
@@ -56,18 +57,23 @@ def run(options: argparse.Namespace) -> None:
         known = [width for width in widths if not math.isnan(width)]
         wanted = seeds_needed(widths, seeds, study.until.half_width, study.until.most)
         told = f"{max(known):.3g}" if known else "not known"
-        print(f"{study.name}: {seeds} seeds, widest interval ± {told}, wanted ± {study.until.half_width:g}", flush=True)
+        print(
+            f"{study.name}: {count(seeds, 'seed')}, widest interval ± {told}, wanted ± {study.until.half_width:g}",
+            flush=True,
+        )
         if wanted == seeds:
             narrow = len(known) == len(widths) and max(known) <= study.until.half_width
             print(
-                "All intervals are narrow enough." if narrow else f"{seeds} seeds are as many as `until.most` allows."
+                "All intervals are narrow enough."
+                if narrow
+                else f"{count(seeds, 'seed')} {noun(seeds, 'is', 'are')} as many as `until.most` allows."
             )
             return
         if options.dry_run:
-            print(f"{wanted} seeds come next.")
+            print(f"{count(wanted, 'seed')} {noun(wanted, 'comes', 'come')} next.")
             return
         storage.write_text(path, with_seeds(text, match, wanted))
-        print(f"{path}: now has {wanted} seeds", flush=True)
+        print(f"{path}: now has {count(wanted, 'seed')}", flush=True)
 
 
 def half_widths(study: Study) -> list[float]:

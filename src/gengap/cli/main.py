@@ -29,6 +29,7 @@ from gengap.cli import (
     tensorboard,
     watch,
 )
+from gengap.counting import count, noun
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
 from gengap.studies import editor_schema, machine
@@ -77,9 +78,10 @@ def check(options: argparse.Namespace) -> None:
     if options.study is None:
         for name, target in known.items():
             cells, cell, parts, part = _counted(target)
-            print(f"{name:32}{cells:6} {cell} {parts:4} {part:6} {target.title}")
+            print(f"{name:32}{cells:6} {cell:5} {parts:4} {part:6} {target.title}")
         for name, paper in papers.items():
-            print(f"{name:32}{len(paper.studies):6} studies: {', '.join(paper.studies)}")
+            number = len(paper.studies)
+            print(f"{name:32}{number:6} {noun(number, 'study', 'studies')}: {', '.join(paper.studies)}")
         return
     target = find_study(known, options.study)
     print("{}: {}\n{} {} in {} {}".format(target.name, target.title, *_counted(target)))
@@ -87,7 +89,7 @@ def check(options: argparse.Namespace) -> None:
     room = max(10, shutil.get_terminal_size().lines - 5) if sys.stdout.isatty() else len(lines)
     print("\n".join(lines[:room]))
     if lines[room:]:
-        print(f"\nand {len(lines) - room:,} more lines: `gengap check {target.name} | less` shows them all.")
+        print(f"\nand {count(len(lines) - room, 'more line')}: `gengap check {target.name} | less` shows them all.")
 
 
 def scale(options: argparse.Namespace) -> None:
@@ -171,7 +173,7 @@ def clean(options: argparse.Namespace) -> None:
     if layout.STORE.resolve() != Path.cwd().resolve() / layout.STORE:
         print(f"{layout.STORE} is a link to {layout.STORE.resolve()}: other projects may use what lies there.")
     if wanted.settings:
-        print(f"Labelled data are missing for {len(wanted.settings)} cells; their stored results are kept.")
+        print(f"Labelled data are missing for {count(len(wanted.settings), 'cell')}; their stored results are kept.")
     if not stale:
         print("Nothing can be removed.")
         return
@@ -237,8 +239,11 @@ def _parts(target: Study | Simulation) -> Mapping[str, Sequence[str]]:
 def _counted(target: Study | Simulation) -> tuple[int, str, int, str]:
     """How many cells and jobs, and what they are called."""
     if isinstance(target, Study):
-        return len(target.cells), "cells", len(packs(target)), "packs"
-    return target.n_draws, "draws", len(target.points), "points"
+        numbers, words = (len(target.cells), len(packs(target))), ("cell", "pack")
+    else:
+        numbers, words = (target.n_draws, len(target.points)), ("draw", "point")
+    (cells, parts), (cell, part) = numbers, map(noun, numbers, words)
+    return cells, cell, parts, part
 
 
 def _scaled(studies: Mapping[str, Study | Simulation], name: str, wanted: str, *, gpu: bool) -> str:

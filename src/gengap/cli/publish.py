@@ -17,6 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from gengap import escaping, layout
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence import export as exporting
 from gengap.files import storage
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     with new_folder(folder, "gengap publish") as building:
         networks = _write(study, load(layout.results(study.name)), building)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"{folder}: {networks:,} of {len(study.cells):,} networks of {study.name}, {size / 2**20:,.1f} MiB")
+    print(f"{folder}: {networks:,} of {count(len(study.cells), 'network')} of {study.name}, {size / 2**20:,.1f} MiB")
     print(f"  {CHECKSUMS} has the digest of every file; `gengap import {folder}` takes the results into a project.")
 
 

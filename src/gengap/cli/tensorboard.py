@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence import live
 from gengap.files.new_folder import new_folder
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     with new_folder(folder, "gengap tensorboard") as building:
         for cell, history in rows.groupby("cell", sort=False):
             _write(history, building / str(cell))
-    print(f"{folder}: {rows['cell'].nunique():,} of {len(study.cells):,} networks of {study.name}")
+    print(f"{folder}: {rows['cell'].nunique():,} of {count(len(study.cells), 'network')} of {study.name}")
     print(f"  tensorboard --logdir {folder}")
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from gengap import layout
 from gengap.cli import numbers
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence import live, words
 from gengap.files import storage
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
         while True:
             rows = live.history(study, project.store)
             curves = live.curves(study, rows, options.quantity, by)
-            told = f"{study.name}: {rows['cell'].nunique():,} of {len(study.cells):,} networks have begun"
+            told = f"{study.name}: {rows['cell'].nunique():,} of {count(len(study.cells), 'network')} have begun"
             if options.html:
                 storage.write_text(options.html, page(study, curves, options.quantity, by, told, options.every))
                 print(f"{told}; wrote {options.html}", flush=True)
@@ -127,7 +128,7 @@ def _legend(groups: Sequence[tuple[str, pd.DataFrame]]) -> list[str]:
         ends = "" if math.isnan(end["low"]) else f" [{end['low']:.4g}, {end['high']:.4g}]"
         lines.append(f"  {letter}  {name}: {end['mean']:.4g}{ends} at epoch {end['epoch']:g}, n = {end['n']:.0f}")
     if left := len(groups) - len(_LETTERS):
-        lines += [f"  and {left} groups more; --by names fewer axes"] if left > 0 else []
+        lines += [f"  and {count(left, 'more group')}; --by names fewer axes"] if left > 0 else []
     return lines
 
 

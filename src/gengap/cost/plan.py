@@ -7,6 +7,7 @@ from gengap import layout
 from gengap.cost import text
 from gengap.cost.estimate import Estimator, predictions
 from gengap.cost.schedule import wall_seconds
+from gengap.counting import count
 from gengap.files import timings
 from gengap.studies import imports
 from gengap.studies.config import Config
@@ -40,7 +41,7 @@ def plan(
     estimator = estimate(known, cores, outputs)
     for one in chosen:
         planned, total = estimator.planned(one.name), estimator.total(one.name)
-        size = f"{len(one.cells):,} cells" if isinstance(one, Study) else f"{one.n_draws:,} draws"
+        size = f"{count(len(one.cells), 'cell')}" if isinstance(one, Study) else f"{count(one.n_draws, 'draw')}"
         if n_imported := len(estimator.plan.imported[one.name]):
             size += f", {n_imported:,} of {'its cells' if isinstance(one, Study) else 'its points'} imported"
         yield f"{one.name}: {size}; " + (

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gengap.cost.estimate import Planned
+from gengap.counting import count
 from gengap.files.timings import SIMULATE, TRAIN, Compared
 
 _SHOWN = 12  # packs listed
@@ -20,7 +21,7 @@ def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
         rest = training[_SHOWN:]
         seconds = spell(sum(one.seconds or 0.0 for one in rest))
         cells = sum(one.to_do for one in rest)
-        lines.append(f"  and {len(rest)} more packs: {cells:,} cells to train, {seconds} of job time")
+        lines.append(f"  and {count(len(rest), 'more pack')}: {count(cells, 'cell')} to train, {seconds} of job time")
     groups: dict[str, list[Planned]] = {}
     for one in planned:
         if one.name != TRAIN:
@@ -31,7 +32,7 @@ def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
     scaled = sorted({one.name for one in planned if one.from_other_sizes})
     if planned:
         least = "at least " if unknown else ""
-        lines.append(f"  wall time: {least}{spell(wall)} on {cores} core{'s' * (cores > 1)}")
+        lines.append(f"  wall time: {least}{spell(wall)} on {count(cores, 'core')}")
     if scaled:
         lines.append(f"  from networks of other sizes, so less certain: {', '.join(scaled)}")
     if unknown:
@@ -58,7 +59,7 @@ def _of(one: Planned) -> str:
 
 
 def _jobs(group: Sequence[Planned]) -> str:
-    return f"{len(group)} job{'s' * (len(group) > 1)}"
+    return f"{count(len(group), 'job')}"
 
 
 def _work(name: str, group: Sequence[Planned]) -> str:
@@ -66,7 +67,7 @@ def _work(name: str, group: Sequence[Planned]) -> str:
     if not of:
         return ""
     if name == SIMULATE:
-        return f", {to_do:,} draws, at most {max(one.memory for one in group) / 1e9:.1f} GB each"
+        return f", {count(to_do, 'draw')}, at most {max(one.memory for one in group) / 1e9:.1f} GB each"
     return f", {to_do:,} of {of:,} checkpoints to measure"
 
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from torch import nn
 
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.studies.settings import Model
 
@@ -95,8 +96,8 @@ def widths(settings: Model, depth: int) -> list[int]:
     given = settings.proportions
     if given and settings.depth not in (None, len(given)):
         raise UserError(
-            f"model.depth: {settings.depth} hidden layers, and model.proportions has {len(given)} numbers. "
-            "Leave one of the two out."
+            f"model.depth: {count(settings.depth, 'hidden layer')}, and model.proportions has "
+            f"{count(len(given), 'number')}. Leave one of the two out."
         )
     if any(not share > 0 for share in given):
         raise UserError(f"model.proportions: {min(given)} is not allowed: a layer's width must be above 0.")

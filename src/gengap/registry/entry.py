@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.registry import allowed
 
@@ -223,7 +224,8 @@ def _odd_data(made: Entry) -> Iterator[str]:
     if repeated := next((name for name in names if names.count(name) > 1), ""):
         yield f"class_names: '{repeated}' appears twice. Remove one."
     if classes and len(names) not in (0, 1, classes):
-        yield f"class_names: has {len(names)} names, and images says {classes} classes. Correct one of them."
+        said = count(classes, "class", "classes")
+        yield f"class_names: has {count(len(names), 'name')}, and images says {said}. Correct one of them."
     for counts, total, what in zip(made.class_sizes, made.images, ("train", "test"), strict=False):
         if len(counts) not in (1, classes) or sum(counts) * (classes if len(counts) == 1 else 1) != total:
             yield (

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gengap.counting import count, noun
 from gengap.errors import UserError, unknown_name
 from gengap.studies.scoreboard import FEWEST
 
@@ -244,8 +245,8 @@ def _enough(made: Population, where: str) -> None:
     if configurations < FEWEST:
         reasons = f" Left out were {described(made.left_out)}." if made.left_out else ""
         raise TooFewNetworksError(
-            f"{where}: {n} networks in {configurations} configurations are left; at least {FEWEST} configurations "
-            f"are needed.{reasons}"
+            f"{where}: {count(n, 'network')} in {count(configurations, 'configuration')} {noun(n, 'is', 'are')} left; "
+            f"at least {FEWEST} configurations are needed.{reasons}"
         )
     for axis in made.axes:
         if made.table[axis].nunique() < 2:

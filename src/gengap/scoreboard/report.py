@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from gengap.counting import count
 from gengap.scoreboard import board as names
 from gengap.scoreboard.board import ALL, Board
 from gengap.scoreboard.controls import MEANING as CONTROLS
@@ -85,7 +86,7 @@ def _environments(board: Board) -> int:
 def _facts(board: Board, environments: int) -> list[str]:
     made = board.population
     facts = [
-        f"{len(made.table):,} networks in {len(made.starts):,} configurations of {', '.join(made.axes)}; "
+        f"{count(len(made.table), 'network')} in {count(len(made.starts), 'configuration')} of {', '.join(made.axes)}; "
         f"gap: {made.gap}."
     ]
     if made.left_out:
@@ -95,7 +96,7 @@ def _facts(board: Board, environments: int) -> list[str]:
         facts.append(f"At equal design also at equal {', '.join(made.equal)}.")
     if made.decreasing:
         facts.append(f"Judged by their negative, since less should mean a larger gap: {', '.join(made.decreasing)}.")
-    noise = f"gaps measured on {made.test_size:,} samples" if made.test_size else "no filter of noise"
+    noise = f"gaps measured on {count(made.test_size, 'sample')}" if made.test_size else "no filter of noise"
     facts.append(f"{environments:,} directed environments ({noise}).")
     facts.append(
         "Intervals: 95 %, by resampling configurations, each for itself. "

@@ -17,6 +17,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from gengap import logs
+from gengap.counting import count
 from gengap.progress import duration
 from gengap.snakemake_support.screen import Screen
 
@@ -126,7 +127,7 @@ class LogHandler(LogHandlerBase):
         for rule, number in self._to_do.items():
             kinds[rule.split("_", 1)[0] if rule.startswith(("figure_", "table_")) else rule] += number
         total = sum(self._to_do.values())
-        self._say(f"{total} jobs: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
+        self._say(f"{count(total, 'job')}: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
 
     def _start(self, said: dict[str, Any]) -> None:
         """Note that a job starts; a dry run says why it would."""

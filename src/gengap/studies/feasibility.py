@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gengap import layout, registry
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.studies import moments, networks, same_network
 from gengap.studies.grid import different, format_value
@@ -114,9 +115,10 @@ def _check_jobs(study: Study, path: Path) -> None:
         return
     if (jobs := len(packs(study)) * each) > MOST_JOBS:
         raise UserError(
-            f"{path}: has {jobs:,} jobs, to train {jobs // each:,} packs and to measure {len(study.probes)} probes on "
-            f"each, and at most {MOST_JOBS:,} can be planned. Raise pack_size, now {study.pack_size}, or vary less of "
-            "what the cells of a pack must share, such as the model, the data and the batch size."
+            f"{path}: has {jobs:,} jobs, to train {count(jobs // each, 'pack')} and to measure "
+            f"{count(len(study.probes), 'probe')} on each, and at most {MOST_JOBS:,} can be planned. Raise pack_size, "
+            f"now {study.pack_size}, or vary less of what the cells of a pack must share, such as the model, the data "
+            "and the batch size."
         )
 
 

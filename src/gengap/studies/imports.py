@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gengap import layout, versions
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.files import exports, storage
 from gengap.studies.identity import cell_identities, measured_epochs, method, point_identity
@@ -231,11 +232,6 @@ def unused(imports: Imports, study: Study) -> Iterator[str]:
                 f"{study.name}: {one.path} has {count(len(names), 'cell')} that cannot be used ({why}) and "
                 f"{'is' if len(names) == 1 else 'are'} to be trained here: {listed(names)}."
             )
-
-
-def count(number: int, word: str) -> str:
-    """As in ``1 cell``, ``2 cells``."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from gengap import layout, losses, models
+from gengap.counting import count
 from gengap.engine import device as devices
 from gengap.engine import precision, stack
 from gengap.engine.evaluation import initialization
@@ -197,7 +198,7 @@ class _Job:
 def _warn(results: Sequence[CellResult]) -> None:
     """Name cells that did not finish; of hundreds, the first."""
     for status in ("dead", "diverged"):
-        if named := [f"{r.name} after {r.epochs_trained} epochs" for r in results if r.status == status]:
+        if named := [f"{r.name} after {count(r.epochs_trained, 'epoch')}" for r in results if r.status == status]:
             more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             log.warning(
                 "%d of %d cells are %s: %s%s", len(named), len(results), status, "; ".join(named[:_NAMED]), more

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
+from gengap.counting import count
 from gengap.engine.stack import State
 from gengap.errors import UserError
 from gengap.studies.settings import Cell, Optimizer
@@ -71,8 +72,8 @@ def magnitude(weights: State, alive: State, cell: Cell) -> State:
     shares = cell.after.prune
     if len(shares) not in (1, len(weights)):
         raise UserError(
-            f"after.prune: has {len(shares)} shares, and the network has {len(weights)} layers: {', '.join(weights)}. "
-            "Give one share, or one for each layer."
+            f"after.prune: has {count(len(shares), 'share')}, and the network has "
+            f"{count(len(weights), 'layer')}: {', '.join(weights)}. Give one share, or one for each layer."
         )
     if cell.after.scope == "layer":
         each = shares if len(shares) > 1 else shares * len(weights)

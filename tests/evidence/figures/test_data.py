@@ -147,5 +147,5 @@ def test_panels_beyond_the_twelfth_are_counted(tmp_path):
     assert list(data["panel"].unique()) == [f"learning rate {rate}" for rate in rates[:12]]
     assert set(data["group"]) == {"width 4", "width 64"}
     figure = learning_curves.plot(data, found)
-    assert figure.get_suptitle() == "one seed; 1 more panels not shown"
+    assert figure.get_suptitle() == "one seed; 2 more groups not shown"
     assert [len(axes.lines) for axes in figure.axes] == [4] * 24

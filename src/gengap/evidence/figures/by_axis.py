@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gengap.counting import count
 from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, powers_of_two, title
 from gengap.evidence.figures.groups import ALL
 from gengap.evidence.intervals import grouped, usable
@@ -67,7 +68,7 @@ def axis_plot(
     powers_of_two(axes[-1], data["x"])
     axes[-1].set_xlabel(xlabel)
     draws = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
-    title(figure, f"{draws.min()} draws of every setting")
+    title(figure, f"{count(draws.min(), 'draw')} of every setting")
     figure.align_ylabels()
     styles = {quantity: style for quantities in shown.values() for quantity, style in quantities.items()}
     looks = [handle(name, color=GREY, linestyle=styles[quantity]) for quantity, name in (names or {}).items()]

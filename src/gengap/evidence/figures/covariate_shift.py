@@ -12,11 +12,12 @@ from gengap.evidence.figures.drawing import (
     legend,
     log_scale,
     palette,
+    panel_title,
     panels,
     title,
     unfinished,
 )
-from gengap.evidence.figures.groups import curves, description, in_columns
+from gengap.evidence.figures.groups import curves, description, first_columns, in_columns
 from gengap.evidence.measurements import Evidence, measured
 
 PART = {
@@ -26,15 +27,15 @@ PART = {
 **Internal covariate shift** (study ``{{ snakemake.wildcards.study }}``; Santurkar et al. 2018, Fig. 2). How much the
 gradient of a layer's weights changes when all layers before it take one step: the norm of the change (above) and the
 cosine of both gradients (below), of the layer in the middle (solid) and the last one (dashed). Means over batches and
-finished seeds, bands from the smallest to the largest seed. At most six groups are shown; of more than four, those of
-each value of the last axis stand in a column. *What to look for:* whether the cosine is nearer to 1 with BatchNorm; the
-norm also grows with the gradient itself.
+finished seeds, bands from the smallest to the largest seed. With more than four groups, settings that a panel has no
+room for have a column for each value, three at most. *What to look for:* whether the cosine is nearer to 1 with
+BatchNorm; the norm also grows with the gradient itself.
 """,
 }
 
 SHOWN = {"covariate_shift": "change of the gradient", "covariate_shift_cosine": "cosine"}
 PLACES = {"middle layer": "-", "last layer": (0, (3, 1.5))}
-MOST_GROUPS = 6
+MOST_COLUMNS = 3
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -50,16 +51,17 @@ def data(evidence: Evidence) -> pd.DataFrame:
     }
     named = [places.get(key) for key in zip(rows["cell"], rows["layer"], strict=True)]
     rows = rows.assign(place=named).dropna(subset="place")
-    cells = in_columns(evidence, MOST_GROUPS)
+    cells = first_columns(in_columns(evidence, MOST_COLUMNS), MOST_COLUMNS)
     return curves(rows.merge(cells[["cell", "panel"]], on="cell"), cells, by=["panel", "place"])
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """The norm above the cosine; one colour per group, the last layer dashed."""
-    cells = in_columns(evidence, MOST_GROUPS)
+    found = in_columns(evidence, MOST_COLUMNS)
+    cells = first_columns(found, MOST_COLUMNS)
     names = list(dict.fromkeys(cells["panel"]))
-    figure, axes = panels(len(SHOWN), len(names), height=4.2)
-    title(figure, description(cells, evidence, of=in_columns(evidence, len(evidence.cells))))
+    figure, axes = panels(len(SHOWN), len(names), height=4.2, wide=len(names) > 2)
+    title(figure, description(cells, evidence, of=found))
     if data.empty:
         unfinished(axes, cells)
         return figure
@@ -71,7 +73,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             group, place = map(str, at)
             band(panel, curve, colors[group], PLACES[place])
         if number < len(names):
-            panel.set_title(name)
+            panel_title(panel, name)
     for row, words in enumerate(SHOWN.values()):
         axes[row * len(names)].set_ylabel(words)
     log_scale(axes[0], data[data["quantity"] == "covariate_shift"])

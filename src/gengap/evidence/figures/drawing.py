@@ -22,6 +22,8 @@ COLUMN, PAGE = 3.5, 7.2  # inches: one column of a journal, and both
 CHARACTERS = 17.0  # of 8 points, in an inch of a line
 GREY = "0.35"
 LINE = 0.16  # inches
+MOST_ROWS = 4  # of a legend in letters of the usual size
+SMALLER = 1.2  # by which "small" letters are narrower
 PRINTED: dict[str, Any] = {"marker": "D", "markersize": 4.5, "markerfacecolor": "none", "linestyle": ""}
 SPLITS: dict[str, Any] = {"train": "-", "test": (0, (3, 1.5))}
 
@@ -64,15 +66,10 @@ def width(*, wide: bool = False) -> float:
 
 
 def palette(names: Iterable[str]) -> dict[str, str]:
-    """One colour per name: distinct ones for few names; of more, the first two have colours and the others are grey.
-
-    The greys go from dark to light, so that they can be told apart where a name stands beside each line.
-    """
+    """One colour per name: distinct ones for few names, and for more, steps from dark to light that grey keeps."""
     listed = list(dict.fromkeys(names))
     distinct = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
-    others = max(0, len(listed) - 2)
-    greys = [mpl.colors.to_hex(str(shade)) for shade in np.linspace(0.25, 0.72, others).round(3)]
-    return dict(zip(listed, distinct if len(listed) <= FEW else [*distinct[:2], *greys], strict=False))
+    return dict(zip(listed, distinct if len(listed) <= FEW else sequential(len(listed)), strict=False))
 
 
 def sequential(n: int) -> list[str]:
@@ -113,17 +110,26 @@ def handles(colors: Mapping[str, str], styles: Mapping[str, Any] | None = None, 
 def legend(figure: Figure, entries: Sequence[Line2D], *, below: bool = False) -> None:
     """One legend for all panels, above or below them, in as few rows as the column is wide for.
 
-    The figure grows by the rows beyond the first, so that the panels keep their size.
+    The figure grows by the rows beyond the first, so that the panels keep their size, and until the legend takes less
+    than a quarter of the height. More than `MOST_ROWS` rows are set in smaller letters.
     """
     if not entries:
         return
-    lengths = [len(str(entry.get_label())) + 5 for entry in entries]
-    room = _characters(figure)
-    columns = len(entries) if sum(lengths) <= room else max(1, min(len(entries), room // max(lengths)))
+    columns = _legend_columns(entries, _characters(figure))
+    small = math.ceil(len(entries) / columns) > MOST_ROWS
+    if small:
+        columns = _legend_columns(entries, int(_characters(figure) * SMALLER))
     place: Any = "outside lower center" if below else "outside upper center"
-    figure.legend(handles=list(entries), loc=place, ncols=columns)
+    figure.legend(handles=list(entries), loc=place, ncols=columns, fontsize="small" if small else None)
+    rows = math.ceil(len(entries) / columns)
     width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + (math.ceil(len(entries) / columns) - 1) * LINE)
+    figure.set_size_inches(width, max(height + (rows - 1) * LINE, 4.2 * rows * LINE))
+
+
+def _legend_columns(entries: Sequence[Line2D], room: int) -> int:
+    """How many entries stand in a row of so many characters."""
+    lengths = [len(str(entry.get_label())) + 5 for entry in entries]
+    return len(entries) if sum(lengths) <= room else max(1, min(len(entries), room // max(lengths)))
 
 
 def beside(axes: Axes, ends: Mapping[str, tuple[float, str]], *, most: int = 14) -> bool:
@@ -197,12 +203,8 @@ def _sum(names: Iterable[str], heights: Mapping[str, float]) -> float:
 
 
 def depths(layers: Sequence[str]) -> dict[str, str]:
-    """Colours of layers: the first and the last have one each, those between go from dark to light grey."""
-    if not layers:
-        return {}
-    between = [mpl.colors.to_hex(str(shade)) for shade in np.linspace(0.3, 0.75, max(0, len(layers) - 2)).round(3)]
-    first, last, *_ = palette(("first", "last")).values()
-    return dict(zip(layers, [first, *between, last] if len(layers) > 1 else [first], strict=True))
+    """Colours of layers, from dark at the first to light at the last."""
+    return dict(zip(layers, sequential(len(layers)), strict=True))
 
 
 def depth_handles(colors: Mapping[str, str]) -> list[Line2D]:
@@ -255,7 +257,8 @@ def title(of: Axes | Figure, text: str) -> None:
     figure = of if isinstance(of, Figure) else of.get_figure(root=True)
     assert figure is not None
     columns = 1 if isinstance(of, Figure) or (place := of.get_subplotspec()) is None else place.get_gridspec().ncols
-    lines, room = [""], int(_characters(figure) / columns)
+    taken = 0 if isinstance(of, Figure) else 6  # characters that the labels of the axis and the panel's letter take
+    lines, room = [""], int(_characters(figure) / columns) - taken
     for part in text.split("; "):
         joined = f"{lines[-1]}; {part}" if lines[-1] else part
         lines = [*lines[:-1], joined] if len(joined) <= room else [*lines, part]
@@ -265,6 +268,19 @@ def title(of: Axes | Figure, text: str) -> None:
         of.suptitle(wrapped, x=0.02, ha="left", **look)
     else:
         of.set_title(wrapped, **look)
+
+
+def panel_title(axes: Axes, name: str) -> None:
+    """Name a panel of several in small letters above it, in lines as long as it is wide; one alone has no name."""
+    if not name:
+        return
+    place = axes.get_subplotspec()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    assert place is not None
+    room = int(0.8 * _characters(figure) / place.get_gridspec().ncols) - 3  # beside its letter
+    lines = [textwrap.fill(line, room) for line in name.split("\n")]
+    axes.set_title("\n".join(lines), fontsize="small")
 
 
 def _characters(figure: Figure) -> int:

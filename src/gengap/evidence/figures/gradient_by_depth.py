@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from gengap.counting import span
 from gengap.evidence.figures.drawing import BAND, GREY, handle, handles, legend, palette, panels, title
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence, measured
@@ -65,7 +66,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         panel.set_title(DATASETS.get(of["dataset"], of["dataset"]), fontsize="small", color=GREY)
     axes[-1].set_xlabel("layer, from input to output")
     draws = sorted(data["n"].unique())
-    title(figure, f"{'–'.join(str(n) for n in dict.fromkeys((draws[0], draws[-1])))} draws of every variant")
+    title(figure, f"{span(draws[0], draws[-1], 'draw')} of every variant")
     look: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "D", "markersize": 3}
     legend(figure, handles(colors) + ([handle("1 × 1 shortcut", **look)] if data["shortcut"].any() else []), below=True)
     return figure

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from gengap.counting import span
 from gengap.evidence.figures.drawing import BAND, GREY, handle, handles, legend, note, palette, panels, title
 from gengap.evidence.figures.groups import WIDTH
 from gengap.evidence.intervals import grouped, usable
@@ -67,7 +68,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     lower.set_xticklabels([str(width) for width in widths])
     figure.align_ylabels()
     draws = sorted(data["n"].unique())
-    title(upper, f"{'–'.join(str(n) for n in dict.fromkeys((draws[0], draws[-1])))} draws of every width")
+    title(upper, f"{span(draws[0], draws[-1], 'draw')} of every width")
     entries = [*handles(colors if data["group"].nunique() > 1 else {}, {})]
     legend(figure, entries + [handle(name, color=GREY, linestyle=style) for name, style in STYLES.items()])
     return figure

@@ -1,19 +1,22 @@
 """Which cells a figure joins: cells that differ only in their seed are one group, named by the axes that vary."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
+from gengap.counting import count, span
 from gengap.evidence import words
 from gengap.evidence.intervals import FAILED, grouped
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
 WIDTH = "width"
-COMPARED = (WIDTH, "init")  # axes whose values stand side by side in one panel where there are several panels
+COMPARED = (WIDTH, "init")  # axes whose values rather share a panel than those of others
 ALL = "all cells"
 FEW = 4  # groups that have a colour each
+ORDERED = 6  # groups that steps of one scale of colours tell apart
 STATISTICS = ("mean", "median", "min", "max")
 
 
@@ -44,35 +47,57 @@ def first_groups(evidence: Evidence, most: int, *, apart: Sequence[str] = ()) ->
     return cells[cells["group"].isin(list(dict.fromkeys(cells["group"]))[:most])].reset_index(drop=True)
 
 
-def panelled(evidence: Evidence, most: int) -> pd.DataFrame:
-    """The narrowest and widest cells as `labelled` gives them, and as column ``panel`` where each is drawn.
+def in_columns(evidence: Evidence, most: int, *, extremes: bool = False) -> pd.DataFrame:
+    """The cells as `labelled` gives them, and as column ``panel`` in which column of panels each is drawn.
 
-    Up to `most` groups share one panel, without a name. Of more, width and init distinguish the groups of a panel, and
-    every combination of the other axes has a panel of its own.
+    As many groups as have colours share one column, without a name. Of more, some axes distinguish the groups within a
+    panel, and every combination of the others has a column. The axes are chosen so that `first_columns` leaves out as
+    few groups as possible, then so that the groups of a panel can be told apart (`FEW`, or `ORDERED` that are steps of
+    one number), then for the fewest columns, then so that those of `COMPARED` are within a panel.
+
+    Args:
+        evidence: The study's measurements.
+        most: Columns that the figure has room for.
+        extremes: As in `labelled`.
     """
-    cells = labelled(evidence, extremes=True)
-    if cells["group"].nunique() <= most:
+    cells = labelled(evidence, extremes=extremes)
+    axes = varying(cells, evidence)
+    if cells["group"].nunique() <= FEW:
         return cells.assign(panel="")
-    apart = [axis for axis in varying(cells, evidence) if axis not in COMPARED]
-    cells = labelled(evidence, extremes=True, apart=apart)
+    # Later axes come first, so that of equal choices theirs stand in columns.
+    divisions = [apart for size in range(len(axes) + 1) for apart in combinations(axes, size)][::-1]
+    apart = min(divisions, key=lambda division: _rank(cells, axes, division, most))
+    cells = labelled(evidence, extremes=extremes, apart=apart)
     names = pd.Series("", index=cells.index)
     for values, part in grouped(cells, apart):
         names[part.index] = "\n".join(words.setting(axis, value) for axis, value in values.items())
     return cells.assign(panel=names)
 
 
-def in_columns(evidence: Evidence, most: int, columns: int = 3) -> pd.DataFrame:
-    """The cells of the first `most` groups, and as column ``panel`` in which column of panels each is drawn.
+def first_columns(cells: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The cells of the first `most` columns, and of each its first `ORDERED` groups: more would not be legible."""
+    kept = cells[cells["panel"].isin(list(dict.fromkeys(cells["panel"]))[:most])]
+    names = kept.groupby("panel", sort=False)["group"].transform(lambda groups: pd.factorize(groups)[0])
+    return kept[names < ORDERED].reset_index(drop=True)
 
-    As many groups as have colours share one column, without a name. Of more, the last axis of at most `columns` values
-    has a column for each, and the other axes distinguish the groups.
-    """
-    cells = labelled(evidence)
-    axes = [axis for axis in varying(cells, evidence) if cells[axis].nunique() <= columns]
-    if cells["group"].nunique() <= FEW or not axes:
-        return first_groups(evidence, most).assign(panel="")
-    cells = first_groups(evidence, most, apart=axes[-1:])
-    return cells.assign(panel=[words.setting(axes[-1], value) for value in cells[axes[-1]]])
+
+def _rank(cells: pd.DataFrame, axes: Sequence[str], apart: Sequence[str], most: int) -> tuple[int, bool, int, int]:
+    """How well a figure reads that has a column for each combination of `apart`; the smallest reads best."""
+    within = [axis for axis in axes if axis not in apart]
+    columns = [part.drop_duplicates(within) if within else part[:1] for _, part in grouped(cells, apart)]
+    shown = sum(min(len(column), ORDERED) for column in columns[:most])
+    largest = max(map(len, columns))
+    steps = any(cells[axis].map(_is_number).all() and all(one[axis].is_unique for one in columns) for axis in within)
+    told_apart = 1 < largest <= (ORDERED if steps else FEW)
+    return -shown, not told_apart, len(columns), -sum(axis in within for axis in COMPARED)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def varying(cells: pd.DataFrame, evidence: Evidence) -> list[str]:
@@ -96,10 +121,19 @@ def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | N
         parts.append(f"{_span(sizes)} seeds" if max(sizes) > 1 else "one seed")
     if lost := failures(cells):
         parts.append(f"left out: {lost}")
-    hidden = 0 if of is None else of["group"].nunique() - cells["group"].nunique()
+    every = cells if of is None else of
+    between = evidence.cells[WIDTH].nunique() - every[WIDTH].nunique() if WIDTH in evidence.axes else 0
+    hidden = _groups(every) - _groups(cells)
+    if between:
+        parts.append(f"{count(between, 'width')} between not shown")
     if hidden:
-        parts.append(f"{hidden} more groups not shown")
+        parts.append(f"{count(hidden, 'more group')} not shown")
     return "; ".join(parts)
+
+
+def _groups(cells: pd.DataFrame) -> int:
+    """How many groups there are, those of each panel on their own."""
+    return len(cells[["group", "panel"] if "panel" in cells else ["group"]].drop_duplicates())
 
 
 def failures(cells: pd.DataFrame) -> str:
@@ -110,8 +144,7 @@ def failures(cells: pd.DataFrame) -> str:
 
 def described_pairs(counts: "pd.Series[int]", cells: pd.DataFrame) -> str:
     """How many pairs of networks a figure of differences compares, and which networks are left out."""
-    ends = dict.fromkeys((int(counts.min()), int(counts.max()))) if len(counts) else {}
-    told = f"{'–'.join(map(str, ends))} pairs" if ends else "no finished pair"
+    told = span(int(counts.min()), int(counts.max()), "pair") if len(counts) else "no finished pair"
     lost = failures(cells)
     return f"{told}; left out: {lost}" if lost else told
 

@@ -1,12 +1,12 @@
 """Epochs to interpolation and test error against the share of random data (Zhang et al. 2017, Fig. 1b and c)."""
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence.derived import INTERPOLATION
-from gengap.evidence.figures.drawing import band, handles, legend, note, panels, title
+from gengap.evidence.figures.drawing import band, handles, legend, note, palette, panels, title
 from gengap.evidence.figures.groups import failures
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence
@@ -67,9 +67,9 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Epochs to interpolation above the test error."""
     cells = shown(evidence)
     figure, axes = panels(len(SHOWN), height=4.2)
-    colors = dict(zip(data["group"].unique(), mpl.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
+    colors = palette(data["group"])
     lost = failures(cells)
-    title(figure, f"{data['seeds'].max()} seeds" + (f"; left out: {lost}" if lost else ""))
+    title(figure, f"{count(data['seeds'].max(), 'seed')}" + (f"; left out: {lost}" if lost else ""))
     for axis, quantity in zip(axes, SHOWN, strict=True):
         own = data[(data["quantity"] == quantity) & (data["n"] == data["seeds"]) & (data["n"] > 0)]
         axis.set_ylabel(QUANTITIES[quantity].axis)

@@ -26,7 +26,7 @@ PART = {
     "caption": """\
 **Gradient norm of each layer in the first epochs** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig.
 4.5). Upper panels: Frobenius norm of the gradient of the mean training loss with respect to each layer's weights, from
-the input over those between (dark to light grey) to the output, as medians over the finished seeds, over the first 5
+the input over those between (dark to light) to the output, as medians over the finished seeds, over the first 5
 epochs (option ``first_epochs``); biases and BatchNorm's parameters are left out. Lower panels: the largest of these
 norms divided by the smallest, its median, and as a band its range over seeds. One column for the narrowest and one for
 the widest networks, both on the same axes. BatchNorm uses the mode of the probe ``gradient``; see ``batchnorm`` in the

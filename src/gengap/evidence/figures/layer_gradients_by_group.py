@@ -37,7 +37,7 @@ PART = {
     "caption": """\
 **Gradient norm of each layer in the first epochs, group by group** (study ``{{ snakemake.wildcards.study }}``; after
 Song 2019, Fig. 4.5). Small panels, all on the same axes: Frobenius norm of the gradient of the mean training loss with
-respect to each layer's weights, from the input over those between (dark to light grey) to the output, as medians over
+respect to each layer's weights, from the input over those between (dark to light) to the output, as medians over
 the finished seeds, over the first 5 epochs (option ``first_epochs``); biases and BatchNorm's parameters are left out.
 Lowest panel: the largest of these norms divided by the smallest, its median in the colours of the panels' titles, with
 the range over seeds as a band where there are at most three groups. BatchNorm uses the mode of the probe ``gradient``.

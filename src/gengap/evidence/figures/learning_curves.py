@@ -1,7 +1,6 @@
 """Accuracy and loss while training, narrowest against widest network (Song 2019, Fig. 3.1, Fig. B.1)."""
 
 import math
-import textwrap
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +8,6 @@ from matplotlib.figure import Figure
 
 from gengap.errors import UserError
 from gengap.evidence.figures.drawing import (
-    CHARACTERS,
     COLUMN,
     SPLITS,
     band,
@@ -19,12 +17,13 @@ from gengap.evidence.figures.drawing import (
     legend,
     log_scale,
     palette,
+    panel_title,
     panels,
     title,
     unfinished,
     width,
 )
-from gengap.evidence.figures.groups import ALL, curves, description, panelled
+from gengap.evidence.figures.groups import ALL, curves, description, first_columns, in_columns
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
@@ -36,23 +35,22 @@ The narrowest and the widest networks of the study; train solid, test dashed, ev
 an epoch. Lines are means over the finished seeds, bands reach from the smallest to the largest; a network that stopped
 early keeps its last value. Beyond 10 epochs their axis is linear up to 1 and logarithmic from there; that of the loss
 is logarithmic, and a loss of exactly 0 leaves it downwards. BatchNorm uses the statistics that ``training.batchnorm``
-names, by default the running averages; the column ``batchnorm`` of the CSV states them. With more than six groups, each
-combination of settings other than width and initialisation has panels of its own, twelve pairs at most; losses in one
-row of panels may be different functions, as their titles say. *What to look for:* a narrow network that levels off far
+names, by default the running averages; the column ``batchnorm`` of the CSV states them. With more than four groups,
+settings that a panel has no room for have panels of their own, twelve pairs at most; losses in one row of panels may be
+different functions, as their titles say. *What to look for:* a narrow network that levels off far
 above zero train loss although a perfect fit exists, beside a wide one that fits every sample while its test loss rises
 again.
 """,
 }
 
 MEASURES = ("accuracy", "loss")
-MOST_GROUPS = 6  # in one pair of panels
 COLUMNS, PAIRS_IN_COLUMN, MOST_PAIRS = 4, 2, 12
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
     """Mean and range over seeds of accuracy [%] and loss after each epoch; see `gengap.evidence.figures.groups.curves`.
 
-    Where the study has more than 6 groups, ``panel`` says in which pair of panels a curve is.
+    Where the study has more than 4 groups, ``panel`` says in which pair of panels a curve is.
     """
     wanted = [f"{split}_{measure}" for measure in MEASURES for split in SPLITS]
     rows = evidence.history[evidence.history["quantity"].isin(wanted)]
@@ -61,27 +59,20 @@ def data(evidence: Evidence) -> pd.DataFrame:
             f"study '{evidence.study['name']}': no accuracy or loss was recorded while training. "
             "Set `base.training.evaluate_every` to at most `base.training.epochs`."
         )
-    cells = shown(evidence)
+    cells = first_columns(_placed(evidence), MOST_PAIRS)
     return curves(rows.merge(cells[["cell", "panel"]], on="cell"), cells, by=["panel"])
-
-
-def shown(evidence: Evidence) -> pd.DataFrame:
-    """The cells of the first panels: more than these would not be legible."""
-    cells = panelled(evidence, MOST_GROUPS)
-    return cells[cells["panel"].isin(_names(cells)[:MOST_PAIRS])].reset_index(drop=True)
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Accuracy above loss; one colour per group, train solid, test dashed."""
-    cells = shown(evidence)
-    names = _names(cells)
+    found = _placed(evidence)
+    cells = first_columns(found, MOST_PAIRS)
+    names = list(dict.fromkeys(cells["panel"]))
     most = COLUMNS if width() > COLUMN or len(names) > 2 * PAIRS_IN_COLUMN else PAIRS_IN_COLUMN
     rows = math.ceil(len(names) / most)
     columns = math.ceil(len(names) / rows)  # of five pairs three and two, rather than four and one
     figure, axes = panels(2 * rows, columns, height=3.6 if len(names) == 1 else 3.2 * rows, wide=columns > 2)
-    hidden = len(_names(panelled(evidence, MOST_GROUPS))) - len(names)
-    about = description(cells, evidence) + (f"; {hidden} more panels not shown" if hidden else "")
-    title(axes[0] if len(names) == 1 else figure, about)
+    title(axes[0] if len(names) == 1 else figure, description(cells, evidence, of=found))
     colors = palette(cells["group"])
     for place in range(rows * columns):
         upper = axes[2 * columns * (place // columns) + place % columns]
@@ -91,11 +82,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             lower.set_visible(False)
             continue
         own = data[data["panel"] == names[place]]
-        if len(names) > 1:
-            upper.set_title(
-                textwrap.fill(names[place], int(0.8 * CHARACTERS * figure.get_size_inches()[0] / columns) - 3),
-                fontsize="small",
-            )
+        panel_title(upper, names[place])
         if own.empty:
             lost = cells[cells["panel"] == names[place]]
             unfinished((upper, lower), lost, narrow=len(names) > 1, alone=data.empty)
@@ -148,5 +135,5 @@ def _labels(axes: list[Axes], row: pd.DataFrame, data: pd.DataFrame) -> None:
         axis.tick_params(labelbottom=True)
 
 
-def _names(cells: pd.DataFrame) -> list[str]:
-    return [str(name) for name in cells["panel"].unique()]
+def _placed(evidence: Evidence) -> pd.DataFrame:
+    return in_columns(evidence, MOST_PAIRS, extremes=True)

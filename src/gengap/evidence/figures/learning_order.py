@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gengap.counting import count
 from gengap.evidence.figures.drawing import handles, legend, palette, panels, title
 from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import Evidence, measured
@@ -65,7 +66,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     axes[-1].minorticks_off()
     axes[-1].set_xlabel("dimension $d$")
     draws = evidence.cells.groupby([axis for axis in AXES if axis in evidence.axes]).size().min()
-    title(figure, f"{draws} draws of every setting")
+    title(figure, f"{count(draws, 'draw')} of every setting")
     figure.align_ylabels()
     legend(figure, handles(colors), below=True)
     return figure

@@ -7,8 +7,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gengap.evidence.figures.drawing import band, epochs, handles, legend, log_scale, palette, panels, title, unfinished
-from gengap.evidence.figures.groups import curves, description, in_columns
+from gengap.evidence.figures.drawing import (
+    band,
+    epochs,
+    handles,
+    legend,
+    log_scale,
+    palette,
+    panel_title,
+    panels,
+    title,
+    unfinished,
+)
+from gengap.evidence.figures.groups import curves, description, first_columns, in_columns
 from gengap.evidence.measurements import Evidence, measured
 from gengap.quantities import QUANTITIES
 
@@ -20,15 +31,15 @@ PART = {
 each saved epoch, over steps of 0.01 to 0.4 times a batch's gradient: the range of the loss, lines at its lowest and
 highest value; the largest change of the gradient; the effective smoothness, the largest change of the gradient per
 length of the step. Means over batches and finished seeds; in the lower panels bands reach from the smallest to the
-largest seed. At most six groups are shown; of more than four, those of each value of the last axis stand in a column.
-BatchNorm uses the mode of the probe ``landscape``. *What to look for:* a narrow range and low curves with BatchNorm; a
-network that is at another loss has another landscape, so compare at equal loss too.
+largest seed. With more than four groups, settings that a panel has no room for have a column for each value, three at
+most. BatchNorm uses the mode of the probe ``landscape``. *What to look for:* a narrow range and low curves with
+BatchNorm; a network that is at another loss has another landscape, so compare at equal loss too.
 """,
 }
 
 LOWEST, HIGHEST = "lowest_loss_along_gradient", "highest_loss_along_gradient"
 BELOW = {"largest_gradient_change": "gradient change", "effective_smoothness": "effective smoothness"}
-MOST_GROUPS = 6
+MOST_COLUMNS = 3
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -36,23 +47,24 @@ def data(evidence: Evidence) -> pd.DataFrame:
     measured(evidence, "effective_smoothness", "landscape")
     rows = evidence.measurements
     shown = rows["quantity"].isin([LOWEST, HIGHEST, *BELOW]) & (rows["layer"] == "") & np.isfinite(rows["value"])
-    cells = in_columns(evidence, MOST_GROUPS)
+    cells = first_columns(in_columns(evidence, MOST_COLUMNS), MOST_COLUMNS)
     return curves(rows[shown].merge(cells[["cell", "panel"]], on="cell"), cells, by=["panel"])
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """The range of the loss above gradient change and smoothness; one colour per group."""
-    cells = in_columns(evidence, MOST_GROUPS)
+    found = in_columns(evidence, MOST_COLUMNS)
+    cells = first_columns(found, MOST_COLUMNS)
     names = list(dict.fromkeys(cells["panel"]))
-    figure, axes = panels(1 + len(BELOW), len(names), height=5.2)
-    title(figure, description(cells, evidence, of=in_columns(evidence, len(evidence.cells))))
+    figure, axes = panels(1 + len(BELOW), len(names), height=5.2, wide=len(names) > 2)
+    title(figure, description(cells, evidence, of=found))
     if data.empty:
         unfinished(axes, cells)
         return figure
     colors = palette(cells["group"])
     for column, name in enumerate(names):
         _column(axes[column :: len(names)], data[data["panel"] == name], colors)
-        axes[column].set_title(name)
+        panel_title(axes[column], name)
     axes[0].set_ylabel("loss")
     log_scale(axes[0], data[data["quantity"].isin([LOWEST, HIGHEST])])
     for row, (quantity, words) in enumerate(BELOW.items(), start=1):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gengap.counting import span
 from gengap.evidence.figures.drawing import BAND, GREY, handle, handles, legend, note, palette, title
 from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import Evidence, measured
@@ -82,8 +83,11 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     else:
         note(below, "no student got there", alone=False)
     draws = evidence.cells.groupby(["multiplier", "overlap"]).size()
-    drawn = "–".join(str(n) for n in dict.fromkeys((draws.min(), draws.max())))
-    title(figure, f"{drawn} draws of every setting; above: cosine {overlap:g}; below: {multiplier} per teacher node")
+    drawn = span(draws.min(), draws.max(), "draw")
+    title(
+        figure,
+        f"{drawn} of every setting; above: cosine {overlap:g}; below: {multiplier} per teacher node",
+    )
     look = [handle(name, color=GREY, linestyle=style) for name, style in STYLES.items()]
     legend(figure, [*handles(colors), *look], below=True)
     return figure

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gengap.counting import count
 from gengap.evidence.figures.drawing import band, epochs, handles, legend, log_scale, panels, title, unfinished
 from gengap.evidence.figures.groups import curves, failures
 from gengap.evidence.measurements import Evidence
@@ -51,7 +52,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     colors = dict(zip(cells["group"].unique(), mpl.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
     seeds = [len(part) for _, part in cells.groupby(["network", "group"])]
     lost = failures(cells)
-    title(figure, f"{max(seeds)} seeds" + (f"; left out: {lost}" if lost else ""))
+    title(figure, f"{count(max(seeds), 'seed')}" + (f"; left out: {lost}" if lost else ""))
     for axis, name in zip(axes, names, strict=False):
         own = data[data["network"] == name]
         axis.set_title(name)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gengap.counting import count
 from gengap.evidence.figures.drawing import GREY, handles, legend, title
 from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import Evidence, measured
@@ -97,6 +98,6 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     draws = evidence.cells.groupby("rate").size().min()
     if len(paths):
         right.set_title(f"first draw, large rate {paths['rate'].iloc[0]:g}", loc="left")
-    title(figure, f"{draws:,} draws of every rate")
+    title(figure, f"{count(draws, 'draw')} of every rate")
     legend(figure, handles(STYLES), below=True)
     return figure

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
+from gengap.counting import span
 from gengap.errors import UserError
 from gengap.evidence.figures.drawing import BAND, GREY, handle, handles, legend, title
 from gengap.evidence.figures.matrices import COLORS, STD, law, share_below
@@ -84,7 +85,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         axes.set_xlabel(r"$\sigma / (s \sqrt{m})$")
     figure.supylabel("density", fontsize=mpl.rcParams["axes.labelsize"])
     draws = sorted(data["draws"].unique())
-    title(figure, f"m × n; {'–'.join(str(n) for n in dict.fromkeys((draws[0], draws[-1])))} draws of every size")
+    title(figure, f"m × n; {span(draws[0], draws[-1], 'draw')} of every size")
     shown = {name: color for name, color in COLORS.items() if name in set(data["distribution"])}
     legend(figure, [*handles(shown), handle("law", color="black", linewidth=0.6)], below=True)
     return figure

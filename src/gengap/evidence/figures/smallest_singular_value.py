@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtr
 
+from gengap.counting import span
 from gengap.evidence.figures.drawing import GREY, PRINTED, handle, legend, panels, title
 from gengap.evidence.figures.matrices import COLORS, STD
 from gengap.evidence.figures.printed import mark, printed, source
@@ -83,7 +84,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         mark(upper, shape, part["printed"] / np.sqrt(part["rows"]))
         mark(lower, shape + beside, part["printed"] / part["limit"])
     draws = sorted(data["n"].unique())
-    title(upper, f"{'–'.join(str(n) for n in dict.fromkeys((draws[0], draws[-1])))} draws of every size")
+    title(upper, f"{span(draws[0], draws[-1], 'draw')} of every size")
     upper.set_ylabel(r"$\sigma_{\min} / \sqrt{m}$")
     upper.set_ylim(bottom=-0.03 * upper.get_ylim()[1])
     lower.set_ylabel("mean / limit")

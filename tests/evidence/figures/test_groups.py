@@ -1,0 +1,115 @@
+"""Which groups share a panel, and that a picture tells them apart in colour and in grey."""
+
+import itertools
+
+import matplotlib.colors
+import matplotlib.style
+import numpy as np
+import picture_layout
+import pytest
+import survey_evidence
+
+from gengap.evidence import figures
+from gengap.evidence.figures import learning_curves
+from gengap.evidence.figures.drawing import depths, palette
+from gengap.evidence.figures.groups import description, first_columns, in_columns, labelled
+
+OPTIMISERS = ("adam", "sgd", "sgd_momentum", "adagrad", "adamw")
+SIZES = ("128", "512", "1024", "2048", "4096", "8192")
+INITS = ("he", "balanced:geo", "balanced:out", "balanced:max", "balanced:min", "balanced:geo+gamma")
+BATCHES = {"arm": OPTIMISERS, "batch_size": ("16", "200")}
+RATES = {"arm": ("plain", "batchnorm", "noisy"), "lr": ("0.1", "0.5")}
+SETS = {"dataset": ("mnist", "fashion_mnist"), "batch_size": SIZES}
+MANY = {"arm": tuple(f"arm_{number}" for number in range(11))}
+
+
+def evidence(grid, *, together=()):
+    """Learning curves of two seeds of every cell of a grid; axes of `together` rise together."""
+    cells, history = [], []
+    for values in itertools.product(*grid.values(), (0, 1)):
+        cell = dict(zip([*grid, "seed"], values, strict=True))
+        if len({grid[axis].index(cell[axis]) for axis in together}) > 1:
+            continue
+        name = ",".join(f"{axis}={value}" for axis, value in cell.items())
+        cells.append({"cell": name, **cell})
+        for epoch, (split, start) in itertools.product(range(4), (("train", 0.5), ("test", 0.4))):
+            accuracy = start + 0.1 * epoch + 0.01 * cell["seed"]
+            measured = {"accuracy": accuracy, "loss": 1 - accuracy}
+            history += [(name, float(epoch), f"{split}_{key}", value, "running") for key, value in measured.items()]
+    return survey_evidence.evidence(cells, list(grid), history=history)
+
+
+@pytest.mark.parametrize(
+    ("grid", "panels", "groups"),
+    [
+        (BATCHES, 5, ["batch size 16", "batch size 200"]),  # rather than two panels of five optimisers
+        (RATES, 2, ["no BatchNorm", "BatchNorm", "noisy BatchNorm"]),
+        (SETS, 2, [f"batch size {size}" for size in SIZES]),  # steps of one number
+        ({"batch_size": SIZES[:5]}, 1, [f"batch size {size}" for size in SIZES[:5]]),
+        ({"init": INITS}, 1, None),  # six panels of one line could not be compared
+        ({"width": ("4", "64"), "init": ("he", "xavier"), "lr": ("0.1", "0.01", "0.001")}, 3, None),
+        (MANY, 11, ["all cells"]),
+    ],
+)
+def test_groups_that_can_be_told_apart_share_a_panel(grid, panels, groups):
+    found = in_columns(evidence(grid), 12)
+    by_panel = found.groupby("panel", sort=False)["group"].unique()
+    assert len(by_panel) == panels
+    assert len({tuple(names) for names in by_panel}) == 1
+    if groups:
+        assert list(by_panel.iloc[0]) == groups
+    assert len(found) == len(evidence(grid).cells)
+
+
+def test_axes_that_rise_together_are_steps_of_one_number():
+    grid = {**SETS, "epochs": ("1", "4", "8", "16", "32", "64")}
+    found = in_columns(evidence(grid, together=("batch_size", "epochs")), 12)
+    assert list(found.groupby("panel", sort=False)["group"].nunique()) == [6, 6]
+
+
+def test_groups_without_room_are_counted():
+    made = evidence(MANY)
+    found = in_columns(made, 3)  # three columns would show three of the eleven
+    shown = first_columns(found, 3)
+    assert set(shown["panel"]) == {""}
+    assert shown["group"].nunique() == 6
+    assert description(shown, made, of=found) == "2 seeds; 5 more groups not shown"
+
+
+@pytest.mark.parametrize(("widths", "said"), [(("4", "8", "64"), "1 width"), (("4", "8", "16", "64"), "2 widths")])
+def test_widths_without_room_are_counted(widths, said):
+    made = evidence({"width": widths})
+    assert description(labelled(made, extremes=True), made) == f"2 seeds; {said} between not shown"
+
+
+@pytest.mark.parametrize("grid", [BATCHES, RATES, SETS, {"init": INITS}, MANY])
+@pytest.mark.parametrize("width", [figures.COLUMN, pytest.param(figures.PAGE, marks=pytest.mark.thorough)])
+def test_learning_curves_of_many_groups_are_legible(grid, width):
+    figure = figures.plot("learning_curves", evidence(grid), width=width)
+    assert not picture_layout.faults(figure)
+
+
+def test_two_batch_sizes_are_lines_of_one_panel():
+    with matplotlib.style.context(figures.STYLE):
+        figure = learning_curves.plot(learning_curves.data(evidence(BATCHES)), evidence(BATCHES))
+    accuracies = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in accuracies] == [name.replace("_", " ") for name in OPTIMISERS]
+    assert {len(axes.lines) for axes in accuracies} == {4}  # train and test of both
+    assert all(len({line.get_color() for line in axes.lines}) == 2 for axes in accuracies)
+
+
+@pytest.mark.parametrize("number", [5, 6, 8])
+def test_more_groups_than_colours_are_told_apart_in_colour_and_in_grey(number):
+    names = [f"group {place}" for place in range(number)]
+    for colors in (palette(names), depths(names)):
+        rgb = np.array([matplotlib.colors.to_rgb(color) for color in colors.values()])
+        assert (np.diff(rgb @ [0.299, 0.587, 0.114]) > 0.05).all()  # from dark to light
+        assert (rgb.max(axis=1) - rgb.min(axis=1) > 0.1).all()  # none is grey
+
+
+def test_a_legend_of_long_names_takes_less_than_a_quarter_of_the_height():
+    grid = {"init": INITS, "augmentation": ("a_rather_long_name_of_an_augmentation",)}
+    long = {"arm": tuple(f"a_rather_long_name_of_setting_number_{number}" for number in range(6))}
+    for made in (evidence(grid), evidence(long)):
+        figure = figures.plot("learning_curves", made, width=figures.COLUMN)
+        assert not picture_layout.faults(figure)
