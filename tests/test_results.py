@@ -179,3 +179,23 @@ def test_importing_the_package_stays_cheap():
     code = "import sys, gengap; print(sorted({'torch', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("quantity", ["hessian_eigenvalues", "test_error_after_reset", "train_loss_along_path"])
+def test_arrays_are_those_of_the_chosen_cells(folder, quantity):
+    results = gengap.load(folder).where(width=6)
+    found = results.arrays(quantity)
+    assert {cell for one in found for cell in one.rows["cell"]} == set(results.cells["cell"])
+    for one in found:
+        assert one.values.shape[0] == len(one.rows)
+        assert one.values.ndim == 1 + len(one.dims)
+
+
+def test_an_array_is_no_measure_and_a_measure_no_array(folder):
+    results = gengap.load(folder)
+    with pytest.raises(UserError, match=r"measure: 'hessian_eigenvalues' is an array of each network\. Use \.arrays\("):
+        results.measure("hessian_eigenvalues")
+    with pytest.raises(UserError, match=r"arrays: unknown array 'hessian_eigenvalue'\. Did you mean 'hessian_eigenv"):
+        results.arrays("hessian_eigenvalue")
+    with pytest.raises(UserError, match="arrays: unknown array 'test_loss'"):
+        results.arrays("test_loss")

@@ -50,6 +50,18 @@ def test_a_mistake_is_a_traceback_and_a_signal_is_a_signal(tmp_path):
     assert subprocess.run([warm_python.interpreter(), tmp_path / "killed.py"]).returncode == -signal.SIGKILL
 
 
+def test_of_a_mistake_in_a_script_of_snakemake_no_line_is_long(tmp_path):
+    """Snakemake writes the job, pickled, into one line before the script, and a traceback marks it with as many ^."""
+    (tmp_path / "mistake.py").write_text(f"import own;{'x = 1;' * 3000}\n")
+    (tmp_path / "own.py").write_text("import not_there\n")
+    done = subprocess.run([warm_python.interpreter(), tmp_path / "mistake.py"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'not_there'\n")
+    assert "mistake.py" in done.stderr
+    assert "own.py" in done.stderr
+    assert max(map(len, done.stderr.splitlines())) < 310
+
+
 def test_what_it_does_not_know_python_does():
     done = subprocess.run(
         [warm_python.interpreter(), "-c", "import sys; print(sys.executable)"], capture_output=True, text=True

@@ -3,9 +3,24 @@
 import difflib
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
+# What others call the same, without hyphens and in small letters.
+_ALSO_CALLED = {
+    "batch_size": ("bs", "batch", "minibatch", "minibatchsize"),
+    "cross_entropy": ("ce", "nll", "softmax", "crossentropyloss", "logloss"),
+    "epochs": ("numepochs", "nepochs", "maxepochs"),
+    "he": ("kaiming", "kaimingnormal", "msra"),
+    "lr": ("learningrate", "stepsize", "eta"),
+    "mlp": ("fc", "dense", "fullyconnected"),
+    "multistep": ("step", "steplr", "multisteplr"),
+    "plateau": ("reducelronplateau", "reduceonplateau"),
+    "seed": ("randomseed", "rngseed", "manualseed"),
+    "squared": ("mse", "mseloss", "l2", "meansquarederror"),
+    "weight_decay": ("wd", "l2penalty", "l2reg"),
+    "xavier": ("glorot", "glorotnormal", "xaviernormal"),
+}
 _LIKE, _LIKE_WORD = 0.7, 0.65  # least likeness of two names, and of their words, for the one to be meant by the other
 
 
@@ -63,8 +78,17 @@ def spelled(value: object) -> str:
 
 def hint(name: str, allowed: Iterable[str]) -> str:
     """The sentence `` Did you mean ...?``, or nothing."""
-    meant = nearest(name, allowed)
-    return f" Did you mean '{meant}'?" if meant else ""
+    return did_you_mean(nearest(name, allowed))
+
+
+def did_you_mean(name: str) -> str:
+    """The same of a name that is known to be meant; nothing of an empty one."""
+    return f" Did you mean '{name}'?" if name else ""
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """Words in a sentence: ``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
@@ -72,8 +96,10 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
     The name of a file stands for what the file holds. Names of cells are compared by key and value, and numbers as
     numbers: ``share=0`` is ``share=0.0`` and never ``share=0.4``. A dotted key is one of its own section, or the same
-    key of another; a key alone that of the only section that has it. All others are compared by spelling; a name that
-    differs in its numbers alone is another name, not a slip.
+    key of another; a key alone that of the only section that has it. Words of the field stand for ours
+    (``learning_rate`` for ``lr``), and initials for words (``fmnist`` for ``fashion_mnist``). All others are compared
+    by spelling; a name that differs in its numbers alone, or has a letter in front of a whole one (``emnist``), is
+    another name, not a slip.
     """
     choices = list(allowed)
     if name.endswith((".yaml", ".yml", ".csv", ".py")) and (stem := PurePath(name).stem) in choices:
@@ -85,12 +111,18 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     if dot:
         inside = [choice for choice in choices if choice.startswith(section + dot)]
         elsewhere = [choice for choice in choices if choice.rpartition(".")[2] == key]
-        own = _best(key, [choice.removeprefix(section + dot) for choice in inside])
+        keys = [choice.removeprefix(section + dot) for choice in inside]
+        own = _synonym(key, keys) or _best(key, keys)
         if own:
             return section + dot + own
+        if not elsewhere and (meant := _synonym(key, [choice.rpartition(".")[2] for choice in choices])):
+            elsewhere = [choice for choice in choices if choice.rpartition(".")[2] == meant]
         if inside or len(elsewhere) == 1:
             return elsewhere[0] if len(elsewhere) == 1 else ""
-    last = [choice for choice in choices if choice.rpartition(".")[2] == name]
+    meant = _synonym(name, [choice.rpartition(".")[2] for choice in choices])
+    last = [choice for choice in choices if choice.rpartition(".")[2] == (meant or name)]
+    if meant:
+        return last[0] if len(last) == 1 else ""
     return _best(name, choices) or (last[0] if len(last) == 1 else "")
 
 
@@ -106,6 +138,17 @@ def _number(text: str) -> float | str:
         return text
 
 
+def _synonym(name: str, choices: Iterable[str]) -> str:
+    """The choice that a word of the field stands for, or of whose words a name has the initials; empty if none."""
+    plain = re.sub(r"[-_ ]", "", name.lower())
+    for choice in choices:
+        *first, last = choice.lower().split("_")
+        initials = "".join(word[:1] for word in first) + last
+        if plain in _ALSO_CALLED.get(choice, ()) or (first and plain == initials):
+            return choice
+    return ""
+
+
 def _best(name: str, choices: Iterable[str]) -> str:
     likes = {choice: _likeness(name.lower(), choice.lower()) for choice in choices}
     most = max(likes.values(), default=0.0)
@@ -114,10 +157,12 @@ def _best(name: str, choices: Iterable[str]) -> str:
 
 
 def _likeness(name: str, choice: str) -> float:
-    """From 0 to 1; 0 where the two differ in their numbers alone, or in one of their words altogether."""
+    """From 0 to 1; 0 where the two differ in their numbers alone, in one of their words, or in letters in front."""
     if name == choice or (len(name) > 2 and sorted(name) == sorted(choice) and not re.search(r"\d", name)):
         return 1.0
     if re.sub(r"\d+", "0", name) == re.sub(r"\d+", "0", choice):
+        return 0.0
+    if re.fullmatch(rf"[a-z]+{re.escape(choice)}", name):
         return 0.0
     mine, theirs = re.split("[_-]", name), re.split("[_-]", choice)
     if len(mine) == len(theirs) > 1 and min(map(_spelled, mine, theirs)) < _LIKE_WORD:

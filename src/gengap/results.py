@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from gengap import layout
-from gengap.errors import UserError, unknown_name
+from gengap.errors import UserError, enumerated, unknown_name
 from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import SEED
-from gengap.files import legacy_names, storage
+from gengap.files import arrays, legacy_names, storage
+from gengap.files.arrays import Array
 from gengap.quantities import QUANTITIES, SHARES
 
 if TYPE_CHECKING:
@@ -87,12 +88,14 @@ class Results:
             columns, and one column per quantity.
 
         Raises:
-            UserError: If it was not measured, or not at that epoch.
+            UserError: If it was not measured, or not at that epoch, or is an array.
         """
         rows = self.measurements
         chosen = rows[(rows["probe"] == name) | (rows["quantity"] == name)]
         if chosen.empty:
             measured = {*rows["probe"], *rows["quantity"]}
+            if name in {one.quantity for one in self._arrays()}:
+                raise UserError(f"{self.folder}: measure: '{name}' is an array of each network. Use .arrays({name!r}).")
             raise unknown_name("probe or quantity", name, measured, where=f"{self.folder}: measure")
         if epoch is not None:
             at = chosen[chosen["epoch"] == epoch]
@@ -104,6 +107,24 @@ class Results:
         wide = chosen.pivot_table(index=keys, columns="quantity", values="value", sort=False, dropna=False)
         wide = wide.rename_axis(columns=None).dropna(how="all").reset_index()
         return self.cells[["cell", *self.axes]].merge(wide, on="cell")
+
+    def arrays(self, quantity: str) -> list[Array]:
+        """A quantity that is an array of each network, such as a spectrum.
+
+        Args:
+            quantity: One that a probe measured, e.g. ``"hessian_eigenvalues"``.
+
+        Returns:
+            One `gengap.files.arrays.Array` per pack, layer, BatchNorm mode and probe, since shapes may differ:
+            ``values``, ``[rows, *dims]``, and ``rows``, a table with ``cell`` and ``epoch`` of each.
+
+        Raises:
+            UserError: If no such array was measured.
+        """
+        found = [one.of(self.cells["cell"].tolist()) for one in self._arrays(quantity)]
+        if found := [one for one in found if len(one.rows)]:
+            return found
+        raise unknown_name("array", quantity, {one.quantity for one in self._arrays()}, where=f"{self.folder}: arrays")
 
     def curves(self, quantity: str, *, by: str | Sequence[str] = ()) -> pd.DataFrame:
         """The course of a quantity over training, with intervals over seeds.
@@ -205,6 +226,10 @@ class Results:
         """The columns of `cells` that hold numbers and are no axis."""
         return [str(name) for name in self.cells.select_dtypes("number") if name not in self.axes]
 
+    def _arrays(self, quantity: str | None = None) -> list[Array]:
+        with storage.reading(layout.measurements_in(self.folder), "measurements") as file:
+            return list(arrays.read(file, quantity))
+
     def _table(self, name: str) -> pd.DataFrame:
         with storage.reading(layout.measurements_in(self.folder), "measurements") as file:
             table = storage.read_table(file, name)
@@ -222,7 +247,7 @@ class Results:
         if mixed:
             value = self.cells[mixed[0]].tolist()[0]
             raise UserError(
-                f"{self.folder}: networks differ in {' and '.join(mixed)} as well, and their mean says nothing of any. "
+                f"{self.folder}: networks differ in {enumerated(mixed)} as well, and their mean says nothing of any. "
                 f"Name what to keep apart, by=[{', '.join(map(repr, [*axes, *mixed]))}], or choose some: "
                 f".where({mixed[0]}={value!r})."
             )

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from gengap import registry
 from gengap.errors import UserError, nearest
 from gengap.results import Results
 from gengap.studies.project import load_project
@@ -32,7 +33,10 @@ def test_numbers_in_the_names_of_cells_are_compared_as_numbers(name, meant):
     [
         ("labels.chance_share", ""),
         ("labels.teacher_size", ""),
-        ("optimizer.learning_rate", ""),
+        ("optimizer.learning_rate", "optimizer.lr"),
+        ("training.learning_rate", "optimizer.lr"),
+        ("training.num_epochs", "training.epochs"),
+        ("wd", "optimizer.weight_decay"),
         ("training.lr", "optimizer.lr"),
         ("model.epochs", "training.epochs"),
         ("lr", "optimizer.lr"),
@@ -61,6 +65,13 @@ def test_a_key_is_one_of_its_section_or_the_same_of_another(key, meant):
         ("config/studies/width.yaml", ["width", "depth"], "width"),
         ("table_1.csv", ["table_1", "table_2"], "table_1"),
         ("width.txt", ["depth", "lr"], ""),
+        ("fmnist", ["mnist", "fashion_mnist"], "fashion_mnist"),
+        ("F-MNIST", ["mnist", "fashion_mnist"], "fashion_mnist"),
+        ("emnist", ["mnist", "fashion_mnist"], ""),
+        ("nadam", ["adam", "sgd"], ""),
+        ("num_epochs", ["epochs", "snapshots"], "epochs"),
+        ("MSELoss", ["cross_entropy", "squared"], "squared"),
+        ("kaiming_normal", ["normal", "he", "xavier"], "he"),
     ],
 )
 def test_a_name_that_differs_in_its_numbers_is_no_slip(name, choices, meant):
@@ -92,6 +103,57 @@ def test_what_is_to_be_written_instead_is_allowed_there(edited, refused, old, ne
     said = refused(edited((old, new)))
     assert words in said
     assert words.split()[-2:] == said.split()[-2:] or "base2" in words
+
+
+@pytest.mark.parametrize(
+    ("axis", "words"),
+    [
+        ("optimizer.lr", "axis: 'optimizer.lr' is no axis with several values. Did you mean 'lr'? Choose from: lr."),
+        ("learning_rate", "Did you mean 'lr'?"),
+        ("width", "axis: 'width' is no axis with several values. Choose from: lr."),
+    ],
+)
+def test_an_axis_is_told_by_its_short_name(edited, refused, axis, words):
+    table = f"[{{name: paired_effects, axis: {axis}}}]"
+    assert words in refused(edited(("optimizer.lr: [0.1]", "optimizer.lr: [0.1, 0.2]"), ("[final_performance]", table)))
+
+
+@pytest.mark.parametrize("key", ["optimizer.rate_of_it", "model.colour", "labels.chance_share"])
+def test_an_unknown_key_of_a_section_is_told_the_keys_of_this_section(edited, refused, key):
+    section = key.partition(".")[0]
+    choices = refused(edited(("grid: {", f"grid: {{{key}: [1], "))).partition("Choose from: ")[2].split(", ")
+    assert len(choices) > 3
+    assert all(choice.startswith(f"{section}.") for choice in choices)
+
+
+@pytest.mark.parametrize("old", ["loss: cross_entropy", "model: {name: mlp, width: 4}"])
+def test_a_wrong_name_in_base_is_told_there(edited, refused, old):
+    section = old.partition(":")[0]
+    assert f"study.yaml: base.{section}: unknown {section} 'mine'." in refused(edited((old, f"{section}: mine")))
+
+
+def test_a_wrong_name_on_an_axis_is_told_of_its_cell(edited, refused):
+    said = refused(edited(("grid: {", "grid: {loss.name: [mine], ")))
+    assert "cell lr=0.1,seed=0,loss=mine" in said or "cell loss=mine,lr=0.1,seed=0" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "key"),
+    [
+        ("probes/mine.py", "[performance]", "[performance, {name: mine, samples: 5}]", "samples"),
+        ("labels/mine.py", "labels: {", "labels: {name: mine, margin: 0.5, ", "margin"),
+        ("models/mine.py", "{name: mlp, width: 4}", "{name: mine, width: 4, depth: 3}", "depth"),
+    ],
+)
+def test_a_setting_that_a_part_of_ones_own_does_not_read_is_told_with_its_header(
+    project, monkeypatch, edited, refused, file, old, new, key
+):
+    monkeypatch.setattr(registry.REGISTRY, "_tables", {})  # read again, with this project's plugins
+    (project / "plugins" / file).parent.mkdir(parents=True)
+    (project / "plugins" / file).write_text('PART = {"summary": "s"}\n')
+    said = refused(edited((old, new)))
+    assert f"{key}: 'mine' does not use it." in said
+    assert f'"{key}"] into PART of plugins/{file}.' in said
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gengap.errors import UserError
+from gengap.errors import UserError, enumerated
 from gengap.evidence import resampling
 from gengap.evidence.intervals import ROUNDING, interval
 from gengap.evidence.measurements import SEED, Evidence
@@ -33,7 +33,7 @@ def compared_axis(evidence: Evidence, named: str | None) -> str:
         )
     if named is None and len(axes) > 1:
         raise UserError(
-            f"study '{study}': tables: paired_effects: cells differ along {' and '.join(axes)}. Say along which to "
+            f"study '{study}': tables: paired_effects: cells differ along {enumerated(axes)}. Say along which to "
             f"compare: {{name: paired_effects, axis: {axes[0]}}}."
         )
     return named or axes[0]

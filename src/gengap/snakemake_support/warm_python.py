@@ -43,6 +43,7 @@ LIBRARIES = (
     "yaml",
 )
 PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+_LONGEST = 300  # characters of a line of an error that are shown
 _SERVERS: list["subprocess.Popen[bytes]"] = []  # kept: a server ends when the pipe to it is closed
 # Of the standard library alone, so that it begins at once. `{...}` is filled in below.
 CALLER = """\
@@ -178,14 +179,19 @@ def become(folder: str, environment: dict[str, str], descriptors: list[int], pyt
 
 
 def run(arguments: list[str]) -> NoReturn:
-    """As Python runs a module or a script and ends, but that it does not free every object, which takes a second."""
+    """As Python runs a module or a script and ends, but that it does not free every object, which takes a second.
+
+    Of an error, the long lines are cut: Snakemake puts a line of thousands of characters in front of every script.
+    """
     status: object = 0
     try:
         execute(arguments)
     except SystemExit as end:
         status = end.code
     except BaseException:
-        traceback.print_exc()
+        told = "".join(traceback.format_exception(*sys.exc_info()))
+        for line in told.splitlines():
+            print(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ...", file=sys.stderr)
         status = 1
     if not isinstance(status, int | None):
         print(status, file=sys.stderr)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gengap.errors import UserError, spelled, unknown_name
+from gengap.errors import UserError, nearest, spelled, unknown_name
 from gengap.studies.schema import MOST_VALUES, write_out
 from gengap.studies.settings import ARM, leaf_names
 
@@ -174,9 +174,14 @@ def _as_list(value: Any, where: str) -> str:
 def _no_key(key: object, known: Iterable[str], where: str, what: str) -> UserError:
     """What to say of a key that no setting has; of a section, how its keys are written."""
     inside = [dotted for dotted in known if dotted.startswith(f"{key}.")]
-    if not inside:
-        return unknown_name(what, key, known, where=where)
-    return UserError(f"{where}.{key}: is a section. Give its keys with a dot: {', '.join(inside)}.")
+    if inside:
+        return UserError(f"{where}.{key}: is a section. Give its keys with a dot: {', '.join(inside)}.")
+    section = str(key).partition(".")[0]
+    beside = [dotted for dotted in known if dotted.startswith(f"{section}.")] if "." in str(key) else []
+    meant = nearest(str(key), known)
+    if beside and (not meant or meant in beside):  # of all sections' keys nobody reads a list
+        return unknown_name(what, key, beside, where=where)
+    return unknown_name(what, key, known, where=where)
 
 
 def _read_arms(arms: Any, where: str) -> list[Arm]:

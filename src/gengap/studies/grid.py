@@ -12,7 +12,7 @@ from gengap.errors import UserError
 from gengap.studies.axes import Axis, merge
 from gengap.studies.options import check_reads
 from gengap.studies.schema import Component
-from gengap.studies.settings import ARM, Cell, allowed_options, leaf_names
+from gengap.studies.settings import ARM, Cell, allowed_options, leaf_names, not_used
 from gengap.studies.validation import validate
 
 
@@ -175,6 +175,7 @@ class _Sections:
         Returns:
             Every section of the cell by name.
         """
+        own = base
         if arm := point.get(ARM):
             base, point[ARM] = merge(base, arm.settings), arm.name
         nested = merge(base, _by_section(point))
@@ -184,7 +185,9 @@ class _Sections:
             checked = validate(Cell, nested, where)  # the whole cell, so that every mistake is told at once
             for section, settings in checked:
                 if section in keys and keys[section] not in self._printed:
-                    self._printed[keys[section]] = self._section(section, settings, nested[section], where)
+                    shared = nested[section] == own.get(section)  # a mistake in it is in `base`, not in one cell
+                    at = f"{path}: base." if shared else where
+                    self._printed[keys[section]] = self._section(section, settings, nested[section], at)
         return {
             name: self._printed[keys[name]] if name in keys else self._named(name, field.default, {})
             for name, field in Cell.model_fields.items()
@@ -202,8 +205,8 @@ class _Sections:
         if unused:
             read = {key: value for key, value in content.items() if key not in unused}
             settings = getattr(validate(Cell, {section: read}, where), section)
-        why = f"'{settings.name}' does not use it. It uses: {', '.join(options) if options else 'no options'}."
-        return self._named(section, settings, {f"{section}.{key}": why for key in unused})
+        why = {f"{section}.{key}": not_used(section, settings.name, key, type(settings).model_fields) for key in unused}
+        return self._named(section, settings, why)
 
     def _named(self, section: str, settings: Any, unused: dict[str, str]) -> _Section:
         settings = self._equal.setdefault((section, settings), settings)

@@ -3,7 +3,7 @@
 import collections
 import functools
 import operator
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
@@ -202,6 +202,23 @@ def allowed_options(kind: str, name: str) -> tuple[str, ...]:
     """The options that the named component reads."""
     entry = registry.check(kind, name)
     return (*entry.reads, *entry.options, *COMMON_OPTIONS.get(kind, ()))
+
+
+def not_used(kind: str, name: str, key: str, shared: Container[str]) -> str:
+    """Why a setting has no effect on the named component; of a user's own, also what to write in its header.
+
+    Args:
+        kind: Table of the registry.
+        name: Name of the component.
+        key: The setting.
+        shared: Settings that all parts of the kind may read.
+    """
+    entry = registry.check(kind, name)
+    said = f"'{name}' does not use it. It uses: {', '.join(allowed_options(kind, name)) or 'no options'}."
+    if not entry.external or key not in shared:
+        return said
+    listed = ", ".join(f'"{one}"' for one in (*entry.reads, key))
+    return f'{said} If its code does, write "reads": [{listed}] into PART of {entry.path}.'
 
 
 def leaf_names() -> Mapping[str, str]:

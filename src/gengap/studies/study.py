@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field
 
 from gengap import registry
-from gengap.errors import UserError, spelled, unknown_name
+from gengap.errors import UserError, did_you_mean, enumerated, nearest, spelled, unknown_name
 from gengap.registry import plugins
 from gengap.studies.axes import axis_key, merge, read_grids, undot
 from gengap.studies.chains import linked
@@ -372,12 +372,14 @@ def _check_axis_options(study: Study, path: Path) -> None:
                 raise UserError(f"{where}: {key}: no axis of `grid` beside the seed has several values to compare.")
             if named is None and len(varied) > 1:
                 raise UserError(
-                    f"{where}: {key}: is missing, and the grid varies {' and '.join(varied)}. Say along which to "
+                    f"{where}: {key}: is missing, and the grid varies {enumerated(varied)}. Say along which to "
                     f"compare: {{name: {part.name}, {key}: {varied[0]}}}."
                 )
             if named is not None and named not in varied:
+                meant = short[named] if named in several else nearest(named, varied)  # `optimizer.lr` means `lr`
                 raise UserError(
-                    f"{where}: {key}: '{named}' is no axis with several values. Choose from: {', '.join(varied)}."
+                    f"{where}: {key}: '{named}' is no axis with several values.{did_you_mean(meant)} "
+                    f"Choose from: {', '.join(varied)}."
                 )
 
 

@@ -14,7 +14,7 @@ from gengap.errors import UserError, hint, spelled
 from gengap.registry import allowed
 from gengap.studies.options import check_reads
 from gengap.studies.schema import Component, Settings
-from gengap.studies.settings import allowed_options
+from gengap.studies.settings import allowed_options, not_used
 
 T = TypeVar("T", bound=Settings)
 
@@ -119,8 +119,7 @@ def check_parts(kind: str, given: Iterable[Any], parts: Sequence[Component], pat
         known = allowed_options(kind, part.name)
         for key in keys if isinstance(keys, Mapping) else ():
             if key != "name" and key not in known:
-                uses = ", ".join(known) or "no options"
-                raise UserError(f"{path}: {kind}s: {key}: '{part.name}' does not use it. It uses: {uses}.")
+                raise UserError(f"{path}: {kind}s: {key}: {not_used(kind, part.name, key, type(part).model_fields)}")
 
 
 def _explanations(
