@@ -14,8 +14,8 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from gengap.counting import count
 from gengap import escaping, installation, layout, logs, snakemake_support
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
@@ -80,7 +80,9 @@ config["described"] = {
         "choices": [escaping.rst_line(choice) for choice in TARGETS[name].choices],
         "reduced": TARGETS[name].reduced,
         "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
-        "size": f"{count(len(STUDIES[name].cells), 'network')}" if name in STUDIES else f"{count(SIMULATIONS[name].n_draws, 'draw')}",
+        "size": (
+            count(len(STUDIES[name].cells), "network") if name in STUDIES else count(SIMULATIONS[name].n_draws, "draw")
+        ),
     }
     for name in config.get("describe") or TARGETS
     if name in TARGETS

@@ -55,6 +55,8 @@ def faults(figure: Figure) -> list[str]:
             f"{entry.get_label()!r} is a line in the legend, and points in the panels"
             for entry in _lines(legend, figure)
         ]
+        if box.x0 < -SLACK or box.x1 > right + SLACK:
+            found.append("a legend leaves the frame")
         if box.height > top / 4:
             found.append(f"a legend takes {box.height / top:.0%} of the height")
         found += [f"a legend covers the panel {axes.get_title() or axes.get_ylabel()!r}" for axes in covered]

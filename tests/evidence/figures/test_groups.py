@@ -11,7 +11,7 @@ import survey_evidence
 
 from gengap.evidence import figures
 from gengap.evidence.figures import learning_curves
-from gengap.evidence.figures.drawing import depths, palette
+from gengap.evidence.figures.drawing import depths, handle, legend, palette, panels
 from gengap.evidence.figures.groups import description, first_columns, in_columns, labelled
 
 OPTIMISERS = ("adam", "sgd", "sgd_momentum", "adagrad", "adamw")
@@ -113,3 +113,20 @@ def test_a_legend_of_long_names_takes_less_than_a_quarter_of_the_height():
     for made in (evidence(grid), evidence(long)):
         figure = figures.plot("learning_curves", made, width=figures.COLUMN)
         assert not picture_layout.faults(figure)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("layer 1", "layer 2", "layer 3", "layer 4", "chance"),
+        ("he", "balanced:geo", "default", "teacher's own"),
+        tuple(f"width {2**power}" for power in range(9)),
+        ("a name that alone takes much of the width of it",),
+    ],
+)
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_legend_stays_within_the_frame(names, wide):
+    with matplotlib.style.context(figures.STYLE):
+        figure, _ = panels(1, 1, height=2.0, wide=wide)
+        legend(figure, [handle(name, color="C0") for name in names], below=True)
+        assert not [fault for fault in picture_layout.faults(figure) if "leaves the frame" in fault]

@@ -128,7 +128,7 @@ def legend(figure: Figure, entries: Sequence[Line2D], *, below: bool = False) ->
 
 def _legend_columns(entries: Sequence[Line2D], room: int) -> int:
     """How many entries stand in a row of so many characters."""
-    lengths = [len(str(entry.get_label())) + 5 for entry in entries]
+    lengths = [len(str(entry.get_label())) + 6 for entry in entries]  # a mark and the space between two entries
     return len(entries) if sum(lengths) <= room else max(1, min(len(entries), room // max(lengths)))
 
 

@@ -123,7 +123,7 @@ def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | N
         parts.append(f"left out: {lost}")
     every = cells if of is None else of
     between = evidence.cells[WIDTH].nunique() - every[WIDTH].nunique() if WIDTH in evidence.axes else 0
-    hidden = _groups(every) - _groups(cells)
+    hidden = 0 if of is None else _groups(of) - _groups(cells)
     if between:
         parts.append(f"{count(between, 'width')} between not shown")
     if hidden:
