@@ -20,7 +20,7 @@ from gengap.errors import UserError
 from gengap.files import legacy_names, store_access
 from gengap.files.paths import check_writable
 from gengap.registry import REGISTRY
-from gengap.snakemake_support import captions, run_lock, targets
+from gengap.snakemake_support import captions, console, run_lock, targets
 from gengap.studies import imports
 from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED, rule_of
@@ -143,3 +143,6 @@ include: "rules/probe.smk"
 include: "rules/collect.smk"
 include: "rules/simulate.smk"
 include: "rules/report.smk"
+
+
+console.without_output.update(rule.name for rule in workflow.rules if not rule.output)

@@ -86,6 +86,20 @@ def test_jobs_side_by_side_count_as_such_in_the_time_left(terminal, clock):
     assert said(event=LogEvent.PROGRESS, done=2, total=6) == ["12:00:00 2 of 6 jobs done, 1 min 00 s left"]
 
 
+@pytest.mark.parametrize("names", [["all"], ["quickstart", "data"], ["luck"]])
+def test_rules_that_only_name_others_are_no_jobs(terminal, clock, monkeypatch, names):
+    monkeypatch.setattr(console, "without_output", {"all", "data", "quickstart", "luck"})
+    said = terminal()
+    stats = {"train": 2, **dict.fromkeys(names, 1), "total": 2 + len(names)}
+    assert said("Job stats:", event=LogEvent.RUN_INFO, stats=stats) == ["2 jobs: 2 train"]
+    lines = run(said, clock, [*enumerate([*names[1:], "train", "train", *names[:1]])], 40.0)
+    assert [line for line in lines if "done" in line] == [
+        *["12:00:00 0 of 2 jobs done, how long the others take is not known yet"] * len(names[1:]),
+        "12:00:00 1 of 2 jobs done, 40 s left",
+        f"12:00:00 2 of 2 jobs done, took {'2 min 00 s' if names[1:] else '1 min 20 s'}",
+    ]
+
+
 def test_a_dry_run_says_why_in_one_short_line(terminal, clock):
     said = terminal(dryrun=True)
     lines = said(

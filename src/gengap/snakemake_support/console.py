@@ -23,6 +23,8 @@ from gengap.snakemake_support.screen import Screen
 
 _FIRST_SECONDS, _MOST_SECONDS = 10.0, 60.0  # between two lines
 _UNKNOWN = "how long the others take is not known yet"
+# Rules that only name what is to be made: they are no jobs to a person, and the plan does not count them.
+without_output: set[str] = set()
 _REASON = 100  # characters of it that are shown
 # What Snakemake says of every run, and nobody needs on the terminal.
 _NOISE = (
@@ -53,7 +55,8 @@ class LogHandler(LogHandlerBase):
         self._to_do: Counter[str] = Counter()  # jobs that have not ended, by rule
         self._running: dict[int, tuple[str, float, str]] = {}  # rule, start and log file by job
         self._seconds: dict[str, list[float]] = defaultdict(list)  # of the jobs that have ended, by rule
-        self._counted = False
+        self._counted = self._told_end = False
+        self._names = self._names_done = 0  # jobs of rules in `without_output`
         self._screen: Screen | None = None
 
     @property
@@ -122,11 +125,14 @@ class LogHandler(LogHandlerBase):
         if self._counted:
             return
         self._counted = True
-        self._to_do = Counter({rule: int(number) for rule, number in stats.items() if rule != "total"})
+        self._to_do = Counter(
+            {rule: int(number) for rule, number in stats.items() if rule not in {"total", *without_output}}
+        )
         kinds: Counter[str] = Counter()
         for rule, number in self._to_do.items():
             kinds[rule.split("_", 1)[0] if rule.startswith(("figure_", "table_")) else rule] += number
         total = sum(self._to_do.values())
+        self._names = sum(int(number) for rule, number in stats.items() if rule in without_output)
         self._say(f"{count(total, 'job')}: " + ", ".join(f"{number} {kind}" for kind, number in kinds.items()))
 
     def _start(self, said: dict[str, Any]) -> None:
@@ -152,6 +158,9 @@ class LogHandler(LogHandlerBase):
     def _end(self, job: int) -> None:
         if job in self._running:
             rule, start, log_file = self._running.pop(job)
+            if rule in without_output:
+                self._names_done += 1
+                return
             self._to_do[rule] -= 1
             self._seconds[rule].append(time.monotonic() - start)
             if self._screen:
@@ -159,6 +168,10 @@ class LogHandler(LogHandlerBase):
 
     def _progress(self, done: int, total: int) -> None:
         """A line from time to time, and when all is done."""
+        done, total = done - self._names_done, total - self._names
+        if self._told_end or not total:
+            return
+        self._told_end = done == total
         now = time.monotonic()
         spent = now - self._begin
         if self._screen and done < total:
