@@ -86,7 +86,7 @@ def test_a_figure_does_not_depend_on_another():
         ("probes/averages.py", {"landscape", "layer_reset", "near_rank", "sharpness"}),
         ("probes/distance.py", {"distance"}),
         ("datasets/cifar.py", {"cifar10", "cifar100"}),
-        ("labels/statistics.py", {"teacher", "distinct_teacher"}),
+        ("labels/statistics.py", {"teacher", "distinct_teacher", "trained_teacher"}),
         ("simulations/random_matrix.py", {"random_matrix"}),
         ("probes/results.py", set()),
         ("datasets/preparing.py", set()),

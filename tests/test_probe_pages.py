@@ -31,7 +31,8 @@ def test_a_probe_measures_what_its_page_says(name):
         {"name": name, "batchnorm": mode, **ASKED_FOR.get(name, {})}, settings, seeds=(0,), n_train=12, n_test=6
     )
     further = dict.fromkeys(("clean", "patch_only"), (made.test_images, made.test_targets))
-    made = dataclasses.replace(made, teacher=Teacher(made.arch, take(made.saved(1.0), [0])), test_sets=further)
+    teacher = Teacher(made.arch, take(made.saved(1.0), [0]))
+    made = dataclasses.replace(made, teacher=teacher, test_labels=made.test_targets, test_sets=further)
     measured = {one.quantity for one in registry.load("probe", name).measure(made)}
     assert measured == set(registry.check("probe", name).measured)
 
