@@ -129,7 +129,8 @@ def legend(figure: Figure, entries: Sequence[Line2D], *, below: bool = False) ->
 def _legend_columns(entries: Sequence[Line2D], room: int) -> int:
     """How many entries stand in a row of so many characters."""
     lengths = [len(str(entry.get_label())) + 6 for entry in entries]  # a mark and the space between two entries
-    return len(entries) if sum(lengths) <= room else max(1, min(len(entries), room // max(lengths)))
+    most = len(entries) if sum(lengths) <= room else max(1, min(len(entries), room // max(lengths)))
+    return math.ceil(len(entries) / math.ceil(len(entries) / most))  # rows of nearly equal length
 
 
 def beside(axes: Axes, ends: Mapping[str, tuple[float, str]], *, most: int = 14) -> bool:
