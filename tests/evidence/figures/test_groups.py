@@ -79,7 +79,9 @@ def test_groups_without_room_are_counted():
 @pytest.mark.parametrize(("widths", "said"), [(("4", "8", "64"), "1 width"), (("4", "8", "16", "64"), "2 widths")])
 def test_widths_without_room_are_counted(widths, said):
     made = evidence({"width": widths})
-    assert description(labelled(made, extremes=True), made) == f"2 seeds; {said} between not shown"
+    assert description(labelled(made, extremes=True), made, extremes=True) == f"2 seeds; {said} between not shown"
+    some = labelled(made)
+    assert "not shown" not in description(some[some["width"] == "4"], made)  # a choice of the study's
 
 
 @pytest.mark.parametrize("grid", [BATCHES, RATES, SETS, {"init": INITS}, MANY])

@@ -75,7 +75,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     cells = labelled(evidence, extremes=True)
     figure, (ends, negative, whole) = panels(3, height=5.0, ratios=[3, 2, 3])
     modes = ", ".join(sorted(set(data["batchnorm"])))
-    title(ends, description(cells, evidence) + f"; BatchNorm {modes}")
+    title(ends, description(cells, evidence, extremes=True) + f"; BatchNorm {modes}")
     if data.empty:
         unfinished((ends, negative, whole), cells)
         return figure

@@ -59,7 +59,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     lines = sum(1.3 + name.count("\n") for name in names.values())
     figure = Figure(figsize=(width(), 2.6 + 0.14 * lines))
     upper, lower = figure.subplots(2, 1, height_ratios=[2.2, 0.4 + 0.14 * lines])
-    title(upper, description(cells, evidence))
+    title(upper, description(cells, evidence, extremes=True))
     upper.set_ylabel(QUANTITIES["layer_gradient_norm"].axis)
     lower.set_xlabel(QUANTITIES[RATIO].label)
     if data.empty:

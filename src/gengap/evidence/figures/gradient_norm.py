@@ -43,7 +43,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """One line per group on a logarithmic axis; a gradient of exactly 0 leaves it downwards."""
     cells = labelled(evidence, extremes=True)
     figure, (axes,) = panels(1, height=2.4)
-    title(axes, description(cells, evidence))
+    title(axes, description(cells, evidence, extremes=True))
     axes.set_ylabel(QUANTITIES["gradient_norm"].axis)
     if data.empty:
         unfinished([axes], cells)

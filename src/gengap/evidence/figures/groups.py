@@ -105,13 +105,16 @@ def varying(cells: pd.DataFrame, evidence: Evidence) -> list[str]:
     return [axis for axis in evidence.axes if cells[axis].nunique() > 1]
 
 
-def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | None = None) -> str:
+def description(
+    cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | None = None, extremes: bool = False
+) -> str:
     """What a figure joins, in words for its title: fixed axes, number of seeds, and who is left out.
 
     Args:
         cells: The cells that it shows, as `labelled` gives them.
         evidence: The study's measurements.
         of: All cells that it could show, where it has not room for every group.
+        extremes: Whether it leaves the widths between out, as `labelled` does.
     """
     fixed = [axis for axis in evidence.axes if cells[axis].nunique() == 1]
     parts = [words.setting(axis, cells[axis].iloc[0]) for axis in fixed]
@@ -122,7 +125,7 @@ def description(cells: pd.DataFrame, evidence: Evidence, *, of: pd.DataFrame | N
     if lost := failures(cells):
         parts.append(f"left out: {lost}")
     every = cells if of is None else of
-    between = evidence.cells[WIDTH].nunique() - every[WIDTH].nunique() if WIDTH in evidence.axes else 0
+    between = evidence.cells[WIDTH].nunique() - every[WIDTH].nunique() if extremes and WIDTH in evidence.axes else 0
     hidden = 0 if of is None else _groups(of) - _groups(cells)
     if between:
         parts.append(f"{count(between, 'width')} between not shown")

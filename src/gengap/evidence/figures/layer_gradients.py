@@ -103,6 +103,6 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         log_scale(first, own)
         first.set_ylabel(label)
     figure.align_ylabels()
-    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True), extremes=True))
     legend(figure, depth_handles(colors), below=True)
     return figure

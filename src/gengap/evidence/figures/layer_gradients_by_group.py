@@ -99,7 +99,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         log_scale(lower, ratios.assign(**dict.fromkeys(("mean", "min", "max"), ratios["median"])) if many else ratios)
     else:
         note(lower, "")
-    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True)))
+    title(figure, description(cells, evidence, of=labelled(evidence, extremes=True), extremes=True))
     legend(figure, depth_handles(by_layer), below=True)
     return figure
 

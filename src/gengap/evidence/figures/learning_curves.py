@@ -72,7 +72,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     rows = math.ceil(len(names) / most)
     columns = math.ceil(len(names) / rows)  # of five pairs three and two, rather than four and one
     figure, axes = panels(2 * rows, columns, height=3.6 if len(names) == 1 else 3.2 * rows, wide=columns > 2)
-    title(axes[0] if len(names) == 1 else figure, description(cells, evidence, of=found))
+    title(axes[0] if len(names) == 1 else figure, description(cells, evidence, of=found, extremes=True))
     colors = palette(cells["group"])
     for place in range(rows * columns):
         upper = axes[2 * columns * (place // columns) + place % columns]

@@ -63,7 +63,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Accuracy above loss; one colour per group, train solid, test dashed; the checkpoints are at 0 and 1."""
     cells = labelled(evidence, extremes=True)
     figure, axes = panels(len(MEASURES), height=3.6)
-    title(axes[0], description(cells, evidence))
+    title(axes[0], description(cells, evidence, extremes=True))
     if data.empty:
         unfinished(axes, cells)
         return figure
