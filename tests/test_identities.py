@@ -1,7 +1,8 @@
 """What names stored results must stay as it is: else every user's networks would be trained again.
 
 A digest changes with a study's own file too; then put in the new one. If no study was edited, a default or the name of
-a setting has changed: give that back, or say in the CHANGELOG which results are lost. The study `every_probe` is left out: a new probe changes it, and loses nothing.
+a setting has changed: give that back, or say in the CHANGELOG which results are lost.
+The study `every_probe` is left out: a new probe changes it, and loses nothing.
 """
 
 import hashlib
