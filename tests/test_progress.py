@@ -63,6 +63,20 @@ def test_the_pace_leaves_out_what_the_first_step_did_once(clock):
     assert shown.pace() == progress.Pace(10_000, 20.0)
 
 
+def test_speed_and_time_left_leave_out_what_the_first_step_did_once(caplog, clock):
+    """As compiling: 30 s before the first step ends, then 2 s per step."""
+    shown = progress.Progress("epoch", 10, "samples")
+    with caplog.at_level("INFO", logger="gengap"):
+        clock[0] += 32.0
+        shown.advance(1, 1000)
+        clock[0] += 20.0
+        shown.advance(3, 20_000)
+    assert [record.getMessage() for record in caplog.records] == [
+        "epoch 1/10, 31 samples/s, 4 min 48 s left",
+        "epoch 3/10, 1,000 samples/s, 1 min 10 s left",
+    ]
+
+
 def test_the_pace_of_one_step_is_its_own_and_of_none_is_nothing(clock):
     shown = progress.Progress("epoch", 1, "samples")
     assert shown.pace() == progress.Pace(0.0, 0.0)

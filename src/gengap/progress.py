@@ -48,7 +48,7 @@ class Progress:
         self._next = self._start + _FIRST_SECONDS
         self._next_drawn = self._start
         self._work = 0.0
-        self._first: tuple[float, float] | None = None  # when the first step ended, and its work
+        self._first: tuple[float, float, int] | None = None  # end of the first step, its work, steps by then
         self._end = self._start
 
     def advance(self, done: int, work: float, *facts: str, last: bool = False) -> None:
@@ -62,14 +62,15 @@ class Progress:
         """
         now = self._end = time.monotonic()
         self._work += work
-        self._first = self._first or (now, work)
+        self._first = self._first or (now, work, done)
         last = last or done >= self._steps
         said, drawn = last or now >= self._next, last or now >= self._next_drawn
         if not said and not drawn:
             return
         spent = now - self._start
-        left = spent / max(done - self._before, 1) * (self._steps - done)
-        rate = self._work / max(spent, 1e-9)
+        pace = self.pace()
+        rate = pace.work / max(pace.seconds, 1e-9)
+        left = self._seconds_per_step(done) * (self._steps - done)
         speed = f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.2g} {self._unit}/s"
         ending = f"took {duration(spent)}" if last else f"{duration(left)} left"
         told = [f"{self._step} {done}/{self._steps}", *facts[:1], speed, *facts[1:]]
@@ -86,10 +87,17 @@ class Progress:
         """The work so far, and its time at the rate of all steps but the first, which may have compiled or read."""
         if self._first is None:
             return Pace()
-        when, first = self._first
+        when, first, _ = self._first
         if self._work > first:
             return Pace(self._work, (self._end - when) * self._work / (self._work - first))
         return Pace(self._work, self._end - self._start)
+
+
+    def _seconds_per_step(self, done: int) -> float:
+        """Of all steps but the first, once there are others."""
+        if self._first is not None and done > self._first[2]:
+            return (self._end - self._first[0]) / (done - self._first[2])
+        return (self._end - self._start) / max(done - self._before, 1)
 
 
 @contextmanager
