@@ -92,7 +92,6 @@ class Progress:
             return Pace(self._work, (self._end - when) * self._work / (self._work - first))
         return Pace(self._work, self._end - self._start)
 
-
     def _seconds_per_step(self, done: int) -> float:
         """Of all steps but the first, once there are others."""
         if self._first is not None and done > self._first[2]:
