@@ -101,8 +101,8 @@ def test_work_without_steps_tells_how_long_it_takes(expected, words):
 def test_it_tells_while_it_lasts_and_no_longer(caplog, monkeypatch):
     monkeypatch.setattr(progress, "_LONG_SECONDS", 0.01)
     threads = threading.active_count()
-    with caplog.at_level("INFO", logger="gengap"), progress.told(1000.0):
+    with caplog.at_level("INFO", logger="gengap"), progress.told(1000.0, "figure 'scoreboard': "):
         while not caplog.records:
             time.sleep(0.01)
-    assert "at work for 0 s, 16 min 40 s left" in caplog.records[0].getMessage()
+    assert "figure 'scoreboard': at work for 0 s, 16 min 40 s left" in caplog.records[0].getMessage()
     assert threading.active_count() == threads

@@ -100,11 +100,12 @@ class Progress:
 
 
 @contextmanager
-def told(expected: float | None) -> Iterator[None]:
+def told(expected: float | None, what: str = "") -> Iterator[None]:
     """Say of a work without steps, from time to time, how long it has taken and how long it will take.
 
     Args:
         expected: Seconds that it took before, or was predicted to take; None: not known.
+        what: What the work is, before the rest of the line.
     """
     ended, start = threading.Event(), time.monotonic()
 
@@ -112,7 +113,7 @@ def told(expected: float | None) -> Iterator[None]:
         wait = _LONG_SECONDS
         while not ended.wait(wait):
             spent = time.monotonic() - start
-            log.info("%s", since(spent, expected))
+            log.info("%s%s", what, since(spent, expected))
             wait = min(max(_LONG_SECONDS, spent / 4), _MOST_SECONDS)
 
     teller = threading.Thread(target=tell, daemon=True)

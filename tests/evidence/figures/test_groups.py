@@ -1,5 +1,6 @@
 """Which groups share a panel, and that a picture tells them apart in colour and in grey."""
 
+import dataclasses
 import itertools
 
 import matplotlib.colors
@@ -8,9 +9,10 @@ import numpy as np
 import picture_layout
 import pytest
 import survey_evidence
+from matplotlib.text import Text
 
 from gengap.evidence import figures
-from gengap.evidence.figures import learning_curves
+from gengap.evidence.figures import accuracy_by_width, learning_curves
 from gengap.evidence.figures.drawing import depths, handle, legend, palette, panels
 from gengap.evidence.figures.groups import description, first_columns, in_columns, labelled
 
@@ -132,3 +134,24 @@ def test_a_legend_stays_within_the_frame(names, wide):
         figure, _ = panels(1, 1, height=2.0, wide=wide)
         legend(figure, [handle(name, color="C0") for name in names], below=True)
         assert not [fault for fault in picture_layout.faults(figure) if "leaves the frame" in fault]
+
+
+def test_accuracy_by_width_joins_the_axes_that_would_make_too_many_groups():
+    """Of 27 groups, three sets of data keep a colour each; the widths' means and quarters are those of all others."""
+    grid = {"dataset": ("cifar10", "fashion_mnist", "mnist"), "lr": ("0.1", "0.2", "0.3"), "batch_size": SIZES[:3]}
+    made = evidence({**grid, "width": ("4", "64")})
+    cells = made.cells.assign(train_accuracy=np.linspace(0.2, 1.0, len(made.cells)), test_accuracy=0.5)
+    made = dataclasses.replace(made, cells=cells)
+    drawn = accuracy_by_width.data(made)
+    assert list(drawn["group"].unique()) == ["CIFAR-10", "Fashion-MNIST", "MNIST"]
+    assert set(drawn["statistic"]) == {"mean", "quarter", "three quarters"}
+    own = cells[(cells["dataset"] == "mnist") & (cells["width"] == "64")]
+    one = drawn[(drawn["group"] == "MNIST") & (drawn["x"] == 64) & (drawn["split"] == "train")]
+    expected = 100 * own["train_accuracy"]
+    assert dict(zip(one["statistic"], one["value"], strict=True)) == pytest.approx(
+        {"mean": expected.mean(), "quarter": expected.quantile(0.25), "three quarters": expected.quantile(0.75)}
+    )
+    assert set(one["n"]) == {len(own)}
+    figure = figures.plot("accuracy_by_width", made)
+    assert any("joined: learning rate, batch size" in text.get_text() for text in figure.findobj(Text))
+    assert not picture_layout.faults(figure)

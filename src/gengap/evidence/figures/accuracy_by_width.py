@@ -23,7 +23,7 @@ from gengap.evidence.figures.drawing import (
     unfinished,
     width,
 )
-from gengap.evidence.figures.groups import ALL, FEW, WIDTH, description, labelled
+from gengap.evidence.figures.groups import ALL, FEW, ORDERED, WIDTH, description, labelled, varying
 from gengap.evidence.figures.printed import mark, printed, source
 from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import Evidence, lacking
@@ -45,13 +45,16 @@ dots beside their mean, so that none hides another. Open diamonds are printed nu
 names. Dead, stuck and diverged networks are not drawn; the line above the panels counts them. BatchNorm uses the mode
 of the probe ``performance``: statistics of the whole training set, unless the study says otherwise. *What to look for:*
 whether train accuracy reaches 100 % with width, and whether test accuracy follows or stays lower; the distance between
-the two panels is the generalization gap.
+the two panels is the generalization gap. Of more than 12 groups, only the first axes distinguish groups: the line
+above the panels names the axes that are joined, single networks are not drawn, and bars reach over the middle half.
 """,
 }
 
 COLUMNS = ["group", "x", "split", "statistic", "cell", "value", "n"]
 SPLITS = ("train", "test")
 ACCURACY = {split: f"{split}_accuracy" for split in SPLITS}
+MOST = 12  # groups that a legend has room for
+HALF = {"quarter": 0.25, "three quarters": 0.75}  # the middle half
 APART = 0.14  # between groups at one width, as a share of a doubling, where the widths are not closer together
 MARKS = ("o", "s", "^", "D", "v", "P", "X")  # of groups, which grey does not tell apart
 
@@ -62,18 +65,24 @@ def data(evidence: Evidence) -> pd.DataFrame:
     Returns:
         Columns ``group``, ``x`` (the width, or the group's number where width is no axis), ``split``, ``statistic``
         (``run``, ``mean``, ``min``, ``max``; ``printed``, with the source as ``group``), ``cell``, ``value``, ``n``
-        (runs that the statistic joins).
+        (runs that the statistic joins). Where axes are joined, ``quarter`` and ``three quarters`` instead of ``run``,
+        ``min`` and ``max``.
     """
     for quantity in ACCURACY.values():
         if quantity not in evidence.cells:
             raise lacking(evidence, quantity, "performance")
-    cells = _placed(evidence)
+    cells, joined = _placed(evidence), _joined(evidence)
     rows: list[tuple[object, ...]] = []
     for at, part in grouped(cells, ["group", "x"]):
         for split, quantity in ACCURACY.items():
             values = usable(part, quantity) * QUANTITIES[quantity].scale
             estimate = interval(values)  # of which only the mean and the range are drawn
             here = (at["group"], at["x"], split)
+            if joined:
+                spread = [(word, values.quantile(share)) for word, share in HALF.items()] if estimate.n else []
+                rows += [(*here, word, "", value, estimate.n) for word, value in spread]
+                rows += [(*here, "mean", "", estimate.mean, estimate.n)] if estimate.n else []
+                continue
             rows += [
                 (*here, "run", cell, value, 1) for cell, value in zip(part["cell"][values.index], values, strict=True)
             ]
@@ -94,7 +103,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     figure, axes = panels(*((2, 1) if column else (1, 2)), height=(3.7 if column else 2.6) + slanted)
     for panel in axes[1:]:
         panel.sharey(axes[0])
-    title(figure, description(cells, evidence))
+    joined = ", ".join(map(words.axis, _joined(evidence)))
+    title(figure, "; ".join([description(cells, evidence), *([f"joined: {joined}"] if joined else [])]))
     if data.empty:
         unfinished(axes, cells)
         return figure
@@ -128,11 +138,24 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
 
 def _placed(evidence: Evidence) -> pd.DataFrame:
     """The cells with their groups, and their place on the horizontal axis."""
-    cells = labelled(evidence, apart=[WIDTH])
+    cells = labelled(evidence, apart=[WIDTH, *_joined(evidence)])
     if WIDTH in evidence.axes:
         return cells.assign(x=cells[WIDTH].astype(float))
     numbers = {group: number for number, group in enumerate(cells["group"].unique())}
     return cells.assign(x=cells["group"].map(numbers).astype(float))
+
+
+def _joined(evidence: Evidence) -> list[str]:
+    """The axes that distinguish no groups, where all axes together would make more than `MOST`."""
+    axes = [axis for axis in varying(evidence.cells, evidence) if axis != WIDTH]
+    if len(evidence.cells[axes].drop_duplicates()) <= MOST:
+        return []
+    kept: list[str] = []
+    for axis in axes:
+        if len(evidence.cells[[*kept, axis]].drop_duplicates()) > ORDERED:
+            break
+        kept.append(axis)
+    return axes[len(kept) :]
 
 
 def _step(x: "pd.Series[float]", groups: int) -> float:
@@ -152,11 +175,13 @@ def _group(
 
     runs = part[part["statistic"] == "run"]
     axes.plot(at(runs["x"], 0.45), runs["value"], ".", color=color, markersize=3, markeredgewidth=0, alpha=0.55)
-    means = part[part["statistic"].isin(["mean", "min", "max"])]
+    means = part[part["statistic"] != "run"]
     found = means.pivot_table(index="x", columns="statistic", values="value").reset_index()
     if found.empty:
         return
-    ends = [found["mean"] - found["min"], found["max"] - found["mean"]]
+    low, high = HALF if "quarter" in found else ("min", "max")
+    # The mean of a skewed half may lie outside it.
+    ends = [(found["mean"] - found[low]).clip(lower=0), (found[high] - found["mean"]).clip(lower=0)]
     look: dict[str, Any] = {"marker": mark, "markersize": 3.5, "elinewidth": 0.8, "linestyle": "", "color": color}
     axes.errorbar(at(found["x"]), found["mean"], ends, **look)
     every: Any = np.sort(pd.to_numeric(evidence.cells[WIDTH]).unique()) if wide else []

@@ -11,6 +11,7 @@ from gengap.evidence.collect_simulation import collect_simulation
 from gengap.evidence.imported import Imported
 from gengap.evidence.published import read_published
 from gengap.evidence.verdicts import judge
+from gengap.progress import told
 from gengap.studies.job import Job
 from gengap.studies.jobs import Plan
 from gengap.studies.study import Study
@@ -80,7 +81,8 @@ def show(plan: Plan, name: str, folder: Path, *, part: bool = False) -> list[str
 
     def attempt(part_name: str, draw: Callable[[], None]) -> None:
         try:
-            draw()
+            with told(None, f"{part_name}: "):
+                draw()
         except UserError as error:
             if not part:
                 raise
