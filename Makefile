@@ -86,7 +86,8 @@ evidence: $(ENV) ## Copy tables and figures of a finished study or paper to docs
 	for study in $$studies; do
 		rm -rf "$$folder/$$study" && mkdir -p "$$folder/$$study"
 		figures=$$(gengap path figures "$$study") tables=$$(gengap path tables "$$study")
-		cp "$$(gengap path verdicts "$$study")" "$$tables"/*.csv "$$figures"/*.csv "$$figures"/page/*.png "$$folder/$$study"
+		cp "$$figures"/*.csv "$$figures"/page/*.png "$$folder/$$study"
+		cp "$$(gengap path verdicts "$$study")" "$$tables"/*.csv "$$folder/$$study" # the table of a figure's name says more
 		[ "$$(wc -l < "$$folder/$$study/verdicts.csv")" -gt 1 ] || rm "$$folder/$$study/verdicts.csv" # nothing was published
 		echo "Copied tables and figures to $$folder/$$study"
 	done
