@@ -12,7 +12,9 @@ import pandas as pd
 from tabulate import tabulate
 
 from gengap import registry
+from gengap.counting import count
 from gengap.evidence import words
+from gengap.evidence.intervals import FAILED, failures
 from gengap.evidence.measurements import SEED, Evidence, with_options
 from gengap.evidence.tables.page import page
 from gengap.files import storage
@@ -51,13 +53,23 @@ def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path
     name, evidence = settings.name, with_options(evidence, settings)
     numbers = registry.load("table", name).table(evidence)
     shown = readable(numbers, [*evidence.axes, SEED])
+    note = left_out(numbers, evidence)
     csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     storage.write_text(paths["csv"], csv)
     for suffix, style, rows in (("md", "github", shown.map(_markdown)), ("tex", "latex_booktabs", shown)):
         text = tabulate(rows.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
-        storage.write_text(paths[suffix], text + "\n")
+        below = f"\n{note}\n" if note and suffix == "md" else ""
+        storage.write_text(paths[suffix], f"{text}\n{below}")
     study = evidence.study["name"]
-    storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv))
+    storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv, note))
+
+
+def left_out(numbers: pd.DataFrame, evidence: Evidence) -> str:
+    """A line below a table whose columns do not say how many networks failed and are in none of its numbers."""
+    lost = failures(evidence.cells)
+    if not lost or numbers.columns.isin([*FAILED, "left_out"]).any():
+        return ""
+    return f"Left out: {lost}, of {count(len(evidence.cells), 'network')}."
 
 
 def write_verdicts(verdicts: pd.DataFrame, study: str, csv: str | Path, html: str | Path) -> None:
