@@ -89,7 +89,8 @@ def values(evidence: Evidence, name: str) -> "pd.Series[float]":
 def compared(evidence: Evidence, name: str) -> pd.DataFrame:
     """The finished networks of which both the measure and the gap are numbers, as columns ``measure`` and ``gap``."""
     table = evidence.finished.assign(measure=values(evidence, name), gap=evidence.finished[GAP].astype(float))
-    return table[np.isfinite(table["measure"]) & np.isfinite(table["gap"])]
+    kept: pd.DataFrame = table[np.isfinite(table["measure"]) & np.isfinite(table["gap"])]
+    return kept
 
 
 def tau(x: ArrayLike, y: ArrayLike) -> float:

@@ -80,7 +80,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     _weights_left(axes, data)
     for panel in axes[-columns:]:
         panel.set_xlabel("weights left [%]")
-    arms = evidence.finished["arm"].astype(str).unique() if "arm" in evidence.finished else []
+    arms: list[str] = evidence.finished["arm"].astype(str).unique().tolist() if "arm" in evidence.finished else []
     others = not_shown(sum(kind_of(arm) is None for arm in arms), "arm", "neither pruned nor a control")
     title(figure, told(description(evidence.cells, evidence), others, "dashed: the whole network"))
     figure.align_ylabels()

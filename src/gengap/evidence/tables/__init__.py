@@ -21,6 +21,7 @@ from gengap.files import storage
 from gengap.quantities import QUANTITIES
 from gengap.studies.study import Table
 
+BASELINE = "baseline"  # the value that those of the first column, an axis, are compared with
 # Columns of a verdict for reading: what it is about, the verdict, and what is known besides.
 VERDICT = [
     "table",
@@ -102,8 +103,9 @@ def readable(numbers: pd.DataFrame, axes: Collection[str] = ()) -> pd.DataFrame:
             shown[header] = [_with_ends(*values, form) for values in ends]
         elif column.removesuffix("_low").removesuffix("_high") not in summarised:
             named = column in axes
+            of = str(numbers.columns[0]) if column == BASELINE and numbers.columns[0] in axes else column
             header = words.axis(column) if named else column.replace("_", " ")
-            shown[header] = [_plain(words.value(column, value) if named else value) for value in numbers[column]]
+            shown[header] = [_plain(words.value(of, value) if of in axes else value) for value in numbers[column]]
     return pd.DataFrame(shown)
 
 
