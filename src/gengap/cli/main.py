@@ -29,6 +29,7 @@ from gengap.cli import (
     tensorboard,
     watch,
 )
+from gengap.cli.arguments import Parser
 from gengap.counting import count, noun
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
@@ -286,7 +287,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their arguments."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="gengap",
         description="Check, plan, watch and compare studies of small networks, in the project's folder. "
         "`make run STUDY=...` or `snakemake STUDY` trains them.",
