@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import picture_layout
 import pytest
+import synthetic
 
 from gengap import registry
 from gengap.errors import UserError
@@ -14,6 +15,7 @@ from gengap.evidence import explaining, figures, tables
 from gengap.evidence.figures import measure_against_gap
 from gengap.evidence.measurements import Evidence, with_options
 from gengap.evidence.tables import explains
+from gengap.files import arrays, storage
 from gengap.quantities import QUANTITIES
 from gengap.studies.study import Figure, Table, load_study
 
@@ -131,6 +133,14 @@ def test_a_probe_that_has_no_measure_of_the_whole_network_is_named_in_the_pictur
     assert dict(zip(table["probe"], table["measure"], strict=True))["near_rank"] == "none: only by layer"
     assert table.loc[table["probe"] == "near_rank", "networks"].tolist() == [0]
     assert "| none: only by layer" in tables.readable(table).to_markdown(index=False)
+
+
+def test_evidence_knows_the_probes_of_arrays(tmp_path):
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, {"seed": [0]}))
+    with storage.reading(found.path, "measurements") as file:
+        every = {one.probe for one in arrays.read(file)}
+    assert every
+    assert set(found.array_probes) == every
 
 
 def test_what_the_study_names_itself_leaves_nothing_out():
