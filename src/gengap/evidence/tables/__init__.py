@@ -52,9 +52,10 @@ def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path
     """
     settings = Table.model_validate(table)
     name, evidence = settings.name, with_options(evidence, settings)
-    numbers = registry.load("table", name).table(evidence)
+    module = registry.load("table", name)
+    numbers = module.table(evidence)
     shown = readable(numbers, [*evidence.axes, SEED])
-    note = left_out(numbers, evidence)
+    note = left_out(numbers, evidence, getattr(module, "TAKEN", ()))
     csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     storage.write_text(paths["csv"], csv)
     for suffix, style, rows in (("md", "github", shown.map(_markdown)), ("tex", "latex_booktabs", shown)):
@@ -65,9 +66,15 @@ def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path
     storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv, note))
 
 
-def left_out(numbers: pd.DataFrame, evidence: Evidence) -> str:
-    """A line below a table whose columns do not say how many networks failed and are in none of its numbers."""
-    lost = failures(evidence.cells)
+def left_out(numbers: pd.DataFrame, evidence: Evidence, taken: Collection[str] = ()) -> str:
+    """A line below a table whose columns do not say how many networks failed and are in none of its numbers.
+
+    Args:
+        numbers: The table.
+        evidence: The study's measurements.
+        taken: How networks may have failed that count in it all the same: ``TAKEN`` of a table's module.
+    """
+    lost = failures(evidence.cells[~evidence.cells["status"].isin(list(taken))])
     if not lost or numbers.columns.isin([*FAILED, "left_out"]).any():
         return ""
     return f"Left out: {lost}, of {count(len(evidence.cells), 'network')}."
