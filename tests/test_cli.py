@@ -113,3 +113,24 @@ def test_summary_names_what_is_there(tmp_path, capsys):
     assert "2 agrees\n" in out
     assert "results/light/figures" in out
     assert "report" not in out  # not made yet
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["watch", "tiny", "--ones"], "error: gengap watch: unknown option '--ones'. Did you mean '--once'?"),
+        (["export", "tiny", "--to=a.h5", "a.h5"], "error: gengap export: unknown option '--to'. Choose from: --help."),
+        (["wacth", "tiny"], "error: gengap: unknown command 'wacth'. Did you mean 'watch'? Choose from: "),
+        (["clean", "--dry-run"], "error: gengap clean: unknown option '--dry-run'. Choose from: "),
+        (
+            ["publish", "tiny", "folder", "more"],
+            "error: gengap publish: 'more' is one argument too many. Write: gengap publish [-h] STUDY FOLDER",
+        ),
+        (["new", "prob", "mine"], "error: gengap new: unknown kind 'prob'. Did you mean 'probe'?"),
+    ],
+)
+def test_a_wrong_command_or_option_is_named_with_what_is_allowed(arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main.main(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

@@ -1,10 +1,13 @@
 """Rank correlations with the gap by hand, between settings and between seeds, and the figure and table of them."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import picture_layout
 import pytest
+import synthetic
 
 from gengap import registry
 from gengap.errors import UserError
@@ -12,6 +15,8 @@ from gengap.evidence import explaining, figures, tables
 from gengap.evidence.figures import measure_against_gap
 from gengap.evidence.measurements import Evidence, with_options
 from gengap.evidence.tables import explains
+from gengap.files import arrays, storage
+from gengap.quantities import QUANTITIES
 from gengap.studies.study import Figure, Table, load_study
 
 
@@ -68,8 +73,9 @@ def test_a_seed_that_differs_widens_the_interval_over_seeds():
 def test_table_has_the_controls_last_and_no_measure_of_the_test_set():
     evidence = with_options(made(lambda width, seed: width + seed), Table(name="explains"))
     table = explains.table(evidence)
-    assert list(table["measure"]) == ["path norm", "number of parameters", "random numbers"]
-    assert list(table["probe"]) == ["norms", "control", "control"]
+    assert list(table["measure"])[:3] == ["path norm", "number of parameters", "random numbers"]
+    assert list(table["probe"])[:3] == ["norms", "control", "control"]
+    assert table["networks"].tolist()[:3] == [9, 9, 9]
     assert table["within"].tolist()[:2] == [1, 0]
     assert "across" in tables.readable(table)
 
@@ -93,6 +99,81 @@ def test_any_quantity_against_any_axis():
     data = registry.load("figure", part.name).data(evidence)
     assert set(data["quantity"]) == {"test_loss"}
     assert list(data["x_axis"]) == [0, 1, 2] * 3
+
+
+def with_rows(evidence, probes, *, arrays=()):
+    """The same evidence, in which more probes measured something: a quantity of a layer, or of whole networks."""
+    cells = evidence.cells["cell"].tolist()
+    more = [
+        (cell, 1.0, layer, quantity, 1.0, "exact", probe)
+        for probe, (layer, quantity) in probes.items()
+        for cell in cells
+    ]
+    rows = pd.concat([evidence.measurements, pd.DataFrame(more, columns=evidence.measurements.columns)])
+    known = {quantity: 1.0 for layer, quantity in probes.values() if not layer}
+    more_cells = evidence.cells.assign(**known)
+    return dataclasses.replace(evidence, cells=more_cells, measurements=rows, array_probes=arrays)
+
+
+def title_of(evidence, **options):
+    figure = figures.plot({"name": "measure_against_gap", **options}, evidence, width=figures.PAGE)
+    assert not picture_layout.faults(figure)
+    return " ".join(figure.get_suptitle().split())
+
+
+def test_a_probe_that_has_no_measure_of_the_whole_network_is_named_in_the_picture_and_in_the_table():
+    by_layer = {"gradient": ("conv1", "layer_gradient_norm"), "near_rank": ("conv2", "near_rank")}
+    evidence = with_rows(made(lambda width, seed: width), by_layer, arrays=("hessian_spectrum", "norms"))
+    words = title_of(evidence)
+    assert "without a panel (only by layer): gradient and near_rank" in words
+    assert "without a panel (only arrays): hessian_spectrum" in words
+    assert "without a panel (only on the test set): performance" in words
+    assert "norms" not in words  # it has a panel
+    table = explains.table(with_options(evidence, Table(name="explains")))
+    assert dict(zip(table["probe"], table["measure"], strict=True))["near_rank"] == "none: only by layer"
+    assert table.loc[table["probe"] == "near_rank", "networks"].tolist() == [0]
+    assert "| none: only by layer" in tables.readable(table).to_markdown(index=False)
+
+
+def test_evidence_knows_the_probes_of_arrays(tmp_path):
+    found = synthetic.collected(tmp_path, synthetic.study(tmp_path, {"seed": [0]}))
+    with storage.reading(found.path, "measurements") as file:
+        every = {one.probe for one in arrays.read(file)}
+    assert every
+    assert set(found.array_probes) == every
+
+
+def test_what_the_study_names_itself_leaves_nothing_out():
+    evidence = with_rows(made(lambda width, seed: width), {"gradient": ("conv1", "layer_gradient_norm")})
+    assert "without a panel" not in title_of(evidence, panels=["path_norm"])
+    chosen = explains.table(
+        with_options(evidence, Table.model_validate({"name": "explains", "measures": ["path_norm"]}))
+    )
+    assert list(chosen["probe"]) == ["norms", "control", "control"]
+
+
+def test_more_probes_than_panels_and_more_quantities_than_probes_are_told():
+    names = [name for name, one in QUANTITIES.items() if not name.startswith("test_") and name != explaining.GAP]
+    whole = {f"probe_{number}": ("", name) for number, name in enumerate(names[:12]) if name != "path_norm"}
+    words = title_of(with_rows(made(lambda width, seed: width), whole))
+    assert "without a panel (no room): probe_" in words
+    distances = {"distance": ("", "distance_from_start"), "norms": ("", "frobenius_norm_product")}
+    few = title_of(with_rows(made(lambda width, seed: width), distances))
+    assert "2 of 3 quantities" in few
+    assert "no room" not in few
+
+
+def test_a_measure_that_is_not_a_number_of_some_networks_is_compared_on_the_others():
+    evidence = made(lambda width, seed: np.inf if (width, seed) == (2, 1) else width)
+    table = explains.table(with_options(evidence, Table(name="explains")))
+    assert table["networks"].tolist()[:3] == [8, 9, 9]
+
+
+def test_a_quantity_of_layers_is_told_from_one_that_nobody_measured():
+    evidence = with_rows(made(lambda width, seed: width), {"gradient": ("conv1", "layer_gradient_norm")})
+    part = Table.model_validate({"name": "explains", "measures": ["layer_gradient_norm"]})
+    with pytest.raises(UserError, match=r"'layer_gradient_norm' was measured by layer, and the gap .* path_norm"):
+        explains.table(with_options(evidence, part))
 
 
 def test_an_unknown_quantity_is_named():

@@ -48,7 +48,32 @@ def test_every_file_has_its_digest(published):
     assert set(lines) == there - {"SHA256SUMS"}
     assert {"README.md", "CITATION.cff", "load.py", "study.yaml", "tiny.h5", "figures/accuracy_by_width.png"} < there
     assert all(hashlib.sha256((published / name).read_bytes()).hexdigest() == one for name, one in lines.items())
-    assert not re.search(r"TITLE|QUESTION|SOURCE|SETTINGS|NETWORKS|STUDY", (published / "README.md").read_text())
+    card = (published / "README.md").read_text()
+    assert not re.search(r"TITLE|QUESTION|SOURCE|SETTINGS|NETWORKS|STUDY|VERDICTS", card)
+
+
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_a_project_without_the_study_is_told_what_to_do(
+    published, make_workspace, tmp_path, monkeypatch, as_folder, capsys
+):
+    study = (published / "study.yaml").read_text()
+    clone = make_workspace(tmp_path / "clone", "other", study.replace("lr: [0.1]", "lr: [0.3]"))
+    monkeypatch.chdir(clone.folder)
+    assert main(["import", str(published if as_folder else published / "tiny.h5")]) == 1
+    said = capsys.readouterr().err
+    assert "it is of the study 'tiny', which this project does not have." in said
+    assert (f"cp {published / 'study.yaml'} config/studies/tiny.yaml" in said) == as_folder
+    if not as_folder:
+        assert "Put its file into config/studies/tiny.yaml." in said
+        return
+    (clone.folder / "config/studies/tiny.yaml").write_text(study)
+    assert main(["import", str(published)]) == 0
+
+
+def test_verdicts_are_published_only_where_there_are_any(published):
+    there = (published / "verdicts.csv").exists()
+    assert there == ("`verdicts.csv`" in (published / "README.md").read_text())
+    assert not there  # the tiny study names no published numbers
 
 
 def test_it_is_imported_and_an_altered_one_is_refused(published, make_workspace, tmp_path, monkeypatch, capsys):

@@ -12,6 +12,7 @@ DATA = "gaussian_image_size=8_n_train=400_n_test=200"
 def test_what_failed_is_named_with_the_reason(workspace):
     told = call(workspace.folder, "gengap", "status", "tiny").splitlines()
     assert told == ["tiny: finished", "  networks  2 finished"]
+    assert call(workspace.folder, "gengap", "status").splitlines() == told  # config.yaml names this study
 
     (workspace / f"data/prepared/{DATA}.h5").write_bytes(b"no HDF5")
     status, _ = workspace.run("--cores", "1", "--forcerun", "label")

@@ -1,5 +1,7 @@
 """Learning curves of a running study: of finished packs and of those that are interrupted."""
 
+import base64
+import re
 import shutil
 from pathlib import Path
 
@@ -71,6 +73,27 @@ def test_a_page_renews_itself(running, capsys):
     page = Path("live.html").read_text()
     assert '<meta http-equiv="refresh" content="7">' in page
     assert "data:image/svg+xml;base64," in page
+
+
+def svg_of(page):
+    return base64.b64decode(re.search('data:image/svg[+]xml;base64,([^"]+)', page)[1]).decode()
+
+
+@pytest.mark.parametrize("n_groups", [3, 8, 24])
+def test_every_group_of_a_page_has_a_colour_of_its_own_and_a_legend_that_leaves_room(running, n_groups):
+    groups = [{"width": width, "epoch": epoch} for width in range(n_groups) for epoch in (0, 1)]
+    curves = pd.DataFrame(groups).assign(n=2, mean=10.0, low=5.0, high=15.0)
+    svg = svg_of(watch.page(running, curves, "test_accuracy", ["width"], "told", 5))
+    bands = set(re.findall(r"fill: (#\w{6})[^\"]*(?:fill-)?opacity: 0.18", svg))
+    assert len(bands) == n_groups
+    height, _ = (float(size) for size in re.search(r'height="([\d.]+)pt" viewBox="0 0 ([\d.]+)', svg).groups())
+    assert height >= 4 * 72  # the figure grows by the rows of its legend
+
+
+def test_a_page_of_a_study_that_has_not_begun_says_so(running):
+    empty = pd.DataFrame(columns=["width", "epoch", "n", "mean", "low", "high"])
+    page = watch.page(running, empty, "test_accuracy", ["width"], "0 of 2 networks have begun", 5)
+    assert "0 of 2 networks have begun. Nothing is recorded yet" in page
 
 
 def events(folder):

@@ -2,12 +2,13 @@
 
 import argparse
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gengap import layout
+from gengap import escaping, layout
 from gengap.cli import publish
 from gengap.counting import count
 from gengap.errors import UserError
@@ -16,6 +17,7 @@ from gengap.files import exports, storage
 from gengap.studies import imports
 from gengap.studies.imports import Import, Imports, listed
 from gengap.studies.jobs import Plan
+from gengap.studies.names import REDUCED
 from gengap.studies.packing import probe_keys
 from gengap.studies.project import Project, load_project
 from gengap.studies.study import Study, find_study
@@ -76,10 +78,7 @@ def take(options: argparse.Namespace) -> None:
     _check_data(held.files[0], project)
     served = list(_served(held, project))
     if not served:
-        name = held.files[0].study
-        reasons = _lacking(held, project.studies[name], "not used") if name in project.studies else ()
-        why = "; ".join(reasons) or f"it is of '{name}', which is unknown here or has other settings or code"
-        raise UserError(f"{path}: is of no use to any study here: {why}. Export it with the same commit.")
+        raise UserError(f"{path}: is of no use to any study here: {_of_no_use(held, project, options.file)}")
     kept = layout.imported(path.stem)
     if kept.resolve() != path.resolve():
         with storage.beside(kept) as temporary:
@@ -90,6 +89,26 @@ def take(options: argparse.Namespace) -> None:
     if (name := held.files[0].study) in project.studies:
         for line in _lacking(held, project.studies[name], "to be trained here"):
             print(f"  {line}")
+
+
+def _of_no_use(held: Imports, project: Project, given: Path) -> str:
+    """Why an export serves no study, and what to do.
+
+    Args:
+        held: The export.
+        project: The project that it was to be imported into.
+        given: What the user named: the export or a published folder.
+    """
+    name = held.files[0].study
+    if name in project.studies:
+        why = "; ".join(_lacking(held, project.studies[name], "not used"))
+        return f"{why or f'{name} has other settings or code'}. Export it with the same commit."
+    if not _NAME.fullmatch(name) or name in project.simulations:
+        return f"it is of '{escaping.printable(name)}', with other settings or code. Export it with the same commit."
+    own = layout.study_file(name.removesuffix(REDUCED))
+    file = given / "study.yaml" if (given / "study.yaml").is_file() else None
+    add = f"Take it over, and import again: cp {shlex.quote(str(file))} {own}" if file else f"Put its file into {own}."
+    return f"it is of the study '{name}', which this project does not have. {add}"
 
 
 def _served(held: Imports, project: Project) -> Iterator[str]:

@@ -29,6 +29,7 @@ from gengap.cli import (
     tensorboard,
     watch,
 )
+from gengap.cli.arguments import Parser
 from gengap.counting import count, noun
 from gengap.errors import UserError, refusal
 from gengap.files import legacy_names
@@ -152,13 +153,17 @@ def plan(options: argparse.Namespace) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Show what is finished, running or failed in studies, and why it failed."""
+    """Show what is finished, running or failed, and why: of studies, or of those that a run without a name builds."""
     from gengap.cli import status
 
     with logs.job():
         legacy_names.rename()
-    known = load_project(asked=options.studies).targets
-    for line in status.status([find_study(known, name).name for name in options.studies], known):
+    project = load_project(asked=options.studies or None)
+    known, papers = project.targets, project.papers
+    names = options.studies or [
+        name for built in project.built for name in (papers[built].studies if built in papers else [built])
+    ]
+    for line in status.status([find_study(known, name).name for name in names], known):
         print(escaping.printable(line))
 
 
@@ -286,7 +291,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their arguments."""
-    whole = argparse.ArgumentParser(
+    whole = Parser(
         prog="gengap",
         description="Check, plan, watch and compare studies of small networks, in the project's folder. "
         "`make run STUDY=...` or `snakemake STUDY` trains them.",
@@ -297,7 +302,7 @@ def parser() -> argparse.ArgumentParser:
         (summary, "+"),
         (scale, None),
         (plan, "+"),
-        (status, "+"),
+        (status, "*"),
         (explain, ""),
         (schema, ""),
         (new, ""),
@@ -308,7 +313,7 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if with_study != "":
             command.add_argument(
-                "studies" if with_study == "+" else "study",
+                "studies" if with_study in ("+", "*") else "study",
                 nargs=with_study,
                 metavar="STUDY",
                 help="name of a file in config/studies or config/simulations",

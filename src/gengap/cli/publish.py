@@ -86,7 +86,8 @@ def _write(study: Study, results: Results, folder: Path) -> int:
     name = study.name
     exporting.export(Plan({name: study}, {}, imports.read()), name, folder / f"{name}.h5")
     shutil.copyfile(layout.study_file(name.removesuffix(REDUCED)), folder / "study.yaml")
-    for path in (layout.cells(name), layout.verdicts(name)):
+    judged = len(storage.read_csv(layout.verdicts(name))) > 0
+    for path in (layout.cells(name), *([layout.verdicts(name)] if judged else [])):
         shutil.copyfile(path, folder / path.name)
     for kind, suffixes in ((layout.figures(name), ("png", "pdf", "csv")), (layout.tables(name), ("csv", "md"))):
         for path in sorted(kind.iterdir()) if kind.is_dir() else ():
@@ -99,7 +100,7 @@ def _write(study: Study, results: Results, folder: Path) -> int:
         for path in (_TEMPLATES / "load.py", _TEMPLATES / "card.md")
     }
     storage.write_text(folder / "load.py", texts["load.py"])
-    storage.write_text(folder / "README.md", _card(study, texts["card.md"], networks))
+    storage.write_text(folder / "README.md", _card(study, texts["card.md"], networks, judged=judged))
     storage.write_text(folder / "CITATION.cff", _citation(study))
     listed = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in listed]
@@ -130,7 +131,7 @@ def _weights(study: str, results: Results, folder: Path) -> int:
     return count
 
 
-def _card(study: Study, text: str, networks: int) -> str:
+def _card(study: Study, text: str, networks: int, *, judged: bool) -> str:
     """The page of the folder, with the header that Hugging Face reads."""
     header = {"title": study.title, "tags": ["gengap", "model-zoo", "generalization"], "library_name": "gengap"}
     told = {
@@ -139,6 +140,7 @@ def _card(study: Study, text: str, networks: int) -> str:
         "SOURCE": f"Source: {study.source}." if study.source else "",
         "SETTINGS": "Reduced settings: they show which way the study points." if study.reduced else "",
         "NETWORKS": f"{networks:,}",
+        ", VERDICTS": ", `verdicts.csv`" if judged else "",
     }
     text = re.sub("|".join(told), lambda word: escaping.printable(told[word[0]]), text)
     return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n{text}"

@@ -26,6 +26,8 @@ from gengap.studies.study import Study, find_study
 
 _ROWS, _MARGIN = 16, 10  # lines of the picture, and columns left of it
 _BAND = "·"
+_NOTHING = "Nothing is recorded yet: running packs save their state once a minute."
+_LOOK = "body { font: 16px/1.5 system-ui, sans-serif; margin: 1rem auto; max-width: 60rem; padding: 0 1rem; }"
 _LETTERS = string.ascii_lowercase + string.ascii_uppercase
 
 
@@ -85,7 +87,7 @@ def picture(curves: pd.DataFrame, quantity: str, by: Sequence[str], width: int) 
         width: Columns of the terminal.
     """
     if curves.empty:
-        return ["Nothing is recorded yet: running packs save their state once a minute."]
+        return [_NOTHING]
     columns = max(width - _MARGIN - 2, 20)
     bounds = pd.concat([curves["mean"], curves["low"], curves["high"]]).dropna()
     lowest, highest = float(bounds.min()), float(bounds.max())
@@ -138,25 +140,29 @@ def page(study: Study, curves: pd.DataFrame, quantity: str, by: Sequence[str], t
     from matplotlib.figure import Figure
 
     from gengap.evidence.figures import STYLE
+    from gengap.evidence.figures.drawing import BAND, handles, legend, palette
 
     content = io.BytesIO()
     with style.context(STYLE):
         figure = Figure(figsize=(7.2, 4.0), layout="constrained")
         axes = figure.subplots()
-        for name, part in _groups(curves, by):
-            (mean,) = axes.plot(part["epoch"], part["mean"], label=name)
-            axes.fill_between(part["epoch"], part["low"], part["high"], color=mean.get_color(), alpha=0.18, linewidth=0)
+        groups = _groups(curves, by) if len(curves) else []
+        colors = palette(name for name, _ in groups)
+        for name, part in groups:
+            axes.plot(part["epoch"], part["mean"], color=colors[name])
+            axes.fill_between(part["epoch"], part["low"], part["high"], color=colors[name], alpha=BAND, linewidth=0)
         axes.set_xlabel("epoch")
         axes.set_ylabel(words.axis(quantity))
-        if by and len(curves):
-            figure.legend(loc="outside right upper")
+        legend(figure, handles(colors) if by else [], below=True)
         figure.savefig(content, format="svg")
     data = base64.b64encode(content.getvalue()).decode()
+    told = f"{told}. {'' if len(curves) else _NOTHING} Lines are means, bands their 95 % confidence intervals."
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_LOOK}</style>\n'
         f'<meta http-equiv="refresh" content="{math.ceil(seconds)}">\n<title>{escape(study.name)}</title>\n'
-        f"<h1>{escape(study.title)}</h1>\n<p>{escape(told)}. {time.strftime('%H:%M:%S')}</p>\n"
-        f'<img style="width: min(100%, 60rem)" alt="{escape(quantity)}" src="data:image/svg+xml;base64,{data}">\n'
+        f"<h1>{escape(study.title)}</h1>\n<p>{escape(told)} Drawn at {time.strftime('%H:%M:%S')}.</p>\n"
+        f'<img style="width: 100%" alt="{escape(quantity)}" src="data:image/svg+xml;base64,{data}">\n'
         "</html>\n"
     )
 

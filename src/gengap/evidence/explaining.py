@@ -33,8 +33,15 @@ def measures(evidence: Evidence, wanted: Sequence[str] = ()) -> dict[str, str]:
         raise lacking(evidence, GAP, "performance")
     rows = evidence.measurements[evidence.measurements["layer"] == ""]
     known = dict(zip(rows["quantity"], rows["probe"], strict=True))
-    if unknown := [name for name in wanted if name not in evidence.cells or name not in QUANTITIES]:
-        raise unknown_name("quantity of whole networks", unknown[0], known, where=f"study '{evidence.study['name']}'")
+    where = f"study '{evidence.study['name']}'"
+    for name in wanted:
+        if name not in evidence.cells or name not in QUANTITIES:
+            if (evidence.measurements["quantity"] == name).any():
+                raise UserError(
+                    f"{where}: '{name}' was measured by layer, and the gap is one number of the whole network. "
+                    f"Choose from: {', '.join(known)}."
+                )
+            raise unknown_name("quantity of whole networks", name, known, where=where)
     if wanted:
         return {name: known.get(name, "") for name in wanted}
     finished = evidence.finished
@@ -45,18 +52,30 @@ def measures(evidence: Evidence, wanted: Sequence[str] = ()) -> dict[str, str]:
     }
     if not found and len(finished):
         raise UserError(
-            f"study '{evidence.study['name']}': no probe measured the whole network, beside its accuracy and loss on "
+            f"{where}: no probe measured the whole network, beside its accuracy and loss on "
             "the test set. Add one to `probes`, such as 'norms'."
         )
     return found
 
 
-def first_of_probes(evidence: Evidence) -> tuple[str, ...]:
-    """One measure of every probe: the first that it lists."""
+def first_of_probes(evidence: Evidence) -> dict[str, str]:
+    """One measure of every probe, by its name: the first that it lists."""
     by_probe: dict[str, str] = {}
     for name, probe in measures(evidence).items():
         by_probe.setdefault(probe, name)
-    return tuple(by_probe.values())
+    return by_probe
+
+
+def without_measure(evidence: Evidence) -> dict[str, str]:
+    """Probes that measured nothing of whole networks that could be set against the gap, and what they measured."""
+    rows, found = evidence.measurements, set(measures(evidence).values())
+    of = {
+        "only arrays": set(evidence.array_probes),
+        "only on the test set": set(rows.loc[rows["layer"] == "", "probe"]),
+        "only by layer": set(rows.loc[rows["layer"] != "", "probe"]),
+    }
+    probes = dict.fromkeys((*rows["probe"], *evidence.array_probes))
+    return {probe: [what for what, those in of.items() if probe in those][-1] for probe in probes if probe not in found}
 
 
 def values(evidence: Evidence, name: str) -> "pd.Series[float]":
@@ -65,6 +84,13 @@ def values(evidence: Evidence, name: str) -> "pd.Series[float]":
     if name == RANDOM:
         return pd.Series(np.random.default_rng(0).random(len(finished)), index=finished.index)
     return finished[name].astype(float)
+
+
+def compared(evidence: Evidence, name: str) -> pd.DataFrame:
+    """The finished networks of which both the measure and the gap are numbers, as columns ``measure`` and ``gap``."""
+    table = evidence.finished.assign(measure=values(evidence, name), gap=evidence.finished[GAP].astype(float))
+    kept: pd.DataFrame = table[np.isfinite(table["measure"]) & np.isfinite(table["gap"])]
+    return kept
 
 
 def tau(x: ArrayLike, y: ArrayLike) -> float:
@@ -105,8 +131,7 @@ def within(table: pd.DataFrame, axes: Sequence[str]) -> list[float]:
 def correlations(evidence: Evidence, name: str) -> Iterator[tuple[str, float, float, float]]:
     """Every correlation of a measure with the gap: its name, mean, and the ends of its 95 % confidence interval."""
     axes = [axis for axis in evidence.axes if evidence.cells[axis].nunique() > 1]
-    table = evidence.finished.assign(measure=values(evidence, name), gap=evidence.finished[GAP].astype(float))
-    table = table[np.isfinite(table["measure"]) & np.isfinite(table["gap"])]
+    table = compared(evidence, name)
     kinds = {"across": across(table, axes) if axes else []}
     kinds |= {f"along_{axis}": along(table, axis, axes) for axis in axes} if len(axes) > 1 else {}
     for kind, taus in (kinds | {"within": within(table, axes)}).items():

@@ -146,3 +146,9 @@ def grouped(table: pd.DataFrame, axes: Sequence[str]) -> list[tuple[dict[str, An
     return [
         (dict(zip(axes, key, strict=True)), part) for key, part in table.groupby(list(axes), sort=False, dropna=False)
     ]
+
+
+def failures(cells: pd.DataFrame) -> str:
+    """How many cells failed, and how; nothing if none did."""
+    counts = {word: int((cells["status"] == word).sum()) for word in FAILED}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)

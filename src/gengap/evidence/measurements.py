@@ -38,6 +38,7 @@ class Evidence:
             ``quantity``, ``value``, ``batchnorm``, ``probe``; of a probe in several BatchNorm modes, the first that the
             study lists.
         other_modes: The same of the other modes.
+        array_probes: Probes that measured an array of each network, such as a spectrum.
         failures: What a probe could not measure: ``cell``, ``epoch``, ``why``, ``probe``.
         path: The file, from which `arrays` reads.
         published: Tables of the published numbers that the study is compared with, where they were asked for.
@@ -53,6 +54,7 @@ class Evidence:
     published: tuple[pd.DataFrame, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     other_modes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    array_probes: tuple[str, ...] = ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ def read(path: str | Path, published: Iterable[str | Path] = ()) -> Evidence:
             failures=storage.read_table(file, "failures"),
             path=Path(path),
             published=tuple(read_published(one) for one in published),
+            array_probes=arrays.probes(file),
         )
 
 

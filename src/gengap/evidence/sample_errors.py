@@ -1,5 +1,6 @@
 """Which training samples networks get wrong after one epoch, and which stay right, from the probe `example_errors`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,15 +70,24 @@ def starts(evidence: Evidence) -> list[Starts]:
     Raises:
         UserError: If the probe `example_errors` measured nothing.
     """
+    return [
+        Starts(data, tuple(own), np.stack(list(own.values())))
+        for data, own in _after_first(evidence)
+        if len(own) >= FEWEST
+    ]
+
+
+def too_few(evidence: Evidence) -> int:
+    """How many groups were measured after their first epoch, but from too few starts for `starts`."""
+    return sum(0 < len(own) < FEWEST for _, own in _after_first(evidence))
+
+
+def _after_first(evidence: Evidence) -> Iterator[tuple[str, dict[str, NDArray[np.float64]]]]:
+    """For every group of networks that differ in their seed alone, its data, and the errors after the first epoch."""
     errors = _errors(evidence)
     cells = with_data(evidence)
-    cells = cells[cells["status"].isin(LEARNING)]
-    found = []
-    for at, part in grouped(cells, ["network", "data"]):
-        own = {cell: errors[cell][FIRST] for cell in part["cell"] if FIRST in errors.get(cell, {})}
-        if len(own) >= FEWEST:
-            found.append(Starts(at["data"], tuple(own), np.stack(list(own.values()))))
-    return found
+    for at, part in grouped(cells[cells["status"].isin(LEARNING)], ["network", "data"]):
+        yield str(at["data"]), {cell: errors[cell][FIRST] for cell in part["cell"] if FIRST in errors.get(cell, {})}
 
 
 def staying(evidence: Evidence) -> pd.DataFrame:

@@ -69,6 +69,13 @@ def read(group: h5py.Group, quantity: str | None = None) -> Iterator[Array]:
             yield from_attributes(array.attrs, storage.read_table(array, "rows"), storage.read_array(array, "values"))
 
 
+def probes(group: h5py.Group) -> tuple[str, ...]:
+    """The probes that measured the arrays of a file, each once."""
+    return tuple(
+        dict.fromkeys(str(one.attrs["probe"]) for one in (group["arrays"].values() if "arrays" in group else ()))
+    )
+
+
 def attributes(array: Array) -> dict[str, str]:
     """What an array is, as attributes of its group."""
     named = {key: getattr(array, key) for key in ("quantity", "layer", "batchnorm", "probe")}

@@ -1,6 +1,7 @@
 """Figures of the survey's studies, of made-up evidence: their numbers, and a layout without faults."""
 
 import numpy as np
+import pandas as pd
 import picture_layout
 import pytest
 import survey_evidence
@@ -48,6 +49,55 @@ def test_more_groups_than_colours_have_a_column_for_each_value_of_the_last_axis(
     module = {"loss_along_gradient": loss_along_gradient, "covariate_shift": covariate_shift}[name]
     assert module.data(found).groupby("panel")["group"].nunique().tolist() == [3, 3]
     assert set(module.data(survey_evidence.landscapes())["panel"]) == {""}  # three groups have colours
+
+
+def words_of(name, evidence):
+    """The title of a figure as one line, of a figure without faults of layout."""
+    figure = figures.plot(name, evidence, width=figures.PAGE)
+    assert not picture_layout.faults(figure)
+    first = figure.axes[0]
+    return " ".join(f"{figure.get_suptitle()} {first.get_title(loc='left')}".split())
+
+
+def without(evidence, dropped):
+    """The same evidence without the cells for which this is true."""
+    cells = evidence.cells[[not dropped(cell) for cell in evidence.cells.to_dict("records")]]
+    return survey_evidence.Given(**{**vars(evidence), "cells": cells.reset_index(drop=True)})
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "said"),
+    [
+        ("random_data", survey_evidence.fitting, "1 share not shown (neither none nor all of the data is random)"),
+        (
+            "random_data",
+            lambda: without(
+                survey_evidence.fitting(), lambda one: (one["arm"], one["labels"]) == ("mlp", "noise_images")
+            ),
+            "1 network not shown (on fewer than 5 kinds of data, or no room)",
+        ),
+        ("label_noise", survey_evidence.fitting, "6 lines not shown (fewer than 3 shares)"),
+        (
+            "first_epoch_errors",
+            lambda: without(survey_evidence.starts(), lambda one: one["arm"] == "one_epoch" and one["seed"] > 30),
+            "2 groups not shown (fewer than 20 starts)",
+        ),
+        (
+            "robustness_by_depth",
+            lambda: deeper_alone(survey_evidence.layered()),
+            "1 more group not shown",
+        ),
+    ],
+)
+def test_what_a_figure_cannot_draw_is_counted_in_the_picture(name, made, said):
+    assert said in words_of(name, made())
+
+
+def deeper_alone(evidence):
+    """Beside networks of width 8 and several depths, some of width 16 and one depth."""
+    more = evidence.cells[evidence.cells["depth"] == "4"].assign(width="16")
+    more = more.assign(cell=[f"wide-{seed}" for seed in more["seed"]])
+    return survey_evidence.Given(**{**vars(evidence), "cells": pd.concat([evidence.cells, more], ignore_index=True)})
 
 
 def test_losses_are_means_of_each_network_on_each_kind_of_data():

@@ -59,6 +59,7 @@ def test_files_and_readable_text(tmp_path, found):
     assert "difference" in header
     assert "p wilcoxon holm" in header
     assert all(len(text.strip()) < 45 for text in first.split("|"))
+    assert [text.strip() for text in first.split("|")[1:3]] == ["Xavier init", "He init"]  # the baseline in words too
 
 
 def test_what_it_needs_is_named(tmp_path):

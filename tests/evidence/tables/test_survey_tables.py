@@ -5,6 +5,7 @@ import pytest
 import survey_evidence
 
 from gengap.errors import UserError
+from gengap.evidence import tables
 from gengap.evidence.sample_errors import starts
 from gengap.evidence.tables import fitting, layer_robustness, memorisation, survey_claims
 
@@ -102,3 +103,11 @@ def test_other_studies_have_none_of_these_claims():
     made = survey_evidence.evidence([{"cell": "0", "seed": 0, "test_accuracy": 0.5}], [])
     with pytest.raises(UserError, match="no claim of the survey can be judged"):
         survey_claims.table(made)
+
+
+def test_a_table_in_which_stuck_networks_count_does_not_call_them_left_out():
+    made = survey_evidence.starts()
+    assert (made.cells["status"] == "stuck").sum() == 80
+    numbers = memorisation.table(made)
+    assert tables.left_out(numbers, made, memorisation.TAKEN) == ""
+    assert tables.left_out(numbers, made) == "Left out: 80 stuck, of 90 networks."

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -87,6 +88,32 @@ def test_four_files_hold_the_same_table(tmp_path, found):
         if "--" not in line
     ]
     assert base64.b64decode(page.link.partition(",")[2]) == csv.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({}, ""),
+        ({"width=8,lr=0.1,seed=1": "dead"}, "Left out: 1 dead, of 6 networks."),
+        (
+            {"width=4,lr=0.1,seed=0": "stuck", "width=8,lr=0.1,seed=2": "diverged"},
+            "1 stuck, 1 diverged, of 6 networks.",
+        ),
+    ],
+)
+def test_a_table_whose_columns_do_not_count_failed_networks_says_how_many_are_left_out(tmp_path, status, said):
+    made = synthetic.study(tmp_path, GRID)
+    paths = {suffix: tmp_path / f"table.{suffix}" for suffix in ("csv", "md", "tex", "html")}
+    found = synthetic.collected(tmp_path, made, status=status)
+    tables.write("explains", found, paths)
+    for suffix in ("md", "html"):
+        text = paths[suffix].read_text()
+        assert (said in text) if said else ("Left out" not in text)
+    assert "Left out" not in paths["csv"].read_text()
+    if said:
+        assert re.search("<tfoot>.*Left out.*</tfoot>\n</table>", paths["html"].read_text())  # what the report shows
+    tables.write("final_performance", found, paths)
+    assert "Left out" not in paths["md"].read_text()  # it has columns for them
 
 
 def test_verdicts_as_a_page(tmp_path):

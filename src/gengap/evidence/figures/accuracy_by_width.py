@@ -41,12 +41,13 @@ PART = {
 training set and on the test set at each network's last measured epoch, in percent, on one vertical axis, against width
 on a logarithmic axis. Small dots are single networks, circles their mean, bars reach from the smallest to the largest;
 lines join widths that no other width of the study lies between. Groups at one width stand a little apart, and so do the
-dots beside their mean, so that none hides another. Open diamonds are printed numbers of the source that the legend
-names. Dead, stuck and diverged networks are not drawn; the line above the panels counts them. BatchNorm uses the mode
-of the probe ``performance``: statistics of the whole training set, unless the study says otherwise. *What to look for:*
-whether train accuracy reaches 100 % with width, and whether test accuracy follows or stays lower; the distance between
-the two panels is the generalization gap. Of more than 12 groups, only the first axes distinguish groups: the line
-above the panels names the axes that are joined, single networks are not drawn, and bars reach over the middle half.
+dots beside their mean, so that none hides another. Open diamonds, if there are any, are printed numbers of the source
+that the legend names. Dead, stuck and diverged networks are not drawn; the line above the panels counts them. BatchNorm
+uses the mode of the probe ``performance``: statistics of the whole training set, unless the study says otherwise. *What
+to look for:* whether train accuracy reaches 100 % with width, and whether test accuracy follows or stays lower; the
+distance between the two panels is the generalization gap. Of more than 12 groups, only the first axes distinguish
+groups: the line above the panels names the axes that are joined, single networks are not drawn, and bars reach over the
+middle half.
 """,
 }
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gengap.counting import count
 from gengap.evidence.figures.drawing import GREY, handle, handles, legend, palette, panels, powers_of_two, title
-from gengap.evidence.figures.groups import ALL
+from gengap.evidence.figures.groups import ALL, left_out, told
 from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import SEED, Evidence, measured
 from gengap.evidence.resampling import statistics
@@ -68,7 +68,7 @@ def axis_plot(
     powers_of_two(axes[-1], data["x"])
     axes[-1].set_xlabel(xlabel)
     draws = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
-    title(figure, f"{count(draws.min(), 'draw')} of every setting")
+    title(figure, told(f"{count(draws.min(), 'draw')} of every setting", left_out(evidence.cells)))
     figure.align_ylabels()
     styles = {quantity: style for quantities in shown.values() for quantity, style in quantities.items()}
     looks = [handle(name, color=GREY, linestyle=styles[quantity]) for quantity, name in (names or {}).items()]

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gengap.evidence.figures.groups import ALL, FEW, failures
+from gengap.evidence.figures.groups import ALL, FEW
+from gengap.evidence.intervals import failures
 
 BAND = 0.18  # opacity of the range over seeds
 COLUMN, PAGE = 3.5, 7.2  # inches: one column of a journal, and both

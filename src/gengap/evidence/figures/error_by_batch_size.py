@@ -41,11 +41,11 @@ Tables 1 to 11). One column of panels per data set. Above: errors in percent. Mi
 losses plus the L2 penalty d/2 |θ|², with the weight decay d; the source does not say which of the two it printed, so
 its numbers stand in both. Filled circles are the training set, open ones the test set: means over the finished seeds at
 the last measured epoch, bars end the 95 % confidence interval of the mean (Student's t; of errors on the logit scale),
-lines join the means. Diamonds are the printed numbers, filled for training and open for test. At one batch size, test
-stands a little right of training, groups stand a little apart, and printed numbers stand at the right, so that none
-hides another. Dead, stuck and diverged networks are not drawn; the line above the panels counts them. BatchNorm uses
-the mode of the probe ``performance``. *What to look for:* whether error and loss rise with the batch size as the
-printed ones do, and whether the loss does so without the penalty, which fewer steps leave larger.
+lines join the means. Diamonds, if there are any, are printed numbers, filled for training and open for test. At one
+batch size, test stands a little right of training, groups stand a little apart, and printed numbers stand at the right,
+so that none hides another. Dead, stuck and diverged networks are not drawn; the line above the panels counts them.
+BatchNorm uses the mode of the probe ``performance``. *What to look for:* whether error and loss rise with the batch
+size as the printed ones do, and whether the loss does so without the penalty, which fewer steps leave larger.
 """,
 }
 

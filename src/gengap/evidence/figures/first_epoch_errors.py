@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 
 from gengap.errors import UserError
 from gengap.evidence.figures.drawing import beside, handle, handles, legend, palette, panels, title
+from gengap.evidence.figures.groups import not_shown, told
 from gengap.evidence.measurements import Evidence
-from gengap.evidence.sample_errors import FEWEST, starts
+from gengap.evidence.sample_errors import FEWEST, starts, too_few
 
 PART = {
     "summary": "Share of starts that get each training sample wrong after one epoch, against a binomial null.",
@@ -54,7 +55,6 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """Sorted shares solid, the null dashed, one colour per kind of data."""
-    del evidence
     figure, (axes,) = panels(1, height=2.9)
     colors = palette(data["group"])
     for group, own in data.groupby("group", sort=False):
@@ -64,7 +64,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     axes.set_ylim(-2, 102)
     axes.set_xlabel("training samples, sorted [%]")
     axes.set_ylabel("starts that are wrong [%]")
-    title(axes, f"after one epoch; {data['starts'].min()} starts")
+    few = not_shown(too_few(evidence), "group", f"fewer than {FEWEST} starts")
+    title(axes, told("after one epoch", f"{data['starts'].min()} starts", few))
     last = data.groupby("group", sort=False)["wrong"].last()
     named = beside(axes, {group: (last[group], color) for group, color in colors.items()})
     styles = [handle("measured", color="0.35"), handle("equally hard samples", color="0.35", linestyle=NULL)]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from gengap.counting import count, span
 from gengap.evidence import words
-from gengap.evidence.intervals import FAILED, grouped
+from gengap.evidence.intervals import failures, grouped
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
@@ -122,8 +122,7 @@ def description(
     sizes = [len(part) for _, part in grouped(finished, evidence.axes)]
     if sizes:
         parts.append(f"{_span(sizes)} seeds" if max(sizes) > 1 else "one seed")
-    if lost := failures(cells):
-        parts.append(f"left out: {lost}")
+    parts += [lost] if (lost := left_out(cells)) else []
     every = cells if of is None else of
     between = evidence.cells[WIDTH].nunique() - every[WIDTH].nunique() if extremes and WIDTH in evidence.axes else 0
     hidden = 0 if of is None else _groups(of) - _groups(cells)
@@ -139,17 +138,26 @@ def _groups(cells: pd.DataFrame) -> int:
     return len(cells[["group", "panel"] if "panel" in cells else ["group"]].drop_duplicates())
 
 
-def failures(cells: pd.DataFrame) -> str:
-    """How many cells failed, and how; nothing if none did."""
-    counts = {word: int((cells["status"] == word).sum()) for word in FAILED}
-    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+def not_shown(number: int, word: str, why: str) -> str:
+    """For the title of a figure: how many things it does not show, and why; empty if there are none."""
+    return f"{count(number, word)} not shown ({why})" if number else ""
+
+
+def told(*parts: str) -> str:
+    """What a title says, without parts that are empty."""
+    return "; ".join(part for part in parts if part)
+
+
+def left_out(cells: pd.DataFrame) -> str:
+    """For the title of a figure: how many cells failed and are not drawn; empty if none did."""
+    lost = failures(cells)
+    return f"left out: {lost}" if lost else ""
 
 
 def described_pairs(counts: "pd.Series[int]", cells: pd.DataFrame) -> str:
     """How many pairs of networks a figure of differences compares, and which networks are left out."""
-    told = span(int(counts.min()), int(counts.max()), "pair") if len(counts) else "no finished pair"
-    lost = failures(cells)
-    return f"{told}; left out: {lost}" if lost else told
+    pairs = span(int(counts.min()), int(counts.max()), "pair") if len(counts) else "no finished pair"
+    return told(pairs, left_out(cells))
 
 
 def curves(rows: pd.DataFrame, cells: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence.derived import INTERPOLATION
 from gengap.evidence.figures.drawing import band, handles, legend, note, palette, panels, title
-from gengap.evidence.figures.groups import failures
+from gengap.evidence.figures.groups import left_out, not_shown, told
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence
 from gengap.evidence.random_data import TRUE, with_data
@@ -68,8 +68,11 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     cells = shown(evidence)
     figure, axes = panels(len(SHOWN), height=4.2)
     colors = palette(data["group"])
-    lost = failures(cells)
-    title(figure, f"{count(data['seeds'].max(), 'seed')}" + (f"; left out: {lost}" if lost else ""))
+    noisy = with_data(evidence)
+    noisy = noisy[noisy["kind"] != TRUE]
+    lines = [len(table[["network", "kind"]].drop_duplicates()) for table in (noisy, cells)]
+    few = not_shown(lines[0] - lines[1], "line", f"fewer than {FEWEST} shares")
+    title(figure, told(count(data["seeds"].max(), "seed"), left_out(cells), few))
     for axis, quantity in zip(axes, SHOWN, strict=True):
         own = data[(data["quantity"] == quantity) & (data["n"] == data["seeds"]) & (data["n"] > 0)]
         axis.set_ylabel(QUANTITIES[quantity].axis)

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from gengap.evidence.early_stopping import early_stops
 from gengap.evidence.figures.drawing import handle, legend, note, palette, panels, title, unfinished
-from gengap.evidence.figures.groups import description
+from gengap.evidence.figures.groups import description, not_shown, told
 from gengap.evidence.intervals import grouped, interval
 from gengap.evidence.lottery_arms import KINDS, kind_of
 from gengap.evidence.measurements import Evidence
@@ -80,7 +80,9 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     _weights_left(axes, data)
     for panel in axes[-columns:]:
         panel.set_xlabel("weights left [%]")
-    title(figure, description(evidence.cells, evidence) + "; dashed: the whole network")
+    arms: list[str] = evidence.finished["arm"].astype(str).unique().tolist() if "arm" in evidence.finished else []
+    others = not_shown(sum(kind_of(arm) is None for arm in arms), "arm", "neither pruned nor a control")
+    title(figure, told(description(evidence.cells, evidence), others, "dashed: the whole network"))
     figure.align_ylabels()
     legend(figure, [handle(kind, color=color, **_look(kind)) for kind, color in colors.items()], below=True)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from gengap.evidence import words
-from gengap.evidence.explaining import GAP, correlations, first_of_probes, measures, values
+from gengap.evidence.explaining import GAP, correlations, first_of_probes, measures, values, without_measure
 from gengap.evidence.figures.drawing import (
     CHARACTERS,
     COLUMN,
@@ -23,7 +23,7 @@ from gengap.evidence.figures.drawing import (
     unfinished,
     width,
 )
-from gengap.evidence.figures.groups import FEW, description, labelled
+from gengap.evidence.figures.groups import FEW, description, labelled, told
 from gengap.evidence.measurements import Evidence
 from gengap.quantities import QUANTITIES
 
@@ -55,7 +55,8 @@ PART = {
     ),
     "caption": """\
 **What was measured of every network, against its generalization gap** (study ``{{ snakemake.wildcards.study }}``). One
-panel per probe, or per quantity of the option ``panels``; one point per finished network at its last measured epoch,
+panel per probe, with the first quantity of whole networks that it measures, or per quantity of the option ``panels``;
+the line above the panels names the probes that have none. One point per finished network at its last measured epoch,
 coloured by one axis of the grid. Vertically, train accuracy minus test accuracy in percentage points; with the option
 ``x``, the quantity against that axis. A horizontal axis over more than 1.5 decades is logarithmic. τ is Kendall's rank
 correlation with the gap among the networks of one seed, the mean over seeds with its 95 % confidence interval. An
@@ -82,7 +83,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     Raises:
         UserError: If a quantity or the gap was not measured.
     """
-    names = evidence.options["panels"] or first_of_probes(evidence)[:MOST_PANELS]
+    names = evidence.options["panels"] or tuple(first_of_probes(evidence).values())[:MOST_PANELS]
     finished, by, x = evidence.finished, _by(evidence), evidence.options["x"]
     tables = [
         pd.DataFrame(
@@ -108,7 +109,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     figure = Figure(figsize=(width(), 0.7 + 1.65 * rows))
     x = evidence.options["x"]
     axes = list(figure.subplots(rows, columns, sharey=not x, squeeze=False).flat)
-    title(figure, description(labelled(evidence), evidence))
+    title(figure, told(description(labelled(evidence), evidence), *_without_panel(evidence)))
     if data.empty:
         unfinished(axes, evidence.cells)
         return figure
@@ -156,6 +157,21 @@ def _panel(panel: Axes, own: pd.DataFrame, colors: dict[str, str], name: str, ev
     if hidden := len(own) - len(finite):
         look: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": "small", "color": "0.35"}
         panel.text(0.98, 0.98, f"{hidden} not finite", transform=panel.transAxes, **look)
+
+
+def _without_panel(evidence: Evidence) -> list[str]:
+    """What has no panel, and why: nothing where the study names the panels."""
+    if evidence.options["panels"] or evidence.finished.empty:
+        return []
+    first, every = first_of_probes(evidence), measures(evidence)
+    without: dict[str, list[str]] = {}
+    for probe, what in without_measure(evidence).items():
+        without.setdefault(what, []).append(probe)
+    if beyond := list(first)[MOST_PANELS:]:
+        without["no room"] = beyond
+    shown = f"{min(len(first), MOST_PANELS)} of {len(every)} quantities, the first of each probe"
+    parts = [shown] if len(every) > len(first) else []
+    return parts + [f"without a panel ({why}): {words.joined(probes)}" for why, probes in without.items()]
 
 
 def _by(evidence: Evidence) -> str:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gengap.counting import count
 from gengap.evidence.figures.drawing import band, epochs, handles, legend, log_scale, panels, title, unfinished
-from gengap.evidence.figures.groups import curves, failures
+from gengap.evidence.figures.groups import curves, left_out, not_shown, told
 from gengap.evidence.measurements import Evidence
 from gengap.evidence.random_data import with_data
 
@@ -42,6 +42,18 @@ def shown(evidence: Evidence) -> pd.DataFrame:
     return cells[cells["network"].isin(names)].reset_index(drop=True)
 
 
+def _not_shown(evidence: Evidence, cells: pd.DataFrame) -> tuple[str, str]:
+    """Networks that have no panel, and kinds of data that have no line."""
+    every = with_data(evidence)
+    mixed = every.loc[~every["share"].isin([0.0, 1.0]), "data"].nunique()
+    kinds = cells["group"].nunique()
+    networks = every["network"].nunique() - cells["network"].nunique()
+    return (
+        not_shown(networks, "network", f"on fewer than {kinds} kinds of data, or no room"),
+        not_shown(mixed, "share", "neither none nor all of the data is random"),
+    )
+
+
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """One panel per network, one colour per kind of data."""
     cells = shown(evidence)
@@ -51,8 +63,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     figure, axes = panels(rows, columns, height=0.6 + 1.7 * rows, wide=columns > 1)
     colors = dict(zip(cells["group"].unique(), mpl.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
     seeds = [len(part) for _, part in cells.groupby(["network", "group"])]
-    lost = failures(cells)
-    title(figure, f"{count(max(seeds), 'seed')}" + (f"; left out: {lost}" if lost else ""))
+    title(figure, told(count(max(seeds), "seed"), left_out(cells), *_not_shown(evidence, cells)))
     for axis, name in zip(axes, names, strict=False):
         own = data[data["network"] == name]
         axis.set_title(name)

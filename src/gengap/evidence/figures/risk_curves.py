@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gengap.evidence.double_descent import capacities
 from gengap.evidence.figures.drawing import GREY, SPLITS, band, handle, handles, legend, palette, panels, title
-from gengap.evidence.figures.groups import ALL
+from gengap.evidence.figures.groups import ALL, left_out, told
 from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import SEED, Evidence, lacking
 from gengap.quantities import QUANTITIES
@@ -83,7 +83,8 @@ def risk_plot(data: pd.DataFrame, evidence: Evidence, shown: Mapping[str, Sequen
     logarithmic_sizes(axes[-1], finite["size"])
     seeds = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
     words = "seeds" if "arm" in evidence.axes else "draws"  # networks, or simulations
-    title(figure, f"{seeds.min()} {words} of every size; dotted: everything can be fitted")
+    of_each = f"{seeds.min()} {words} of every size"
+    title(figure, told(of_each, left_out(evidence.cells), "dotted: everything can be fitted"))
     figure.align_ylabels()
     looks = [handle(split, color=GREY, linestyle=style) for split, style in SPLITS.items()]
     legend(figure, [*handles(colors), *looks], below=True)

@@ -17,12 +17,12 @@ PART = {
     "varies": {"model.depth": 2},
     "caption": """\
 **Robustness of layers against depth** (study ``{{ snakemake.wildcards.study }}``; after Zhang, Bengio and Singer 2019,
-arXiv:1902.01996). The rise in test error when one layer goes back to its initial weights (above) or is redrawn
-(below), mean over the layers, in percentage points; nothing is trained. One line per group of networks that were
-trained at several depths. Lines are means over the finished seeds, bands reach from the smallest to the largest. A
-mean over layers falls with depth even if one layer alone mattered: dotted is the rise at the smallest depth, times its
-number of layers over the number of layers, output included. *What to look for:* a solid line that falls below its
-dotted one.
+arXiv:1902.01996). The rise in test error when one layer goes back to its initial weights (above) or is redrawn (below),
+mean over the layers, in percentage points; nothing is trained. One line per group of networks that were trained at
+several depths; the line above the panels counts the others. Lines are means over the finished seeds, bands reach from
+the smallest to the largest. A mean over layers falls with depth even if one layer alone mattered: dotted is the rise at
+the smallest depth, times its number of layers over the number of layers, output included. *What to look for:* a solid
+line that falls below its dotted one.
 """,
 }
 
@@ -70,7 +70,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """The reset above, the redraw below; one colour per group."""
     cells = shown(evidence)
     figure, axes = panels(len(SHOWN), height=4.2)
-    title(figure, description(cells, evidence))
+    title(figure, description(cells, evidence, of=labelled(evidence, apart=[DEPTH])))
     names = list(data["group"].unique())
     colors = dict(zip(names, sequential(len(names)), strict=True))
     for axis, quantity in zip(axes, SHOWN, strict=True):

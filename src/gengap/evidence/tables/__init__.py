@@ -12,13 +12,16 @@ import pandas as pd
 from tabulate import tabulate
 
 from gengap import registry
+from gengap.counting import count
 from gengap.evidence import words
+from gengap.evidence.intervals import FAILED, failures
 from gengap.evidence.measurements import SEED, Evidence, with_options
 from gengap.evidence.tables.page import page
 from gengap.files import storage
 from gengap.quantities import QUANTITIES
 from gengap.studies.study import Table
 
+BASELINE = "baseline"  # the value that those of the first column, an axis, are compared with
 # Columns of a verdict for reading: what it is about, the verdict, and what is known besides.
 VERDICT = [
     "table",
@@ -49,15 +52,32 @@ def write(table: str | Table, evidence: Evidence, paths: Mapping[str, str | Path
     """
     settings = Table.model_validate(table)
     name, evidence = settings.name, with_options(evidence, settings)
-    numbers = registry.load("table", name).table(evidence)
+    module = registry.load("table", name)
+    numbers = module.table(evidence)
     shown = readable(numbers, [*evidence.axes, SEED])
+    note = left_out(numbers, evidence, getattr(module, "TAKEN", ()))
     csv = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     storage.write_text(paths["csv"], csv)
     for suffix, style, rows in (("md", "github", shown.map(_markdown)), ("tex", "latex_booktabs", shown)):
         text = tabulate(rows.to_dict("list"), headers="keys", tablefmt=style, disable_numparse=True)
-        storage.write_text(paths[suffix], text + "\n")
+        below = f"\n{note}\n" if note and suffix == "md" else ""
+        storage.write_text(paths[suffix], f"{text}\n{below}")
     study = evidence.study["name"]
-    storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv))
+    storage.write_text(paths["html"], page(name, f"{name.replace('_', ' ').capitalize()}: {study}", shown, csv, note))
+
+
+def left_out(numbers: pd.DataFrame, evidence: Evidence, taken: Collection[str] = ()) -> str:
+    """A line below a table whose columns do not say how many networks failed and are in none of its numbers.
+
+    Args:
+        numbers: The table.
+        evidence: The study's measurements.
+        taken: How networks may have failed that count in it all the same: ``TAKEN`` of a table's module.
+    """
+    lost = failures(evidence.cells[~evidence.cells["status"].isin(list(taken))])
+    if not lost or numbers.columns.isin([*FAILED, "left_out"]).any():
+        return ""
+    return f"Left out: {lost}, of {count(len(evidence.cells), 'network')}."
 
 
 def write_verdicts(verdicts: pd.DataFrame, study: str, csv: str | Path, html: str | Path) -> None:
@@ -90,8 +110,9 @@ def readable(numbers: pd.DataFrame, axes: Collection[str] = ()) -> pd.DataFrame:
             shown[header] = [_with_ends(*values, form) for values in ends]
         elif column.removesuffix("_low").removesuffix("_high") not in summarised:
             named = column in axes
+            of = str(numbers.columns[0]) if column == BASELINE and numbers.columns[0] in axes else column
             header = words.axis(column) if named else column.replace("_", " ")
-            shown[header] = [_plain(words.value(column, value) if named else value) for value in numbers[column]]
+            shown[header] = [_plain(words.value(of, value) if of in axes else value) for value in numbers[column]]
     return pd.DataFrame(shown)
 
 

@@ -20,10 +20,10 @@ not print (``alternative``), the closest first. The columns of the quantities ho
 networks and in brackets (in the CSV ``_low`` and ``_high``) the 95 % interval that the verdict uses; ``inside`` counts
 the printed numbers that lie within the intervals. ``distance`` is the root mean square over all numbers of the row of
 (mean - printed) / y, where y is the median over the alternatives of the standard deviation between seeds, with the
-rounding of the printed number: 1 means off by what one run scatters. Networks that died or diverged are left out of the
-means, and an alternative without any other comes last. The closest of many alternatives is closer than each was likely
-to be; it is a guess about what was not printed, and no reproduction. With reduced settings the order shows which way
-the study points.
+rounding of the printed number: 1 means off by what one run scatters. Networks that died, stuck or diverged are left out
+of the means, and an alternative without any other comes last. The closest of many alternatives is closer than each was
+likely to be; it is a guess about what was not printed, and no reproduction. With reduced settings the order shows which
+way the study points.
 """,
 }
 

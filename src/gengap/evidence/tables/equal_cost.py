@@ -14,8 +14,8 @@ PART = {
 per group of networks that differ only in their seed, after as many gradient evaluations as every finished network
 reached (a product of the Hessian with a vector counts as 2). Values are those of each network's last evaluation at or
 before that cost, recorded while training in the BatchNorm mode of the column ``batchnorm``: means over the finished
-seeds, with the 95 % confidence interval of the mean (Student's t) in brackets (in the CSV ``_low`` and ``_high``). Dead
-and diverged networks are counted and enter no mean.
+seeds, with the 95 % confidence interval of the mean (Student's t) in brackets (in the CSV ``_low`` and ``_high``).
+Dead, stuck and diverged networks are counted and enter no mean.
 """,
 }
 

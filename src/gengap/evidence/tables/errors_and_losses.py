@@ -19,7 +19,7 @@ PART = {
 epoch, errors in percent. The losses are the mean data losses only, the L2 penalty is d/2 |θ|² with the weight decay d,
 and the objectives are their sums: the source's printed losses are too large beside its errors to be data losses alone,
 and may be these sums. In brackets is the 95 % confidence interval of the mean (Student's t; in the CSV ``_low`` and
-``_high``). Dead and diverged networks are counted and enter no mean. BatchNorm uses the mode of the probe
+``_high``). Dead, stuck and diverged networks are counted and enter no mean. BatchNorm uses the mode of the probe
 ``performance``. *What to look for:* whether the loss rises with the batch size by itself, or only together with the
 penalty, which fewer steps leave larger.
 """,

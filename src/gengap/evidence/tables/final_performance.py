@@ -18,8 +18,8 @@ PART = {
     "caption": """\
 **Final losses and accuracies** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Table 4.1). One row per
 group of networks that differ only in their seed: means over the finished seeds at the last measured epoch, accuracies
-in percent. In brackets is the 95 % confidence interval of the mean (Student's t; in the CSV ``_low`` and ``_high``); it
-takes the runs as normally distributed, so near 100 % or zero loss it can reach beyond what is possible. Dead and
+in percent. In brackets is the 95 % confidence interval of the mean (Student's t; in the CSV ``_low`` and ``_high``): of
+accuracies on the logit scale, so that none leaves 0 to 100 %; of a loss near 0 it can reach below 0. Dead, stuck and
 diverged networks are counted and enter no mean. Balanced accuracy is the mean over classes of the accuracy within a
 class: where it equals accuracy, lopsided classes do not explain the number. BatchNorm uses the mode of the probe
 ``performance``. The same table is beside this file as CSV, Markdown and LaTeX.

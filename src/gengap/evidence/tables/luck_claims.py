@@ -18,8 +18,8 @@ PART = {
 measurements can judge and per group of networks that differ in their seed alone. Every effect is one number per seed,
 signed so that the claim asks for more than 0; in brackets its 95 % confidence interval (Student's t). A claim *holds*
 where the interval lies above 0; it is the *opposite* where it lies below, and *undecided* where it contains 0; fewer
-than five seeds judge nothing. Seeds of one study share their teacher. Dead and diverged networks are left out. The
-same table is beside this file as CSV, Markdown and LaTeX.
+than five seeds judge nothing. Seeds of one study share their teacher. Dead, stuck and diverged networks are left out.
+The same table is beside this file as CSV, Markdown and LaTeX.
 """,
 }
 

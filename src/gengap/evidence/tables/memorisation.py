@@ -7,7 +7,7 @@ import pandas as pd
 from gengap.errors import UserError
 from gengap.evidence.intervals import interval
 from gengap.evidence.measurements import Evidence
-from gengap.evidence.sample_errors import FEWEST, starts, staying
+from gengap.evidence.sample_errors import FEWEST, LEARNING, starts, staying
 
 PART = {
     "summary": "How unequal training samples are after one epoch, and how many stay right (Arpit 2017).",
@@ -23,6 +23,8 @@ confidence intervals of the mean (Student's t; of shares on the logit scale), th
 share their samples, so somewhat too narrow.
 """,
 }
+
+TAKEN = LEARNING
 
 
 def table(evidence: Evidence) -> pd.DataFrame:

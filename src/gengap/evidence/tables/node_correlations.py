@@ -10,12 +10,12 @@ PART = {
     "summary": "Correlations with the teacher's nodes, and ranks of the winners, by layer (Luck Matters 2019).",
     "needs": ("best_node_correlation",),
     "caption": """\
-**Correlations with the teacher's nodes** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019, Figs. 7
-to 9). One row per group of networks that differ in their seed alone, and hidden layer, the first one first. The mean
-best correlation before and after training, and by chance; the mean rank of the final winners before training and over
-the epochs (0 is first, 1 last, 0.5 chance); the rank as the authors' code has it. In brackets the 95 % confidence
-interval of the mean over seeds (Student's t). Dead and diverged networks are counted and enter no mean. The same table
-is beside this file as CSV, Markdown and LaTeX.
+**Correlations with the teacher's nodes** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019, Figs. 7 to
+9). One row per group of networks that differ in their seed alone, and hidden layer, the first one first. The mean best
+correlation before and after training, and by chance; the mean rank of the final winners before training and over the
+epochs (0 is first, 1 last, 0.5 chance); the rank as the authors' code has it. In brackets the 95 % confidence interval
+of the mean over seeds (Student's t). Dead, stuck and diverged networks are counted and enter no mean. The same table is
+beside this file as CSV, Markdown and LaTeX.
 """,
 }
 

@@ -19,6 +19,7 @@ table {{ border-collapse: collapse; }}
 th {{ position: sticky; top: 0; background: #fff; box-shadow: 0 1px #222; vertical-align: bottom; }}
 th, td {{ padding: 0.3rem 1.2rem 0.3rem 0; text-align: left; }}
 td {{ border-bottom: 1px solid #ddd; vertical-align: top; white-space: nowrap; font-variant-numeric: tabular-nums; }}
+tfoot td {{ border: 0; color: #555; white-space: normal; }}
 td.long {{ white-space: normal; min-width: 30rem; }}
 tr:hover td {{ background: #f3f6f8; }}
 </style>
@@ -29,7 +30,7 @@ tr:hover td {{ background: #f3f6f8; }}
 """
 
 
-def page(name: str, title: str, shown: pd.DataFrame, csv: str) -> str:
+def page(name: str, title: str, shown: pd.DataFrame, csv: str, note: str = "") -> str:
     """Write a table as HTML.
 
     Args:
@@ -37,9 +38,15 @@ def page(name: str, title: str, shown: pd.DataFrame, csv: str) -> str:
         title: Heading of the page.
         shown: What is shown, as text; no rows give a sentence instead.
         csv: Its numbers, which the page offers for download.
+        note: A line below the rows.
     """
     rows = [_row("th", shown.columns), *(_row("td", row) for row in shown.itertuples(index=False, name=None))]
-    table = "<table>\n" + "\n".join(rows) + "\n</table>" if len(shown) else "<p>There is nothing to show.</p>"
+    rows += [f"<tfoot><tr><td colspan={len(shown.columns)}>{escape(note)}</td></tr></tfoot>"] if note else []
+    table = (
+        "<table>\n" + "\n".join(rows) + "\n</table>"
+        if len(shown)
+        else f"<p>There is nothing to show. {escape(note)}</p>"
+    )
     data = base64.b64encode(csv.encode()).decode()
     return _PAGE.format(name=escape(name), title=escape(title), table=table, csv=data)
 

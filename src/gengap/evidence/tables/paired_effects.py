@@ -33,7 +33,7 @@ After the mean over seeds comes its 95 % confidence interval (Student's t), then
 then the largest absolute difference. ``p t`` and ``p wilcoxon`` are the two-sided p-values of the t test and of
 Wilcoxon's signed ranks over seeds; ``holm`` corrects them for the values that one quantity was tested with. ``p
 interaction`` with another axis says whether the difference depends on that axis (analysis of variance with the seeds as
-blocks, not corrected); where it is small, the mean stands for none of its values. Pairs of which a network died,
+blocks, not corrected); where it is small, the mean stands for none of its values. Pairs of which a network died, stuck,
 diverged or was not measured are counted as left out. With n seeds no p-value of Wilcoxon's test lies below 2^(1-n).
 """,
 }

@@ -17,12 +17,12 @@ from gengap.evidence.sharpness_variants import contrasts
 PART = {
     "summary": "Claims on learning rate, batch size and sharp minima, each with effect, interval and verdict.",
     "caption": """\
-**Claims on learning rate and batch size, judged** (study ``{{ snakemake.wildcards.study }}``; Nishtala; Li, Wei and
-Ma 2019; Keskar et al. 2017). One row per claim that this study's measurements can judge and per group of networks
-that differ in their seed alone. Every effect is one number per seed (accuracies as fractions), signed so that the
-claim asks for more than 0; in brackets its 95 % confidence interval (Student's t). A claim *holds* where the interval
-lies above 0; it is the *opposite* where it lies below, and *undecided* where it contains 0; fewer than five seeds
-judge nothing. Dead and diverged networks are left out. The same table is beside this file as CSV, Markdown and LaTeX.
+**Claims on learning rate and batch size, judged** (study ``{{ snakemake.wildcards.study }}``; Nishtala; Li, Wei and Ma
+2019; Keskar et al. 2017). One row per claim that this study's measurements can judge and per group of networks that
+differ in their seed alone. Every effect is one number per seed (accuracies as fractions), signed so that the claim asks
+for more than 0; in brackets its 95 % confidence interval (Student's t). A claim *holds* where the interval lies above
+0; it is the *opposite* where it lies below, and *undecided* where it contains 0; fewer than five seeds judge nothing.
+Dead, stuck and diverged networks are left out. The same table is beside this file as CSV, Markdown and LaTeX.
 """,
 }
 

@@ -20,6 +20,7 @@ from gengap.evidence.intervals import grouped
 from gengap.evidence.lottery_arms import arm_of, kind_of
 from gengap.evidence.measurements import Evidence
 from gengap.evidence.node_curves import judged
+from gengap.evidence.sample_errors import LEARNING
 
 PART = {
     "summary": "Claims of Denis' survey on over-parameterised networks, each with effect, interval and verdict.",
@@ -28,10 +29,13 @@ PART = {
 measurements can judge and per group of networks or draws that differ in their seed alone. Every effect is one number
 per seed, signed so that the claim asks for more than 0; in brackets its 95 % confidence interval (Student's t). A claim
 *holds* where the interval lies above 0; it is the *opposite* where it lies below, and *undecided* where it contains 0;
-fewer than five seeds judge nothing. Dead and diverged networks are left out. Intervals are not widened for the number
-of rows. The same table is beside this file as CSV, Markdown and LaTeX.
+fewer than five seeds judge nothing. Dead, stuck and diverged networks are left out; only after a single epoch stuck
+ones count. Intervals are not widened for the number of rows. The same table is beside this file as CSV, Markdown and
+LaTeX.
 """,
 }
+
+TAKEN = LEARNING
 
 _SMALL = 2  # k of the small network of the XOR problem
 Effect = tuple[str, str, dict[str, Any], pd.Series]  # the claim, what its effect is, the networks, the effect by seed
