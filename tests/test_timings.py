@@ -1,6 +1,8 @@
 """What is kept of how long jobs took, and what is predicted from it; no clock is read but a stand-in's."""
 
 import itertools
+import json
+from dataclasses import asdict
 
 import pytest
 
@@ -21,6 +23,29 @@ def test_lines_come_back_and_a_damaged_one_is_left_out(tmp_path):
         file.write('{"study": "cut sho')
     assert timings.read(path) == [row(1.0), row(2.0)]
     assert timings.read(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seconds", -1.0),
+        ("seconds", float("nan")),
+        ("seconds", None),
+        ("work", float("inf")),
+        ("work", "100"),
+        ("fixed", -3.0),
+        ("threads", 0),
+        ("networks", 0),
+        ("networks", 1.5),
+        ("kind", ["k"]),
+        ("written", None),
+        ("study", 3),
+    ],
+)
+def test_a_line_with_what_cannot_be_is_left_out(tmp_path, key, value):
+    path = tmp_path / "timings.jsonl"
+    path.write_text("".join(json.dumps(asdict(row(1.0)) | each) + "\n" for each in ({}, {key: value}, {})))
+    assert timings.read(path) == [row(1.0)] * 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Lines of JSON in `.gengap/`, which no version control sees: seconds of one machine say nothing of another.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -133,10 +134,21 @@ def _lines(path: Path) -> Iterator[Timing]:
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            yield Timing(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
+        with contextlib.suppress(ValueError, TypeError):
+            if _can_be(timing := Timing(**json.loads(line))):
+                yield timing
+
+
+def _can_be(timing: Timing) -> bool:
+    """Whether a line that was read holds a time that a job can take."""
+    words = (timing.study, timing.part, timing.job, timing.kind, timing.written)
+    numbers = (timing.work, timing.seconds, timing.fixed)
+    counts = (timing.threads, timing.networks)
+    return (
+        all(isinstance(word, str) for word in words)
+        and all(isinstance(number, (int, float)) and 0 <= number < math.inf for number in numbers)
+        and all(isinstance(number, int) and number >= 1 for number in counts)
+    )
 
 
 def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks: int = 1) -> float | None:
