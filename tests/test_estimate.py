@@ -112,6 +112,61 @@ def test_a_probe_that_ran_at_one_width_is_predicted_at_another(study, plan):
     assert "margin" not in said.split("not known, since")[1]
 
 
+def training_jobs(found):
+    return {one.part: one for one in found if one.name == "train"}
+
+
+def test_training_that_ran_at_one_width_is_predicted_at_another(plan):
+    first = training_jobs(estimator(plan).planned("s"))["width=4_pack=0"]
+    known = [ran(first, 3.0 + first.work / 100, fixed=3.0, networks=3)]
+    found = training_jobs(estimator(plan, known).planned("s"))
+    sizes = [estimate.training_size(plan.cell("s", f"width={width}_pack=0")) for width in (4, 8)]
+    assert found["width=4_pack=0"].seconds == pytest.approx(3.0 + first.work / 100)
+    assert found["width=8_pack=0"].seconds == pytest.approx(3.0 + first.work / 100 * sizes[1] / sizes[0])
+    assert [one.from_other_sizes for one in found.values()] == [False, True]
+    said = "\n".join(text.describe(list(found.values()), 60.0, 2))
+    assert "from networks of other sizes, so less certain: train" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "known_again"),
+    [
+        ("minority_share: 0.3", "minority_share: 0.1", True),
+        ("teacher_seed: 0", "teacher_seed: 5", True),
+        ("n_test: 100", "n_test: 100, data_seed: 3", True),
+        ("epochs: 4", "epochs: 12", True),
+        ("train_size: 200", "train_size: 100", False),
+        ("batch_size: 50", "batch_size: 40", False),
+    ],
+)
+def test_what_changes_no_speed_needs_no_new_measurement(tmp_path, monkeypatch, old, new, known_again):
+    """Another share of labels is another result, and takes as long."""
+    monkeypatch.chdir(tmp_path)
+    text = STUDY.replace("{name: teacher,", "{name: teacher, minority_share: 0.3, teacher_seed: 0,")
+    assert old in text
+    kinds = []
+    for number, content in enumerate((text, text.replace(old, new))):
+        path = tmp_path / f"s{number}.yaml"
+        path.write_text(content)
+        cells = list(load_study(path).cells.values())
+        kinds.append((estimate.training_kind(cells), estimate.probe_kind(load_study(path).probes[0], cells[0])))
+    assert (kinds[0][0] == kinds[1][0]) == known_again
+
+
+def test_steps_that_are_compiled_are_not_predicted_from_steps_that_were_not(study, plan):
+    """Thirty times the epochs compile: their pace is another one, which a calibration estimates."""
+    first = training_jobs(estimator(plan).planned("s"))["width=4_pack=0"]
+    known = [ran(first, 3.0 + first.work / 100, fixed=3.0, networks=3)]
+    cells = {
+        name: cell.model_copy(update={"training": cell.training.model_copy(update={"epochs": 100_000})})
+        for name, cell in study.cells.items()
+    }
+    longer = Plan({"s": study.model_copy(update={"cells": cells})}, {})
+    assert training_of(list(cells.values())[:3]).compiles
+    assert not training_of(list(study.cells.values())[:3]).compiles
+    assert training_jobs(estimator(longer, known).planned("s"))["width=4_pack=0"].seconds == 3.0  # one second per cell
+
+
 def test_only_due_jobs_are_planned(plan):
     planned = estimator(plan, due={"probe"}).planned("s")
     assert [(one.part, one.name) for one in planned] == [

@@ -10,6 +10,7 @@ from gengap import registry
 from gengap.cli import main
 from gengap.errors import UserError
 from gengap.registry import headers, plugins
+from gengap.studies import own_parts
 from gengap.studies.settings import Cell, leaf_names
 from gengap.studies.simulation import load_simulation
 from gengap.studies.study import load_study
@@ -179,6 +180,50 @@ def test_the_editors_schema_has_the_options(steps, capsys):
 def test_a_module_that_is_missing_is_named_once_it_is_needed(steps):
     with pytest.raises(UserError, match="the schedule 'steps' needs the package 'a_package_that_is_not_here'"):
         registry.load("schedule", "steps")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def f(:\n    pass\n", r"steps.py: line 2: is not valid Python: invalid syntax"),
+        ("x = [\n", r"steps.py: line 2: is not valid Python: '\[' was never closed"),
+        ("if True:\nx = 1\n", r"steps.py: line 3: is not valid Python: expected an indented block"),
+        ("return 3\n", r"steps.py: line 2: is not valid Python: 'return' outside function"),
+        ("x = '\0'\n", r"steps.py: .*is not valid Python: source code .*null bytes"),
+    ],
+)
+def test_a_part_that_is_no_python_is_refused_before_it_is_needed(project, text, words):
+    (project / "plugins/training/schedules/steps.py").write_text('PART = {"summary": "Steps."}\n' + text)
+    with pytest.raises(UserError, match=words):
+        registry.check("schedule", "steps")
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("import torch, numpy.linalg\nfrom pathlib import Path\nfrom . import other\n", []),
+        ("import torch, not_here.part\n", [(1, "not_here")]),
+        ("import sys\nfrom not_here import this, that\n", [(2, "not_here")]),
+        ("try:\n    import not_here\nexcept ImportError:\n    not_here = None\n", []),
+        ("def f():\n    import not_here\n", []),
+        ("import plugins.common\n", []),
+    ],
+)
+def test_packages_that_are_not_here_are_found_without_an_import(project, text, missing):
+    path = project / "plugins/part.py"
+    path.write_text(text)
+    assert list(plugins.missing_packages(path)) == missing
+
+
+def test_a_study_warns_of_packages_that_its_parts_need(steps):
+    (steps / "config/studies").mkdir(parents=True)
+    (steps / "config/studies/s.yaml").write_text("title: t\nbase: {labels: teacher, schedule: steps}\n")
+    warned = own_parts.lacking(load_study(steps / "config/studies/s.yaml"), "s.yaml")
+    path = "plugins/training/schedules/steps.py"
+    assert warned == [
+        f"s.yaml: the schedule 'steps' imports 'a_package_that_is_not_here' ({path}, line 1), which is not on this "
+        "machine. Install it before a run."
+    ]
 
 
 @pytest.mark.parametrize(

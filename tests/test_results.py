@@ -80,6 +80,8 @@ def test_a_probe_is_one_table_with_the_settings_of_the_grid(folder):
         results.measure("hesian_extremes")
     with pytest.raises(UserError, match=r"was not measured at epoch 3\.5\. Choose from: 0, 0\.1"):
         results.measure("hessian_extremes", epoch=3.5)
+    with pytest.raises(UserError, match=r"was not measured at epoch last\. Choose from: 0, 0\.1"):
+        results.measure("hessian_extremes", epoch="last")
 
 
 def test_some_cells_only(folder):
@@ -152,6 +154,9 @@ def test_an_unknown_cell_names_the_nearest_and_the_grid(folder):
 def test_an_unknown_epoch_lists_the_saved_ones(folder):
     with pytest.raises(UserError, match=r"no weights at epoch 3\. Choose from: 0, 0\.5, 20"):
         gengap.load(folder).network("width=4,seed=0", 3)
+    for epoch in ("last", "3", [3]):
+        with pytest.raises(UserError, match=r"network: epoch: .* is no number\. Leave it out for the last one"):
+            gengap.load(folder).network("width=4,seed=0", epoch)
 
 
 def test_a_wrong_folder_is_named(folder, tmp_path):

@@ -1,6 +1,8 @@
 """What is kept of how long jobs took, and what is predicted from it; no clock is read but a stand-in's."""
 
 import itertools
+import json
+from dataclasses import asdict
 
 import pytest
 
@@ -24,6 +26,29 @@ def test_lines_come_back_and_a_damaged_one_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seconds", -1.0),
+        ("seconds", float("nan")),
+        ("seconds", None),
+        ("work", float("inf")),
+        ("work", "100"),
+        ("fixed", -3.0),
+        ("threads", 0),
+        ("networks", 0),
+        ("networks", 1.5),
+        ("kind", ["k"]),
+        ("written", None),
+        ("study", 3),
+    ],
+)
+def test_a_line_with_what_cannot_be_is_left_out(tmp_path, key, value):
+    path = tmp_path / "timings.jsonl"
+    path.write_text("".join(json.dumps(asdict(row(1.0)) | each) + "\n" for each in ({}, {key: value}, {})))
+    assert timings.read(path) == [row(1.0)] * 2
+
+
+@pytest.mark.parametrize(
     ("fixed", "rate", "ran"),
     [
         (30.0, 0.01, 100.0),  # nearly all of the job that ran was compiling
@@ -43,11 +68,46 @@ def test_what_ran_at_one_size_predicts_every_other(fixed, rate, ran, size):
 
 
 def test_the_nearest_number_of_networks_and_of_threads_counts():
-    alike = [row(10.0, networks=1), row(50.0, networks=64), row(20.0, networks=64, threads=2)]
+    alike = [row(10.0, networks=1), row(5.0, networks=64), row(3.0, networks=64, threads=2)]
     assert timings.predict(alike, 100.0, networks=1) == 10.0
-    assert timings.predict(alike, 200.0, networks=50) == 100.0
-    assert timings.predict(alike, 100.0, networks=60, threads=2) == 20.0
-    assert 10.0 < timings.predict(alike, 100.0, networks=60, threads=4) < 20.0
+    assert timings.predict(alike, 200.0, networks=50) == 10.0
+    assert timings.predict(alike, 100.0, networks=60, threads=2) == 3.0
+    assert 1.5 < timings.predict(alike, 100.0, networks=60, threads=4) < 3.0
+
+
+# Packs of one kind that were trained: networks, work, seconds, what is fixed. One more pack holds what is left over of
+# the grid, so that no other has as many networks.
+RECORDED = [
+    (8, 8e5, 21.4, 4.1),
+    (8, 8e5, 19.9, 3.9),
+    (8, 8e5, 22.3, 4.4),
+]
+
+
+@pytest.mark.parametrize("disturbed", [1.0, 2.0, 4.34, 9.0])
+@pytest.mark.parametrize("networks", [2, 4, 7, 12])
+@pytest.mark.parametrize("batching", [0.0, 0.3])
+def test_a_pack_that_was_slow_once_counts_as_no_slower_than_its_kind_allows(disturbed, networks, batching):
+    """Its own time, under load, is the only one with its number of networks; the others know better."""
+
+    def truth(work):
+        return 4.1 + 17.1 / 8e5 * (8 / networks) ** batching * work
+
+    work = networks * 1e5
+    alike = [row(seconds, work=work, fixed=fixed, networks=n) for n, work, seconds, fixed in RECORDED]
+    own = row(disturbed * truth(work), work=work, fixed=disturbed * 4.1, networks=networks)
+    for order in ([own, *alike], [*alike, own]):
+        for size in (0.5, 1.0, 6.0):
+            found = timings.predict(order, work * size, networks=networks)
+            allowed = max(1.5, (8 / networks) ** (1 - batching)) if disturbed > 1 else 1.5
+            assert truth(work * size) / 1.5 < found < truth(work * size) * allowed * 1.1, (order.index(own), size)
+
+
+def test_what_is_slow_again_and_again_is_slow():
+    quick = [row(10.0, networks=8) for _ in range(5)]
+    slow = [row(45.0, networks=2) for _ in range(3)]
+    assert timings.predict([*slow, *quick], 100.0, networks=2) == 45.0
+    assert timings.predict([*slow[:1], *quick], 100.0, networks=2) == 40.0  # as much as four times as many networks
 
 
 def test_a_short_job_says_little_of_the_pace_and_none_says_nothing():
@@ -74,6 +134,12 @@ def test_other_sizes_predict_one_that_has_not_run():
     assert timings.predict_from_other_sizes(shrinking, 100.0, 4.0) == pytest.approx(53.0)
     assert timings.predict_from_other_sizes({1.0: [row(3.0, work=0.0)]}, 100.0, 4.0) is None  # it had nothing to do
     assert timings.predict_from_other_sizes({}, 100.0, 4.0) is None
+
+
+def test_of_other_sizes_the_jobs_with_about_as_many_networks_count():
+    alike = {size: [row(10.0 * size, networks=8), row(30.0 * size, networks=1)] for size in (1.0, 2.0)}
+    assert timings.predict_from_other_sizes(alike, 100.0, 4.0, networks=6) == pytest.approx(40.0)
+    assert timings.predict_from_other_sizes(alike, 100.0, 4.0, networks=1) == pytest.approx(120.0)
 
 
 def test_a_job_is_timed_with_the_start_of_its_process(tmp_path, monkeypatch):

@@ -38,9 +38,16 @@ _REFUSALS = {
     *(errno.ENFILE, errno.ENOLCK, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.EBUSY, errno.ETIMEDOUT),
 }
 
+_LOOP = re.compile(r"Symlink loop from '(.*)'$")  # what `Path.resolve` says before Python 3.13
 
-def refusal(error: OSError) -> UserError | None:
+
+def refusal(error: Exception) -> UserError | None:
     """What to tell of an error of the system that no part of the program expected; None if it tells of a bug."""
+    if (loop := _LOOP.match(str(error))) or getattr(error, "errno", None) == errno.ELOOP:
+        name = loop[1] if loop else getattr(error, "filename", "")
+        return UserError(f"{name}: is a link that leads back to itself. Remove it, or let it lead to a file or folder.")
+    if not isinstance(error, OSError):
+        return None
     if error.errno == errno.ENAMETOOLONG:
         return UserError(f"{str(error.filename)[:_LONGEST]} ...: this name is too long for a file. Give a shorter one.")
     if error.errno not in _REFUSALS:

@@ -62,7 +62,7 @@ def job(log_file: str | Path | None = None) -> Iterator[logging.Logger]:
         log.error("error: %s", error)
         sys.exit(1)
     except Exception as error:
-        if isinstance(error, OSError) and (told := refusal(error)):
+        if told := refusal(error):
             log.error("error: %s", told)
         else:
             log.exception("this is a bug in gengap, not in your input")

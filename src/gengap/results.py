@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import io
 import json
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from gengap import layout
-from gengap.errors import UserError, enumerated, unknown_name
+from gengap.errors import UserError, enumerated, spelled, unknown_name
 from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import SEED
 from gengap.files import arrays, legacy_names, storage
@@ -101,7 +102,7 @@ class Results:
             at = chosen[chosen["epoch"] == epoch]
             if at.empty:
                 there = ", ".join(f"{one:g}" for one in sorted(chosen["epoch"].unique()))
-                raise UserError(f"{self.folder}: '{name}' was not measured at epoch {epoch:g}. Choose from: {there}.")
+                raise UserError(f"{self.folder}: '{name}' was not measured at epoch {epoch}. Choose from: {there}.")
             chosen = at
         keys = ["cell", "epoch", "layer", "batchnorm", "probe"]
         wide = chosen.pivot_table(index=keys, columns="quantity", values="value", sort=False, dropna=False)
@@ -270,11 +271,16 @@ class Results:
         pack = self.cells.set_index("cell")["pack"].get(cell)
         if pack is None:
             raise self._unknown_cell(cell)
+        if not _is_epoch(epoch):
+            raise UserError(
+                f"{self.folder}: network: epoch: {spelled(epoch)} is no number. Leave it out for the last one."
+            )
         path = layout.weights_in(legacy_names.pack_folder(self.folder, pack))
         if not path.exists():
             raise UserError(
-                f"{path}: the weights of '{cell}' are not here. If its results were imported, remove the import from "
-                f"{layout.IMPORTS} and run the study: it trains them."
+                f"{path}: the weights of '{cell}' are not here. If they were removed, `snakemake {path}` makes them "
+                f"again. If its results were imported, remove the import from {layout.IMPORTS} and run the study: it "
+                "trains them."
             )
         settings, image_shape, n_outputs, state = weights.read_cell(path, cell, epoch)
         network = models.build(Cell.model_validate(settings).model, image_shape, n_outputs)
@@ -328,3 +334,7 @@ def _summary(values: pd.Series, quantity: str) -> dict[str, float]:
 def _needs(package: str, method: str) -> None:
     if importlib.util.find_spec(package) is None:
         raise UserError(f"{method} needs {package}. Install it: pip install {package}.")
+
+
+def _is_epoch(value: object) -> bool:
+    return value is None or isinstance(value, numbers.Real)

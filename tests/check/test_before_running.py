@@ -110,3 +110,35 @@ def test_a_draw_larger_than_the_memory_is_refused(project, edited):
     (project / "config/simulations/draws.yaml").write_text(text)
     with pytest.raises(UserError, match=r"draws\.yaml: point base: one draw of 'random_matrix' takes 16\.0 TB"):
         machine.check_simulations(load_project().simulations.values())
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (
+            "figures: [{name: measure_against_gap, panels: [weight_norm]}]",
+            "figures: measure_against_gap: panels: no probe of this study measures 'weight_norm'. Add distance or",
+        ),
+        (
+            "figures: [{name: measure_against_gap, panels: [train_loss, test_los]}]",
+            "figures: measure_against_gap: panels: unknown quantity 'test_los'. Did you mean 'test_loss'? ",
+        ),
+        (
+            "tables: [{name: explains, measures: [output_margin_mean]}]",
+            "tables: explains: measures: unknown quantity 'output_margin_mean'. ",
+        ),
+        (
+            "tables: [{name: explains, measures: [spectral_norm_product]}]",
+            "tables: explains: measures: ",
+        ),
+    ],
+)
+def test_an_option_that_names_what_nobody_measures_is_refused(edited, refused, part, words):
+    key = part.partition(":")[0]
+    own = {"figures": "figures: [learning_curves]", "tables": "tables: [final_performance]"}[key]
+    assert words in refused(edited((own, part)))
+
+
+def test_an_option_may_name_what_follows_from_what_is_measured(edited, loaded):
+    part = "figures: [{name: measure_against_gap, panels: [train_loss, test_error, generalization_gap]}]"
+    loaded(edited(("figures: [learning_curves]", part)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gengap.cli import numbers
+from gengap.cli import main, numbers
 from gengap.cli.new import new
 from gengap.errors import UserError, refusal
 from gengap.studies.config import check_config
@@ -133,3 +133,31 @@ def test_nothing_is_written_that_would_be_refused_afterwards(project, kind, name
 def test_a_name_too_long_for_a_file_is_one_sentence():
     told = refusal(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300))
     assert str(told).endswith("xxx ...: this name is too long for a file. Give a shorter one.")
+
+
+@pytest.mark.parametrize("words", ["explain loop", "explain loop/x", "explain results/t/cells.csv", "check"])
+def test_a_link_that_leads_to_itself_is_one_sentence(project, capsys, words):
+    for name in ("loop", "results"):
+        (project / name).symlink_to(name)
+    (project / "config/config.yaml").write_text(
+        "studies: [t]\nstore: loop\ndata_root: data\ndevice: cpu\ncontainer: none.sif\n"
+    )
+    (project / "config/studies/t.yaml").write_text("title: t\nbase: {labels: teacher}\n")
+    assert main.main(words.split()) == 1
+    assert "is a link that leads back to itself. Remove it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("file", "file: a file is in the way of this folder"),
+        ("file/lab", "file/lab: a file is in the way of this folder"),
+        ("link", "link: is a link to nowhere, which does not exist"),
+    ],
+)
+def test_a_lab_is_made_in_a_folder(project, capsys, folder, words):
+    (project / "file").touch()
+    (project / "link").symlink_to("nowhere")
+    assert main.main(["init", folder]) == 1
+    assert words in capsys.readouterr().err
+    assert sorted(path.name for path in project.iterdir()) == ["config", "file", "link"]

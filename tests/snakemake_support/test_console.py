@@ -121,7 +121,6 @@ def test_noise_is_left_to_the_log_file(terminal, text):
     ("text", "level"),
     [
         ("Nothing to be done (all requested files are present and up to date).", logging.INFO),
-        ("Directory cannot be locked.", logging.ERROR),
         ("Building DAG of jobs... failed", logging.WARNING),
         ("Complete log(s): .snakemake/log/1.log", logging.INFO),
     ],
@@ -135,6 +134,39 @@ def test_a_failed_job_names_its_log(terminal):
     assert terminal()("Error in rule", logging.ERROR, **failed) == [
         "error: Training a of b failed; its log: logs/a.log"
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Cannot restore results/a/packs/pack=0/weights.h5: no backup found.",
+        "Restored previous version of results/a/packs/pack=0/weights.h5 (updating job failed).",
+        "Exiting because a job execution failed. Look above for error messages",
+    ],
+)
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING, logging.ERROR])
+def test_of_a_failure_the_log_file_has_the_rest(terminal, text, level):
+    assert terminal()(text, level) == []
+
+
+def test_a_job_that_fails_is_one_line_with_what_it_did(terminal):
+    """Snakemake tells the exception, the job, what becomes of its files, and at last that some failed."""
+    said = terminal()
+    said(event=LogEvent.JOB_INFO, jobid=3, rule_name="train", rule_msg="Training a of b", reason="")
+    lines = said(
+        'RuleException:\nCalledProcessError in file "/a b/rules/train.smk", line 24:\nCommand \'set -euo pipefail;  '
+        "python train.py' returned non-zero exit status 1.",
+        logging.ERROR,
+        event=LogEvent.ERROR,
+        exception="RuleException",
+    )
+    failed = {"event": LogEvent.JOB_ERROR, "jobid": 3, "rule_msg": None, "rule_name": "train", "log": ["logs/a.log"]}
+    lines += said("Error in rule", logging.ERROR, **failed)
+    lines += said("Cannot restore a.h5: no backup found.", logging.WARNING)
+    lines += said(
+        "WorkflowError:\nAt least one job did not complete successfully.", logging.ERROR, event=LogEvent.ERROR
+    )
+    assert lines == ["error: Training a of b failed; its log: logs/a.log"]
 
 
 def test_verbose_says_all(terminal):

@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_read_stops_no_other_study(opened, workspace, cont
         ("packs/pack=7/probes/performance.h5", "results/tiny/packs: unknown pack 'pack=7'"),
         (
             "packs/width=2_pack=0/probes/wrong.h5",
-            "No rule to produce results/tiny/packs/width=2_pack=0/probes/wrong.h5",
+            "error: results/tiny/packs/width=2_pack=0/probes/wrong.h5: tiny makes no such file",
         ),
     ],
 )

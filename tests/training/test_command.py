@@ -111,3 +111,44 @@ def test_mistakes_are_named(project, capfd):
         command.main(["near_rank_vg"])
     assert ended.value.code == 1
     assert "Did you mean 'near_rank_vgg'?" in capfd.readouterr().err
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A study of twelve cells with numbers and words in their names."""
+    path = tmp_path / "s.yaml"
+    grid = "{model.width: [4, 8], labels.minority_share: [0.0, 0.4], init: [he, xavier, default], seed: [0]}"
+    path.write_text(f"title: t\nbase: {{labels: teacher}}\ngrid: {grid}\n")
+    return load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("selector", "count"),
+    [
+        (None, 12),
+        ("width=4", 6),
+        ("seed=0, width=8", 6),
+        ("minority_share=0", 6),
+        ("minority_share=.40,init=he", 2),
+        ("init=h*", 4),
+    ],
+)
+def test_cells_are_chosen_by_value_not_by_spelling(study, selector, count):
+    assert len(command.chosen(study, selector).cells) == count
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        ("", "cells: '' is no selector. Write axis=value pairs such as width=4,init=he."),
+        ("width", "cells: 'width' is no selector"),
+        ("width=4,width=8", "cells: 'width=4,width=8' gives 'width' twice. Remove one."),
+        ("widht=4", "unknown axis 'widht'. Did you mean 'width'? Choose from: init, minority_share, seed, width."),
+        ("depth=4", "unknown axis 'depth'. Choose from: init, minority_share, seed, width."),
+        ("width=5", "no cell of 's' has width=5. Their names look like width=4"),
+    ],
+)
+def test_a_selector_of_nothing_is_one_sentence(study, selector, words):
+    with pytest.raises(UserError) as caught:
+        command.chosen(study, selector)
+    assert words in str(caught.value)

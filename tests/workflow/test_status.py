@@ -14,6 +14,13 @@ def test_what_failed_is_named_with_the_reason(workspace):
     assert told == ["tiny: finished", "  networks  2 finished"]
     assert call(workspace.folder, "gengap", "status").splitlines() == told  # config.yaml names this study
 
+    weights = workspace / str(layout.weights("tiny", "width=3_pack=0"))
+    kept = weights.rename(weights.with_name("elsewhere"))
+    told = call(workspace.folder, "gengap", "status", "tiny").splitlines()
+    assert told[0] == "tiny: finished"
+    assert told[1].startswith("  not there: results/tiny/packs/width=3_pack=0/weights.h5. Figures and tables are up")
+    kept.rename(weights)
+
     (workspace / f"data/prepared/{DATA}.h5").write_bytes(b"no HDF5")
     status, _ = workspace.run("--cores", "1", "--forcerun", "label")
     assert status

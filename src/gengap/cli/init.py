@@ -12,6 +12,7 @@ import yaml
 from gengap import installation, layout
 from gengap.errors import UserError
 from gengap.files import storage
+from gengap.files.paths import check_writable
 from gengap.studies import editor_schema
 
 _TEMPLATES = Path(__file__).parent / "lab"
@@ -50,9 +51,10 @@ def run(options: argparse.Namespace) -> None:
     """Make the lab and say what to do next.
 
     Raises:
-        UserError: If the folder holds one of its files already; nothing is written then.
+        UserError: If it is no folder or cannot be written, or holds one of its files already; nothing is written then.
     """
     folder: Path = options.folder
+    check_writable(folder)
     texts = dict(_texts())
     if taken := next((folder / path for path in texts if (folder / path).exists()), None):
         raise UserError(f"{taken}: exists already, and `gengap init` replaces nothing. Name a new folder.")

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # the reader, e.g. `head`, has seen enough
         sys.stderr.close()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         if told := refusal(error):
             print(f"error: {told}", file=sys.stderr)
             return 1

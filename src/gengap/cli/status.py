@@ -9,7 +9,7 @@ from gengap import layout
 from gengap.errors import UserError
 from gengap.files import storage
 from gengap.snakemake_support import due, records, run_lock
-from gengap.studies import imports
+from gengap.studies import imports, removed
 from gengap.studies.job import Job
 from gengap.studies.jobs import Plan
 from gengap.studies.simulation import Simulation
@@ -47,6 +47,7 @@ def status(names: Sequence[str], known: Mapping[str, Study | Simulation]) -> Ite
         yield f"{name}: " + (f"{len(jobs) - len(left)} of {len(jobs)} jobs are done" if left else "finished")
         if left:
             yield from _by_rule(jobs, left)
+        yield from removed.told(plan, name, to_make)
         if isinstance(known[name], Study) and (networks := _networks(plan, name)):
             yield f"  {'networks':10}{networks}"
         for job in jobs:

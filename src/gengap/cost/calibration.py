@@ -13,6 +13,7 @@ from gengap import losses, registry
 from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
+from gengap.files.timings import Timing
 from gengap.studies.settings import Cell
 from gengap.training import augmentation, compilation, pack_state, random_inputs
 from gengap.training.cell_result import CellResult
@@ -101,6 +102,21 @@ class Training:
         shapes = data.image_shape, data.n_outputs, self.batch_size, len(self.cells), self.threads
         return *shapes, cell.model, cell.loss, cell.optimizer.name, cell.training
 
+    @property
+    def compiles(self) -> bool:
+        """Whether its steps are compiled."""
+        return self._pays(len(self.cells), max(cell.training.epochs for cell in self.cells))
+
+    def compiled(self, ran: Timing) -> bool:
+        """Whether the steps of a job of this kind that has run were compiled."""
+        return self._pays(ran.networks, round(ran.work / ran.networks / self.data.n_train))
+
+    def _pays(self, n_networks: int, epochs: int) -> bool:
+        """As `gengap.training.loop` decides it on a CPU."""
+        n_steps, area = epochs * (self.data.n_train // self.batch_size), math.prod(self.data.image_shape[1:])
+        sized = {"n_networks": n_networks, "batch_size": self.batch_size, "n_steps": n_steps, "image_area": area}
+        return compilation.pays(self.arch, **sized)
+
 
 @dataclass(frozen=True)
 class _Speed:
@@ -175,11 +191,7 @@ def _measured(training: Training) -> _Speed:
 def _seconds(training: Training, speed: _Speed) -> float:
     """Of the whole job, compiled where that pays."""
     cells, data = training.cells, training.data
-    epochs = max(cell.training.epochs for cell in cells)
-    steps = epochs * math.ceil(data.n_train / training.batch_size)
-    area = data.image_shape[1] * data.image_shape[2]
-    sized = {"n_networks": len(cells), "batch_size": training.batch_size, "n_steps": steps, "image_area": area}
-    compiled = compilation.pays(training.arch, **sized)
+    compiled = training.compiles
     trained = float(sum(cell.training.epochs for cell in cells) * data.n_train)
     evaluated = trained / data.n_train / cells[0].training.evaluate_every * (data.n_stored + data.n_test)
     seconds: float = (

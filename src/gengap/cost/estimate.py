@@ -18,12 +18,13 @@ from gengap.files import timings
 from gengap.files.timings import SIMULATE, TRAIN, Timing, kind_of
 from gengap.studies.job import Job
 from gengap.studies.jobs import Plan
-from gengap.studies.packing import probe_settings, shape_key
+from gengap.studies.packing import PER_CELL_KEYS, probe_settings
 from gengap.studies.settings import Cell, Model
 from gengap.studies.simulation import Point
 from gengap.studies.study import Probe
 from gengap.training import memory_budget
 
+_STEP = 3.0  # passes of a sample through its network that a training step takes as long as
 Calibrate = Callable[[Sequence[Training]], Sequence[float]]
 
 
@@ -60,7 +61,45 @@ class Planned:
 
 def training_kind(cells: Sequence[Cell]) -> str:
     """What the speed of training such cells depends on, beside how many there are, and the threads."""
-    return kind_of(TRAIN, shape_key(cells[0]), cells[0].training.evaluate_every)
+    return kind_of(TRAIN, _step(cells), cells[0].model, _data(cells[0]))
+
+
+def training_family(cells: Sequence[Cell], *, compiled: bool) -> str:
+    """What training shares of networks of one kind and different sizes, on data of different sizes."""
+    return kind_of(TRAIN, _step(cells), cells[0].model.name, cells[0].dataset.stream, compiled)
+
+
+def training_size(cell: Cell) -> float:
+    """Operations of a training sample, with its share of the evaluations: what the time of a sample grows with."""
+    data = sizes(cell)
+    arch = _architecture(cell.model, data.image_shape, data.n_outputs)
+    evaluated = (data.n_stored + data.n_test) / data.n_train / cell.training.evaluate_every
+    return operations(arch, data.image_shape) * (_STEP + evaluated)
+
+
+def _step(cells: Sequence[Cell]) -> object:
+    """What decides how the cells of a pack are trained: settings that they share, and schedules that measure."""
+    first = cells[0]
+    sections = {"loss": first.loss, "optimizer": first.optimizer, "training": first.training}
+    shared = [
+        (key, value)
+        for name, section in sections.items()
+        for key, value in section
+        if f"{name}.{key}" not in PER_CELL_KEYS
+    ]
+    measuring = sorted({cell.schedule.name for cell in cells if "refresh_steps" in _reads(cell.schedule.name)})
+    return shared, first.after.links, first.after.masked, measuring
+
+
+@functools.cache
+def _reads(schedule: str) -> Collection[str]:
+    return registry.check("schedule", schedule).reads
+
+
+def _data(cell: Cell) -> object:
+    """What a speed depends on of a cell's data: sizes and rules, and no seed or share of what they show."""
+    told = [(key, value) for section in (cell.dataset, cell.labels) for key, value in section]
+    return [(key, value) for key, value in told if not isinstance(value, float) and not key.endswith("seed")]
 
 
 def training_work(cells: Sequence[Cell], n_train: int) -> float:
@@ -70,7 +109,7 @@ def training_work(cells: Sequence[Cell], n_train: int) -> float:
 
 def probe_kind(probe: Probe, cell: Cell) -> str:
     """What the speed of measuring one checkpoint depends on, beside the threads."""
-    return kind_of(_without_epochs(probe), cell.dataset, cell.labels, cell.model, cell.loss)
+    return kind_of(_without_epochs(probe), _data(cell), cell.model, cell.loss)
 
 
 def probe_family(probe: Probe, cell: Cell) -> str:
@@ -98,6 +137,11 @@ def simulation_kind(point: Point) -> str:
 @functools.cache  # packs of a grid share them
 def _architecture(model: Model, image_shape: tuple[int, int, int], n_outputs: int) -> Architecture:
     return stack.architecture(models.build(model, image_shape, n_outputs))
+
+
+def _training(cells: Sequence[Cell], threads: int) -> Training:
+    data = sizes(cells[0])
+    return Training(_architecture(cells[0].model, data.image_shape, data.n_outputs), cells, data, threads)
 
 
 @dataclass(frozen=True)
@@ -177,15 +221,27 @@ class Estimator:
         all_cells = list(there.cells.values())
         cells = [there.cells[name] for name in there.to_train]
         kind, work = training_kind(all_cells), training_work(cells, data.n_train)
-        seconds = self._predict(kind, work, threads=threads, networks=len(cells))
         if not cells:
+            seconds = self._predict(kind, work, threads=threads)
             return Planned(job, pack, TRAIN, kind, 0.0, seconds, threads, 0, len(all_cells))
-        arch = _architecture(cells[0].model, data.image_shape, data.n_outputs)
+        training, scaled = _training(cells, threads), False
+        alike = [one for one in self._by_kind.get(kind, []) if training.compiled(one) == training.compiles]
+        seconds = timings.predict(alike, work, threads=threads, networks=len(cells))
         if seconds is None:
-            new[pack] = Training(arch, cells, data, threads)
-        each = memory_budget.predicted_bytes(arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
+            seconds = self._predict_from_other_sizes(training, work)
+            scaled = seconds is not None
+        if seconds is None:
+            new[pack] = training
+        each = memory_budget.predicted_bytes(training.arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
         memory = each * len(cells) + memory_budget.shared_bytes(cells[0])
-        return Planned(job, pack, TRAIN, kind, work, seconds, threads, len(cells), len(all_cells), memory)
+        to_do, of = len(cells), len(all_cells)
+        return Planned(job, pack, TRAIN, kind, work, seconds, threads, to_do, of, memory, from_other_sizes=scaled)
+
+    def _predict_from_other_sizes(self, training: Training, work: float) -> float | None:
+        family = training_family(training.cells, compiled=training.compiles)
+        alike = self._ran_at_sizes.get(family, {})
+        size, networks = training_size(training.cells[0]), len(training.cells)
+        return timings.predict_from_other_sizes(alike, work, size, threads=training.threads, networks=networks)
 
     def _probe(
         self, job: Job, pack: str, key: str, probe: Probe, cell: Cell, left: int, of: int, threads: int
@@ -226,8 +282,12 @@ class Estimator:
 
     @functools.cached_property
     def _ran_at_sizes(self) -> dict[str, dict[float, list[Timing]]]:
-        """What has run of the probes of these studies, by family and size."""
+        """What has run of the training and the probes of these studies, by family and size."""
         found: dict[str, dict[float, list[Timing]]] = {}
+        for kind, cells in self._kinds_of_training.items():
+            for one in self._by_kind.get(kind, ()):
+                family = training_family(cells, compiled=_training(cells, one.threads).compiled(one))
+                found.setdefault(family, {}).setdefault(training_size(cells[0]), []).append(one)
         for study, parts in self.plan.packs.items():
             for pack in parts:
                 cell = self.plan.cell(study, pack)
@@ -235,6 +295,16 @@ class Estimator:
                     if ran := self._by_kind.get(probe_kind(probe, cell)):
                         found.setdefault(probe_family(probe, cell), {})[checkpoint_size(probe, cell)] = ran
         return found
+
+    @property
+    def _kinds_of_training(self) -> dict[str, list[Cell]]:
+        """Cells of a pack of each kind."""
+        packs = (
+            [self.plan.studies[study].cells[name] for name in names]
+            for study, parts in self.plan.packs.items()
+            for names in parts.values()
+        )
+        return {training_kind(cells): cells for cells in packs}
 
     def _runs(self, job: Job) -> bool:
         return any(Path(path) in self.due for path in job.outputs.values())

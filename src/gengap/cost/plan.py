@@ -9,7 +9,7 @@ from gengap.cost.estimate import Estimator, predictions
 from gengap.cost.schedule import wall_seconds
 from gengap.counting import count
 from gengap.files import timings
-from gengap.studies import imports
+from gengap.studies import imports, removed
 from gengap.studies.config import Config
 from gengap.studies.jobs import Plan
 from gengap.studies.reading import read_yaml
@@ -44,9 +44,10 @@ def plan(
         size = f"{count(len(one.cells), 'cell')}" if isinstance(one, Study) else f"{count(one.n_draws, 'draw')}"
         if n_imported := len(estimator.plan.imported[one.name]):
             size += f", {n_imported:,} of {'its cells' if isinstance(one, Study) else 'its points'} imported"
-        yield f"{one.name}: {size}; " + (
-            f"{len(planned)} of {total} jobs are to run" if planned else f"all {total} jobs are done"
-        )
+        lost = removed.told(estimator.plan, one.name, estimator.due)
+        done = "no job is to run" if lost else f"all {total} jobs are done"
+        yield f"{one.name}: {size}; " + (f"{len(planned)} of {total} jobs are to run" if planned else done)
+        yield from lost
         for told in imports.unused(estimator.plan.imports, one) if isinstance(one, Study) else ():
             yield f"  {told}"
         wall = wall_seconds(planned, cores)

@@ -63,6 +63,8 @@ def beside(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{path}: cannot be written: {path.parent} is no folder. Name another place.") from error
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}). Make the folder writable, or free some space."

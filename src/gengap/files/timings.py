@@ -3,6 +3,7 @@
 Lines of JSON in `.gengap/`, which no version control sees: seconds of one machine say nothing of another.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -25,6 +26,7 @@ TRAIN, SIMULATE, WALL = "train", "simulate", "wall"
 _STARTED = time.time() - psutil.Process().create_time()
 _RECENT = 3  # jobs of a kind that count: a machine changes
 _THREADS = 0.7  # power of the number of threads with which a job becomes faster
+_LONG = 1.0  # seconds of work from which a pace is more than noise
 _STEEPEST = 1.5  # power of the size with which a piece of work takes longer, at most
 
 
@@ -132,19 +134,31 @@ def _lines(path: Path) -> Iterator[Timing]:
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            yield Timing(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
+        with contextlib.suppress(ValueError, TypeError):
+            if _can_be(timing := Timing(**json.loads(line))):
+                yield timing
+
+
+def _can_be(timing: Timing) -> bool:
+    """Whether a line that was read holds a time that a job can take."""
+    words = (timing.study, timing.part, timing.job, timing.kind, timing.written)
+    numbers = (timing.work, timing.seconds, timing.fixed)
+    counts = (timing.threads, timing.networks)
+    return (
+        all(isinstance(word, str) for word in words)
+        and all(isinstance(number, (int, float)) and 0 <= number < math.inf for number in numbers)
+        and all(isinstance(number, int) and number >= 1 for number in counts)
+    )
 
 
 def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks: int = 1) -> float | None:
     """Seconds that a job will take: what is fixed, and the rest in proportion to its work.
 
-    Of the jobs of its kind, those count that had about as many networks and threads, and of these the last ones.
+    Of the jobs of its kind, those count that had about as many networks and threads, and of these the last ones. Where
+    these are few, the machine may have been busy with other work, so they count as no slower than the other jobs allow.
 
     Args:
-        alike: Jobs of its kind, the oldest first.
+        alike: Jobs of its kind, the oldest first; of training, all compiled or none.
         work: Its work.
         threads: Its threads.
         networks: Its networks.
@@ -152,20 +166,50 @@ def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks:
     Returns:
         None if no job of its kind is known.
     """
+    able = [one for one in alike if one.work > 0]
+    if not able:
+        return None
+    chosen = _nearest(able, threads, networks)
+    fixed, pace = _undisturbed(able, chosen)
+    return float(fixed + pace * (chosen[0].threads / threads) ** _THREADS * work)
+
+
+def _nearest(able: Sequence[Timing], threads: int, networks: int) -> list[Timing]:
+    """The last jobs of those whose number of networks, and then of threads, is nearest."""
 
     def distance(one: Timing) -> tuple[float, float]:
         return abs(math.log2(max(networks, 1) / one.networks)), abs(math.log2(threads / one.threads))
 
-    able = [one for one in alike if one.work > 0]
-    if not able:
-        return None
     nearest = min(map(distance, able))
-    chosen = [one for one in able if distance(one) == nearest][-_RECENT:]
-    return float(statistics.median(one.fixed for one in chosen) + _pace(chosen, threads) * work)
+    return [one for one in able if distance(one) == nearest][-_RECENT:]
+
+
+def _undisturbed(able: Sequence[Timing], chosen: Sequence[Timing]) -> tuple[float, float]:
+    """What is fixed of the chosen jobs, and their pace; where they are few, no more than other jobs of the kind allow.
+
+    A step of K networks takes no longer than one of more networks, and no longer than K steps of one network. So
+    seconds per sample and network are at most those of other jobs, times how many more networks these had; the same of
+    threads.
+    """
+    own = chosen[0]
+    fixed, pace = statistics.median(one.fixed for one in chosen), _pace(chosen, own.threads)
+    if len(chosen) >= _RECENT:
+        return fixed, pace
+    groups: dict[tuple[int, int], list[Timing]] = {}
+    for one in able:
+        if one not in chosen:
+            groups.setdefault((one.networks, one.threads), []).append(one)
+    for (networks, threads), group in groups.items():
+        recent = group[-_RECENT:]
+        fixed = min(fixed, statistics.median(one.fixed for one in recent))
+        if any(one.seconds - one.fixed >= _LONG for one in recent):
+            allowed = max(1.0, networks / own.networks) * max(1.0, threads / own.threads)
+            pace = min(pace, _pace(recent, threads) * allowed)
+    return fixed, pace
 
 
 def predict_from_other_sizes(
-    alike: Mapping[float, Sequence[Timing]], work: float, size: float, *, threads: int = 1
+    alike: Mapping[float, Sequence[Timing]], work: float, size: float, *, threads: int = 1, networks: int = 1
 ) -> float | None:
     """Seconds that a job will take if none of its size has run, from the two sizes next to its own.
 
@@ -176,11 +220,13 @@ def predict_from_other_sizes(
         work: Its work.
         size: Its size.
         threads: Its threads.
+        networks: Its networks.
 
     Returns:
         None if no such job is known.
     """
-    by_size = {other: able for other, ran in alike.items() if (able := [one for one in ran if one.work > 0][-_RECENT:])}
+    able = {other: [one for one in ran if one.work > 0] for other, ran in alike.items()}
+    by_size = {other: _nearest(ran, threads, networks) for other, ran in able.items() if ran}
     if not by_size:
         return None
     near, *next_to = sorted(by_size, key=lambda other: abs(math.log(size / other)))
@@ -194,7 +240,7 @@ def predict_from_other_sizes(
 
 def _pace(chosen: Sequence[Timing], threads: int) -> float:
     """Seconds of one piece of work; a short job's pace is mostly noise."""
-    long = [one for one in chosen if one.seconds - one.fixed >= 1] or chosen
+    long = [one for one in chosen if one.seconds - one.fixed >= _LONG] or chosen
     paces = [(one.seconds - one.fixed) / one.work * (one.threads / threads) ** _THREADS for one in long]
     return float(statistics.median(paces))
 

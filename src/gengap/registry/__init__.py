@@ -75,7 +75,10 @@ def _scan(kind: str) -> dict[str, Entry]:
         own = package != "gengap"
         for path in sorted(top.joinpath(room).glob("*.py")):
             module = ".".join((package, *room.split("/"), path.stem))
-            for name, header in headers.read(path).items():
+            found = headers.read(path)
+            if own and found:
+                plugins.check_python(path)
+            for name, header in found.items():
                 if own and (keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z_]\w*", name)):
                     raise UserError(
                         f"{path}: '{name}' cannot be the name of a {kind}, of which files and rules are named. Use "
@@ -104,6 +107,7 @@ def check(kind: str, name: str, *, where: str = "") -> Entry:
         parts = headers.read(path)
         if name.rpartition(".")[2] not in parts:
             raise UserError(f'{path}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
+        plugins.check_python(path)
         table[name] = entry(kind, parts[name.rpartition(".")[2]], module=name, path=path, external=True)
     if name not in table:
         raise unknown(kind, name, where=where)

@@ -44,7 +44,7 @@ class Option(_Plain):
 
     Attributes:
         type: Of its values, ``axis`` for the short name of one of the study's axes, ``epoch`` for one at which weights
-            are kept; empty: only one of `choices`.
+            are kept, ``quantities`` for names of what its probes measure; empty: only one of `choices`.
         choices: Words that it may be; with a type, beside the values of that type; with `strs`, those of the list.
         default: What it is where a study says nothing; None allows null as well.
         ge: Smallest value allowed.
@@ -57,7 +57,7 @@ class Option(_Plain):
         optional: Of an ``axis``: null has a meaning of its own, however many axes the study varies.
     """
 
-    type: Literal["int", "float", "bool", "str", "floats", "strs", "axis", "epoch", ""] = ""
+    type: Literal["int", "float", "bool", "str", "floats", "strs", "quantities", "axis", "epoch", ""] = ""
     choices: Listed = ()
     default: Any
     ge: float | None = None
@@ -277,6 +277,7 @@ _DEFAULTS: dict[str, tuple[type, ...]] = {
     "axis": (str,),
     "floats": (tuple,),
     "strs": (tuple,),
+    "quantities": (tuple,),
 }
 # What an option cannot be called: keys that settings have already.
 RESERVED = frozenset({"name", "epochs", "batchnorm", "code", "simulation", "seed", "seeds", "kind", "copy", "json"})

@@ -9,6 +9,7 @@ import ast
 import functools
 import hashlib
 import importlib.machinery
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -63,6 +64,35 @@ def digest(module: str, path: Path) -> str:
         source = file.read_bytes()
         content.update(f"{name} {len(source)} ".encode() + source)
     return content.hexdigest()[:16]
+
+
+def check_python(path: Path) -> None:
+    """Refuse a file that is not Python, without importing it.
+
+    Raises:
+        UserError: The message names file and line.
+    """
+    try:
+        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = f" line {error.lineno}:" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise UserError(f"{path}:{line} is not valid Python: {said}.") from error
+
+
+def missing_packages(path: Path) -> Iterator[tuple[int, str]]:
+    """The packages that a file imports on its first level and that are not on this machine, each with its line."""
+    for node in ast.parse(path.read_bytes()).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names = [node.module]
+        yield from ((node.lineno, top) for name in names if not _is_there(top := name.split(".")[0]))
+
+
+def _is_there(top: str) -> bool:
+    if top in sys.modules or top in sys.stdlib_module_names or importlib.util.find_spec(top):
+        return True
+    return importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd())]) is not None
 
 
 @functools.cache  # many parts import the same

@@ -19,6 +19,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from gengap import logs
 from gengap.counting import count
 from gengap.progress import duration
+from gengap.snakemake_support import failures
 from gengap.snakemake_support.screen import Screen
 
 _FIRST_SECONDS, _MOST_SECONDS = 10.0, 60.0  # between two lines
@@ -31,6 +32,7 @@ _NOISE = (
     "Assuming unrestricted shared filesystem",
     "Building DAG of jobs",
     "Conda environments: ignored",
+    "Elapsed time: ",
     "Execute ",
     "Group jobs: inactive",
     "Provided cores",
@@ -39,9 +41,17 @@ _NOISE = (
     "Reasons:",
     "Rules claiming more threads",
     "Select jobs to execute",
+    "Shutting down, this might take some time",
     "Singularity containers: ignored",
     "Using shell:",
     "host: ",
+)
+# And what it says of every job that fails: one line says which, and where its log is.
+_OF_FAILURES = (
+    "Cannot restore ",
+    "Exiting because a job execution failed",
+    "Removing output files of failed job",
+    "Restored previous version of ",
 )
 
 
@@ -54,6 +64,8 @@ class LogHandler(LogHandlerBase):
         self._next = self._begin + _FIRST_SECONDS
         self._to_do: Counter[str] = Counter()  # jobs that have not ended, by rule
         self._running: dict[int, tuple[str, float, str]] = {}  # rule, start and log file by job
+        self._messages: dict[int, str] = {}  # what a job does, by job
+        self._failed = False
         self._seconds: dict[str, list[float]] = defaultdict(list)  # of the jobs that have ended, by rule
         self._counted = self._told_end = False
         self._names = self._names_done = 0  # jobs of rules in `without_output`
@@ -108,10 +120,16 @@ class LogHandler(LogHandlerBase):
             self._fail(said)
         elif event == LogEvent.SHELLCMD and self.common_settings.printshellcmds:
             self._say(self.format(record))
-        elif event in (None, LogEvent.ERROR, LogEvent.GROUP_ERROR, LogEvent.GROUP_INFO):
+        elif event == LogEvent.ERROR:
+            self._say_if_any(failures.told(self.format(record), without_output, failed=self._failed))
+        elif event in (None, LogEvent.GROUP_ERROR, LogEvent.GROUP_INFO):
             text = self.format(record).strip()
-            if text and (record.levelno >= WARNING or not text.startswith(_NOISE)):
-                self._say(text)
+            noise = _OF_FAILURES if record.levelno >= WARNING else (*_NOISE, *_OF_FAILURES)
+            self._say_if_any("" if text.startswith(noise) else text)
+
+    def _say_if_any(self, text: str) -> None:
+        if text:
+            self._say(text)
 
     def _say(self, text: str) -> None:
         if self._screen:
@@ -144,6 +162,7 @@ class LogHandler(LogHandlerBase):
         else:
             log_file = str(next(iter(said.get("log") or ()), ""))
             self._running[said["jobid"]] = (said["rule_name"], time.monotonic(), log_file)
+            self._messages[said["jobid"]] = said["rule_msg"] or ""
             if self._screen is None and self._draws():
                 with contextlib.suppress(OSError):  # plain lines then
                     self._screen = Screen()
@@ -198,7 +217,9 @@ class LogHandler(LogHandlerBase):
 
     def _fail(self, said: dict[str, Any]) -> None:
         """What failed, and where it says why."""
-        message, files = said.get("rule_msg") or f"Rule {said['rule_name']}", list(map(str, said.get("log") or ()))
+        self._failed = True
+        message = said.get("rule_msg") or self._messages.get(said.get("jobid", -1)) or f"Rule {said['rule_name']}"
+        files = list(map(str, said.get("log") or ()))
         where = f"; its log: {', '.join(files)}" if files else ""
         self._say(f"error: {message} failed{where}")
         if self._screen and files:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gengap import registry
 from gengap.errors import UserError, hint, unknown_name
+from gengap.quantities import QUANTITIES
 from gengap.studies.grid import different, values_of
 from gengap.studies.growing import seeds_of
 from gengap.studies.same_network import changes_rate
@@ -91,6 +92,7 @@ def check_study(study: "Study", path: Path) -> None:
     for kind, parts in (("figure", study.figures), ("table", study.tables)):
         for part in parts:
             _check_needs(study, part, f"{path}: {kind}s")
+            _check_quantities(study, part, f"{path}: {kind}s")
 
 
 def check_snapshots(study: "Study", path: Path, among: Container[float] | None = None) -> None:
@@ -183,6 +185,21 @@ def _check_needs(study: "Study", part: Component, where: str) -> None:
                 f"{where}: '{name}' shows '{quantity}' at epochs up to {until:g}, at which '{able[0].name}' does not "
                 f"measure it. Let {able[0].name} measure at `epochs: snapshots`, or remove the {kind}."
             )
+
+
+def _check_quantities(study: "Study", part: Component, where: str) -> None:
+    """Refuse names, in the options of a figure or table, of what nobody measures."""
+    measured = known_quantities(probe.name for probe in study.probes)
+    for key, option in registry.check(part.kind, part.name).options.items():
+        for name in getattr(part, key) if option.type == "quantities" else ():
+            if name not in QUANTITIES:
+                raise unknown_name("quantity", name, measured, where=f"{where}: {part.name}: {key}")
+            able = [one for one, probe in registry.REGISTRY["probe"].items() if name in probe.measured]
+            if able and name not in measured:
+                raise UserError(
+                    f"{where}: {part.name}: {key}: no probe of this study measures '{name}'. Add {' or '.join(able)} "
+                    "to `probes`, or name another quantity."
+                )
 
 
 def _measured_epochs(study: "Study", probe: "Probe") -> Iterator[float]:

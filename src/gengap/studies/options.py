@@ -32,6 +32,7 @@ _TYPES: dict[str, Any] = {
     "epoch": float,
     "floats": Annotated[tuple[float, ...], Field(strict=False)],
     "strs": Annotated[tuple[str, ...], Field(strict=False)],
+    "quantities": Annotated[tuple[str, ...], Field(strict=False)],
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from gengap import layout, quantities
 from gengap.errors import UserError
 from gengap.files import store_access
-from gengap.studies import feasibility, machine
+from gengap.studies import feasibility, machine, own_parts
 from gengap.studies.columns import check_columns
 from gengap.studies.config import Config, check_config
 from gengap.studies.consistency import check_study
@@ -125,7 +125,8 @@ def load_project(
             check_study(study, path)
     feasibility.check_draws(simulations, ask=ask)
     warnings = feasibility.check(studies, ask=ask)
-    warnings = {name: [*found, *of_published.get(name, ())] for name, found in warnings.items()}
+    of_parts = {name: own_parts.lacking(study, str(feasibility.file_of(name))) for name, study in studies.items()}
+    warnings = {name: [*found, *of_published.get(name, ()), *of_parts[name]] for name, found in warnings.items()}
     return Project(names, studies, simulations, papers, warnings, checked)
 
 

@@ -19,7 +19,7 @@ from gengap.evidence.whole import make
 from gengap.files import legacy_names, paths, storage
 from gengap.logs import log
 from gengap.registry import code_dependencies
-from gengap.studies import feasibility, imports
+from gengap.studies import feasibility, imports, published
 from gengap.studies.chains import with_origins
 from gengap.studies.config import Config
 from gengap.studies.consistency import check_study
@@ -64,18 +64,28 @@ def find(name: str) -> Study:
     return study
 
 
-def chosen(study: Study, selector: str) -> Study:
+def chosen(study: Study, selector: str | None) -> Study:
     """The study with only the cells that a selector names, and those that they come after.
 
     Args:
         study: The study.
-        selector: Parts of their names, such as ``dataset=cifar10,seed=0``; empty for all.
+        selector: Parts of their names, such as ``dataset=cifar10,seed=0``; numbers are compared as numbers. None: all.
 
     Raises:
         UserError: If it names none.
     """
-    wanted = set(filter(None, selector.split(",")))
-    names = [name for name in study.cells if wanted <= set(name.split(","))]
+    if selector is None:
+        return study
+    values = {name: dict(part.partition("=")[::2] for part in name.split(",")) for name in study.cells}
+    axes = dict.fromkeys(axis for own in values.values() for axis in own)
+    wanted = published.parse_selector(selector, f"study '{study.name}'")
+    if unknown := next((axis for axis in wanted if axis not in axes), ""):
+        raise unknown_name("axis", unknown, axes, where=f"study '{study.name}': --cells")
+    names = [
+        name
+        for name, own in values.items()
+        if all(axis in own and published.matches(own[axis], value) for axis, value in wanted.items())
+    ]
     if not names:
         raise UserError(
             f"--cells: no cell of '{study.name}' has {selector}. Their names look like {next(iter(study.cells))}."
@@ -174,9 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), help="where to train; by default the device of config/config.yaml"
     )
-    parser.add_argument(
-        "--cells", default="", metavar="SELECTOR", help="train only these cells, e.g. dataset=cifar10,seed=0"
-    )
+    parser.add_argument("--cells", metavar="SELECTOR", help="train only these cells, e.g. dataset=cifar10,seed=0")
     parser.add_argument("--evidence", action="store_true", help="make figures, tables and verdicts as well")
     return parser
 

@@ -31,7 +31,7 @@ PART = {
     "summary": "What each probe measured of every network, against its generalization gap.",
     "options": {
         "panels": {
-            "type": "strs",
+            "type": "quantities",
             "default": (),
             "meaning": "Quantities of whole networks, one panel each; none: the first of every probe.",
         },

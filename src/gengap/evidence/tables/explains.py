@@ -10,7 +10,7 @@ PART = {
     "summary": "Rank correlation of every measure with the generalization gap, across axes and over seeds.",
     "options": {
         "measures": {
-            "type": "strs",
+            "type": "quantities",
             "default": (),
             "meaning": "Quantities of whole networks; none: all that were measured without the test set.",
         },
