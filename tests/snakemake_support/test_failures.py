@@ -57,6 +57,25 @@ def test_a_target_of_nothing_is_one_sentence(name, expected):
     assert failures.told(no_rule(name), NAMES, failed=False).startswith(f"error: {name}: {expected}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["--dry-run", "results/song/figures/none.pdf"],
+            "error: results/song/figures/none.pdf: song makes no such file",
+        ),
+        (["data/prepared/none.h5"], "error: data/prepared/none.h5: nothing makes this file"),
+    ],
+)
+def test_a_target_that_snakemake_cannot_name_is_taken_from_the_call(arguments, expected, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["snakemake", *arguments])
+    text = (
+        "Traceback (most recent call last):\n    raise MissingRuleException(targetfile)\n          ^^^^\n"
+        "AttributeError: 'str' object has no attribute 'is_storage'"
+    )
+    assert failures.told(text, NAMES, failed=False).startswith(expected)
+
+
 def test_a_locked_folder_says_what_to_do():
     text = (
         "LockException:\nError: Directory cannot be locked. Please make sure that no other Snakemake process is trying "

@@ -6,7 +6,8 @@ log. A job that fails has said why, and has a line that names its log.
 
 import re
 import signal
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gengap import layout
@@ -15,6 +16,7 @@ from gengap.errors import hint
 _HEAD = re.compile(r"^(?:\w+\.)*\w*(?:Exception|Error|Interrupt)(?: in rule \w+)?(?: in file \".*\", line \d+)?[:.]?$")
 _PLACE = re.compile(r"^\s*File \".*\", line \d+, in ")
 _NO_RULE = re.compile(r"No rule to produce (.*?) \(if you use input functions")
+_NO_NAME = "raise MissingRuleException(targetfile)"  # Snakemake 9.14 fails as it tries to name a missing target
 _STATUS = re.compile(
     r"returned non-zero exit status (\d+)|died with <Signals\.\w+: (\d+)>|died with unknown signal (\d+)"
 )
@@ -40,6 +42,8 @@ def told(text: str, names: Iterable[str], *, failed: bool) -> str:
         return ""
     if found := _NO_RULE.search(text):
         return _no_rule(found[1], names)
+    if _NO_NAME in text:
+        return _no_rule(_missing(sys.argv[1:]), names)
     if _LOCKED in text:
         return (
             f"error: {Path.cwd()}: another run makes the same files. Wait until it ends, or stop it. If there is none, "
@@ -58,6 +62,12 @@ def _ended(found: re.Match[str]) -> str:
     if number <= 0 or number not in set(signal.Signals):
         return ""
     return f"error: the process of a job was ended by {signal.Signals(number).name}"
+
+
+def _missing(arguments: Sequence[str]) -> str:
+    """The target of a call that is not there."""
+    files = [word for word in arguments if not word.startswith("-") and len(Path(word).parts) > 1]
+    return next((file for file in files if not Path(file).exists()), "a target")
 
 
 def _no_rule(wanted: str, names: Iterable[str]) -> str:
