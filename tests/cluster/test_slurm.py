@@ -160,11 +160,16 @@ def processes(workspace):
 
 
 def trainers(workspace):
-    """Processes that train in this workspace: Snakemake runs a rule's script in a process of its own."""
+    """Processes that train in this workspace: Snakemake runs a rule's script in a process of its own.
+
+    What such a process starts has its command line until it has become the other program, and is not counted.
+    """
+    found = {}
     for process in processes(workspace):
         with contextlib.suppress(psutil.NoSuchProcess):
             if any(".snakemake/scripts" in word for word in process.cmdline()):
-                yield process
+                found[process.pid] = (process, process.ppid())
+    yield from (process for process, parent in found.values() if parent not in found)
 
 
 @contextlib.contextmanager
