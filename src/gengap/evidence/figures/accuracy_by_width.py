@@ -23,7 +23,7 @@ from gengap.evidence.figures.drawing import (
     unfinished,
     width,
 )
-from gengap.evidence.figures.groups import ALL, FEW, ORDERED, WIDTH, description, labelled, varying
+from gengap.evidence.figures.groups import ALL, FEW, ORDERED, WIDTH, description, labelled, told, varying
 from gengap.evidence.figures.printed import mark, printed, source
 from gengap.evidence.intervals import grouped, interval, usable
 from gengap.evidence.measurements import Evidence, lacking
@@ -105,7 +105,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     for panel in axes[1:]:
         panel.sharey(axes[0])
     joined = ", ".join(map(words.axis, _joined(evidence)))
-    title(figure, "; ".join([description(cells, evidence), *([f"joined: {joined}"] if joined else [])]))
+    title(figure, told(description(cells, evidence), f"joined: {joined}" if joined else ""))
     if data.empty:
         unfinished(axes, cells)
         return figure
