@@ -75,6 +75,19 @@ def test_the_nearest_number_of_networks_and_of_threads_counts():
     assert 1.5 < timings.predict(alike, 100.0, networks=60, threads=4) < 3.0
 
 
+@pytest.mark.parametrize(("launch", "each"), [(10.0, 1.0), (1.0, 1.0), (0.0, 1.0)])
+@pytest.mark.parametrize(("ran", "networks"), [(5, 10), (10, 5), (8, 24), (16, 4)])
+def test_a_pack_of_another_size_is_predicted_by_what_a_step_of_it_takes(launch, each, ran, networks):
+    def step(n):
+        return launch + each * n
+
+    def truth(n):  # as many samples for each network
+        return 2.0 + 3.0 * step(n)
+
+    alike = [row(truth(ran), work=ran * 1e5, fixed=2.0, networks=ran)]
+    assert timings.predict(alike, networks * 1e5, networks=networks, step=step) == pytest.approx(truth(networks))
+
+
 # Packs of one kind that were trained: networks, work, seconds, what is fixed. One more pack holds what is left over of
 # the grid, so that no other has as many networks.
 RECORDED = [

@@ -111,11 +111,19 @@ class Training:
         """Whether the steps of a job of this kind that has run were compiled."""
         return self._pays(ran.networks, round(ran.work / ran.networks / self.data.n_train))
 
+    def step_seconds(self, n_networks: int) -> float:
+        """What a step of so many networks takes, as a ratio to other numbers of them."""
+        sized = self._sized(n_networks)
+        return compilation.step_seconds(self.arch, **sized, compiled=self.compiles)
+
     def _pays(self, n_networks: int, epochs: int) -> bool:
         """As `gengap.training.loop` decides it on a CPU."""
-        n_steps, area = epochs * (self.data.n_train // self.batch_size), math.prod(self.data.image_shape[1:])
-        sized = {"n_networks": n_networks, "batch_size": self.batch_size, "n_steps": n_steps, "image_area": area}
-        return compilation.pays(self.arch, **sized)
+        n_steps = epochs * (self.data.n_train // self.batch_size)
+        return compilation.pays(self.arch, **self._sized(n_networks), n_steps=n_steps)
+
+    def _sized(self, n_networks: int) -> dict[str, int]:
+        area = math.prod(self.data.image_shape[1:])
+        return {"n_networks": n_networks, "batch_size": self.batch_size, "image_area": area}
 
 
 @dataclass(frozen=True)

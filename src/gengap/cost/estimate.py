@@ -226,7 +226,7 @@ class Estimator:
             return Planned(job, pack, TRAIN, kind, 0.0, seconds, threads, 0, len(all_cells))
         training, scaled = _training(cells, threads), False
         alike = [one for one in self._by_kind.get(kind, []) if training.compiled(one) == training.compiles]
-        seconds = timings.predict(alike, work, threads=threads, networks=len(cells))
+        seconds = timings.predict(alike, work, threads=threads, networks=len(cells), step=training.step_seconds)
         if seconds is None:
             seconds = self._predict_from_other_sizes(training, work)
             scaled = seconds is not None

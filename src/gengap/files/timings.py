@@ -10,7 +10,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -151,7 +151,14 @@ def _can_be(timing: Timing) -> bool:
     )
 
 
-def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks: int = 1) -> float | None:
+def predict(
+    alike: Sequence[Timing],
+    work: float,
+    *,
+    threads: int = 1,
+    networks: int = 1,
+    step: Callable[[int], float] = float,
+) -> float | None:
     """Seconds that a job will take: what is fixed, and the rest in proportion to its work.
 
     Of the jobs of its kind, those count that had about as many networks and threads, and of these the last ones. Where
@@ -162,6 +169,7 @@ def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks:
         work: Its work.
         threads: Its threads.
         networks: Its networks.
+        step: What a step of so many networks takes, in any unit; in proportion to their number unless given.
 
     Returns:
         None if no job of its kind is known.
@@ -171,7 +179,9 @@ def predict(alike: Sequence[Timing], work: float, *, threads: int = 1, networks:
         return None
     chosen = _nearest(able, threads, networks)
     fixed, pace = _undisturbed(able, chosen)
-    return float(fixed + pace * (chosen[0].threads / threads) ** _THREADS * work)
+    ran = chosen[0]
+    together = step(networks) / networks / (step(ran.networks) / ran.networks)
+    return float(fixed + pace * together * (ran.threads / threads) ** _THREADS * work)
 
 
 def _nearest(able: Sequence[Timing], threads: int, networks: int) -> list[Timing]:

@@ -42,10 +42,22 @@ def pays(arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, 
 
     A function of the sizes only: a measured time would let noise decide the last bits of a result.
     """
+    overhead, products = _eager_seconds(arch, n_networks, batch_size, image_area)
+    return n_steps * (_SAVED * overhead + _SAVED_OF_PRODUCTS * products) > _WORTH_SECONDS
+
+
+def step_seconds(arch: Architecture, *, n_networks: int, batch_size: int, image_area: int, compiled: bool) -> float:
+    """Seconds of one step on the processor that the costs above were fitted on; of use as a ratio of two packs."""
+    overhead, products = _eager_seconds(arch, n_networks, batch_size, image_area)
+    if compiled:
+        overhead, products = (1 - _SAVED) * overhead, (1 - _SAVED_OF_PRODUCTS) * products
+    return overhead + products
+
+
+def _eager_seconds(arch: Architecture, n_networks: int, batch_size: int, image_area: int) -> tuple[float, float]:
+    """Of one eager step: what launching its operations costs with their numbers, and its products."""
     samples = n_networks * batch_size * image_area / 64
-    saved = _SAVED * (_LAUNCH_SECONDS + samples * _SAMPLE_SECONDS)
-    saved += _SAVED_OF_PRODUCTS * samples * _PARAMETER_SECONDS * arch.n_parameters
-    return n_steps * saved > _WORTH_SECONDS
+    return _LAUNCH_SECONDS + samples * _SAMPLE_SECONDS, samples * _PARAMETER_SECONDS * arch.n_parameters
 
 
 def pays_on_gpu(
