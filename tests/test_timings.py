@@ -116,6 +116,21 @@ def test_a_pack_that_was_slow_once_counts_as_no_slower_than_its_kind_allows(dist
             assert truth(work * size) / 1.5 < found < truth(work * size) * allowed * 1.1, (order.index(own), size)
 
 
+@pytest.mark.parametrize("disturbed", [1.0, 4.34, 9.0])
+@pytest.mark.parametrize("networks", [2, 4, 7])
+def test_a_pack_that_was_slow_once_counts_as_little_slower_than_its_steps_are_thought_to_take(disturbed, networks):
+    def step(n):
+        return 4.0 + n
+
+    def truth(n):
+        return 2.0 + 3.0 * step(n)
+
+    quick = [row(truth(8), work=8e5, fixed=2.0, networks=8) for _ in range(3)]
+    own = row(disturbed * truth(networks), work=networks * 1e5, fixed=2.0 * disturbed, networks=networks)
+    found = timings.predict([*quick, own], networks * 1e5, networks=networks, step=step)
+    assert truth(networks) / 1.5 < found < 1.51 * truth(networks)
+
+
 def test_what_is_slow_again_and_again_is_slow():
     quick = [row(10.0, networks=8) for _ in range(5)]
     slow = [row(45.0, networks=2) for _ in range(3)]

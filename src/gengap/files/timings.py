@@ -27,6 +27,7 @@ _STARTED = time.time() - psutil.Process().create_time()
 _RECENT = 3  # jobs of a kind that count: a machine changes
 _THREADS = 0.7  # power of the number of threads with which a job becomes faster
 _LONG = 1.0  # seconds of work from which a pace is more than noise
+_DOUBT = 1.5  # times what a step is thought to take that it may have taken on an undisturbed machine
 _STEEPEST = 1.5  # power of the size with which a piece of work takes longer, at most
 
 
@@ -157,7 +158,7 @@ def predict(
     *,
     threads: int = 1,
     networks: int = 1,
-    step: Callable[[int], float] = float,
+    step: Callable[[int], float] | None = None,
 ) -> float | None:
     """Seconds that a job will take: what is fixed, and the rest in proportion to its work.
 
@@ -169,7 +170,7 @@ def predict(
         work: Its work.
         threads: Its threads.
         networks: Its networks.
-        step: What a step of so many networks takes, in any unit; in proportion to their number unless given.
+        step: What a step of so many networks takes, in any unit; unless given, in proportion to their number.
 
     Returns:
         None if no job of its kind is known.
@@ -178,10 +179,14 @@ def predict(
     if not able:
         return None
     chosen = _nearest(able, threads, networks)
-    fixed, pace = _undisturbed(able, chosen)
+    fixed, pace = _undisturbed(able, chosen, step)
     ran = chosen[0]
-    together = step(networks) / networks / (step(ran.networks) / ran.networks)
+    together = _of_each(step, networks) / _of_each(step, ran.networks) if step else 1.0
     return float(fixed + pace * together * (ran.threads / threads) ** _THREADS * work)
+
+
+def _of_each(step: Callable[[int], float], networks: int) -> float:
+    return step(networks) / networks
 
 
 def _nearest(able: Sequence[Timing], threads: int, networks: int) -> list[Timing]:
@@ -194,12 +199,14 @@ def _nearest(able: Sequence[Timing], threads: int, networks: int) -> list[Timing
     return [one for one in able if distance(one) == nearest][-_RECENT:]
 
 
-def _undisturbed(able: Sequence[Timing], chosen: Sequence[Timing]) -> tuple[float, float]:
+def _undisturbed(
+    able: Sequence[Timing], chosen: Sequence[Timing], step: Callable[[int], float] | None
+) -> tuple[float, float]:
     """What is fixed of the chosen jobs, and their pace; where they are few, no more than other jobs of the kind allow.
 
     A step of K networks takes no longer than one of more networks, and no longer than K steps of one network. So
     seconds per sample and network are at most those of other jobs, times how many more networks these had; the same of
-    threads.
+    threads. Where it is known what a step takes, they are at most `_DOUBT` times what follows from that.
     """
     own = chosen[0]
     fixed, pace = statistics.median(one.fixed for one in chosen), _pace(chosen, own.threads)
@@ -213,7 +220,10 @@ def _undisturbed(able: Sequence[Timing], chosen: Sequence[Timing]) -> tuple[floa
         recent = group[-_RECENT:]
         fixed = min(fixed, statistics.median(one.fixed for one in recent))
         if any(one.seconds - one.fixed >= _LONG for one in recent):
-            allowed = max(1.0, networks / own.networks) * max(1.0, threads / own.threads)
+            allowed = max(1.0, networks / own.networks)
+            if step:
+                allowed = min(allowed, _DOUBT * _of_each(step, own.networks) / _of_each(step, networks))
+            allowed *= max(1.0, threads / own.threads)
             pace = min(pace, _pace(recent, threads) * allowed)
     return fixed, pace
 
