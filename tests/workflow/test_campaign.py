@@ -1,6 +1,12 @@
 """`gengap campaign`: what decides most verdicts per minute first, by real Snakemake."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
+from interrupted import ended, prepare, training
 
 from gengap.cli.main import main
 from gengap.cost import campaign
@@ -48,6 +54,28 @@ def test_a_campaign_runs_what_verdicts_wait_for_and_says_what_it_decided(workspa
     assert "All that a verdict waits for is done." in printed
     assert main(["campaign", "tiny"]) == 0
     assert "nothing is to run that a verdict waits for" in capfd.readouterr().out
+
+
+@pytest.mark.thorough
+@pytest.mark.long
+def test_ctrl_c_ends_a_campaign_and_the_same_command_goes_on(workspace):
+    study = "config/studies/tiny.yaml"
+    prepare(workspace.folder, study)
+    workspace.edit(study, "{model.width: [2], optimizer.lr: [0.1], seed: [0]}", "{model.width: [2], seed: 0..4}")
+    workspace.edit(study, "figures:", "published: [nobody]\nfigures:")
+    (workspace / "config/published/nobody.csv").write_text(PUBLISHED.replace(",lr=0.1", ""))
+    command = [sys.executable, "-c", "from gengap.cli.main import main; raise SystemExit(main())", "campaign", "tiny"]
+    environment = os.environ | {"PYTHONPATH": str(workspace / "src")}
+    with training(workspace.folder, command, environment) as process:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert ended(workspace.folder, process) == 0
+    assert list((workspace / ".gengap/store/unfinished").glob("*.h5"))
+    assert list((workspace / ".snakemake/locks").glob("*.lock")) == []
+    again = subprocess.run(command, cwd=workspace.folder, env=environment, capture_output=True, text=True, check=False)
+    said = again.stdout + again.stderr
+    assert again.returncode == 0, said
+    assert "going on from epoch 1, step 0" in said
+    assert "All that a verdict waits for is done." in said
 
 
 def test_a_paper_that_does_not_exist(workspace, monkeypatch, capsys):

@@ -54,7 +54,9 @@ def campaign(options: argparse.Namespace) -> None:
     names = _studies(project, options.paper)
     cores = len(os.sched_getaffinity(0))
     estimator = estimate(project.targets, cores, lambda: due.outputs(names))
-    left = order.units(estimator, names)
+    due_units = order.units(estimator, names)
+    unfinished = {name: {one.part for one in due_units if one.study == name} for name in names}
+    left = [one for one in due_units if one.verdicts]
     if not left:
         print(f"{options.paper}: nothing is to run that a verdict waits for.")
         return
@@ -62,14 +64,17 @@ def campaign(options: argparse.Namespace) -> None:
         print(*order.described(left), sep="\n")
         print("Minutes of job time, without jobs of a kind that has not run on this machine.")
         return
-    _run(options, estimator, left, time.monotonic() + 3600 * options.hours)
+    _run(options, estimator, left, unfinished, time.monotonic() + 3600 * options.hours)
 
 
-def _run(options: argparse.Namespace, estimator: Estimator, left: list[Unit], end: float) -> None:
+def _run(
+    options: argparse.Namespace, estimator: Estimator, left: list[Unit], unfinished: dict[str, set[str]], end: float
+) -> None:
+    """Run units until none is left or time is up; `unfinished` has all packs and points that are to run, by study."""
     from gengap.cost.text import spell
 
     decided: set[Verdict] = set()
-    waiting = {name: {one.part for one in left if one.study == name} for name in {one.study for one in left}}
+    studies = sorted({one.study for one in left})
     began, told = time.monotonic(), set[tuple[str, ...]]()
     while left and (seconds := end - time.monotonic()) > 0:
         left.sort(key=lambda one: -one.rate(decided))
@@ -80,11 +85,11 @@ def _run(options: argparse.Namespace, estimator: Estimator, left: list[Unit], en
             print(f"Stopped; packs and points that are left: {len(left)}. The same command goes on.")
             return
         left.remove(unit)
-        waiting[unit.study].discard(unit.part)
+        unfinished[unit.study].discard(unit.part)
         decided |= set(unit.verdicts)
-        _tell(estimator, unit, waiting[unit.study], told)
+        _tell(estimator, unit, unfinished[unit.study], told)
     print(f"Packs and points that are left: {len(left)}." if left else "All that a verdict waits for is done.")
-    print(f"Evidence as a whole: snakemake {' '.join(sorted(waiting))}")
+    print(f"Evidence as a whole: snakemake {' '.join(studies)}")
 
 
 def _make(unit: Unit, device: str | None, seconds: float) -> bool:

@@ -48,7 +48,7 @@ class Unit:
 
 
 def units(estimator: Estimator, studies: Sequence[str]) -> list[Unit]:
-    """The packs and points that are to run and that some open verdict waits for, most verdicts per minute first.
+    """The packs and points that are to run, most verdicts per minute first; those that no verdict waits for last.
 
     Args:
         estimator: What predicts their jobs.
@@ -64,7 +64,7 @@ def units(estimator: Estimator, studies: Sequence[str]) -> list[Unit]:
         for part, jobs in parts.items():
             targets = tuple(path for one in jobs for path in one.job.outputs.values())
             found.append(Unit(name, part, targets, sum(one.seconds or 0.0 for one in jobs), waiting.get(part, {})))
-    return sorted((one for one in found if one.verdicts), key=lambda one: -one.rate(set()))
+    return sorted(found, key=lambda one: -one.rate(set()))
 
 
 def _waiting(plan: Plan, name: str, parts: Mapping[str, Sequence[Planned]]) -> dict[str, dict[Verdict, float]]:
