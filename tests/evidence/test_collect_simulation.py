@@ -76,8 +76,12 @@ def test_the_table_of_draws(found):
 
 
 def test_a_number_that_is_not_finite_is_a_failure_and_enters_no_mean(tmp_path, monkeypatch):
-    broken = {QUANTITY: torch.tensor([1.0, math.inf, 3.0])}
-    monkeypatch.setattr(random_matrix, "simulate", lambda *_: broken)
+    values = [1.0, math.inf, 3.0]
+
+    def broken(_point, seeds, *_others):
+        return {QUANTITY: torch.tensor([values[seed] for seed in seeds])}
+
+    monkeypatch.setattr(random_matrix, "simulate", broken)
     content = {"title": "t", "base": {"simulation": "random_matrix"}, "grid": {"seed": "0..2"}}
     found = drawn.collected(tmp_path, content)
     assert list(found.failures["why"]) == [f"{QUANTITY} is inf"]
@@ -107,8 +111,10 @@ def test_a_missing_point_is_named(tmp_path):
 def test_chunks_change_no_draw(tmp_path, monkeypatch):
     """Nor the whole spectra, which the first two draws have."""
     made = drawn.simulation(tmp_path, drawn.MATRICES)
-    simulations.simulate_point(POINT, made.points[POINT], tmp_path / "together.h5", device="cpu")
-    monkeypatch.setattr(simulations, "_NUMBERS_AT_ONCE", 2 * 40 * 30)
+    with monkeypatch.context() as patched:
+        patched.setattr(random_matrix, "ONE_BY_ONE", False)
+        assert simulations.draws_at_once(made.points[POINT]) >= 6
+        simulations.simulate_point(POINT, made.points[POINT], tmp_path / "together.h5", device="cpu")
     assert simulations.draws_at_once(made.points[POINT]) == 1
     simulations.simulate_point(POINT, made.points[POINT], tmp_path / "apart.h5", device="cpu")
     values, spectra = [], []
@@ -133,8 +139,13 @@ def test_arrays_are_read_back_as_those_of_probes(found):
 
 
 def test_an_array_that_is_not_finite_is_a_failure(tmp_path, monkeypatch):
-    broken = {"matrix_singular_values": torch.tensor([[3.0, 1.0], [math.nan, 1.0]])}
-    monkeypatch.setattr(random_matrix, "simulate", lambda *_: broken)
+    """Of three draws, the last has no array."""
+    values = torch.tensor([[3.0, 1.0], [math.nan, 1.0]])
+
+    def broken(_point, seeds, *_others):
+        return {"matrix_singular_values": values[[seed for seed in seeds if seed < len(values)]]}
+
+    monkeypatch.setattr(random_matrix, "simulate", broken)
     content = {"title": "t", "base": {"simulation": "random_matrix"}, "grid": {"seed": "0..2"}}
     found = drawn.collected(tmp_path, content)
     assert found.failures[["cell", "why"]].to_numpy().tolist() == [

@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from gengap import provenance, simulations
-from gengap.cost import estimate
 from gengap.files import timings
 from gengap.snakemake_support.job import job
 from gengap.studies.simulation import point_from
@@ -17,7 +16,7 @@ with job(snakemake.log[0]):
         snakemake.wildcards.study,
         snakemake.wildcards.point,
         timings.SIMULATE,
-        estimate.simulation_kind(point),
+        simulations.simulation_kind(point),
     ) as paces:
         pace = simulations.simulate_point(
             snakemake.params.name,

@@ -16,11 +16,11 @@ from gengap.engine import stack
 from gengap.engine.stack import Architecture
 from gengap.files import timings
 from gengap.files.timings import SIMULATE, TRAIN, Timing, kind_of
+from gengap.simulations import simulation_kind
 from gengap.studies.job import Job
 from gengap.studies.jobs import Plan
 from gengap.studies.packing import PER_CELL_KEYS, probe_settings
 from gengap.studies.settings import Cell, Model
-from gengap.studies.simulation import Point
 from gengap.studies.study import Probe
 from gengap.training import memory_budget
 
@@ -127,11 +127,6 @@ def checkpoint_size(probe: Probe, cell: Cell) -> float:
     samples = min(probe.samples or data.n_stored, data.n_stored)
     arch = _architecture(cell.model, data.image_shape, data.n_outputs)
     return samples * operations(arch, data.image_shape)
-
-
-def simulation_kind(point: Point) -> str:
-    """What the speed of one draw depends on."""
-    return kind_of(SIMULATE, point.model_dump(exclude={"seeds"}))
 
 
 @functools.cache  # packs of a grid share them

@@ -1,7 +1,9 @@
 """Simulations: what is measured on random draws. A new one is one file with a header and two functions.
 
 ``simulate(point, seeds, device)`` returns every quantity as float64 ``[len(seeds)]``; ``numbers_per_draw(point)`` says
-how many numbers one draw holds at a time, so that as many draws as fit are computed together. A quantity whose further
+how many numbers one draw holds at a time, so that as many draws as fit are computed together; a module that computes
+them one after another says so, ``ONE_BY_ONE = True``, and is given one at a time, between which there is progress. A
+quantity whose further
 dimensions the module's ``DIMS`` names is an array, float64 ``[n, *dims]``, of the first n of the seeds; one that
 belongs to layers is a dictionary by layer. ``BATCHNORM`` is the mode of networks that have BatchNorm.
 
@@ -10,6 +12,7 @@ A simulation with the option ``dataset`` is ``simulate(point, seeds, device, pre
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gengap import registry
+from gengap import layout, registry
 from gengap.engine import device as devices
-from gengap.files import arrays, storage
+from gengap.files import arrays, storage, timings
 from gengap.files.arrays import Array
-from gengap.progress import Pace, Progress
+from gengap.progress import Pace, Progress, told
 from gengap.quantities import check_declared
 from gengap.studies.simulation import Point, cell_names
 
@@ -63,10 +66,12 @@ def simulate_point(
     dims: Mapping[str, tuple[str, ...]] = getattr(module, "DIMS", {})
     batchnorm: str = getattr(module, "BATCHNORM", "")
     data = (prepared,) if "dataset" in registry.check("simulation", point.simulation).options else ()
-    progress = Progress(f"{point.simulation}: draw", len(names), "draws")
+    progress, each = Progress(f"{point.simulation}: draw", len(names), "draws"), _seconds_per_draw(point)
     for at in range(0, len(names), at_once):
         part = names[at : at + at_once]
-        measured = module.simulate(point, point.seeds[at : at + at_once], target, *data)
+        these = f"{point.simulation}: draws {at + 1} to {at + len(part)} of {len(names)}, " if len(part) > 1 else ""
+        with told(each and each * len(part), these) if these else nullcontext():
+            measured = module.simulate(point, point.seeds[at : at + at_once], target, *data)
         for quantity, values in measured.items():
             check_declared("simulation", point.simulation, quantity)
             if quantity in dims:
@@ -84,6 +89,7 @@ def simulate_point(
                     else:
                         failed.append((cell, 0.0, f"{quantity}{f' of {layer}' if layer else ''} is {value}"))
         progress.advance(at + len(part), len(part))
+        each = progress.pace().seconds / progress.pace().work
     with storage.writing(output, "draws", {**(provenance or {}), "device": devices.describe(target)}) as file:
         storage.write_table(file, "measurements", pd.DataFrame(rows, columns=_MEASUREMENTS))
         storage.write_table(file, "failures", pd.DataFrame(failed, columns=["cell", "epoch", "why"]))
@@ -93,8 +99,24 @@ def simulate_point(
 
 def draws_at_once(point: Point) -> int:
     """How many draws are computed together; changes at most the last bits of a number."""
-    numbers: int = registry.load("simulation", point.simulation).numbers_per_draw(point)
+    module = registry.load("simulation", point.simulation)
+    if getattr(module, "ONE_BY_ONE", False):
+        return 1
+    numbers: int = module.numbers_per_draw(point)
     return max(1, _NUMBERS_AT_ONCE // numbers)
+
+
+def simulation_kind(point: Point) -> str:
+    """What the speed of one draw depends on."""
+    return timings.kind_of(timings.SIMULATE, point.model_dump(exclude={"seeds"}))
+
+
+def _seconds_per_draw(point: Point) -> float | None:
+    """As such draws took here before; None if there were none."""
+    kind = simulation_kind(point)
+    before = [one for one in timings.read(layout.TIMINGS) if one.kind == kind]
+    taken = timings.predict(before, len(point.seeds))
+    return None if taken is None else taken / len(point.seeds)
 
 
 def _array(point: Point, quantity: str, dims: tuple[str, ...], kept: list[tuple[str, NDArray[Any]]]) -> Array:

@@ -45,6 +45,7 @@ PART = {
         },
     },
 }
+ONE_BY_ONE = True
 
 
 def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[str, Tensor]:

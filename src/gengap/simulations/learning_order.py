@@ -129,6 +129,7 @@ PART = {
         },
     },
 }
+ONE_BY_ONE = True
 
 
 class Networks(NamedTuple):

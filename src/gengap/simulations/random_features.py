@@ -65,6 +65,7 @@ PART = {
         },
     },
 }
+ONE_BY_ONE = True
 
 _FREQUENCIES = 1  # in the path of the streams
 _ROWS = 500  # test images whose features are held at once

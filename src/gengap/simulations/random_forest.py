@@ -34,6 +34,7 @@ PART = {
     },
     "uses": ("train_loss", "test_loss", "train_accuracy", "test_accuracy", "train_error", "test_error"),
 }
+ONE_BY_ONE = True
 
 _TREES = 2  # in the path of the streams
 

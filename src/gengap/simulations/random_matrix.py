@@ -49,6 +49,7 @@ PART = {
         },
     },
 }
+ONE_BY_ONE = True
 
 _DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]] = {
     "normal": lambda stream, shape: stream.standard_normal(shape),

@@ -49,6 +49,7 @@ PART = {
     "mem_mb": 6000,
     "uses": ("layer_gradient_norm", "gradient_ratio"),
 }
+ONE_BY_ONE = True
 
 BATCHNORM = "batch"
 CLASSES, IMAGE = 10, (3, 32, 32)
