@@ -8,7 +8,7 @@ import pandas as pd
 from gengap.errors import UserError
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence
-from gengap.evidence.node_curves import at_end, at_epoch, by_layer, half_time, judged, layers, over_epochs
+from gengap.evidence.node_curves import at_end, at_epoch, by_layer, ends, half_time, judged, layers, over_epochs
 from gengap.evidence.paired import pairs
 
 PART = {
@@ -59,11 +59,10 @@ def _alone(evidence: Evidence) -> Iterator[Effect]:
     """Claims about networks by themselves."""
     rho, rank = by_layer(evidence, RHO), by_layer(evidence, RANK)
     if len(layers(rho)) > 1:
-        first, last = layers(rho)[0], layers(rho)[-1]
         claim = "low layers are found first"
-        level, half = at_end(rho), half_time(rho)
-        yield claim, "final correlation, first layer minus last", level[first] - level[last]
-        yield claim, "epochs to half of the rise, last layer minus first", half[last] - half[first]
+        (first, last), (sooner, later) = ends(rho, at_end(rho)), ends(rho, half_time(rho))
+        yield claim, "final correlation, first layer minus last", first - last
+        yield claim, "epochs to half of the rise, last layer minus first", later - sooner
     for epoch in (0.0, 1.0):
         if len(early := at_epoch(rank, epoch)):
             claim = "winners lead before training" if not epoch else "winners lead after the first epoch"
@@ -78,10 +77,9 @@ def _alone(evidence: Evidence) -> Iterator[Effect]:
     yield from _estimators(evidence, rho)
     biases = by_layer(evidence, "negative_bias_share")
     if len(biases):
-        end = at_end(biases)
+        first, last = ends(biases, end := at_end(biases))
         yield "biases of BatchNorm are negative", "mean share of negative ones minus 0.5", end.mean(axis=1) - 0.5
-        rise = end[layers(biases)[-1]] - end[layers(biases)[0]]
-        yield "biases are more negative in the top layers", "share, last layer minus first", rise
+        yield "biases are more negative in the top layers", "share, last layer minus first", last - first
     finished = evidence.finished.set_index("cell")
     if {"student_label_accuracy", "teacher_label_accuracy"} <= set(finished):
         better = finished["student_label_accuracy"] - finished["teacher_label_accuracy"]
