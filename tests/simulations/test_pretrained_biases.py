@@ -11,10 +11,12 @@ from gengap.errors import UserError
 from gengap.evidence import measurements
 from gengap.evidence.collect_simulation import collect_simulation
 from gengap.evidence.figures import pretrained_biases as figure
+from gengap.evidence.measurements import with_options
 from gengap.evidence.tables import luck_claims
 from gengap.probes.batchnorm_bias import bias_shares
 from gengap.simulations import pretrained_biases
 from gengap.studies.simulation import Point, load_simulation
+from gengap.studies.study import Table
 
 POINT = Point(simulation="pretrained_biases", weights="vgg11_bn", seeds=(0,))
 
@@ -73,7 +75,7 @@ def test_the_study_shows_each_network_by_its_own_layers(stored, tmp_path):
         "VGG-11 with BatchNorm": 8,
         "VGG-16 with BatchNorm": 13,
     }
-    judged = luck_claims.table(evidence).set_index(["claim", "networks"])
+    judged = luck_claims.table(with_options(evidence, Table(name="luck_claims"))).set_index(["claim", "networks"])
     assert set(judged["verdict"]) == {"too few seeds (1)"}
     for weights, network in stored.items():
         shares = [negative.item() for negative, _ in list(bias_shares(network).values())[1:]]
