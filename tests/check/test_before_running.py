@@ -112,6 +112,32 @@ def test_a_draw_larger_than_the_memory_is_refused(project, edited):
         machine.check_simulations(load_project().simulations.values())
 
 
+def test_a_file_that_nobody_downloads_is_asked_for(project, edited, monkeypatch):
+    monkeypatch.delenv("GENGAP_DATA_ROOT", raising=False)
+    (project / "config/studies/study.yaml").write_text(edited())
+    text = "title: t\nbase: {simulation: pretrained_biases}\ngrid: {weights: [vgg11_bn, vgg16_bn]}\n"
+    (project / "config/simulations/biases.yaml").write_text(text)
+    (project / "config/papers.yaml").write_text("paper: {source: s, studies: [study, biases]}\n")
+    loaded = load_project()
+    assert loaded.check_machine(["study"]) == []
+    folder = project / "data/raw/torchvision"
+    names = ("vgg11_bn-6002323d.pth", "vgg16_bn-6c64b313.pth")
+    for asked in ("biases", "paper"):  # of a paper, all that is in it
+        with pytest.raises(UserError, match=r"biases\.yaml: 'pretrained_biases' reads files that are not") as caught:
+            loaded.check_machine([asked])
+        assert all(f"/{name} to {folder / name}" in str(caught.value) for name in names)
+    folder.mkdir(parents=True)
+    (folder / names[0]).write_bytes(b"")
+    with pytest.raises(UserError, match="reads a file that is not downloaded and missing") as caught:
+        loaded.check_machine(["biases"])
+    assert names[0] not in str(caught.value)
+    (folder / names[1]).write_bytes(b"")
+    assert loaded.check_machine(["biases"]) == []
+    monkeypatch.setenv("GENGAP_DATA_ROOT", str(project / "elsewhere"))
+    with pytest.raises(UserError, match=rf"{names[0]} to {project}/elsewhere/torchvision/"):
+        loaded.check_machine(["biases"])
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [

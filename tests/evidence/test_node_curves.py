@@ -1,5 +1,6 @@
 """Curves of layers, half times and verdicts by hand; the claims of made-up networks whose effects are known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 import synthetic
 
 from gengap.errors import UserError
-from gengap.evidence.measurements import Evidence
-from gengap.evidence.node_curves import at_end, at_epoch, by_layer, half_time, judged, layers, over_epochs
+from gengap.evidence.measurements import Evidence, with_options
+from gengap.evidence.node_curves import at_end, at_epoch, by_layer, ends, half_time, judged, layers, over_epochs
 from gengap.evidence.tables import luck_claims, node_correlations
+from gengap.studies.study import Table
 
 EPOCHS = (0.0, 1.0, 2.0, 4.0)
 RHO = {"first": (0.4, 0.5, 0.7, 0.9), "second": (0.2, 0.6, 0.7, 0.8)}
@@ -39,8 +41,12 @@ def evidence(axis=None, seeds=5, changes=None, quantities=None, status="finished
     return Evidence(study, *tables, path=None)
 
 
-def claims(made):
-    table = luck_claims.table(made)
+def judge(made, **options):
+    return luck_claims.table(with_options(made, Table.model_validate({"name": "luck_claims", **options})))
+
+
+def claims(made, **options):
+    table = judge(made, **options)
     return {(row["claim"], row["effect_is"], row["networks"]): row for row in table.to_dict("records")}
 
 
@@ -115,10 +121,54 @@ def test_small_teachers_are_compared_over_all_epochs():
     assert (row["effect"], row["verdict"]) == (pytest.approx(0.2), "holds")
 
 
+def test_every_arm_is_judged_against_the_first_one():
+    changes = {
+        ("wide", "best_node_correlation"): 0.04,
+        ("wide", "final_winner_rank"): -0.01,
+        ("slow", "best_node_correlation"): -0.3,
+    }
+    found = claims(evidence(("arm", ["plain", "wide", "slow"]), changes=changes), against_first_arm=True)
+    assert {networks for *_, networks in found} == {"arm wide", "arm slow"}
+    for layer in ("first", "last"):
+        rises = f"the setting raises the correlation of the {layer} layer", "final, minus that of plain"
+        earlier = f"the setting improves the winners' rank in the {layer} layer", "mean rank of plain minus its own"
+        told = {arm: (found[*rises, f"arm {arm}"], found[*earlier, f"arm {arm}"]) for arm in ("wide", "slow")}
+        assert [row["effect"] for row in told["wide"]] == pytest.approx([0.04, 0.01])
+        assert [row["effect"] for row in told["slow"]] == pytest.approx([-0.3, 0.0])
+        assert [row["verdict"] for row in told["wide"]] == ["holds", "holds"]
+        assert told["slow"][0]["verdict"] == "opposite"
+    assert {row["n"] for row in found.values()} == {5}
+
+
+def test_an_arm_of_one_network_and_a_grid_without_arms_judge_nothing():
+    made = evidence(("arm", ["plain", "stuck"]))
+    made.cells.loc[made.cells["cell"].isin([f"stuck-{seed}" for seed in range(1, 5)]), "status"] = "stuck"
+    assert {row["verdict"] for row in claims(made, against_first_arm=True).values()} == {"too few seeds (1)"}
+    with pytest.raises(UserError, match="no claim of Luck Matters can be judged"):
+        judge(evidence(), against_first_arm=True)
+
+
+@pytest.mark.parametrize(
+    "curves", [{"first": (0.4,) * 4, "second": (0.5,) * 4}, {"first": (0.4,) * 4}, {"third": (0.3,) * 4}]
+)
+def test_every_network_has_its_own_first_and_last_layer(curves):
+    """Beside networks of the layers `first` and `second` one of others, whose last layer may be the others' first."""
+    made = evidence(quantities={"best_node_correlation": RHO})
+    other = evidence(seeds=1, quantities={"best_node_correlation": curves})
+    rows = [made.measurements, other.measurements.assign(cell="other")]
+    cells = pd.concat([made.cells, other.cells.assign(cell="other")])
+    both = dataclasses.replace(made, cells=cells, measurements=pd.concat(rows))
+    table = by_layer(both, "best_node_correlation")
+    first, last = ends(table, at_end(table))
+    values = [curve[-1] for curve in curves.values()]
+    assert [first["other"], last["other"]] == [values[0], values[-1]]
+    assert [first["-0"], last["-0"]] == pytest.approx([0.9, 0.8])
+
+
 def test_dead_networks_and_single_seeds_judge_nothing():
     assert {row["verdict"] for row in claims(evidence(seeds=4)).values()} == {"too few seeds (4)"}
     with pytest.raises(UserError, match="'made_up': no claim of Luck Matters can be judged"):
-        luck_claims.table(evidence(status="dead"))
+        judge(evidence(status="dead"))
 
 
 def test_predictors_are_compared_whichever_way_they_point():
@@ -148,4 +198,4 @@ def test_a_study_without_the_probe_is_told_so(tmp_path):
     with pytest.raises(UserError, match="Add 'node_correlation' to `probes`"):
         node_correlations.table(made)
     with pytest.raises(UserError, match="no claim of Luck Matters can be judged"):
-        luck_claims.table(made)
+        judge(made)

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch_files import stored_vgg
 
 from gengap import registry, simulations
 from gengap.errors import UserError
+from gengap.simulations import pretrained_biases
 from gengap.studies.simulation import Point
 
 TINY = {
@@ -22,7 +24,10 @@ TINY = {
 
 
 @pytest.mark.parametrize("name", registry.REGISTRY["simulation"])
-def test_what_is_returned_is_what_is_declared(name):
+def test_what_is_returned_is_what_is_declared(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("GENGAP_DATA_ROOT", str(tmp_path))
+    _, file = stored_vgg(tmp_path)  # torchvision's own is not downloaded
+    monkeypatch.setattr(pretrained_biases, "raw_files", lambda point: [(file, "an address")])
     point = Point.model_validate({"simulation": name, **TINY.get(name, {})})
     entry = registry.check("simulation", name)
     data = (None,) if "dataset" in entry.options else ()

@@ -47,6 +47,19 @@ def over_epochs(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({layer: curves.mean(axis=1) for layer, curves in later.items()})
 
 
+def ends(table: pd.DataFrame, values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """The values of each cell's own first and last layer: networks of several depths have other last layers.
+
+    Args:
+        table: What `by_layer` gave, which says what layers a cell has.
+        values: Cells by layer, made from it.
+    """
+    has = pd.DataFrame({layer: _curves(table, layer).notna().any(axis=1) for layer in layers(table)})
+    names = has.idxmax(axis=1), has.iloc[:, ::-1].idxmax(axis=1)
+    first, last = (pd.Series({cell: values.at[cell, layer] for cell, layer in one.items()}) for one in names)
+    return first, last
+
+
 def half_time(table: pd.DataFrame) -> pd.DataFrame:
     """The epoch at which each curve is first halfway from its start to its end, interpolated: cells by layer."""
     return pd.DataFrame({layer: _curves(table, layer).apply(_half_time, axis=1) for layer in layers(table)})

@@ -71,7 +71,8 @@ def draw_facts(point: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict
         data: Fields of `Sizes`, of the dataset that its images are from.
 
     Returns:
-        ``parameters``, how many numbers one draw holds; or ``error``, why there can be none.
+        ``parameters``, how many numbers one draw holds, and ``raw_files``, what it reads that is not downloaded; or
+        ``error``, why there can be none.
     """
     module = registry.load("simulation", point["simulation"])
     settings = Point.model_validate(point)
@@ -81,7 +82,8 @@ def draw_facts(point: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict
                 key: tuple(value) if isinstance(value, list) else value for key, value in (data or {}).items()
             }
             module.check(settings, Sizes(**sizes) if sizes else None)
-        return {"parameters": module.numbers_per_draw(settings)}
+        raw_files = module.raw_files(settings) if hasattr(module, "raw_files") else []
+        return {"parameters": module.numbers_per_draw(settings), "raw_files": raw_files}
     except UserError as error:
         return {"error": str(error)}
 

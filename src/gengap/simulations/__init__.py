@@ -7,7 +7,8 @@ quantity whose further
 dimensions the module's ``DIMS`` names is an array, float64 ``[n, *dims]``, of the first n of the seeds; one that
 belongs to layers is a dictionary by layer. ``BATCHNORM`` is the mode of networks that have BatchNorm.
 
-A simulation with the option ``dataset`` is ``simulate(point, seeds, device, prepared)``, with the prepared file.
+A simulation with the option ``dataset`` is ``simulate(point, seeds, device, prepared)``, with the prepared file. One
+that reads a file which is not downloaded has ``raw_files(point)``: paths in the data root, each with its address.
 """
 
 import math

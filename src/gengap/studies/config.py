@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from gengap import layout
 from gengap.errors import UserError, unknown_name
+from gengap.files import paths
 from gengap.studies.names import REDUCED
+from gengap.studies.reading import read_yaml
 from gengap.studies.schema import Names, Settings
 from gengap.studies.validation import check_once, validate
 
@@ -69,3 +71,9 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
     if not config.studies and not config.reduced and not config.simulations:
         raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
     return config
+
+
+def data_root() -> Path:
+    """The folder of raw data of the project in which we are, as its file says, for jobs that are not told of it."""
+    written = read_yaml(layout.CONFIG) if layout.CONFIG.exists() else {}
+    return paths.data_root(str(written.get("data_root", layout.DATA / "raw")))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gengap import layout, registry
+from gengap.counting import noun
 from gengap.errors import UserError
 from gengap.studies import networks
 from gengap.studies.consistency import kept_epochs
@@ -165,6 +166,23 @@ def check_simulations(simulations: Iterable[Simulation]) -> None:
                     f"{where}: point {drawn[draw]}: one draw of '{one.simulated}' takes {spell(numbers)}, and this "
                     f"machine has {spell(there)} of memory. Choose smaller sizes."
                 )
+
+
+def check_raw_files(simulations: Iterable[Simulation], data_root: Path) -> None:
+    """Refuse simulations that read files which are not downloaded and are not there.
+
+    Raises:
+        UserError: It names the simulation's file, what is missing, where it is had and where it belongs.
+    """
+    for one in simulations:
+        known = networks.facts(draw_of(point) for point in one.points.values())
+        wanted = {data_root / path: address for facts in known.values() for path, address in facts.raw_files}
+        if missing := {path: address for path, address in wanted.items() if not path.is_file()}:
+            told = ", and ".join(f"{address} to {path.absolute()}" for path, address in missing.items())
+            raise UserError(
+                f"{layout.simulation_file(one.name.removesuffix(REDUCED))}: '{one.simulated}' reads "
+                f"{noun(len(missing), 'a file that is', 'files that are')} not downloaded and missing. Get {told}."
+            )
 
 
 def _prepared(studies: Mapping[str, Study]) -> float:

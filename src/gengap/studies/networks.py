@@ -38,6 +38,7 @@ class Facts:
         layers: Weights of each convolution and linear layer, without biases.
         relus: ReLUs that are modules of their own, before which noise can enter.
         error: Why it cannot be built; empty if it can.
+        raw_files: Files that a draw reads and nobody downloads: path in the data root, and address.
     """
 
     parameters: int = 0
@@ -46,6 +47,7 @@ class Facts:
     layers: Sequence[int] = ()
     relus: int = 0
     error: str = ""
+    raw_files: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)

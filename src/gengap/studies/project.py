@@ -10,7 +10,7 @@ from gengap.errors import UserError
 from gengap.files import store_access
 from gengap.studies import feasibility, machine, own_parts
 from gengap.studies.columns import check_columns
-from gengap.studies.config import Config, check_config
+from gengap.studies.config import Config, check_config, data_root
 from gengap.studies.consistency import check_study
 from gengap.studies.names import REDUCED, study_names
 from gengap.studies.paper import Paper, load_papers, reduced
@@ -64,7 +64,7 @@ class Project:
         return {name: self.studies[name] for name in found if name in self.studies}
 
     def check_machine(self, names: Iterable[str], *, here: bool = True) -> list[str]:
-        """Refuse studies for which this machine has too little memory or disk.
+        """Refuse studies for which this machine has too little memory or disk, or lacks a file.
 
         Args:
             names: Of the studies and papers to be built.
@@ -80,10 +80,12 @@ class Project:
             raise UserError(
                 f"{layout.CONFIG}: device: cuda is asked for, and this machine has no NVIDIA GPU. Write auto or cpu."
             )
-        names = list(names)
+        names = _written_out(names, self.names, self.papers)
         studies = self.chosen(names)
         if here:
-            machine.check_simulations(self.simulations[name] for name in names if name in self.simulations)
+            simulations = [self.simulations[name] for name in names if name in self.simulations]
+            machine.check_simulations(simulations)
+            machine.check_raw_files(simulations, data_root())
             store_access.check(self.store, self.config.store_group if self.config else "")
         machine.check(studies, self.store, memory=here)
         return [warning for name in studies for warning in self.warnings[name]]

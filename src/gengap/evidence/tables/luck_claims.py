@@ -8,17 +8,25 @@ import pandas as pd
 from gengap.errors import UserError
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence
-from gengap.evidence.node_curves import at_end, at_epoch, by_layer, half_time, judged, layers, over_epochs
+from gengap.evidence.node_curves import at_end, at_epoch, by_layer, ends, half_time, judged, layers, over_epochs
 from gengap.evidence.paired import pairs
 
 PART = {
     "summary": "Claims of Luck Matters (2019), each with effect, interval over seeds and verdict.",
+    "options": {
+        "against_first_arm": {
+            "type": "bool",
+            "default": False,
+            "meaning": "Judge each arm of the grid against the first one, seed by seed, and nothing else.",
+        },
+    },
     "caption": """\
 **Claims of Luck Matters, judged** (study ``{{ snakemake.wildcards.study }}``). One row per claim that this study's
 measurements can judge and per group of networks that differ in their seed alone. Every effect is one number per seed,
 signed so that the claim asks for more than 0; in brackets its 95 % confidence interval (Student's t). A claim *holds*
 where the interval lies above 0; it is the *opposite* where it lies below, and *undecided* where it contains 0; fewer
-than five seeds judge nothing. Seeds of one study share their teacher. Dead, stuck and diverged networks are left out.
+than five seeds judge nothing. Seeds of one study share their teacher. Each interval is 95 % by itself: of 40 claims
+of no effect, two are expected to be judged otherwise by chance. Dead, stuck and diverged networks are left out.
 The same table is beside this file as CSV, Markdown and LaTeX.
 """,
 }
@@ -38,7 +46,9 @@ def table(evidence: Evidence) -> pd.DataFrame:
     Raises:
         UserError: If nothing was measured that a claim is about.
     """
-    rows = [row for claim in (*_alone(evidence), *_compared(evidence)) for row in _rows(evidence, *claim)]
+    arms = evidence.options["against_first_arm"]
+    claims = _arms(evidence) if arms else (*_alone(evidence), *_compared(evidence))
+    rows = [row for claim in claims for row in _rows(evidence, *claim)]
     if not rows:
         raise UserError(
             f"study '{evidence.study['name']}': no claim of Luck Matters can be judged. Add node_correlation, winners, "
@@ -59,11 +69,10 @@ def _alone(evidence: Evidence) -> Iterator[Effect]:
     """Claims about networks by themselves."""
     rho, rank = by_layer(evidence, RHO), by_layer(evidence, RANK)
     if len(layers(rho)) > 1:
-        first, last = layers(rho)[0], layers(rho)[-1]
         claim = "low layers are found first"
-        level, half = at_end(rho), half_time(rho)
-        yield claim, "final correlation, first layer minus last", level[first] - level[last]
-        yield claim, "epochs to half of the rise, last layer minus first", half[last] - half[first]
+        (first, last), (sooner, later) = ends(rho, at_end(rho)), ends(rho, half_time(rho))
+        yield claim, "final correlation, first layer minus last", first - last
+        yield claim, "epochs to half of the rise, last layer minus first", later - sooner
     for epoch in (0.0, 1.0):
         if len(early := at_epoch(rank, epoch)):
             claim = "winners lead before training" if not epoch else "winners lead after the first epoch"
@@ -78,10 +87,9 @@ def _alone(evidence: Evidence) -> Iterator[Effect]:
     yield from _estimators(evidence, rho)
     biases = by_layer(evidence, "negative_bias_share")
     if len(biases):
-        end = at_end(biases)
+        first, last = ends(biases, end := at_end(biases))
         yield "biases of BatchNorm are negative", "mean share of negative ones minus 0.5", end.mean(axis=1) - 0.5
-        rise = end[layers(biases)[-1]] - end[layers(biases)[0]]
-        yield "biases are more negative in the top layers", "share, last layer minus first", rise
+        yield "biases are more negative in the top layers", "share, last layer minus first", last - first
     finished = evidence.finished.set_index("cell")
     if {"student_label_accuracy", "teacher_label_accuracy"} <= set(finished):
         better = finished["student_label_accuracy"] - finished["teacher_label_accuracy"]
@@ -128,6 +136,22 @@ def _compared(evidence: Evidence) -> Iterator[Effect]:
         for value, baseline, both in pairs(evidence, "arm"):
             words = f"mean correlation over epochs, {baseline} minus {value}"
             yield "small teachers are found faster", words, -_difference(mean, both)
+
+
+def _arms(evidence: Evidence) -> Iterator[Effect]:
+    """What each arm changes against the first one, in the first and in the last layer; by the name of its cell."""
+    rho, rank = by_layer(evidence, RHO), by_layer(evidence, RANK)
+    compared = pairs(evidence, "arm") if "arm" in evidence.axes and len(rho) else []
+    final, ranks = ((), ()) if not compared else (ends(rho, at_end(rho)), ends(rank, over_epochs(rank)))
+    for layer, values, places in zip(("first", "last"), final, ranks, strict=False):
+        better, earlier = (pd.concat([_difference(one, both) for _, _, both in compared]) for one in (values, -places))
+        baseline = compared[0][1]
+        yield f"the setting raises the correlation of the {layer} layer", f"final, minus that of {baseline}", better
+        yield (
+            f"the setting improves the winners' rank in the {layer} layer",
+            f"mean rank of {baseline} minus its own",
+            earlier,
+        )
 
 
 def _difference(values: pd.Series, both: pd.DataFrame) -> pd.Series:
