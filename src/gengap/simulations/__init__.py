@@ -3,9 +3,8 @@
 ``simulate(point, seeds, device)`` returns every quantity as float64 ``[len(seeds)]``; ``numbers_per_draw(point)`` says
 how many numbers one draw holds at a time, so that as many draws as fit are computed together; a module that computes
 them one after another says so, ``ONE_BY_ONE = True``, and is given one at a time, between which there is progress. A
-quantity whose further
-dimensions the module's ``DIMS`` names is an array, float64 ``[n, *dims]``, of the first n of the seeds; one that
-belongs to layers is a dictionary by layer. ``BATCHNORM`` is the mode of networks that have BatchNorm.
+quantity whose further dimensions the module's ``DIMS`` names is an array, float64 ``[n, *dims]``, of the first n of the
+seeds; one that belongs to layers is a dictionary by layer. ``BATCHNORM`` is the mode of networks that have BatchNorm.
 
 A simulation with the option ``dataset`` is ``simulate(point, seeds, device, prepared)``, with the prepared file. One
 that reads a file which is not downloaded has ``raw_files(point)``: paths in the data root, each with its address.
