@@ -23,6 +23,7 @@ from gengap.cli import (
     grow,
     init,
     numbers,
+    parts,
     publish,
     report,
     scoreboard,
@@ -332,6 +333,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=numbers.from_zero, default=7.0, help=days)
+    parts.add_parser(commands)
     init.add_parser(commands)
     grow.add_parser(commands)
     completion.add_parser(commands)

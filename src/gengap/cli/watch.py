@@ -37,7 +37,9 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("watch", help=text, description=text + ".")
     command.set_defaults(run=run)
     command.add_argument("study", metavar="STUDY", help="name of a study")
-    command.add_argument("--quantity", default="test_accuracy", help="quantity to show (default: test_accuracy)")
+    command.add_argument(
+        "--quantity", default="test_accuracy", metavar="QUANTITY", help="quantity to show (default: test_accuracy)"
+    )
     command.add_argument(
         "--by", action="append", metavar="AXIS", help="axis with a curve per value (default: all but seed)"
     )
