@@ -154,6 +154,7 @@ def page(study: Study, curves: pd.DataFrame, quantity: str, by: Sequence[str], t
             axes.plot(part["epoch"], part["mean"], color=colors[name])
             axes.fill_between(part["epoch"], part["low"], part["high"], color=colors[name], alpha=BAND, linewidth=0)
         axes.set_xlabel("epoch")
+        axes.locator_params("x", integer=True)
         axes.set_ylabel(words.axis(quantity))
         legend(figure, handles(colors) if by else [], below=True)
         figure.savefig(content, format="svg")
