@@ -169,7 +169,7 @@ docs: $(ENV) ## Write every generated page of docs/, and missing pictures
 
 site: $(ENV) ## Build the documentation as a site with search, in build/site
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
-	echo "Built build/site/index.html"
+	echo "Built build/site/index.html. Its search needs a server: python3 -m http.server --directory build/site"
 
 package: $(ENV) ## Build the wheel and the source distribution in build/package, the wheel from the latter
 	@rm -rf build/package && mkdir -p build/package

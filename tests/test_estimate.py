@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
+import time
 import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gengap import models
 from gengap.cost import calibration, estimate, schedule, text
@@ -321,7 +323,8 @@ def test_the_text_says_at_least_while_a_part_is_unknown(plan):
     assert "width=8_pack=0" in said
     assert "wall time: at least 2.0 h on 2 cores" in said
     assert "margin: 2 jobs, 24 of 24 checkpoints to measure, time not known" in said
-    assert "not known, since none of their kind has run on this machine: collect, distance, " in said
+    assert "since none of their kind has run on this machine:\n    distance, margin, performance, collect and " in said
+    assert said.endswith("other kinds of job")
 
 
 def test_job_time_and_wall_time_are_told_apart(plan):
@@ -354,3 +357,11 @@ def test_a_comparison_says_what_it_compares():
     assert whole == "  predicted 2026-01-01 10:00 UTC: 1.7 min wall time; it took 1.8 min (+10%)"
     part = text.compared(Compared(100.0, 50.0, when, 3, 5))
     assert "1.7 min job time of 3 of 5 jobs; it took 50 s (-50%)" in part
+
+
+def test_waiting_for_the_processor_does_not_count_as_computing():
+    def wait():
+        time.sleep(0.3)
+        return torch.zeros(1)
+
+    assert calibration._taken(wait, on_cpu=True) < 0.3 <= calibration._taken(wait, on_cpu=False)

@@ -77,6 +77,9 @@ def test_an_installed_gengap_makes_a_lab_that_runs_a_study(site, tmp_path):
     (lab / "config/studies/tiny.yaml").write_text(STUDY.replace("  - {model.width: [3]", "  # {model.width: [3]"))
     config = lab / "config/config.yaml"
     config.write_text(config.read_text().replace("studies: [quickstart]", "studies: [tiny]"))
+    status, output = python(site, lab, *GENGAP, "new", "probe", "own_probe")
+    assert status == 0, output
+    assert '"own_probe"' in (lab / "config/study.schema.json").read_text()  # an editor knows it at once
     written = {path: path.read_bytes() for path in lab.rglob("*") if path.is_file() and ".git" not in path.parts}
     status, output = python(site, lab, "-m", "snakemake", "--cores", "1")
     assert status == 0, output

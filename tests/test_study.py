@@ -278,6 +278,29 @@ def test_an_editor_completes_names_and_dotted_keys():
     assert "probes" in found["properties"]["reduced"]["properties"]
 
 
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"sample": {"method": "sobl", "points": 3}, "optimizer.lr": {"low": 0.1, "high": 1}},
+        {"sample": {"method": "sobol", "point": 3}},
+        {"optimizer.lr": {"lo": 0.1, "high": 1}},
+        {"arm": ["main"]},
+        {"arm": {"main": {"optimizer.lr": "fast"}}},
+    ],
+)
+def test_an_editor_marks_a_mistake_in_samples_ranges_and_arms(grid):
+    right = {
+        "sample": {"method": "random", "points": 3},
+        "optimizer.lr": {"low": 0.1, "high": 1, "scale": "log"},
+        "arm": {"main": {}, "fast": {"optimizer.lr": 0.3}},
+        "seed": "0..2",
+    }
+    schema = editor_schema.schema()
+    jsonschema.validate({"title": "t", "grid": right}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"title": "t", "grid": right | grid}, schema)
+
+
 def test_choices_that_a_source_leaves_open_are_sentences(load):
     study = load("title: t\nchoices:\n  - Batch size 128.\ngrid: {seed: [0]}\n")
     assert study.choices == ("Batch size 128.",)

@@ -15,6 +15,7 @@ endef
 
 run: $(ENV) ## Run a study, or all studies of a paper, up to the report
 	@$(studies)
+	echo "Planning $$studies: what is left to do, and how long that takes here"
 	gengap plan $$studies
 	snakemake --cores $(CORES) $$studies
 	if ! tail -n 1 "$$report" 2> /dev/null | grep -q -F "$$(shown)"; then make_report; fi

@@ -125,7 +125,13 @@ class Results:
         found = [one.of(self.cells["cell"].tolist()) for one in self._arrays(quantity)]
         if found := [one for one in found if len(one.rows)]:
             return found
-        raise unknown_name("array", quantity, {one.quantity for one in self._arrays()}, where=f"{self.folder}: arrays")
+        known = {one.quantity for one in self._arrays()}
+        if not known:
+            raise UserError(
+                f"{self.folder}: arrays: none of its probes measured an array. `gengap parts probe` lists probes; "
+                "hessian_spectrum, for example, measures every eigenvalue."
+            )
+        raise unknown_name("array", quantity, known, where=f"{self.folder}: arrays")
 
     def curves(self, quantity: str, *, by: str | Sequence[str] = ()) -> pd.DataFrame:
         """The course of a quantity over training, with intervals over seeds.

@@ -192,3 +192,24 @@ def test_a_study_of_any_number_of_axes_may_ask_for_it_by_name_alone(tmp_path, gr
         f"grid: {grid}\nprobes: [performance]\nfigures: [measure_against_gap]\ntables: [explains]\n"
     )
     assert [figure.name for figure in load_study(path).figures] == ["measure_against_gap"]
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.001, 0.03, 1.0], "log"),  # sampled learning rates
+        ([4, 16, 256], "log"),
+        ([0.0, 0.1, 10.0], "linear"),  # no logarithm of 0
+        ([0.1, 0.2, 0.3], "linear"),
+        (["default", "he", "xavier"], "linear"),  # names
+    ],
+)
+def test_an_axis_of_the_grid_that_spans_decades_is_logarithmic(values, scale):
+    evidence = made(lambda width, seed: width + seed)
+    cells = evidence.cells.assign(other=[values[width - 1] for width in evidence.cells["width"]])
+    study = evidence.study | {"axes": ["width", "other", "seed"]}
+    part = Figure.model_validate({"name": "measure_against_gap", "x": "other", "by": "width", "panels": ["path_norm"]})
+    evidence = with_options(dataclasses.replace(evidence, cells=cells, study=study), part)
+    panel = measure_against_gap.plot(measure_against_gap.data(evidence), evidence).axes[0]
+    assert panel.get_xscale() == scale
+    assert sum(len(line.get_xdata()) for line in panel.lines) == len(cells)

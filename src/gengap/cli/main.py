@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from gengap.cli import (
     grow,
     init,
     numbers,
+    parts,
     publish,
     report,
     scoreboard,
@@ -32,7 +34,7 @@ from gengap.cli import (
 from gengap.cli.arguments import Parser
 from gengap.counting import count, noun
 from gengap.errors import UserError, refusal
-from gengap.files import legacy_names
+from gengap.files import legacy_names, storage
 from gengap.studies import editor_schema, machine
 from gengap.studies.names import REDUCED, path_name, study_names
 from gengap.studies.packing import packs
@@ -218,6 +220,12 @@ def new(options: argparse.Namespace) -> None:
 
     for path in new.new(options.kind, options.name, plugin=options.plugin):
         print(f"wrote {path}")
+    # A lab's schema has its own parts; that of gengap's source only those of the package. This process has read them.
+    if options.kind != new.STUDY and layout.STUDY_SCHEMA.is_file() and not layout.is_checkout():
+        ask = [sys.executable, "-c", "from gengap.cli.main import main; main(['schema'])"]
+        text = subprocess.run(ask, stdout=subprocess.PIPE, check=True, text=True).stdout
+        storage.write_text(layout.STUDY_SCHEMA, text)
+        print(f"wrote {layout.STUDY_SCHEMA}, in which editors find it")
 
 
 def _names() -> list[str]:
@@ -332,6 +340,7 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--yes", action="store_true", help="remove without asking")
             days = "age of an unfinished pack or half-written file to be removed (default: 7)"
             command.add_argument("--days", type=numbers.from_zero, default=7.0, help=days)
+    parts.add_parser(commands)
     init.add_parser(commands)
     grow.add_parser(commands)
     completion.add_parser(commands)

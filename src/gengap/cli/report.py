@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from gengap import layout
+from gengap.counting import count
 from gengap.errors import UserError
 from gengap.evidence.verdicts import AGREES, DISAGREES, NOT_COMPARABLE
 from gengap.files import storage
@@ -122,11 +123,14 @@ def _study(target: Study | Simulation, verdicts: pd.DataFrame) -> str:
     """A study: its question, what was left open, its figures, its tables, its verdicts."""
     name = target.name
     parts = [f'<h2 id="{escape(name)}">{escape(target.title)}</h2>', f"<p>{_inline(target.question)}</p>"]
+    size = count(len(target.cells), "network") if isinstance(target, Study) else count(target.n_draws, "draw")
     settings = (
-        "reduced: they show which way a study points, and are never compared with print" if target.reduced else "full"
+        ", with reduced settings: they show which way a study points, and are never compared with print"
+        if target.reduced
+        else ""
     )
     source = f"Source: {_inline(target.source)}. " if target.source else ""
-    parts.append(f"<p>{source}Settings: {settings}.</p>")
+    parts.append(f"<p>{source}{size}{settings}.</p>")
     if target.choices:
         listed = "".join(f"<li>{_inline(choice)}</li>" for choice in target.choices)
         parts.append(f"<details><summary>What the source leaves open</summary><ul>{listed}</ul></details>")

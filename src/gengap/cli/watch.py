@@ -37,7 +37,9 @@ def add_parser(commands: Any) -> None:
     command = commands.add_parser("watch", help=text, description=text + ".")
     command.set_defaults(run=run)
     command.add_argument("study", metavar="STUDY", help="name of a study")
-    command.add_argument("--quantity", default="test_accuracy", help="quantity to show (default: test_accuracy)")
+    command.add_argument(
+        "--quantity", default="test_accuracy", metavar="QUANTITY", help="quantity to show (default: test_accuracy)"
+    )
     command.add_argument(
         "--by", action="append", metavar="AXIS", help="axis with a curve per value (default: all but seed)"
     )
@@ -152,6 +154,7 @@ def page(study: Study, curves: pd.DataFrame, quantity: str, by: Sequence[str], t
             axes.plot(part["epoch"], part["mean"], color=colors[name])
             axes.fill_between(part["epoch"], part["low"], part["high"], color=colors[name], alpha=BAND, linewidth=0)
         axes.set_xlabel("epoch")
+        axes.locator_params("x", integer=True)
         axes.set_ylabel(words.axis(quantity))
         legend(figure, handles(colors) if by else [], below=True)
         figure.savefig(content, format="svg")

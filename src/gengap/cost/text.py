@@ -6,7 +6,7 @@ from gengap.cost.estimate import Planned
 from gengap.counting import count
 from gengap.files.timings import SIMULATE, TRAIN, Compared
 
-_SHOWN = 12  # packs listed
+_SHOWN, _KINDS = 12, 4  # packs, and kinds of job that have not run, listed
 
 
 def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
@@ -28,7 +28,7 @@ def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
             groups.setdefault(one.name if one.of else "data, figures, tables", []).append(one)
     for name, group in groups.items():
         lines.append(f"  {name}: {_jobs(group)}{_work(name, group)}, {_seconds(group)}")
-    unknown = sorted({one.name for one in planned if one.seconds is None})
+    unknown = [one.name for one in sorted(planned, key=lambda one: (not one.of, one.name)) if one.seconds is None]
     scaled = sorted({one.name for one in planned if one.from_other_sizes})
     if planned:
         least = "at least " if unknown else ""
@@ -36,7 +36,10 @@ def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
     if scaled:
         lines.append(f"  from networks of other sizes, so less certain: {', '.join(scaled)}")
     if unknown:
-        lines.append(f"  not known, since none of their kind has run on this machine: {', '.join(unknown)}")
+        kinds = list(dict.fromkeys(unknown))  # what has work to count, such as probes, takes longest and stands first
+        others = f" and {count(len(kinds) - _KINDS, 'other kind')} of job" if len(kinds) > _KINDS else ""
+        told = ", ".join(kinds[:_KINDS]) + others
+        lines += ["  not known, since none of their kind has run on this machine:", f"    {told}"]
     return lines
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from gengap.quantities import QUANTITIES, Quantity
 from gengap.registry import REGISTRY
 from gengap.registry.entry import Option
-from gengap.studies import scoreboard, settings, simulation, study
+from gengap.studies import sampling, scoreboard, settings, simulation, study
 from gengap.studies.schema import Settings
 
 _TITLES = {
@@ -40,6 +40,10 @@ def markdown() -> str:
         "## A probe in `probes`",
         "Only a name, or these keys and the probe's own, which stand with its name below:",
         _settings_table(study.Probe),
+        "## Keys of `sample`, and of the range of an axis",
+        "`sample` stands in `grid`, beside at least one axis with a range.",
+        _settings_table(sampling.Sample),
+        _settings_table(sampling.Range),
         "## Keys of `until`",
         _settings_table(study.Until),
         "## Keys of `scoreboard`",
@@ -70,7 +74,7 @@ def _section(section: str) -> tuple[str, ...]:
 def _settings_table(model: type[Settings]) -> str:
     rows = []
     for key, field in model.model_fields.items():
-        default = "required" if field.is_required() else f"`{_spell(field.default)}`"
+        default = "required" if field.is_required() else f"`{shown_default(field.default)}`"
         rows.append((f"`{key}`", default, field.description or ""))
     return _rows(("key", "default", "meaning"), rows)
 
@@ -83,7 +87,7 @@ def _part(kind: str) -> tuple[str, ...]:
         options = (*entry.reads, *entry.options, *settings.COMMON_OPTIONS.get(kind, ()))
         rows.append((f"`{name}`", entry.summary, ", ".join(f"`{option}`" for option in options)))
         own += [
-            (f"`{name}`", f"`{key}`", f"`{_spell(option.default)}`", _with_choices(option))
+            (f"`{name}`", f"`{key}`", f"`{shown_default(option.default)}`", with_choices(option))
             for key, option in entry.options.items()
         ]
     tables = [_rows(("name", "what", "options"), rows)]
@@ -92,7 +96,8 @@ def _part(kind: str) -> tuple[str, ...]:
     return f"### {_TITLES[kind]}", *tables
 
 
-def _with_choices(option: Option) -> str:
+def with_choices(option: Option) -> str:
+    """What an option means, and what it may be."""
     return option.meaning + (f" One of: {', '.join(option.choices)}." if option.choices and not option.type else "")
 
 
@@ -103,7 +108,8 @@ def _quantities() -> list[Quantity]:
     return [quantity for name, quantity in QUANTITIES.items() if name not in foreign]
 
 
-def _spell(value: Any) -> str:
+def shown_default(value: Any) -> str:
+    """A default as a study would write it."""
     if isinstance(value, Settings):
         return "see below"
     if value is None:

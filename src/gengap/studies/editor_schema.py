@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from gengap.studies.names import REDUCED
+from gengap.studies.sampling import SAMPLE, Range, Sample
 from gengap.studies.settings import Cell
 from gengap.studies.study import StudyFile
 
@@ -16,9 +17,12 @@ def schema() -> dict[str, Any]:
     del content["properties"]["base"]["default"]  # each section says its own
     dotted = _dotted_keys(content)
     content["$defs"]["Cell"]["properties"] |= dotted
-    content["$defs"]["Axis"] = {"anyOf": _VALUES}
+    content["$defs"] |= {"Range": Range.model_json_schema(), "Sample": Sample.model_json_schema()}
+    content["$defs"]["Axis"] = {"anyOf": [*_VALUES, {"$ref": "#/$defs/Range"}]}
     axes = {key: {"$ref": "#/$defs/Axis", "description": value["description"]} for key, value in dotted.items()}
     axes |= {key: {"$ref": "#/$defs/Axis"} for key in Cell.model_fields}
+    axes[SAMPLE] = {"$ref": "#/$defs/Sample"}
+    axes["arm"] = {"type": "object", "description": _ARM, "additionalProperties": {"$ref": "#/$defs/Cell"}}
     content["$defs"]["Grid"] = {"type": "object", "properties": axes}
     grid = {"$ref": "#/$defs/Grid"}
     content["properties"]["grid"] |= {"anyOf": [grid, {"type": "array", "items": grid}]}
@@ -35,7 +39,8 @@ def text() -> str:
     return json.dumps(schema(), indent=1) + "\n"
 
 
-_VALUES = [{"type": "array"}, {"type": "string", "pattern": r"^\d+\.\.\d+$"}, {"type": "object"}]
+_VALUES: list[dict[str, Any]] = [{"type": "array"}, {"type": "string", "pattern": r"^\d+\.\.\d+$"}]
+_ARM = "Settings that change together, by the name of the arm."
 
 
 def _dotted_keys(content: dict[str, Any]) -> dict[str, dict[str, Any]]:

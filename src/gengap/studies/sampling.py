@@ -22,31 +22,22 @@ DIGITS = 4  # of a sampled number, which names cells
 
 
 class Sample(Settings):
-    """How points are drawn.
+    """Points drawn from the grid's ranges."""
 
-    Attributes:
-        method: ``sobol`` fills the ranges evenly, best with a power of two points; ``random`` draws independently.
-        points: How many.
-        seed: Of the sequence; no seed of networks.
-    """
-
-    method: Literal["sobol", "random"] = "sobol"
-    points: int = Field(ge=1, le=MOST_VALUES)
-    seed: int = Field(0, ge=0)
+    method: Literal["sobol", "random"] = Field(
+        "sobol",
+        description="sobol fills the ranges evenly, best with a power of two points; random draws independently.",
+    )
+    points: int = Field(ge=1, le=MOST_VALUES, description="How many points.")
+    seed: int = Field(0, ge=0, description="Seed of the points; no seed of networks.")
 
 
 class Range(Settings):
-    """The range of an axis.
+    """The range of an axis from which `sample` draws."""
 
-    Attributes:
-        low: Its smallest value.
-        high: Its largest value; where both are whole numbers, so are those between.
-        scale: In which numbers are spread evenly.
-    """
-
-    low: int | float
-    high: int | float
-    scale: Literal["linear", "log"] = "linear"
+    low: int | float = Field(description="Smallest value.")
+    high: int | float = Field(description="Largest value; between two whole numbers, all values are whole.")
+    scale: Literal["linear", "log"] = Field("linear", description="On which scale values are spread evenly.")
 
     @model_validator(mode="after")
     def _ordered(self) -> "Range":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from gengap import layout, losses, models
-from gengap.counting import count
+from gengap.counting import count, noun
 from gengap.engine import device as devices
 from gengap.engine import precision, stack
 from gengap.engine.evaluation import initialization
@@ -201,7 +201,13 @@ def _warn(results: Sequence[CellResult]) -> None:
         if named := [f"{r.name} after {count(r.epochs_trained, 'epoch')}" for r in results if r.status == status]:
             more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             log.warning(
-                "%d of %d cells are %s: %s%s", len(named), len(results), status, "; ".join(named[:_NAMED]), more
+                "%d of %s %s %s: %s%s",
+                len(named),
+                count(len(results), "cell"),
+                noun(len(named), "is", "are"),
+                status,
+                "; ".join(named[:_NAMED]),
+                more,
             )
 
 

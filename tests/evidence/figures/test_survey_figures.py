@@ -120,6 +120,21 @@ def test_a_point_of_noise_counts_the_seeds_that_reached_interpolation():
     assert errors["mean"].tolist() == pytest.approx([10.2, 50.2, 90.2])
 
 
+@pytest.mark.parametrize(
+    ("never", "said"),
+    [
+        ((), ""),
+        (("mlp-random_labels-0.5-None-2",), "1 of 6 points without a time"),
+        (("mlp-random_labels-0.5-None-2", "mlp-random_labels-0.5-None-3"), "1 of 6 points without a time"),
+        (("mlp-random_labels-0.5-None-2", "mlp-random_labels-1.0-None-0"), "2 of 6 points without a time"),
+    ],
+)
+def test_points_of_noise_without_a_time_are_counted_in_the_picture(never, said):
+    texts = words_of("label_noise", survey_evidence.fitting(never=never))
+    assert said in texts
+    assert ("without a time" in texts) == bool(never)
+
+
 def test_sorted_errors_beside_their_null():
     data = first_epoch_errors.data(survey_evidence.starts())
     true, noise = (data[data["group"] == name] for name in ("true data", "random labels"))

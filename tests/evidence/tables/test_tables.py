@@ -148,7 +148,7 @@ def test_verdicts_as_a_page(tmp_path):
     assert csv.read_text().startswith("study,source,table,row,alternative,quantity,published,mean,low,high")
     header, *shown = Page(html.read_text()).rows
     first, second = (dict(zip(header, cells, strict=True)) for cells in shown)
-    assert first["measured"] == "0.25 [0.125, 0.375]"
+    assert first["measured"] == "0.250 [0.125, 0.375]"
     assert second["measured"] == "-"
     assert first["why"] == "0.50 > 0.375 <b>"
     assert not {"alternative", "note", "study"} & set(header)
@@ -173,3 +173,21 @@ def test_a_missing_probe_is_named(tmp_path):
     found = synthetic.collected(tmp_path, synthetic.study(tmp_path, GRID), probes=("gradient",))
     with pytest.raises(UserError, match="Add 'performance' to `probes`"):
         final_performance.table(found)
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        ((-0.65561, -0.74803, -0.56312), "-0.656 [-0.748, -0.563]"),
+        ((1.234e-17, -0.4521, 0.4521), "0.000 [-0.452, 0.452]"),
+        ((-1e-12, -0.61, 0.72), "0.00 [-0.61, 0.72]"),
+        ((1.0, 1.0, 1.0), "1 [1, 1]"),
+        ((19.2712, -19.341, 57.883), "19.3 [-19.3, 57.9]"),
+        ((3.21e-9, 1.11e-9, 5.31e-9), "3.21e-09 [1.11e-09, 5.31e-09]"),
+        ((2.0e9, 1.5e9, 2.5e9), "2e+09 [1.5e+09, 2.5e+09]"),
+        ((0.51234, math.nan, math.nan), "0.5123"),
+    ],
+)
+def test_a_statistic_has_no_more_digits_than_its_interval_bears_out(ends, shown):
+    columns = ("median", "median_low", "median_high")
+    assert tables.readable(pd.DataFrame([dict(zip(columns, ends, strict=True))]))["median"].item() == shown

@@ -21,10 +21,10 @@ PART = {
 **Noise in the data** (study ``{{ snakemake.wildcards.study }}``; Zhang et al. 2017, Fig. 1b and c; Arpit et al. 2017,
 Fig. 7). Above, the first epoch after which every training sample is classified correctly; below, the final test error;
 both against the share of the training data that is random, one line per network and kind of noise. Means over the
-finished seeds, bands from the smallest to the largest. A point is drawn where every seed reached interpolation; the
-column ``n`` of the CSV counts those that did, ``seeds`` all. A share of random labels that may be the image's own, as
-here, is wrong in nine of ten cases of ten classes. *What to look for:* a time to interpolation that rises by a small
-factor, and a test error that goes all the way to chance.
+finished seeds, bands from the smallest to the largest. A point is drawn where every seed reached interpolation, and the
+line above the panels counts the others; the column ``n`` of the CSV counts those that did, ``seeds`` all. A share of
+random labels that may be the image's own, as here, is wrong in nine of ten cases of ten classes. *What to look for:* a
+time to interpolation that rises by a small factor, and a test error that goes all the way to chance.
 """,
 }
 
@@ -72,7 +72,12 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     noisy = noisy[noisy["kind"] != TRUE]
     lines = [len(table[["network", "kind"]].drop_duplicates()) for table in (noisy, cells)]
     few = not_shown(lines[0] - lines[1], "line", f"fewer than {FEWEST} shares")
-    title(figure, told(count(data["seeds"].max(), "seed"), left_out(cells), few))
+    times = data[data["quantity"] == INTERPOLATION]
+    missing = int(((times["n"] < times["seeds"]) | (times["n"] == 0)).sum())
+    # Where no point has a time, the panel says it.
+    unreached = f"{missing} of {count(len(times), 'point')} without a time: a seed never fitted all samples"
+    partly = unreached if 0 < missing < len(times) else ""
+    title(figure, told(count(data["seeds"].max(), "seed"), left_out(cells), few, partly))
     for axis, quantity in zip(axes, SHOWN, strict=True):
         own = data[(data["quantity"] == quantity) & (data["n"] == data["seeds"]) & (data["n"] > 0)]
         axis.set_ylabel(QUANTITIES[quantity].axis)

@@ -147,16 +147,22 @@ def _panel(panel: Axes, own: pd.DataFrame, colors: dict[str, str], name: str, ev
         if not math.isnan(mean):
             ends = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
             panel.set_title(f"$\\tau$ = {mean:.2f}{ends}", fontsize="small")
-        positive = finite["value"] > 0
-        if positive.all() and len(finite) and finite["value"].max() > 30 * finite["value"].min():
-            panel.set_xscale("log")
-            panel.xaxis.set_major_locator(LogLocator(numticks=5))
-            panel.xaxis.set_minor_locator(NullLocator())
-        else:
-            panel.xaxis.set_major_locator(MaxNLocator(nbins=3))
+    _scale(panel, finite["x_axis"] if against else finite["value"], few_ticks=not against)
     if hidden := len(own) - len(finite):
         look: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": "small", "color": "0.35"}
         panel.text(0.98, 0.98, f"{hidden} not finite", transform=panel.transAxes, **look)
+
+
+def _scale(panel: Axes, values: "pd.Series[Any]", *, few_ticks: bool) -> None:
+    """A logarithmic horizontal axis for numbers that span decades; names, such as those of inits, stay as they are."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return
+    if len(values) and values.min() > 0 and values.max() > 30 * values.min():
+        panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(numticks=5))
+        panel.xaxis.set_minor_locator(NullLocator())
+    elif few_ticks:
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=3))
 
 
 def _without_panel(evidence: Evidence) -> list[str]:

@@ -21,6 +21,8 @@ from gengap.files import storage
 from gengap.quantities import QUANTITIES
 from gengap.studies.study import Table
 
+# A statistic without a unit shows so many digits of its interval's width, at most so many of them decimals.
+_STATISTIC, _DIGITS, _MOST_DECIMALS = ".4g", 3, 6
 BASELINE = "baseline"  # the value that those of the first column, an axis, are compared with
 # Columns of a verdict for reading: what it is about, the verdict, and what is known besides.
 VERDICT = [
@@ -131,7 +133,7 @@ def _plain(value: Any) -> str:
 def _look(column: str) -> tuple[str, str]:
     """Header and format of a column with ends: a quantity, or a statistic such as ``median``."""
     if column not in QUANTITIES:
-        return column.replace("_", " "), ".4g"
+        return column.replace("_", " "), _STATISTIC
     quantity = QUANTITIES[column]
     return quantity.label + (
         f" [{quantity.unit}]" if quantity.unit != "1" else ""
@@ -141,4 +143,10 @@ def _look(column: str) -> tuple[str, str]:
 def _with_ends(mean: float, low: float, high: float, form: str) -> str:
     if math.isnan(mean):
         return "-"
-    return f"{mean:{form}}" + ("" if math.isnan(low) else f" [{low:{form}}, {high:{form}}]")
+    if math.isnan(low):
+        return f"{mean:{form}}"
+    if form == _STATISTIC and math.isfinite(high - low) and high > low:
+        decimals = _DIGITS - 1 - math.floor(math.log10(high - low))
+        if 0 <= decimals <= _MOST_DECIMALS:  # adding 0 takes the sign from a negative 0
+            form, mean, low, high = f".{decimals}f", *(round(value, decimals) + 0.0 for value in (mean, low, high))
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
