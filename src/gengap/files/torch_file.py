@@ -91,17 +91,17 @@ def _from_zip(file: BinaryIO, wanted: Callable[[str], bool]) -> dict[str, Number
         pickles = [name for name in members if name.endswith("/data.pkl")]
         if len(pickles) != 1 or len(members) < len(archive.infolist()):
             raise RefusedError("it is a zip archive, and not one that torch.save wrote")
-        top = pickles[0].removesuffix("data.pkl")
+        top = pickles[0].removesuffix("/data.pkl")
         if any(one.compress_type != zipfile.ZIP_STORED for one in members.values()):
             raise RefusedError("its archive is compressed, which torch.save does not do")
-        if f"{top}byteorder" in members and _member(archive, members, f"{top}byteorder") != b"little":
+        if f"{top}/byteorder" in members and _member(archive, members, f"{top}/byteorder") != b"little":
             raise RefusedError("its numbers are not little-endian")
         if members[pickles[0]].file_size > _MOST_PICKLED:
             raise RefusedError(f"its pickle is larger than {_MOST_PICKLED:,} bytes")
         content = walk(io.BytesIO(_member(archive, members, pickles[0])))
         found = {name: stored for name, stored in _state(content).items() if wanted(name)}
         return {
-            name: _numbers(_member(archive, members, f"{top}data/{one.storage.key}"), one)
+            name: _numbers(_member(archive, members, f"{top}/data/{one.storage.key}"), one)
             for name, one in found.items()
         }
 

@@ -1,7 +1,10 @@
 """Share of negative BatchNorm biases of torchvision's VGG networks (Luck Matters 2019, Fig. 16)."""
 
-from gengap.evidence.figures.batchnorm_biases import data as data
-from gengap.evidence.figures.batchnorm_biases import plot as plot
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gengap.evidence.figures import batchnorm_biases
+from gengap.evidence.measurements import Evidence
 
 PART = {
     "summary": "Share of negative BatchNorm biases of torchvision's VGG networks, by layer.",
@@ -13,3 +16,13 @@ et al. 2019, Fig. 16). By BatchNorm layer from the input, after training on Imag
 look for:* shares above one half (dotted), the larger the higher the layer.
 """,
 }
+
+
+def data(evidence: Evidence) -> pd.DataFrame:
+    """The share by network and layer, as of `batchnorm_biases`."""
+    return batchnorm_biases.data(evidence)
+
+
+def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
+    """A line per network."""
+    return batchnorm_biases.plot(data, evidence)
