@@ -374,10 +374,9 @@ def test_a_process_of_its_own_says_the_same_and_is_asked_once(tmp_path):
     asked = [{"model": {"name": "mlp"}, "loss": {"name": "squared"}, "image_shape": [1, 4, 4], "n_classes": 3}]
     assert ASK(json.dumps(asked)) == models_process.answer(json.dumps(asked))
     network = Network(Model(name="mlp"), Loss(name="squared"), (1, 4, 4), 3)
-    cache = tmp_path / "networks.json"
-    assert facts_of([network], cache, ask=False) == {}
-    found = facts_of([network], cache)
+    assert facts_of([network], tmp_path, ask=False) == {}
+    found = facts_of([network], tmp_path)
     assert found[network].parameters > 0
-    assert facts_of([network], cache, ask=False) == found
-    cache.write_text("{")
-    assert facts_of([network], cache) == found
+    assert facts_of([network], tmp_path, ask=False) == found
+    (tmp_path / "networks.json").write_text("{")
+    assert facts_of([network], tmp_path) == found
