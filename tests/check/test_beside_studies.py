@@ -48,6 +48,8 @@ def test_other_folders_are_not(project, store):
         (HEAD, "has no line below its columns, so there is nothing to compare with"),
         (HEAD + ROW.replace("seed=0", '"seed=0,seed=1"'), "line 2: cells: 'seed=0,seed=1' gives 'seed' twice"),
         (HEAD + ROW.replace("seed=0", '"lr=0.1, lr=0.1"'), "gives 'lr' twice"),
+        (HEAD + ROW.replace(",r,", ", ,"), "line 2: row: is empty, and verdicts call a number by it. Say where it was"),
+        (HEAD + ROW.replace("s,t", ",t"), "line 2: source: is empty"),
         (HEAD + ROW + ROW, "lines 2 and 3: row: 'r' gives test_accuracy twice. Remove one, or give the rows different"),
         (HEAD + ROW + ROW.replace("88.6", "97.1"), "lines 2 and 3: row: 'r' gives test_accuracy twice"),
         (HEAD + ROW + ROW.replace("t,r,", "t,q,") + ROW.replace("s,t,r", "s, t ,r"), "lines 2 and 4: row: 'r' gives"),
@@ -88,6 +90,17 @@ def test_one_number_in_two_files_is_refused(project, edited):
     (project / "config/studies/study.yaml").write_text(edited() + "published: [p, copy]\n")
     with pytest.raises(UserError, match=r"study\.yaml: published: 'p' and 'copy' both give test_accuracy of "):
         load_project()
+
+
+@pytest.mark.parametrize("file", ["p.CSV", "p.tsv", "P.csv.txt", "p"])
+def test_a_file_of_numbers_that_would_go_unread_is_named(project, edited, file):
+    (project / "config/published").mkdir()
+    (project / "config/published" / file).write_text(HEAD + ROW)
+    (project / "config/studies/study.yaml").write_text(edited() + "published: [p]\n")
+    with pytest.raises(UserError) as caught:
+        load_project()
+    said = str(caught.value)
+    assert f"published: 'p': config/published/{file} is not read. Rename it to config/published/p.csv." in said
 
 
 @pytest.mark.parametrize("cells", ['"columns=3,row=5"', "width=4"])

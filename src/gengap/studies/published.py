@@ -138,6 +138,11 @@ def check_published(studies: Mapping[str, Any], folder: Path) -> dict[str, list[
             if name not in known:
                 if (old := folder.with_name("reference") / f"{name}.csv").exists():
                     raise UserError(f"{where}: published: '{name}' is in {old.parent}. Move the file to {folder}.")
+                near = [path for path in folder.glob("*") if path.name.lower().split(".")[0] == name.lower()]
+                if near and name.lower() not in (one.lower() for one in known):
+                    raise UserError(
+                        f"{where}: published: '{name}': {near[0]} is not read. Rename it to {folder / name}.csv."
+                    )
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
             if name not in read:
                 read[name] = read_rows(folder / f"{name}.csv")
@@ -187,6 +192,8 @@ def _any_found(study: Study, rows: list[dict[str, str]]) -> bool:
 
 
 def _check(row: Mapping[str, str], where: str) -> None:
+    if empty := next((column for column in ("source", "row") if not row[column].strip()), ""):
+        raise UserError(f"{where}: {empty}: is empty, and verdicts call a number by it. Say where it was printed.")
     if row["quantity"] not in QUANTITIES:
         raise unknown_name("quantity", row["quantity"], QUANTITIES, where=where)
     unit = QUANTITIES[row["quantity"]].unit
