@@ -7,6 +7,7 @@ import pytest
 from gengap import registry
 from gengap.errors import UserError
 from gengap.registry import REGISTRY, plugins
+from gengap.studies import own_parts
 from gengap.studies.project import load_project
 
 HEADER = '"""x"""\n\nPART = {"summary": "s"}\n'
@@ -114,6 +115,13 @@ def test_a_loss_that_gives_no_outputs_is_not_taken_for_a_network(written, edited
     written(losses__own=HEADER + LOSS.replace("n_classes)", "settings, n_classes)", 1))
     said = refused(edited(("loss: cross_entropy", "loss: own")))
     assert "seed=0: loss: 'own' gives no number of outputs: n_outputs() missing 1 required positional" in said
+
+
+def test_the_files_of_a_studys_own_parts_are_those_that_they_import(written, edited, loaded):
+    written(losses__own=HEADER + "from plugins.common import thing\n" + LOSS, common="thing = 3\n", unused="")
+    study = loaded(edited(("loss: cross_entropy", "loss: own"))).studies["study"]
+    assert list(own_parts.files(study)) == ["plugins/common.py", "plugins/losses/own.py"]
+    assert own_parts.files(loaded(edited()).studies["study"]) == {}
 
 
 def test_ours_are_not_imported_for_it(project, edited, loaded, monkeypatch):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from gengap import registry
@@ -41,6 +42,17 @@ def check(used: Mapping[str, Study | Simulation], *, ask: bool = True) -> list[s
             raise UserError(f"{users[part]}: the {part[0]} '{part[1]}' cannot be used. {fault}")
         warnings.append(fault)
     return list(dict.fromkeys(warnings))
+
+
+def files(study: Study) -> dict[str, Path]:
+    """The files of the user's own that a study's parts are made of, by the name that their import path gives them."""
+    found: dict[str, Path] = {}
+    for kind, name in dict.fromkeys(_parts(study)):
+        entry = registry.check(kind, name)
+        for module, path in plugins.files(entry.module, entry.path).items() if entry.external else ():
+            stem = module.replace(".", "/")
+            found[f"{stem}/__init__.py" if path.name == "__init__.py" else f"{stem}.py"] = path
+    return dict(sorted(found.items()))
 
 
 def lacking(study: Study, where: str) -> list[str]:
