@@ -272,6 +272,10 @@ def test_other_small_batches_are_not(edited, loaded, changes):
             ],
             "after.weights is last and 2",
         ),
+        (
+            [("grid: {", "grid: {arm: {o: {}, a: {after: {origin: o}}, b: {init: xavier, after: {origin: o}}}, ")],
+            "init.name is he and xavier",
+        ),
     ],
 )
 def test_two_cells_that_are_one_network_are_refused(edited, refused, changes, words):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gengap import registry
-from gengap.studies.settings import After, Cell, Dataset, Labels, Model, Optimizer, Schedule, Training
+from gengap.studies.settings import After, Cell, Dataset, Init, Labels, Model, Optimizer, Schedule, Training
 from gengap.studies.sizes import Sizes
 
 _EPS = {"adam": 1e-8, "adagrad": 1e-10}  # what null stands for, as in PyTorch
@@ -31,6 +31,8 @@ def meaning(settings: Any, data: Sizes, cell: Cell) -> Any:
         return _schedule(settings, cell.training, data.n_train)
     elif isinstance(settings, After):
         update = _after(settings)
+    elif isinstance(settings, Init) and cell.after.cell is not None:
+        return Init() if cell.after.weights != "fresh" and not cell.after.grow else settings  # the origin's weights
     elif isinstance(settings, Model):
         update = _model(settings)
     elif isinstance(settings, Dataset) and data.image_shape:

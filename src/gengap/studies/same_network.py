@@ -56,7 +56,7 @@ class _Numbers:
 
     def __init__(self) -> None:
         self._of_cells: dict[tuple[int, ...], int] = {}
-        self._known: dict[tuple[int, int, int, Sizes], int] = {}
+        self._known: dict[tuple[int, int, int, int, Sizes], int] = {}
         self._numbers: dict[Any, int] = {}
         self._alive: list[Any] = []  # or another section could get the same address
 
@@ -73,9 +73,10 @@ class _Numbers:
 
     def _section(self, section: str, cell: Cell, data: Sizes, *, bare: bool) -> int:
         settings = getattr(cell, section)
-        key = id(settings), id(cell.schedule), id(cell.training), data
+        after = id(cell.after) if section == "init" else 0
+        key = id(settings), id(cell.schedule), id(cell.training), after, data
         if key not in self._known:
-            self._alive += settings, cell.schedule, cell.training
+            self._alive += settings, cell.schedule, cell.training, cell.after
             same = meaning(settings, data, cell)
             if bare and isinstance(same, Training):
                 same = same.model_copy(update={name: Training.model_fields[name].default for name in _RECORDED})
