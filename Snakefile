@@ -79,6 +79,7 @@ config["described"] = {
         "source": escaping.rst_line(TARGETS[name].source),
         "choices": [escaping.rst_line(choice) for choice in TARGETS[name].choices],
         "reduced": TARGETS[name].reduced,
+        "full": name + REDUCED in PROJECT.names,
         "file": str((layout.study_file if name in STUDIES else layout.simulation_file)(name.removesuffix(REDUCED))),
         "size": (
             count(len(STUDIES[name].cells), "network") if name in STUDIES else count(SIMULATIONS[name].n_draws, "draw")

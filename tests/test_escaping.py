@@ -62,7 +62,7 @@ def test_paragraphs_and_addresses_stay():
     assert escaping.rst_line("two\n\nparagraphs") == "two paragraphs"
 
 
-@pytest.mark.parametrize("sign", ["\x1b[2J", "\x07", "\u202e", "\x9b31m", "\u200b"])
+@pytest.mark.parametrize("sign", ["\x1b[2J", "\x07", "\u202e", "\x9b31m", "\u200b", "\u3164", "\u2800", "\u034f"])
 def test_what_is_not_seen_is_spelled(sign):
     told = escaping.printable(f"a{sign}b")
     assert told.isprintable()

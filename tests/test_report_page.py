@@ -80,3 +80,8 @@ def test_an_unfinished_study_is_named(finished):
     layout.verdicts("made").unlink()
     with pytest.raises(UserError, match=r"verdicts.csv: is missing. Run the study first: make run STUDY=made"):
         report.page([finished])
+
+
+def test_settings_are_called_full_only_where_there_are_reduced_ones(finished):
+    assert "Settings:" not in report.page([finished], [finished.name])
+    assert "Settings: full." in report.page([finished], [finished.name, f"{finished.name}-reduced"])

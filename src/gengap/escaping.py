@@ -4,11 +4,19 @@ import re
 import unicodedata
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control characters, marks that turn or hide text, line separators
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and marks without a picture
 
 
 def invisible(text: str) -> str:
     """The first character that is not seen but changes what is, other than a line break or a tab; empty if none."""
-    return next((sign for sign in text if unicodedata.category(sign) in _INVISIBLE and sign not in "\n\t"), "")
+    return next(
+        (
+            sign
+            for sign in text
+            if (unicodedata.category(sign) in _INVISIBLE or sign in _FILLERS) and sign not in "\n\t"
+        ),
+        "",
+    )
 
 
 def printable(text: str) -> str:

@@ -48,6 +48,12 @@ def test_other_folders_are_not(project, store):
         (HEAD, "has no line below its columns, so there is nothing to compare with"),
         (HEAD + ROW.replace("seed=0", '"seed=0,seed=1"'), "line 2: cells: 'seed=0,seed=1' gives 'seed' twice"),
         (HEAD + ROW.replace("seed=0", '"lr=0.1, lr=0.1"'), "gives 'lr' twice"),
+        (HEAD + ROW.replace(",r,", ", ,"), "line 2: row: is empty, and verdicts call a number by it. Say where it was"),
+        (HEAD + ROW.replace("s,t", ",t"), "line 2: source: is empty"),
+        (HEAD + ROW + ROW, "lines 2 and 3: row: 'r' gives test_accuracy twice. Remove one, or give the rows different"),
+        (HEAD + ROW + ROW.replace("88.6", "97.1"), "lines 2 and 3: row: 'r' gives test_accuracy twice"),
+        (HEAD + ROW + ROW.replace("t,r,", "t,q,") + ROW.replace("s,t,r", "s, t ,r"), "lines 2 and 4: row: 'r' gives"),
+        (HEAD + ROW + ROW.replace("seed=0", "seed=1"), "lines 2 and 3: row: 'r' gives test_accuracy twice"),
         (HEAD.replace(",", ";"), "its columns are separated by ';'. Separate them by commas."),
         (HEAD.replace(",", "\t"), "its columns are separated by"),
     ],
@@ -62,7 +68,7 @@ def test_published_numbers_that_say_nothing_or_two_things_are_refused(tmp_path, 
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        ("wdith=4", "p.csv: row 'r': cells: unknown axis 'wdith'. Did you mean 'width'?"),
+        ("wdith=4", "p.csv: row 'q': cells: unknown axis 'wdith'. Did you mean 'width'?"),
         ("model.width=4", "cells: unknown axis 'model.width'"),
         ('"seed=0,batch_sise=30"', "cells: unknown axis 'batch_sise'. Did you mean 'batch_size'?"),
         ("width=4;seed=0", "p.csv: line 3: cells: 'width=4;seed=0' is no selector. Write axis=value pairs such as"),
@@ -70,20 +76,40 @@ def test_published_numbers_that_say_nothing_or_two_things_are_refused(tmp_path, 
 )
 def test_printed_numbers_of_an_axis_that_there_is_not_are_refused(project, edited, cells, words):
     (project / "config/published").mkdir()
-    (project / "config/published/p.csv").write_text(HEAD + ROW + ROW.replace("seed=0", cells))
+    (project / "config/published/p.csv").write_text(HEAD + ROW + ROW.replace("seed=0", cells).replace("t,r,", "t,q,"))
     (project / "config/studies/study.yaml").write_text(edited() + "published: [p]\n")
     with pytest.raises(UserError) as caught:
         load_project()
     assert words in str(caught.value)
 
 
+def test_one_number_in_two_files_is_refused(project, edited):
+    (project / "config/published").mkdir()
+    for name in ("p", "copy"):
+        (project / f"config/published/{name}.csv").write_text(HEAD + ROW)
+    (project / "config/studies/study.yaml").write_text(edited() + "published: [p, copy]\n")
+    with pytest.raises(UserError, match=r"study\.yaml: published: 'p' and 'copy' both give test_accuracy of "):
+        load_project()
+
+
+@pytest.mark.parametrize("file", ["p.CSV", "p.tsv", "P.csv.txt", "p"])
+def test_a_file_of_numbers_that_would_go_unread_is_named(project, edited, file):
+    (project / "config/published").mkdir()
+    (project / "config/published" / file).write_text(HEAD + ROW)
+    (project / "config/studies/study.yaml").write_text(edited() + "published: [p]\n")
+    with pytest.raises(UserError) as caught:
+        load_project()
+    said = str(caught.value)
+    assert f"published: 'p': config/published/{file} is not read. Rename it to config/published/p.csv." in said
+
+
 @pytest.mark.parametrize("cells", ['"columns=3,row=5"', "width=4"])
 def test_so_they_are_of_a_simulation(project, edited, cells):
     (project / "config/published").mkdir()
-    (project / "config/published/p.csv").write_text(HEAD + ROW + ROW.replace("seed=0", cells))
+    (project / "config/published/p.csv").write_text(HEAD + ROW + ROW.replace("seed=0", cells).replace("t,r,", "t,q,"))
     (project / "config/studies/study.yaml").write_text(edited())
     (project / "config/simulations/draws.yaml").write_text(DRAWS + "published: [p]\n")
-    with pytest.raises(UserError, match=r"p\.csv: row 'r': cells: unknown axis '(row|width)'"):
+    with pytest.raises(UserError, match=r"p\.csv: row 'q': cells: unknown axis '(row|width)'"):
         load_project()
 
 
@@ -161,3 +187,12 @@ def test_a_lab_is_made_in_a_folder(project, capsys, folder, words):
     assert main.main(["init", folder]) == 1
     assert words in capsys.readouterr().err
     assert sorted(path.name for path in project.iterdir()) == ["config", "file", "link"]
+
+
+def test_a_configuration_that_names_nothing_stops_only_who_asks_for_it(project, edited, capsys):
+    (project / "config/studies/study.yaml").write_text(edited())
+    (project / "config/config.yaml").write_text("studies: []\ndata_root: d\ndevice: cpu\ncontainer: none.sif\n")
+    assert main.main(["check", "study"]) == main.main(["check"]) == 0
+    assert main.main(["jobs"]) == main.main(["status"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["error: config/config.yaml: studies: names nothing to build. Choose from: study."] * 2

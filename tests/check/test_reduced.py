@@ -33,6 +33,9 @@ def test_but_its_own_come(edited, refused, reduced):
         "{base: {training.epochs: 2}}",
         "{grid: {optimizer.lr: [0.1]}}",
         "{title: Tiny, probes: [performance]}",
+        "{title: Another}",
+        "{question: why, pack_size: 3, full_on: gpu}",
+        "{choices: [one], base: {training.epochs: 2}}",
     ],
 )
 def test_it_changes_something(edited, refused, reduced):

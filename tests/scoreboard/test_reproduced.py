@@ -41,7 +41,10 @@ HEADER = "source,table,row,cells,quantity,published,spread,unit,tolerance,note\n
 def published(tmp_path, *rows):
     path = tmp_path / "published.csv"
     path.write_text(
-        HEADER + "".join(f'a,1,"{cells}","{cells}",{quantity},{value},,1,,\n' for cells, quantity, value in rows)
+        HEADER
+        + "".join(
+            f'a,1,"{line}","{cells}",{quantity},{value},,1,,\n' for line, (cells, quantity, value) in enumerate(rows)
+        )
     )
     return read_published(path)
 

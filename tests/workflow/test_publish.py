@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import runpy
+import shutil
 
 import pandas as pd
 import pytest
@@ -12,6 +13,8 @@ from safetensors import safe_open
 
 import gengap
 from gengap.cli.main import main
+from gengap.cli.publish import files_of
+from gengap.errors import UserError
 
 CELL = "width=2,lr=0.1,seed=0"
 
@@ -40,6 +43,16 @@ def test_the_header_of_the_weights_has_the_settings_of_every_network(published):
         facts = file.metadata()
     assert json.loads(facts["cells"])[CELL]["model"]["width"] == 2
     assert (json.loads(facts["image_shape"]), facts["n_outputs"]) == ([3, 8, 8], "1")
+
+
+@pytest.mark.parametrize("cut", [0, 1, -1])
+def test_digests_that_are_cut_short_are_no_digests(published, tmp_path, cut):
+    folder = shutil.copytree(published, tmp_path / "tiny")
+    lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+    kept = [line for line in lines[:cut] if not line.endswith("tiny.h5\n")]
+    (folder / "SHA256SUMS").write_text("".join(kept))
+    with pytest.raises(UserError, match=r"tiny\.h5: has no digest in SHA256SUMS, which is cut short\. Get the folder"):
+        files_of(folder)
 
 
 def test_every_file_has_its_digest(published):

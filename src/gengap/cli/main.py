@@ -160,7 +160,7 @@ def status(options: argparse.Namespace) -> None:
 
     with logs.job():
         legacy_names.rename()
-    project = load_project(asked=options.studies or None)
+    project = load_project(asked=options.studies or ["all"])
     known, papers = project.targets, project.papers
     names = options.studies or [
         name for built in project.built for name in (papers[built].studies if built in papers else [built])

@@ -23,7 +23,7 @@ from gengap.evidence import export as exporting
 from gengap.files import storage
 from gengap.files.new_folder import new_folder
 from gengap.results import Results, load
-from gengap.studies import imports
+from gengap.studies import imports, own_parts
 from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED
 from gengap.studies.project import load_project
@@ -66,9 +66,11 @@ def files_of(folder: Path) -> Path:
     listed = folder / CHECKSUMS
     if not listed.is_file():
         raise UserError(f"{folder}: has no {CHECKSUMS}, so it is no folder that `gengap publish` wrote.")
+    told = set()
     for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
         digest, _, name = line.partition("  ")
         path = folder / name
+        told.add(path)
         if not path.resolve().is_relative_to(folder.resolve()):
             raise UserError(
                 f"{listed}: names '{escaping.printable(name)}', which is not in this folder. Do not use it."
@@ -78,6 +80,8 @@ def files_of(folder: Path) -> Path:
     exports = sorted(folder.glob("*.h5"))
     if len(exports) != 1:
         raise UserError(f"{folder}: has {len(exports)} files with results instead of one. Get the folder again.")
+    if exports[0] not in told:
+        raise UserError(f"{exports[0]}: has no digest in {CHECKSUMS}, which is cut short. Get the folder again.")
     return exports[0]
 
 
@@ -94,13 +98,17 @@ def _write(study: Study, results: Results, folder: Path) -> int:
             if path.suffix[1:] in suffixes:
                 (folder / kind.name).mkdir(exist_ok=True)
                 shutil.copyfile(path, folder / kind.name / path.name)
+    own = own_parts.files(study)
+    for inside, path in own.items():
+        (folder / "own_parts" / inside).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / "own_parts" / inside)
     networks = _weights(name, results, folder / WEIGHTS)
     texts = {
         path.name: path.read_text(encoding="utf-8").replace("STUDY", name)
         for path in (_TEMPLATES / "load.py", _TEMPLATES / "card.md")
     }
     storage.write_text(folder / "load.py", texts["load.py"])
-    storage.write_text(folder / "README.md", _card(study, texts["card.md"], networks, judged=judged))
+    storage.write_text(folder / "README.md", _card(study, texts["card.md"], networks, judged=judged, own=bool(own)))
     storage.write_text(folder / "CITATION.cff", _citation(study))
     listed = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in listed]
@@ -131,7 +139,7 @@ def _weights(study: str, results: Results, folder: Path) -> int:
     return count
 
 
-def _card(study: Study, text: str, networks: int, *, judged: bool) -> str:
+def _card(study: Study, text: str, networks: int, *, judged: bool, own: bool) -> str:
     """The page of the folder, with the header that Hugging Face reads."""
     header = {"title": study.title, "tags": ["gengap", "model-zoo", "generalization"], "library_name": "gengap"}
     told = {
@@ -141,6 +149,7 @@ def _card(study: Study, text: str, networks: int, *, judged: bool) -> str:
         "SETTINGS": "Reduced settings: they show which way the study points." if study.reduced else "",
         "NETWORKS": f"{networks:,}",
         ", VERDICTS": ", `verdicts.csv`" if judged else "",
+        "OWN\n": "| `own_parts/` | its authors' code: read it, and put it beside `config/` |\n" if own else "",
     }
     text = re.sub("|".join(told), lambda word: escaping.printable(told[word[0]]), text)
     return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n{text}"

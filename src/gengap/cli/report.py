@@ -3,7 +3,7 @@
 import argparse
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from gengap.errors import UserError
 from gengap.evidence.verdicts import AGREES, DISAGREES, NOT_COMPARABLE
 from gengap.files import storage
 from gengap.registry import check
+from gengap.studies.names import REDUCED
 from gengap.studies.project import load_project
 from gengap.studies.simulation import Simulation
 from gengap.studies.study import Study, find_study
@@ -43,12 +44,16 @@ def run(options: argparse.Namespace) -> None:
     known, papers = project.targets, project.papers
     names = [name for asked in options.studies for name in (papers[asked].studies if asked in papers else [asked])]
     path = Path(options.to) if options.to else layout.report(options.studies[0])
-    storage.write_text(path, page([find_study(known, name) for name in dict.fromkeys(names)]))
+    storage.write_text(path, page([find_study(known, name) for name in dict.fromkeys(names)], project.names))
     print(f"wrote {path}")
 
 
-def page(targets: Sequence[Study | Simulation]) -> str:
+def page(targets: Sequence[Study | Simulation], names: Collection[str] = ()) -> str:
     """One self-contained page: what agrees with print, then every study with its figures and tables.
+
+    Args:
+        targets: The studies.
+        names: Of all studies, by which those are known that have reduced settings as well.
 
     Raises:
         UserError: If one is not finished.
@@ -65,7 +70,7 @@ def page(targets: Sequence[Study | Simulation]) -> str:
         f"<h1>{escape(heading)}</h1>",
         f"<nav>{links}</nav>" if len(targets) > 1 else "",
         _board(every) if len(every) else "",
-        *(_study(target, found[target.name]) for target in targets),
+        *(_study(target, found[target.name], names) for target in targets),
     ]
     return "\n".join(part for part in parts if part) + "\n</html>\n"
 
@@ -119,16 +124,16 @@ def _counts(found: pd.DataFrame) -> str:
     return ", ".join(f"{count} {verbs[word]}" for word, count in counts.items() if count) or "none"
 
 
-def _study(target: Study | Simulation, verdicts: pd.DataFrame) -> str:
+def _study(target: Study | Simulation, verdicts: pd.DataFrame, names: Collection[str]) -> str:
     """A study: its question, what was left open, its figures, its tables, its verdicts."""
     name = target.name
     parts = [f'<h2 id="{escape(name)}">{escape(target.title)}</h2>', f"<p>{_inline(target.question)}</p>"]
     size = count(len(target.cells), "network") if isinstance(target, Study) else count(target.n_draws, "draw")
-    settings = (
-        ", with reduced settings: they show which way a study points, and are never compared with print"
-        if target.reduced
-        else ""
-    )
+    settings = ""
+    if target.reduced:
+        settings = ", with reduced settings: they show which way a study points, and are never compared with print"
+    elif name + REDUCED in names:  # a study without reduced settings has one set, which needs no name
+        settings = ", with full settings"
     source = f"Source: {_inline(target.source)}. " if target.source else ""
     parts.append(f"<p>{source}{size}{settings}.</p>")
     if target.choices:

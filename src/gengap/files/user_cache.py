@@ -1,8 +1,12 @@
 """The user's cache folder. Code that lies there is loaded, so nobody else may write it."""
 
+import json
 import os
 import stat
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gengap.errors import UserError
 
@@ -43,3 +47,30 @@ def _base() -> Path:
         return Path.home() / ".cache"
     except RuntimeError as error:  # a user without a name, as in a container
         raise UserError(_HOMELESS) from error
+
+
+def read(name: str, place: Path | None = None) -> dict[str, Any]:
+    """What was kept under a name of a file; nothing where it cannot be read.
+
+    Args:
+        name: Of the file, which holds keys and values as JSON.
+        place: Its folder; None: the user's cache folder.
+    """
+    try:
+        known: dict[str, Any] = json.loads(((place or folder()) / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, UserError):  # also of a user without a home
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def write(name: str, known: Mapping[str, Any], place: Path | None = None) -> None:
+    """Keep what was found, as `read` returns it; where it cannot be written, it is found again."""
+    try:
+        top = place or folder()
+        top.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=top, prefix=f".{name}.", suffix=".part")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(known, file)
+        Path(temporary).replace(top / name)
+    except (OSError, UserError):
+        return

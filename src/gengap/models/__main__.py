@@ -4,6 +4,7 @@ On PyTorch's meta device a tensor has a shape and no memory, so a network of any
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,9 +32,15 @@ def _built(build: Callable[[], dict[str, Any]], name: str, image_shape: Sequence
         return {}  # the meta device lacks an operation: nothing is known, and nothing is wrong
     except UserError as error:
         return {"error": str(error)}
-    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        said = " ".join(str(error).split("\n")[0].split())
-        return {"error": f"{name} cannot be built for {' x '.join(map(str, image_shape))} images: {said}."}
+    except Exception as error:  # a user's own network may fail in any way
+        return {"error": f"{name} cannot be built for {' x '.join(map(str, image_shape))} images: {_said(error)}."}
+
+
+def _said(error: Exception) -> str:
+    """The first line of an error, with its kind where the line alone would not be understood."""
+    line = " ".join(str(error).split("\n")[0].split()).rstrip(".")
+    plain = isinstance(error, (ArithmeticError, RuntimeError, TypeError, ValueError)) and line
+    return line if plain else f"{type(error).__name__}{f': {line}' if line else ''}"
 
 
 def teacher_facts(labels: Mapping[str, Any], image_shape: list[int]) -> dict[str, Any]:
@@ -46,11 +53,11 @@ def teacher_facts(labels: Mapping[str, Any], image_shape: list[int]) -> dict[str
     Returns:
         ``parameters``, or ``error``, why it cannot be built; nothing of a rule without `teacher_network`.
     """
-    rule = registry.load("labels", labels["name"])
-    if not hasattr(rule, "teacher_network"):
-        return {}
 
     def build() -> dict[str, Any]:
+        rule = registry.load("labels", labels["name"])
+        if not hasattr(rule, "teacher_network"):
+            return {}
         network: nn.Module = rule.teacher_network(Labels.model_validate(labels), tuple(image_shape))
         _passed(network, torch.empty(2, *image_shape))
         return {"parameters": _parameters(network)}
@@ -74,9 +81,9 @@ def draw_facts(point: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict
         ``parameters``, how many numbers one draw holds, and ``raw_files``, what it reads that is not downloaded; or
         ``error``, why there can be none.
     """
-    module = registry.load("simulation", point["simulation"])
     settings = Point.model_validate(point)
     try:
+        module = registry.load("simulation", point["simulation"])
         if hasattr(module, "check"):
             sizes: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value for key, value in (data or {}).items()
@@ -86,6 +93,8 @@ def draw_facts(point: Mapping[str, Any], data: Mapping[str, Any] | None) -> dict
         return {"parameters": module.numbers_per_draw(settings), "raw_files": raw_files}
     except UserError as error:
         return {"error": str(error)}
+    except Exception as error:
+        return {"error": f"simulation: '{point['simulation']}' cannot be drawn: {_said(error)}."}
 
 
 def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[int], n_classes: int) -> dict[str, Any]:
@@ -106,7 +115,12 @@ def facts(model: Mapping[str, Any], loss: Mapping[str, Any], image_shape: list[i
     channels, height, width = image_shape
 
     def build() -> dict[str, Any]:
-        n_outputs = losses.n_outputs(Loss.model_validate(loss), n_classes)
+        try:
+            n_outputs = losses.n_outputs(Loss.model_validate(loss), n_classes)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"loss: '{loss['name']}' gives no number of outputs: {_said(error)}.") from error
         network = models.build(Model.model_validate(model), (channels, height, width), n_outputs)
         outputs, averaged = _passed(network, torch.empty(2, channels, height, width))
         layers = [layer.weight.numel() for _, layer in inits.weight_layers(network)]
@@ -155,4 +169,7 @@ def _facts(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(answer(sys.stdin.read()))
+    said = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a user's own part prints is not an answer
+    said.write(answer(sys.stdin.read()))
+    said.close()

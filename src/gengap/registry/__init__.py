@@ -16,7 +16,7 @@ from gengap.errors import UserError, unknown_name
 from gengap.registry import headers, plugins
 from gengap.registry.entry import Entry, entry
 
-__all__ = ["REGISTRY", "ROOMS", "Entry", "check", "code", "known", "load", "unknown"]
+__all__ = ["REGISTRY", "ROOMS", "Entry", "MissingPackageError", "check", "code", "known", "load", "unknown"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -49,6 +49,10 @@ NEEDED: dict[str, tuple[str, ...]] = {
 RESERVED: dict[str, str] = {"table": "verdicts"}
 
 
+class MissingPackageError(UserError):
+    """A part needs a package that this machine lacks; another one may have it."""
+
+
 class _Registry(Mapping[str, dict[str, Entry]]):
     """The tables, read when first asked for: a faulty header is then a message like any other."""
 
@@ -76,8 +80,6 @@ def _scan(kind: str) -> dict[str, Entry]:
         for path in sorted(top.joinpath(room).glob("*.py")):
             module = ".".join((package, *room.split("/"), path.stem))
             found = headers.read(path)
-            if own and found:
-                plugins.check_python(path)
             for name, header in found.items():
                 if own and (keyword.iskeyword(name) or not re.fullmatch(r"[A-Za-z_]\w*", name)):
                     raise UserError(
@@ -100,17 +102,19 @@ REGISTRY: Mapping[str, dict[str, Entry]] = _Registry()
 def check(kind: str, name: str, *, where: str = "") -> Entry:
     """Return the entry of a name, or raise a `UserError` that lists the names of that kind.
 
-    An import path such as ``my_package.my_model`` becomes a name of the table.
+    An import path such as ``my_package.my_model`` becomes a name of the table. A user's own part must be valid Python;
+    those that nobody asks for need not be.
     """
     table = REGISTRY[kind]
     if name not in table and (path := plugins.find(name)):
         parts = headers.read(path)
         if name.rpartition(".")[2] not in parts:
             raise UserError(f'{path}: has no header, so it is no {kind}. Give it one: PART = {{"summary": ...}}.')
-        plugins.check_python(path)
         table[name] = entry(kind, parts[name.rpartition(".")[2]], module=name, path=path, external=True)
     if name not in table:
         raise unknown(kind, name, where=where)
+    if table[name].external:
+        plugins.check_python(table[name].path)
     return table[name]
 
 
@@ -143,12 +147,16 @@ def load(kind: str, name: str) -> ModuleType:
         sys.path.append(here)
     try:
         module = importlib.import_module(part.module)
-    except SyntaxError as error:
-        raise UserError(f"{part.path}: is not valid Python: {error}.") from error
     except ModuleNotFoundError as error:
-        raise UserError(
+        if part.external and str(error.name).split(".")[0] == part.module.split(".")[0]:
+            raise plugins.import_error(part.module, part.path, error) from error
+        raise MissingPackageError(
             f"the {kind} '{name}' needs the package '{error.name}'. Install it, or run `make env`."
         ) from error
+    except (Exception, SystemExit) as error:
+        if part.external and not isinstance(error, UserError):
+            raise plugins.import_error(part.module, part.path, error) from error
+        raise
     if part.external and (
         missing := [each for each in NEEDED.get(kind, ()) if not callable(getattr(module, each, None))]
     ):

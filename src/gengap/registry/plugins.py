@@ -12,12 +12,15 @@ import importlib.machinery
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from gengap.errors import UserError
 
 PACKAGE = "plugins"
+
+_valid: set[Path] = set()  # files that were found to be Python
 
 
 def folder() -> Path:
@@ -72,12 +75,35 @@ def check_python(path: Path) -> None:
     Raises:
         UserError: The message names file and line.
     """
+    if (whole := path.absolute()) in _valid:  # asked for every cell
+        return
     try:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         line = f" line {error.lineno}:" if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else str(error)
         raise UserError(f"{path}:{line} is not valid Python: {said}.") from error
+    _valid.add(whole)
+
+
+def import_error(module: str, path: Path, error: BaseException) -> UserError:
+    """What to tell of a part that fails while it is imported: where in the user's own files, and why."""
+    file, line = path, 0
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line = Path(error.filename), error.lineno or 0
+    else:
+        own = {str(one.resolve()): one for one in files(module, path).values()}
+        for frame, number in traceback.walk_tb(error.__traceback__):
+            if found := own.get(str(Path(frame.f_code.co_filename).resolve())):
+                file, line = found, number
+    if file.is_relative_to(Path.cwd()):
+        file = file.relative_to(Path.cwd())
+    said = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split()).rstrip(".")
+    where = f"{file}: line {line}" if line else str(file)
+    return UserError(
+        f"{where}: cannot be imported: {type(error).__name__}{f': {said}' if said else ''}. Correct it, or remove the "
+        "file."
+    )
 
 
 def missing_packages(path: Path) -> Iterator[tuple[int, str]]:

@@ -68,8 +68,6 @@ def check_config(content: Mapping[str, Any], studies: Iterable[str], simulations
         for name in named:
             if name not in known:
                 raise unknown_name(kind, name, known, where=f"{path}: {key}")
-    if not config.studies and not config.reduced and not config.simulations:
-        raise UserError(f"{path}: studies: names nothing to build. Choose from: {', '.join([*full, *simulations])}.")
     return config
 
 

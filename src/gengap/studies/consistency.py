@@ -9,7 +9,7 @@ from gengap.errors import UserError, hint, unknown_name
 from gengap.quantities import QUANTITIES
 from gengap.studies.grid import different, values_of
 from gengap.studies.growing import seeds_of
-from gengap.studies.same_network import changes_rate
+from gengap.studies.meaning import changes_rate
 from gengap.studies.schema import Component
 from gengap.studies.scoreboard import known_quantities
 from gengap.studies.settings import Cell, Training
@@ -26,6 +26,7 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
         "optimizer.momentum is 0 or the learning rate never changes",
     ),
     "model.batchnorm": (lambda cell: cell.model.norm != "none", "model.norm is none"),
+    "model.affine": (lambda cell: "none" not in (cell.model.norm, cell.model.batchnorm), "model.batchnorm is none"),
     "model.group_size": (lambda cell: cell.model.norm == "group", "model.norm is not group"),
     "training.switch_epoch": (
         lambda cell: (cell.training.switch_epoch or 0) < cell.training.epochs and _switches(cell.training),
@@ -127,8 +128,14 @@ def _check_effects(study: "Study", path: Path) -> None:
         for key in tuple(unread):
             section, _, name = key.partition(".")
             settings = getattr(cell, section)
-            value = getattr(settings, name)
-            if value != type(settings).model_fields[name].default:
+            if name in type(settings).model_fields:
+                value, default = getattr(settings, name), type(settings).model_fields[name].default
+            else:  # an option of some parts of ours
+                entry = registry.check(section, settings.name)
+                if entry.external or name not in entry.options:
+                    continue
+                value, default = getattr(settings, name), entry.options[name].default
+            if value != default:
                 if _READ_IF[key][0](cell):
                     del unread[key]
                 else:

@@ -120,10 +120,15 @@ def _of_steps(cell: Cell, n_train: int) -> Iterator[str]:
         step = 0 if at == 0 else epoch * steps + max(1, round((at - epoch) * steps))
         if step in kept:
             yield (
-                f"training.snapshots: {kept[step]:g} and {at:g} are the same weights, since an epoch has {steps} "
-                f"step{'s' * (steps > 1)}."
+                f"training.snapshots: {_epoch(kept[step])} and {_epoch(at)} are the same weights, since an epoch "
+                f"has {steps} step{'s' * (steps > 1)}."
             )
         kept[step] = at
+
+
+def _epoch(at: float) -> str:
+    """An epoch as it is written."""
+    return f"{at:g}" if float(f"{at:g}") == at else repr(at)
 
 
 def _of_classes(data: Sizes) -> Iterator[str]:

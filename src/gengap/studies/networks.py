@@ -10,8 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,6 +109,7 @@ class Draw:
 Built = Network | TeacherNetwork | Draw
 N = TypeVar("N", bound=Built)
 _ASKED = tuple(one.name for one in fields(Facts))
+_CACHE = "networks.json"
 _FORM = 2  # of the answers; another number after one of them changed its meaning
 
 
@@ -118,7 +118,7 @@ def facts(networks: Iterable[N], cache: Path | None = None, *, ask: bool = True)
 
     Args:
         networks: The networks.
-        cache: Where what was found is kept, for other processes and projects; None: in the user's cache folder.
+        cache: The folder where what was found is kept, for other processes and projects; None: the user's cache folder.
         ask: Whether to find out what is not known yet, which takes seconds.
 
     Returns:
@@ -128,23 +128,29 @@ def facts(networks: Iterable[N], cache: Path | None = None, *, ask: bool = True)
         UserError: If PyTorch cannot be asked.
     """
     keys = {network: _key(network) for network in dict.fromkeys(networks)}
-    cache = cache or _usual_cache()
-    known = _read(cache) if cache else {}
+    known = user_cache.read(_CACHE, cache)
     missing = [network for network, key in keys.items() if key not in known]
     if ask and missing:
         step = -(-len(missing) // MOST_ASKED)
         chosen = missing if step == 1 else [*missing[::step], missing[-1]]
-        known |= dict(zip((keys[network] for network in chosen), _ask(chosen), strict=True))
-        if cache:
-            _write(cache, known)
+        said = dict(zip(chosen, _ask(chosen), strict=True))
+        # A user's own part may fail for what its code does not show, such as a package that is installed later.
+        lasting = {keys[one]: facts for one, facts in said.items() if not (facts["error"] and _is_own(one))}
+        user_cache.write(_CACHE, dict([*known.items(), *lasting.items()][-MOST_KEPT:]), cache)
+        known |= {keys[network]: facts for network, facts in said.items()}
     return {network: Facts(**known[key]) for network, key in keys.items() if key in known}
 
 
 def _key(network: Built) -> str:
     """A digest of the settings, of the code that builds the network, and of what is asked about it."""
-    code = [_code(registry.check(kind, name).path) for kind, name in network.parts()]
+    code = [registry.code(kind, name) or _code(registry.check(kind, name).path) for kind, name in network.parts()]
     text = json.dumps([network.asked(), *code, *_ASKED, _FORM], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _is_own(network: Built) -> bool:
+    """Whether a part of it is a user's own."""
+    return any(registry.check(kind, name).external for kind, name in network.parts())
 
 
 _digests: dict[Path, str] = {}
@@ -172,43 +178,21 @@ def answer(asked: str) -> str:
     Raises:
         UserError: If it fails.
     """
-    (python,) = shlex.split(sys.executable) if sys.executable.startswith("'") else (sys.executable,)
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    done = subprocess.run(
-        [python, "-m", "gengap.models"],
-        input=asked,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
-    )
+    done = ask_process("gengap.models", asked)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise UserError(f"the networks of the studies cannot be checked: {said}. Run `make env` to renew PyTorch.")
     return done.stdout
 
 
-def _usual_cache() -> Path | None:
-    try:
-        return user_cache.folder() / "networks.json"
-    except UserError:
-        return None  # of a user without a home
-
-
-def _read(cache: Path) -> dict[str, Mapping[str, Any]]:
-    try:
-        known: dict[str, Mapping[str, Any]] = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write(cache: Path, known: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep what was found; where it cannot be written, it is asked for again."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}.", suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(dict(list(known.items())[-MOST_KEPT:]), file)
-        Path(temporary).replace(cache)
-    except OSError:
-        return
+def ask_process(module: str, asked: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of the package in a process of its own, with this on its standard input."""
+    (python,) = shlex.split(sys.executable) if sys.executable.startswith("'") else (sys.executable,)
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return subprocess.run(
+        [python, "-m", module],
+        input=asked,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": ""},
+    )

@@ -31,6 +31,7 @@ class Project:
         simulations: Those simulations that were read, by name.
         papers: Which of them belong together.
         warnings: What is allowed and hardly meant, by study.
+        notices: What is wrong with parts that none of them uses.
         config: The workflow's configuration; None without a file of it.
     """
 
@@ -40,6 +41,7 @@ class Project:
     papers: Mapping[str, Paper]
     warnings: Mapping[str, Sequence[str]]
     config: Config | None = None
+    notices: Sequence[str] = ()
 
     @property
     def built(self) -> list[str]:
@@ -88,7 +90,7 @@ class Project:
             machine.check_raw_files(simulations, data_root())
             store_access.check(self.store, self.config.store_group if self.config else "")
         machine.check(studies, self.store, memory=here)
-        return [warning for name in studies for warning in self.warnings[name]]
+        return [*self.notices, *(warning for name in studies for warning in self.warnings[name])]
 
 
 def load_project(
@@ -125,15 +127,27 @@ def load_project(
     for name, study in studies.items():
         with reduced_section(path := feasibility.file_of(name), applied=study.reduced):
             check_study(study, path)
+    files: dict[str, Study | Simulation]
+    files = {str(layout.simulation_file(name.removesuffix(REDUCED))): one for name, one in simulations.items()}
+    files |= {str(feasibility.file_of(name)): study for name, study in studies.items()}
+    notices = own_parts.check(files, ask=ask)
     feasibility.check_draws(simulations, ask=ask)
     warnings = feasibility.check(studies, ask=ask)
     of_parts = {name: own_parts.lacking(study, str(feasibility.file_of(name))) for name, study in studies.items()}
     warnings = {name: [*found, *of_published.get(name, ()), *of_parts[name]] for name, found in warnings.items()}
-    return Project(names, studies, simulations, papers, warnings, checked)
+    return Project(names, studies, simulations, papers, warnings, checked, notices)
 
 
 def _built(config: Config) -> list[str]:
     return [*config.studies, *(name + REDUCED for name in config.reduced), *config.simulations]
+
+
+def _something(built: list[str], names: Sequence[str]) -> list[str]:
+    """What is built, if anything is."""
+    if not built:
+        full = ", ".join(name for name in names if not name.endswith(REDUCED))
+        raise UserError(f"{layout.CONFIG}: studies: names nothing to build. Choose from: {full}.")
+    return built
 
 
 def _only(
@@ -143,7 +157,7 @@ def _only(
     only: set[str] = set()
     for word in asked:
         if word == "all" and config is not None:
-            only.update(_built(config))
+            only.update(_something(_built(config), names))
         elif word in names or word.removesuffix(REDUCED) in papers:
             only.update(_written_out([word], names, papers))
         else:

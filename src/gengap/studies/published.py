@@ -54,6 +54,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     if not rows:
         raise UserError(f"{path}: has no line below its columns, so there is nothing to compare with. Add one.")
     found = []
+    given: dict[tuple[str, ...], int] = {}
     for line, row in rows:
         where = f"{path}: line {line}"
         if None in row or None in row.values():
@@ -62,7 +63,22 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         if sign := next((sign for text in found[-1].values() if (sign := escaping.invisible(text))), ""):
             raise UserError(f"{where}: {sign!a} is a character that is not seen. Remove it.")
         _check(found[-1], where)
+        _check_once(found[-1], line, given, path)
     return found
+
+
+def _check_once(row: Mapping[str, str], line: int, given: dict[tuple[str, ...], int], path: Path) -> None:
+    """Refuse a number that an earlier line gives: both would be counted as one, or one of the two is wrong."""
+    if (earlier := given.setdefault(_number(row), line)) != line:
+        raise UserError(
+            f"{path}: lines {earlier} and {line}: row: {row['row']!r} gives {row['quantity']} twice. Remove one, or "
+            "give the rows different names."
+        )
+
+
+def _number(row: Mapping[str, str]) -> tuple[str, ...]:
+    """What a printed number is known by."""
+    return tuple(" ".join(row[column].split()) for column in ("source", "table", "row", "quantity"))
 
 
 def parse_selector(selector: str, where: str = "") -> dict[str, str]:
@@ -117,14 +133,26 @@ def check_published(studies: Mapping[str, Any], folder: Path) -> dict[str, list[
     for study in studies.values():
         file = layout.study_file if isinstance(study, Study) else layout.simulation_file
         where = str(file(study.name.removesuffix(REDUCED)))
+        given: dict[tuple[str, ...], str] = {}  # in which file each number is
         for name in study.published:
             if name not in known:
                 if (old := folder.with_name("reference") / f"{name}.csv").exists():
                     raise UserError(f"{where}: published: '{name}' is in {old.parent}. Move the file to {folder}.")
+                near = [path for path in folder.glob("*") if path.name.lower().split(".")[0] == name.lower()]
+                if near and name.lower() not in (one.lower() for one in known):
+                    raise UserError(
+                        f"{where}: published: '{name}': {near[0]} is not read. Rename it to {folder / name}.csv."
+                    )
                 raise unknown_name("file of published numbers", name, known, where=f"{where}: published")
             if name not in read:
                 read[name] = read_rows(folder / f"{name}.csv")
             _check_axes(study, read[name], folder / f"{name}.csv")
+            for row in read[name]:
+                if (earlier := given.setdefault(_number(row), name)) != name:
+                    raise UserError(
+                        f"{where}: published: '{earlier}' and '{name}' both give {row['quantity']} of the row "
+                        f"{row['row']!r}. Remove one of the files, or the line of one."
+                    )
             if isinstance(study, Study) and not study.reduced and read[name] and not _any_found(study, read[name]):
                 warnings.setdefault(study.name, []).append(
                     f"{where}: published: no cell of this study is one that {folder / name}.csv tells of in its column "
@@ -164,6 +192,8 @@ def _any_found(study: Study, rows: list[dict[str, str]]) -> bool:
 
 
 def _check(row: Mapping[str, str], where: str) -> None:
+    if empty := next((column for column in ("source", "row") if not row[column].strip()), ""):
+        raise UserError(f"{where}: {empty}: is empty, and verdicts call a number by it. Say where it was printed.")
     if row["quantity"] not in QUANTITIES:
         raise unknown_name("quantity", row["quantity"], QUANTITIES, where=where)
     unit = QUANTITIES[row["quantity"]].unit

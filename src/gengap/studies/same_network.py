@@ -4,17 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gengap import registry
 from gengap.errors import UserError
 from gengap.studies.grid import format_value
-from gengap.studies.settings import ARM, After, Cell, Model, Optimizer, Schedule, Training
+from gengap.studies.meaning import is_watched, meaning
+from gengap.studies.settings import ARM, Cell, Training
 from gengap.studies.sizes import Sizes
 
 if TYPE_CHECKING:
     from gengap.studies.study import Study
 
-_EPS = {"adam": 1e-8, "adagrad": 1e-10}  # what null stands for, as in PyTorch
-_OF_EPOCHS = ("constant", "cosine", "linear", "multistep")  # schedules that no measurement decides
 # What is recorded of a network, and changes none of its weights.
 _RECORDED = ("snapshots", "evaluate_every", "batchnorm")
 
@@ -44,7 +42,7 @@ def check(study: "Study", data: Callable[[Cell], Sizes], path: Path) -> list[str
                 f"{path}: grid: cells '{other}' and '{name}' train the same network: "
                 f"{_difference(study.cells[other], cell, size)} Remove one of them."
             )
-        if not _watched(cell):
+        if not is_watched(cell):
             other = recorded.setdefault((trained.of(cell, size, bare=True), cell.seed), name)
             if other != name and alike is None:
                 alike = other, name
@@ -58,7 +56,7 @@ class _Numbers:
 
     def __init__(self) -> None:
         self._of_cells: dict[tuple[int, ...], int] = {}
-        self._known: dict[tuple[int, int, Sizes], int] = {}
+        self._known: dict[tuple[int, int, int, int, Sizes], int] = {}
         self._numbers: dict[Any, int] = {}
         self._alive: list[Any] = []  # or another section could get the same address
 
@@ -75,102 +73,15 @@ class _Numbers:
 
     def _section(self, section: str, cell: Cell, data: Sizes, *, bare: bool) -> int:
         settings = getattr(cell, section)
-        key = id(settings), id(cell.schedule), data
+        after = id(cell.after) if section == "init" else 0
+        key = id(settings), id(cell.schedule), id(cell.training), after, data
         if key not in self._known:
-            self._alive += settings, cell.schedule
-            same = meaning(settings, data, changing=changes_rate(cell))
+            self._alive += settings, cell.schedule, cell.training, cell.after
+            same = meaning(settings, data, cell)
             if bare and isinstance(same, Training):
                 same = same.model_copy(update={name: Training.model_fields[name].default for name in _RECORDED})
             self._known[key] = self._numbers.setdefault((section, same), len(self._numbers))
         return self._known[key]
-
-
-def meaning(settings: Any, data: Sizes, *, changing: bool) -> Any:
-    """A section with everything in one spelling: what null stands for written out, what has no effect left out.
-
-    Args:
-        settings: The section.
-        data: The sizes of the cell's data.
-        changing: Whether the cell's learning rate changes.
-    """
-    update: dict[str, Any] = {}
-    if isinstance(settings, Training):
-        update = _training(settings, data.n_train)
-    elif isinstance(settings, Optimizer):
-        update = {
-            "nesterov": settings.nesterov and settings.momentum > 0,
-            "momentum_correction": settings.momentum_correction or settings.momentum == 0 or not changing,
-            "eps": settings.eps or _EPS.get(settings.name),
-        }
-    elif isinstance(settings, Schedule) and _is_constant(settings):
-        return Schedule(name="constant")
-    elif isinstance(settings, After):
-        update = {"origin": ""}  # a name; whose settings are in `cell`
-    elif isinstance(settings, Model):
-        update = _model(settings)
-    elif hasattr(settings, "image_size") and data.image_shape:
-        update = {"image_size": data.image_shape[1]}
-    elif hasattr(settings, "train_size") and data.n_train:
-        update = {"train_size": data.n_train, "test_size": data.n_test or settings.test_size}
-        update |= {"classes": data.classes} if data.classes is not None else {}
-    return settings.model_copy(update=update)
-
-
-def changes_rate(cell: Cell) -> bool:
-    """Whether a cell's learning rate is another one at any step."""
-    return cell.schedule.warm_up > 0 or not (cell.schedule.name == "constant" or _is_constant(cell.schedule))
-
-
-def _model(model: Model) -> dict[str, Any]:
-    entry = registry.check("model", model.name)
-    bare = "batchnorm" in entry.reads and "none" in (model.norm, model.batchnorm)
-    update: dict[str, Any] = {"depth": model.depth or entry.depth}
-    update |= {"norm": "batch", "batchnorm": "none"} if bare else {}
-    if bare or model.norm != "group":
-        update["group_size"] = Model.model_fields["group_size"].default
-    return update
-
-
-def _training(training: Training, n_train: int | None) -> dict[str, Any]:
-    batch = _batch(training.batch_size, n_train)
-    switched = training.switch_epoch is not None and training.switch_epoch < training.epochs
-    restarts = switched and training.restart_at_switch
-    switches = switched and (restarts or _batch(training.switch_batch_size, n_train) != batch)
-    noisy = training.noise_std > 0
-    fading = noisy and training.noise_factor < 1 and bool(training.noise_milestones)
-    exact = training.step_batchnorm == "exact"
-    return {
-        "batch_size": batch,
-        "switch_epoch": training.switch_epoch if switches else None,
-        "switch_batch_size": _batch(training.switch_batch_size, n_train) if switches else 1,
-        "restart_at_switch": restarts,
-        "noise_mode": training.noise_mode if noisy else "shared",
-        "noise_factor": training.noise_factor if fading else 1.0,
-        "noise_milestones": training.noise_milestones if fading else (),
-        "statistics_steps": training.statistics_steps if exact else None,
-        "projection": training.projection if training.subspace else "sparse",
-        "snapshots": tuple(sorted(at for at in training.snapshots if 0 < at < training.epochs)),
-    }
-
-
-def _batch(size: int | str, n_train: int | None) -> int | str:
-    if n_train is None:
-        return size
-    return min(size, n_train) if isinstance(size, int) else n_train
-
-
-def _is_constant(schedule: Schedule) -> bool:
-    """Whether a schedule never changes the learning rate."""
-    return (schedule.name in ("cosine", "linear") and schedule.final == 1) or (
-        schedule.name == "multistep" and not schedule.milestones
-    )
-
-
-def _watched(cell: Cell) -> bool:
-    """Whether what is recorded while training may decide how it goes on."""
-    training = cell.training
-    stops = training.stop_accuracy is not None or training.stop_loss is not None
-    return stops or cell.schedule.name not in _OF_EPOCHS
 
 
 def _difference(one: Cell, other: Cell, data: Sizes) -> str:
@@ -189,9 +100,11 @@ def _differing(one: Cell, other: Cell) -> Iterator[tuple[str, Any, Any]]:
         theirs = getattr(other, section)
         if section == ARM or settings == theirs:
             continue
-        for key in type(settings).model_fields:
-            if getattr(settings, key) != getattr(theirs, key):
-                yield f"{section}.{key}", getattr(settings, key), getattr(theirs, key)
+        own = {**(settings.model_extra or {}), **(theirs.model_extra or {})}
+        for key in (*type(settings).model_fields, *own):
+            first, second = getattr(settings, key, None), getattr(theirs, key, None)
+            if first != second:
+                yield f"{section}.{key}", first, second
 
 
 def _shown(value: Any) -> str:
