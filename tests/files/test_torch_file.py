@@ -180,6 +180,17 @@ def test_a_flipped_bit_of_an_archive_is_refused(tmp_path):
         read_tensors(path)
 
 
+def test_an_archive_with_a_password_is_refused(tmp_path):
+    content = archive(state(weight=tensor()), {"0": SIX.tobytes()})
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # flags of a member, at its place and in the list
+        parts = content.split(mark)
+        content = mark.join([parts[0], *(one[: place - 4] + b"\x01" + one[place - 3 :] for one in parts[1:])])
+    path = tmp_path / "x.pth"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"is damaged, cut short .*encrypted"):
+        read_tensors(path)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -77,7 +77,7 @@ def read_tensors(path: Path, wanted: Callable[[str], bool] = lambda name: True) 
         TypeError,
         EOFError,
         ArithmeticError,
-        NotImplementedError,
+        RuntimeError,
         zipfile.BadZipFile,
     ) as error:
         said = " ".join(str(error).split())
