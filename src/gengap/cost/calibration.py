@@ -238,8 +238,7 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
 
     # The first call allocates, and any may be disturbed.
     on_cpu = device.type == "cpu"
-    step, forward = (min(_taken(work, on_cpu) for _ in range(_CALLS)) for work in (train, evaluate))
-    return step, forward
+    return min(_taken(train, on_cpu) for _ in range(_CALLS)), min(_taken(evaluate, on_cpu) for _ in range(_CALLS))
 
 
 def _taken(work: Callable[[], torch.Tensor], on_cpu: bool) -> float:
