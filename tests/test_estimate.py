@@ -219,8 +219,9 @@ def changed(training, **settings):
 
 
 def clock(monkeypatch):
-    """Each call of the clock is a second after the one before."""
-    monkeypatch.setattr(calibration, "time", types.SimpleNamespace(perf_counter=itertools.count().__next__))
+    """Each call of the clocks is a second after the one before."""
+    ticks = itertools.count().__next__
+    monkeypatch.setattr(calibration, "time", types.SimpleNamespace(perf_counter=ticks, process_time=ticks))
 
 
 def test_a_calibration_grows_with_the_work(trainings, monkeypatch):
@@ -323,7 +324,7 @@ def test_the_text_says_at_least_while_a_part_is_unknown(plan):
     assert "width=8_pack=0" in said
     assert "wall time: at least 2.0 h on 2 cores" in said
     assert "margin: 2 jobs, 24 of 24 checkpoints to measure, time not known" in said
-    assert "since none of their kind has run on this machine:\n    distance, margin, performance, collect and " in said
+    assert "since none of their kind has run on this machine:\n    distance, margin, collect, label and " in said
     assert said.endswith("other kinds of job")
 
 

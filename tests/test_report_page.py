@@ -83,5 +83,5 @@ def test_an_unfinished_study_is_named(finished):
 
 
 def test_settings_are_called_full_only_where_there_are_reduced_ones(finished):
-    assert "Settings:" not in report.page([finished], [finished.name])
-    assert "Settings: full." in report.page([finished], [finished.name, f"{finished.name}-reduced"])
+    assert "with full settings" not in report.page([finished], [finished.name])
+    assert "with full settings" in report.page([finished], [finished.name, f"{finished.name}-reduced"])

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import picture_layout
 import pytest
 import torch
 from torch_files import stored_vgg
 
 from gengap import simulations
 from gengap.errors import UserError
-from gengap.evidence import measurements
+from gengap.evidence import figures, measurements
 from gengap.evidence.collect_simulation import collect_simulation
 from gengap.evidence.figures import pretrained_biases as figure
 from gengap.evidence.measurements import with_options
@@ -75,6 +76,8 @@ def test_the_study_shows_each_network_by_its_own_layers(stored, tmp_path):
         "VGG-11 with BatchNorm": 8,
         "VGG-16 with BatchNorm": 13,
     }
+    pictures = picture_layout.drawn("pretrained_biases", evidence, tmp_path)
+    assert not picture_layout.faults(pictures.of_width(figures.COLUMN))
     judged = luck_claims.table(with_options(evidence, Table(name="luck_claims"))).set_index(["claim", "networks"])
     assert set(judged["verdict"]) == {"too few seeds (1)"}
     for weights, network in stored.items():
