@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ class Facts:
     layers: Sequence[int] = ()
     relus: int = 0
     error: str = ""
-    raw_files: Sequence[Sequence[str]] = ()
+    raw_files: Sequence[Sequence[str]] = field(default_factory=list)  # as JSON reads it
 
 
 @dataclass(frozen=True)
