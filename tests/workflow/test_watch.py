@@ -41,7 +41,7 @@ def running(finished_workspace, tmp_path, monkeypatch):
 def test_finished_and_running_packs_are_shown(running, capsys):
     assert main(["watch", "tiny", "--once"]) == 0
     said = capsys.readouterr().out
-    assert "tiny: 2 of 2 networks have begun" in said
+    assert "tiny: 2 of 2 networks have a curve" in said
     assert "b  width=3: 25 at epoch 0, n = 1" in said
     assert "a  width=2: " in said
     assert "at epoch 1, n = 1" in said
@@ -92,8 +92,8 @@ def test_every_group_of_a_page_has_a_colour_of_its_own_and_a_legend_that_leaves_
 
 def test_a_page_of_a_study_that_has_not_begun_says_so(running):
     empty = pd.DataFrame(columns=["width", "epoch", "n", "mean", "low", "high"])
-    page = watch.page(running, empty, "test_accuracy", ["width"], "0 of 2 networks have begun", 5)
-    assert "0 of 2 networks have begun. Nothing is recorded yet" in page
+    page = watch.page(running, empty, "test_accuracy", ["width"], "0 of 2 networks have a curve", 5)
+    assert "0 of 2 networks have a curve. Nothing is recorded yet" in page
 
 
 def events(folder):

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
         while True:
             rows = live.history(study, project.store)
             curves = live.curves(study, rows, options.quantity, by)
-            told = f"{study.name}: {rows['cell'].nunique():,} of {count(len(study.cells), 'network')} have begun"
+            told = f"{study.name}: {rows['cell'].nunique():,} of {count(len(study.cells), 'network')} have a curve"
             if options.html:
                 storage.write_text(options.html, page(study, curves, options.quantity, by, told, options.every))
                 print(f"{told}; wrote {options.html}", flush=True)
