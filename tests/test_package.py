@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def site(tmp_path_factory):
             shutil.copytree(path, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copy2(path, copy)
-    shutil.unpack_archive(build("build_sdist", source), source / "unpacked", filter="data")
+    with tarfile.open(build("build_sdist", source)) as archive:  # shutil knows no filter in Python 3.11.2
+        archive.extractall(source / "unpacked", filter="data")
     (unpacked,) = (source / "unpacked").iterdir()
     with zipfile.ZipFile(build("build_wheel", unpacked)) as wheel:
         wheel.extractall(site)
