@@ -207,10 +207,12 @@ def gradient(
         noise: What is added before the units of either part, ``[S, N, units]``, and to what: gate, value or both.
     """
     before = [x @ weights.mT for weights, x in zip(networks, examples[:2], strict=True)]
-    shifts = list(noise[:2]) if noise else [torch.zeros_like(one) for one in before]
-    where = noise[2] if noise else "both"
-    gates = [(one + shift if where != "value" else one) > 0 for one, shift in zip(before, shifts, strict=True)]
-    values = [one + shift if where != "gate" else one for one, shift in zip(before, shifts, strict=True)]
+    gates, values = before, before
+    if noise:
+        shifted = [one + shift for one, shift in zip(before, noise[:2], strict=True)]
+        gates = before if noise[2] == "value" else shifted
+        values = before if noise[2] == "gate" else shifted
+    gates = [one > 0 for one in gates]
     u = _signs(networks.faint)
     said = sum((gate * value) @ u for gate, value in zip(gates, values, strict=True))
     margins = examples.labels * said
@@ -280,9 +282,10 @@ def train(
             stopped = float(step)
             break
         if point.noise != "none" and math.isnan(switched):
-            drawn = [point.noise_std * torch.randn(size, generator=generator, dtype=torch.float64) for _ in range(2)]
+            drawn = [point.noise_std * torch.randn(size, generator=generator).double() for _ in range(2)]
             slopes = gradient(networks, examples, (drawn[0], drawn[1], point.noise))[1]
-        noises = [torch.randn(one.shape, generator=generator, dtype=torch.float64) for one in networks]
+        # In float32 normal numbers are drawn five times as fast.
+        noises = [torch.randn(one.shape, generator=generator).double() for one in networks]
         networks = Networks(
             *(
                 one - rate * (slope + point.decay * one + point.gradient_noise * noise)
