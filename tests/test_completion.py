@@ -62,8 +62,9 @@ def test_commands_options_and_studies_are_completed(complete):
 
 
 def test_papers_are_completed_where_one_may_be_named(complete):
-    assert complete("gengap", "campaign", "wid") == {"widths", "widths-reduced", "wide_paper"}
-    assert complete("gengap", "campaign", "wide") == {"wide_paper"}
+    assert complete("gengap", "campaign", "wid") == {"widths", "widths-reduced", "wide_paper", "wide_paper-reduced"}
+    assert complete("gengap", "campaign", "wide") == {"wide_paper", "wide_paper-reduced"}
+    assert complete("gengap", "plan", "wide") == {"wide_paper", "wide_paper-reduced"}
     assert complete("gengap", "watch", "wide") == set()
 
 

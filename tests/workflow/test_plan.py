@@ -15,6 +15,7 @@ import pytest
 import warm_python
 
 from gengap import layout
+from gengap.cli.main import main
 from gengap.cost.plan import estimate
 from gengap.errors import UserError
 from gengap.snakemake_support import due
@@ -169,6 +170,26 @@ def test_no_library_complains_at_the_end_of_the_plan(workspace):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("tiny: 2 cells; ")
+
+
+def test_a_paper_stands_for_its_studies_and_their_jobs_are_summed(workspace, monkeypatch, capsys):
+    text = (workspace / STUDY).read_text()
+    (workspace / "config/studies/other.yaml").write_text(text + "reduced: {grid: {model.width: [4]}}\n")
+    (workspace / "config/papers.yaml").write_text("both: {source: Nobody, studies: [tiny, other]}\n")
+    monkeypatch.chdir(workspace.folder)
+    monkeypatch.setenv("PYTHONPATH", str(workspace / "src"))
+    monkeypatch.setattr(sys, "executable", warm_python.interpreter())
+    assert main(["plan", "both-reduced"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "tiny: 2 cells; all 11 jobs are done"
+    jobs = next(line for line in lines if line.startswith("other-reduced: ")).split(" of ")[0].split()[-1]
+    assert lines[-1].startswith(f"together: {jobs} jobs to run, wall time: ")
+    assert main(["status", "both"]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines() if ": " in line] == ["tiny", "other"]
+    assert main(["summary", "both"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("tiny: ")
+    assert "results/other: there are no finished results" in told.err
 
 
 def test_snakemake_is_ended_when_its_answer_is_not_wanted(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ studies() {
     grep -rl --include="*.yaml" "^reduced:" config/studies config/simulations 2> /dev/null |
         sed "s/.*\\///; s/\\.yaml\\$/-reduced/"
 }
-papers() { sed -n "s/^\\([a-z][a-z0-9_]*\\):.*/\\1/p" config/papers.yaml 2> /dev/null; }
+papers() { sed -n "s/^\\([a-z][a-z0-9_]*\\):.*/\\1\\n\\1-reduced/p" config/papers.yaml 2> /dev/null; }
 axes() {
     sed -n "/^grid:/,/^[a-z]/s/^  *\\([a-z_.]*\\):.*/\\1/p" "config/studies/${1%-reduced}.yaml" 2> /dev/null |
         sed "s/.*\\.//; /^seed\\$/d; /^sample\\$/d"
@@ -73,6 +73,7 @@ _FUNCTIONS = {
 }
 _ASKED = {
     "STUDY": "studies",
+    "STUDY|PAPER": "papers",
     "TABLE|STUDY": "studies",
     "PAPER": "papers",
     "AXIS": "axes",

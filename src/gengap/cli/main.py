@@ -39,7 +39,7 @@ from gengap.studies import editor_schema, machine
 from gengap.studies.names import REDUCED, path_name, study_names
 from gengap.studies.packing import packs
 from gengap.studies.paper import load_papers
-from gengap.studies.project import load_project
+from gengap.studies.project import load_project, written_out
 from gengap.studies.simulation import Simulation, cell_names, load_simulations
 from gengap.studies.study import Study, find_study, load_studies
 
@@ -111,8 +111,10 @@ def scale(options: argparse.Namespace) -> None:
 
 def summary(options: argparse.Namespace) -> None:
     """Summarise finished studies: networks, verdicts, and where the results are."""
-    known = _known(options.studies)
-    for name in options.studies:
+    every = _names()
+    names = written_out(options.studies, every, load_papers(layout.PAPERS, every))
+    known = _known(names)
+    for name in names:
         _summarise(find_study(known, name))
 
 
@@ -150,7 +152,8 @@ def plan(options: argparse.Namespace) -> None:
         gc.freeze()  # as in the Snakefile
         atexit.register(gc.unfreeze)  # some libraries complain of what was not collected at the end
         project.check_machine(options.studies)
-        for line in plan.plan([find_study(known, name) for name in options.studies], known, cores, outputs):
+        chosen = [find_study(known, name) for name in project.written_out(options.studies)]
+        for line in plan.plan(chosen, known, cores, outputs):
             print(line)
 
 
@@ -161,10 +164,7 @@ def status(options: argparse.Namespace) -> None:
     with logs.job():
         legacy_names.rename()
     project = load_project(asked=options.studies or ["all"])
-    known, papers = project.targets, project.papers
-    names = options.studies or [
-        name for built in project.built for name in (papers[built].studies if built in papers else [built])
-    ]
+    known, names = project.targets, project.written_out(options.studies or project.built)
     for line in status.status([find_study(known, name).name for name in names], known):
         print(escaping.printable(line))
 
@@ -320,11 +320,13 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(run.__name__, help=text, description=text + ".")
         command.set_defaults(run=run)
         if with_study != "":
+            many = with_study in ("+", "*")
             command.add_argument(
-                "studies" if with_study in ("+", "*") else "study",
+                "studies" if many else "study",
                 nargs=with_study,
-                metavar="STUDY",
-                help="name of a file in config/studies or config/simulations",
+                metavar="STUDY|PAPER" if many or run is scale else "STUDY",
+                help="name of a file in config/studies or config/simulations"
+                + (", or of a paper in config/papers.yaml" if many or run is scale else ""),
             )
         if run is scale:
             command.add_argument("scale", choices=("auto", "full", "reduced"))

@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     text = "Write finished studies as one page of HTML, results first"
     command = commands.add_parser("report", help=text, description=text + ".")
     command.set_defaults(run=run)
-    command.add_argument("studies", nargs="+", metavar="STUDY", help="names of studies, simulations or papers")
+    command.add_argument("studies", nargs="+", metavar="STUDY|PAPER", help="names of studies, simulations or papers")
     command.add_argument("--to", metavar="FILE", help="the page; by default beside the results of the first")
 
 
@@ -41,10 +41,9 @@ def run(options: argparse.Namespace) -> None:
         UserError: If a study is unknown or not finished.
     """
     project = load_project(asked=options.studies)
-    known, papers = project.targets, project.papers
-    names = [name for asked in options.studies for name in (papers[asked].studies if asked in papers else [asked])]
+    known, names = project.targets, project.written_out(options.studies)
     path = Path(options.to) if options.to else layout.report(options.studies[0])
-    storage.write_text(path, page([find_study(known, name) for name in dict.fromkeys(names)], project.names))
+    storage.write_text(path, page([find_study(known, name) for name in names], project.names))
     print(f"wrote {path}")
 
 

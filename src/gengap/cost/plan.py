@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gengap import layout
 from gengap.cost import text
-from gengap.cost.estimate import Estimator, predictions
+from gengap.cost.estimate import Estimator, Planned, predictions
 from gengap.cost.schedule import wall_seconds
 from gengap.counting import count
 from gengap.files import timings
@@ -39,6 +39,7 @@ def plan(
         UserError: If Snakemake cannot plan them.
     """
     estimator = estimate(known, cores, outputs)
+    together: list[Planned] = []
     for one in chosen:
         planned, total = estimator.planned(one.name), estimator.total(one.name)
         size = f"{count(len(one.cells), 'cell')}" if isinstance(one, Study) else f"{count(one.n_draws, 'draw')}"
@@ -56,6 +57,9 @@ def plan(
             yield text.compared(found)
         if planned:
             timings.append(layout.PREDICTIONS, predictions(one.name, planned, wall))
+        together += planned
+    if len(chosen) > 1:
+        yield text.summed(together, wall_seconds(together, cores), cores)
 
 
 def estimate(known: Mapping[str, Study | Simulation], cores: int, outputs: Callable[[], Collection[Path]]) -> Estimator:

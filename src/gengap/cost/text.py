@@ -31,8 +31,7 @@ def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
     unknown = [one.name for one in sorted(planned, key=lambda one: (not one.of, one.name)) if one.seconds is None]
     scaled = sorted({one.name for one in planned if one.from_other_sizes})
     if planned:
-        least = "at least " if unknown else ""
-        lines.append(f"  wall time: {least}{spell(wall)} on {count(cores, 'core')}")
+        lines.append(f"  {_wall(planned, wall, cores)}")
     if scaled:
         lines.append(f"  from networks of other sizes, so less certain: {', '.join(scaled)}")
     if unknown:
@@ -41,6 +40,11 @@ def describe(planned: Sequence[Planned], wall: float, cores: int) -> list[str]:
         told = ", ".join(kinds[:_KINDS]) + others
         lines += ["  not known, since none of their kind has run on this machine:", f"    {told}"]
     return lines
+
+
+def summed(planned: Sequence[Planned], wall: float, cores: int) -> str:
+    """A line for several studies together, in one run."""
+    return f"together: {_jobs(planned)} to run" + (f", {_wall(planned, wall, cores)}" if planned else "")
 
 
 def compared(found: Compared) -> str:
@@ -55,6 +59,11 @@ def spell(seconds: float) -> str:
     """A duration as one reads it."""
     minutes = seconds / 60
     return f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.1f} min" if minutes >= 1 else f"{seconds:.0f} s"
+
+
+def _wall(planned: Sequence[Planned], wall: float, cores: int) -> str:
+    least = "at least " if any(one.seconds is None for one in planned) else ""
+    return f"wall time: {least}{spell(wall)} on {count(cores, 'core')}"
 
 
 def _of(one: Planned) -> str:

@@ -1,6 +1,6 @@
 """All that a project has to build, checked as a whole: `gengap check` and the Snakefile ask here, and say the same."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,13 @@ class Project:
         """The studies and simulations that were read, by name."""
         return {**self.studies, **self.simulations}
 
+    def written_out(self, words: Iterable[str]) -> list[str]:
+        """These words, each once, with its studies in a paper's place; with ``-reduced``, in their reduced settings."""
+        return written_out(words, self.names, self.papers)
+
     def chosen(self, names: Iterable[str]) -> dict[str, Study]:
         """The studies of these names; a paper stands for its own, with ``-reduced`` for the reduced ones."""
-        found = _written_out(names, self.names, self.papers)
-        return {name: self.studies[name] for name in found if name in self.studies}
+        return {name: self.studies[name] for name in self.written_out(names) if name in self.studies}
 
     def check_machine(self, names: Iterable[str], *, here: bool = True) -> list[str]:
         """Refuse studies for which this machine has too little memory or disk, or lacks a file.
@@ -82,7 +85,7 @@ class Project:
             raise UserError(
                 f"{layout.CONFIG}: device: cuda is asked for, and this machine has no NVIDIA GPU. Write auto or cpu."
             )
-        names = _written_out(names, self.names, self.papers)
+        names = self.written_out(names)
         studies = self.chosen(names)
         if here:
             simulations = [self.simulations[name] for name in names if name in self.simulations]
@@ -159,14 +162,14 @@ def _only(
         if word == "all" and config is not None:
             only.update(_something(_built(config), names))
         elif word in names or word.removesuffix(REDUCED) in papers:
-            only.update(_written_out([word], names, papers))
+            only.update(written_out([word], names, papers))
         else:
             return None
     return only
 
 
-def _written_out(words: Iterable[str], names: Sequence[str], papers: Mapping[str, Paper]) -> list[str]:
-    """These names, each once, with a paper's studies in its place."""
+def written_out(words: Iterable[str], names: Collection[str], papers: Mapping[str, Paper]) -> list[str]:
+    """These words, each once, with its studies in a paper's place; with ``-reduced``, in their reduced settings."""
     found: list[str] = []
     for word in words:
         paper = papers.get(word.removesuffix(REDUCED))
