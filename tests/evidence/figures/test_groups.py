@@ -102,6 +102,19 @@ def test_two_batch_sizes_are_lines_of_one_panel():
     assert all(len({line.get_color() for line in axes.lines}) == 2 for axes in accuracies)
 
 
+@pytest.mark.parametrize(("lowest", "bottom"), [(98.0, 91.0), (89.0, None)])
+def test_accuracies_that_all_end_high_are_told_apart(lowest, bottom):
+    made = evidence(BATCHES)
+    data = learning_curves.data(made)
+    ends = data["quantity"].str.endswith("accuracy") & (data["epoch"] == data["epoch"].max())
+    data.loc[ends, "mean"] = 99.0
+    data.loc[ends & (data["quantity"] == "test_accuracy"), "mean"] = lowest
+    with matplotlib.style.context(figures.STYLE):
+        figure = learning_curves.plot(data, made)
+    found = next(axes for axes in figure.axes if axes.get_ylabel().startswith("accuracy")).get_ylim()[0]
+    assert found == bottom if bottom else found < 80
+
+
 @pytest.mark.parametrize("number", [5, 6, 8])
 def test_more_groups_than_colours_are_told_apart_in_colour_and_in_grey(number):
     names = [f"group {place}" for place in range(number)]

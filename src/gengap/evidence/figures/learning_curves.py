@@ -35,7 +35,8 @@ The narrowest and the widest networks of the study; train solid, test dashed, ev
 an epoch. Lines are means over the finished seeds, bands reach from the smallest to the largest; a network that stopped
 early keeps its last value. Beyond 10 epochs their axis is linear up to 1 and logarithmic from there; that of the loss
 is logarithmic, and a loss of exactly 0 leaves it downwards. BatchNorm uses the statistics that ``training.batchnorm``
-names, by default the running averages; the column ``batchnorm`` of the CSV states them. With more than four groups,
+names, by default the running averages; the column ``batchnorm`` of the CSV states them. Where every curve ends above
+90 %, the accuracies' axis leaves out the first steps, to show how the ends differ. With more than four groups,
 settings that a panel has no room for have panels of their own, twelve pairs at most; losses in one row of panels may be
 different functions, as their titles say. *What to look for:* a narrow network that levels off far
 above zero train loss although a perfect fit exists, beside a wide one that fits every sample while its test loss rises
@@ -45,6 +46,7 @@ again.
 
 MEASURES = ("accuracy", "loss")
 COLUMNS, PAIRS_IN_COLUMN, MOST_PAIRS = 4, 2, 12
+HIGH = 90.0  # accuracy [%] above which the ends of curves are told apart
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -127,6 +129,10 @@ def _labels(axes: list[Axes], row: pd.DataFrame, data: pd.DataFrame) -> None:
     for first, measure in zip(axes[::columns], MEASURES, strict=True):
         unit = QUANTITIES[f"train_{measure}"].unit
         first.set_ylabel(measure if unit == "1" else f"{measure} [{unit}]")
+    accuracies = row[row["quantity"].str.endswith("accuracy")]
+    ends = accuracies.sort_values("epoch").groupby(["panel", "quantity", "group"], dropna=False)["mean"].last()
+    if len(ends) and ends.min() > HIGH:
+        axes[0].set_ylim(bottom=99 - 4 * (100 - ends.min()))
     # Losses span decades: a fitted network's train loss would hide in the frame of a linear axis.
     log_scale(axes[columns], row[row["quantity"].str.endswith("loss")])
     epochs(axes[columns], data["epoch"])
