@@ -132,7 +132,8 @@ def _compared(evidence: Evidence) -> Iterator[Effect]:
         words = "final correlation, infinite minus finite"
         yield "finite data stall", words, -more if str(baseline) == "True" else more
     widths = pd.to_numeric(evidence.cells.get(TEACHER, pd.Series(dtype=float)), errors="coerce")
-    if "arm" in evidence.axes and widths.nunique() > 1:
+    of_one_kind = "teacher_model" not in evidence.cells or evidence.cells["teacher_model"].nunique() == 1
+    if "arm" in evidence.axes and widths.nunique() > 1 and of_one_kind:
         for value, baseline, both in pairs(evidence, "arm"):
             words = f"mean correlation over epochs, {baseline} minus {value}"
             yield "small teachers are found faster", words, -_difference(mean, both)
