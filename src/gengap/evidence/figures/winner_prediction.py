@@ -51,19 +51,23 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         if not layers:
             unfinished([panel] if not column else [], cells[cells["group"] == group], narrow=True, alone=data.empty)
             continue
+        if column >= len(layers):
+            panel.set_visible(False)
+            continue
         panel.axhline(0.5, color=GREY, linestyle=":", linewidth=0.8)
         panel.set_ylim(0, 1.02)
-        if column < len(layers):
-            own = data[(data["group"] == group) & (data["layer"] == layers[column])]
-            for quantity, curve in own.groupby("quantity", sort=False):
-                band(panel, curve, colors[str(quantity)], dots=True)
+        own = data[(data["group"] == group) & (data["layer"] == layers[column])]
+        for quantity, curve in own.groupby("quantity", sort=False):
+            band(panel, curve, colors[str(quantity)], dots=True)
         epochs(panel, data["epoch"])
-        if place < columns:
+        in_column = [each for each in groups if column < len(by_group[each])]
+        if group == in_column[0]:
             panel.set_title(f"layer {column + 1}", loc="center", fontsize="small")
         if not column:
             panel.set_ylabel(group.replace(", ", "\n") if len(groups) > 1 else "area under the curve", fontsize="small")
-        if place >= columns * (len(groups) - 1):
+        if group == in_column[-1]:
             panel.set_xlabel("epoch")
+            panel.tick_params(labelbottom=True)
     title(figure, description(cells, evidence, of=labelled(evidence)))
     legend(figure, handles(dict(zip(SCORES.values(), colors.values(), strict=True))), below=True)
     return figure
