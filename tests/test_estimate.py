@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import time
 import types
 from pathlib import Path
@@ -252,6 +253,25 @@ def test_what_there_is_no_time_to_measure_is_in_proportion_to_its_operations(tra
     first, second = (calibration.operations(one.arch, one.data.image_shape) for one in trainings)
     start = calibration.START_SECONDS
     assert wide - start == pytest.approx(second / first * (narrow - start))
+
+
+@pytest.mark.parametrize(("seconds", "whole"), [(0.1, True), (60.0, False)])
+def test_a_pack_is_measured_whole_unless_that_takes_long(trainings, monkeypatch, seconds, whole):
+    """What launching a step costs does not grow with its networks, so few of them do not tell of many."""
+    training = dataclasses.replace(trainings[0], cells=[trainings[0].cells[0]] * 16)
+    asked = []
+    monkeypatch.setattr(
+        calibration, "_passes", lambda _, cells, data, count: asked.append((len(cells), count)) or (seconds, 0.0)
+    )
+    speed = calibration._measured(training)
+    few = min(training.batch_size, calibration._FEW)
+    assert asked == [(1, few), (16, training.batch_size) if whole else (1, few)]
+    assert speed.step == seconds / math.prod(asked[-1])
+
+
+def test_compiling_saves_less_of_wide_networks(trainings):
+    narrow, wide = (one.compiled_share for one in trainings)
+    assert calibration._COMPILED <= narrow <= wide < 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 97])

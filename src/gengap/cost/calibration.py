@@ -21,9 +21,9 @@ from gengap.training.optimizers import stacked_settings
 from gengap.training.plain_step import forward_operations
 from gengap.training.step import StepInputs, make_step
 
-# Until a pack of its kind has run here, a compiled step is taken for this share of an eager one, or for so many
-# evaluations, whichever is less (9 of them in wide networks to 20 in narrow ones on our own kernels, whose eager steps
-# take up to 50 times as long as compiled ones); compiling takes so long.
+# Until a pack of its kind has run here, a compiled step is taken for a share of an eager one (that by which compiling
+# is decided, and at least this), or for so many evaluations, whichever is less: 9 of them in wide networks to 20 in
+# narrow ones on our own kernels, whose eager steps take up to 50 times as long as compiled ones. So long is compiling.
 _COMPILED, _EVALUATIONS, _COMPILE_SECONDS = 0.2, 15.0, 20.0
 START_SECONDS = 2.0  # of a job: Snakemake's and gengap's start, and reading the data; libraries are imported once
 # Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
@@ -111,10 +111,17 @@ class Training:
         """Whether the steps of a job of this kind that has run were compiled."""
         return self._pays(ran.networks, round(ran.work / ran.networks / self.data.n_train))
 
-    def step_seconds(self, n_networks: int) -> float:
-        """What a step of so many networks takes, as a ratio to other numbers of them."""
-        sized = self._sized(n_networks)
-        return compilation.step_seconds(self.arch, **sized, compiled=self.compiles)
+    def step_seconds(self, n_networks: int, *, batch_size: int | None = None, compiled: bool | None = None) -> float:
+        """What a step takes, as a ratio to others; by default one of the pack's own batches, compiled if it is."""
+        sized = self._sized(n_networks) | ({} if batch_size is None else {"batch_size": batch_size})
+        compiled = self.compiles if compiled is None else compiled
+        return compilation.step_seconds(self.arch, **sized, compiled=compiled)
+
+    @property
+    def compiled_share(self) -> float:
+        """What a compiled step takes of an uncompiled one."""
+        seconds = [self.step_seconds(len(self.cells), compiled=compiled) for compiled in (True, False)]
+        return max(_COMPILED, seconds[0] / seconds[1])
 
     def _pays(self, n_networks: int, epochs: int) -> bool:
         """As `gengap.training.loop` decides it on a CPU."""
@@ -188,10 +195,18 @@ def _measured(training: Training) -> _Speed:
     arch, cells, data = training.arch, training.cells, training.data
     torch.set_num_threads(training.threads)
     few = min(training.batch_size, _FEW)
-    slow = sum(_passes(arch, cells[:1], data, few)) / few
+    least = sum(_passes(arch, cells[:1], data, few))
+
+    def long(n_networks: int, n_images: int) -> bool:
+        more = training.step_seconds(n_networks, batch_size=n_images, compiled=False)
+        return least * more / training.step_seconds(1, batch_size=few, compiled=False) > _LONG_SECONDS
+
     # As many images and networks as the pack has, unless a step of them would take long.
-    count = max(few, min(training.batch_size, _IMAGES, int(_LONG_SECONDS / slow)))
-    together = max(1, min(len(cells), int(_LONG_SECONDS / (slow * count))))
+    count, together = min(training.batch_size, _IMAGES), len(cells)
+    while together > 1 and long(together, count):
+        together = (together + 1) // 2
+    while count > few and long(together, count):
+        count = max(few, count // 2)
     step, forward = (each / (together * count) for each in _passes(arch, cells[:together], data, count))
     return _Speed(step, forward)
 
@@ -205,7 +220,8 @@ def _seconds(training: Training, speed: _Speed) -> float:
     seconds: float = (
         START_SECONDS
         + _COMPILE_SECONDS * compiled
-        + trained * (min(_COMPILED * speed.step, _EVALUATIONS * speed.forward) if compiled else speed.step)
+        + trained
+        * (min(training.compiled_share * speed.step, _EVALUATIONS * speed.forward) if compiled else speed.step)
         + evaluated * speed.forward
     )
     return seconds
