@@ -60,6 +60,26 @@ def probe_of(monkeypatch):
     return register
 
 
+@pytest.mark.parametrize("name", ["batchnorm_bias", "distance", "node_norms", "sparsity"])
+def test_no_statistics_are_measured_for_what_reads_weights_alone(pack, name, tmp_path, monkeypatch):
+    study, data, folder = pack
+
+    def measure(path):
+        probe = Probe(name=name, batchnorm="exact")
+        probes.measure_pack(probe, study.cells, folder / "weights.h5", data, tmp_path / path, device="cpu")
+        with storage.reading(tmp_path / path, "probe") as file:
+            return storage.read_table(file, "measurements"), storage.read_table(file, "failures")
+
+    monkeypatch.setattr(probes.evaluation, "for_mode", lambda *_: pytest.fail("statistics were measured"))
+    found, failures = measure("weights.h5")
+    assert len(found) > 0
+    assert failures.empty
+    monkeypatch.undo()
+    headers = registry.REGISTRY["probe"]
+    monkeypatch.setitem(headers, name, headers[name].model_copy(update={"weights_only": False}))
+    assert measure("statistics.h5")[0].equals(found)
+
+
 def measured(pack, probe):
     study, data, folder = pack
     path = folder / "trial.h5"

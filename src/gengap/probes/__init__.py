@@ -198,11 +198,13 @@ def _subjects(
         for name, (images, labels) in data.test_sets.items()
     }
 
+    weights_only = registry.check("probe", probe.name).weights_only
+
     def subject_of(rows: Sequence[int]) -> ProbeContext:
-        names = checkpoints.names(rows)
+        names, saved = checkpoints.names(rows), checkpoints.read(rows)
         return ProbeContext(
             arch=arch,
-            state=evaluation.for_mode(arch, checkpoints.read(rows), train_images, probe.batchnorm),
+            state=saved if weights_only else evaluation.for_mode(arch, saved, train_images, probe.batchnorm),
             start=checkpoints.read_at(names, 0.0),
             batchnorm=probe.batchnorm,
             loss=first.loss,

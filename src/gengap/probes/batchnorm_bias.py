@@ -10,6 +10,7 @@ from gengap.probes.context import Measurement, ProbeContext
 
 PART = {
     "summary": "Share of negative BatchNorm biases (Luck Matters, figure 6).",
+    "weights_only": True,
     "quantities": {
         "negative_bias_share": {
             "label": "share of negative BatchNorm biases",

@@ -8,6 +8,7 @@ from gengap.probes.context import Measurement, ProbeContext
 
 PART = {
     "summary": "Weight norm and distance from the start.",
+    "weights_only": True,
     "quantities": {
         "weight_norm": {
             "label": "weight norm",

@@ -7,6 +7,7 @@ from gengap.probes.context import Measurement, ProbeContext
 
 PART = {
     "summary": "Fan-in and fan-out norms of every node, and the drift of the former (Luck Matters 2019, theorem 3).",
+    "weights_only": True,
     "quantities": {
         "fan_in_norm": {
             "label": "fan-in norm",

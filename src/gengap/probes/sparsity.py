@@ -6,6 +6,7 @@ from gengap.probes.context import Measurement, ProbeContext
 
 PART = {
     "summary": "Share of the weights that are not zero, of the network and of each layer.",
+    "weights_only": True,
     "quantities": {
         "weights_left": {
             "label": "weights left",

@@ -23,7 +23,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "loss": ("label", "reads", "options", "teacher", "classes"),
     "optimizer": ("label", "reads", "options"),
     "schedule": ("label", "reads", "options"),
-    "probe": ("reads", "options", "batchnorm", "teacher", "quantities", "uses", "picture"),
+    "probe": ("reads", "options", "batchnorm", "teacher", "weights_only", "quantities", "uses", "picture"),
     "simulation": ("options", "quantities", "uses", "mem_mb"),
     "figure": ("options", "caption", "simulation", "published", "needs", "needs_until", "varies"),
     "table": ("options", "caption", "published", "needs", "needs_until", "varies"),
@@ -116,6 +116,7 @@ class Entry(_Plain):
         options: Its own options by name.
         batchnorm: Of a probe, the BatchNorm modes in which it means something.
         teacher: Of a label rule, whether a network labels; of a loss or a probe, whether it needs one that did.
+        weights_only: Of a probe, whether it reads weights alone, so that no BatchNorm statistics are measured for it.
         streams: Of a label rule, whether its teacher labels images that training draws.
         images: Of a dataset, train and test images, channels, height and width, classes; empty: its settings say.
         class_names: Of a dataset, the names of its classes; one name: its images come without labels.
@@ -147,6 +148,7 @@ class Entry(_Plain):
         "exact",
     )
     teacher: bool = False
+    weights_only: bool = False
     streams: bool = False
     images: Annotated[tuple[int, ...], Field(strict=False)] = ()
     class_names: Annotated[Listed, BeforeValidator(_words)] = ()
