@@ -66,6 +66,10 @@ class Evidence:
         """The cells that finished and are neither dead nor stuck."""
         return self.cells[self.cells["status"] == "finished"]
 
+    def with_stuck(self) -> "Evidence":
+        """The same with stuck networks among the finished: for what is no matter of how much they learnt."""
+        return dataclasses.replace(self, cells=self.cells.replace({"status": {"stuck": "finished"}}))
+
     def arrays(self, quantity: str) -> list[Array]:
         """The arrays that were measured of a quantity: one per pack, probe and layer, since shapes may differ."""
         with storage.reading(self.path, "measurements") as file:

@@ -16,10 +16,10 @@ PART = {
     "caption": """\
 **Drift of the filters' norms against the learning rate** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019,
 theorem 3). Mean over the nodes of all hidden layers of the relative change of the squared norm of what enters a node,
-bias included, after the same number of steps; both axes logarithmic. Points are means over the finished seeds, bars
-their 95 % confidence intervals (Student's t). The dashed line has slope 2: where gradient flow conserves the norm, a
-step of plain gradient descent adds the squared rate times the squared gradient. *What to look for:* slope 2 with
-BatchNorm before or after the activation, slope 1 without.
+bias included, after the same number of steps; both axes logarithmic. Points are means over the finished seeds, those
+that have not learnt anything yet among them, bars their 95 % confidence intervals (Student's t). The dashed line has
+slope 2: where gradient flow conserves the norm, a step of plain gradient descent adds the squared rate times the
+squared gradient. *What to look for:* slope 2 with BatchNorm before or after the activation, slope 1 without.
 """,
 }
 
@@ -34,6 +34,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
         UserError: If the study lacks the probe ``node_norms``.
     """
     measured(evidence, "fan_in_norm_drift", "node_norms")
+    evidence = evidence.with_stuck()
     drifts = at_end(by_layer(evidence, "fan_in_norm_drift")).mean(axis=1)
     cells = shown(evidence)
     rows = []
@@ -45,7 +46,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 def shown(evidence: Evidence) -> pd.DataFrame:
     """All cells by group, the learning rate left out of the groups' names."""
-    cells = labelled(evidence, apart=[RATE])
+    cells = labelled(evidence.with_stuck(), apart=[RATE])
     return cells if RATE in cells else cells.assign(**{RATE: evidence.study["fixed"][RATE]})
 
 
@@ -66,6 +67,6 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     else:
         unfinished([axes], evidence.cells)
     axes.set(xlabel="learning rate", ylabel="relative drift of $\\|w_k\\|^2$")
-    title(figure, description(shown(evidence), evidence))
+    title(figure, description(shown(evidence), evidence.with_stuck()))
     legend(figure, [*handles(colors), handle("slope 2", color=GREY, linestyle="--")], below=True)
     return figure
