@@ -19,8 +19,8 @@ PART = {
     "caption": """\
 **Lucky nodes converge, and the others' fan-out fades** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019,
 theorems 4 and 5). Above: mean fan-out norm of the students that started near a teacher node (solid) and of the others
-(dashed) against steps of gradient descent, for several students per teacher node; lines are means over the draws, bands
-reach from the smallest to the largest. Below: steps until the lucky students have a mean cosine of 0.99 to their
+(dashed) against steps of gradient descent, for several students per teacher node; lines are medians over the draws,
+since a few that are late would lead a mean, bands hold the middle half. Below: steps until the lucky students have a mean cosine of 0.99 to their
 teacher nodes, against their cosine at the start; means over the draws that got there, with 95 % percentile bootstrap
 intervals. *What to look for:* dashed lines that fall towards 0 however many nodes there are, and fewer steps from a
 larger overlap.
@@ -29,11 +29,11 @@ larger overlap.
 
 CURVES = {"lucky_fan_out_curve": "lucky", "unlucky_fan_out_curve": "unlucky"}
 STYLES = {"lucky": "-", "unlucky": (0, (3, 1.5))}
-COLUMNS = ["panel", "multiplier", "overlap", "nodes", "step", "n", "mean", "low", "high"]
+COLUMNS = ["panel", "multiplier", "overlap", "nodes", "step", "n", "mean", "median", "low", "high"]
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """Fan-out norms by step with their range, panel ``fan_out``, and steps to converge, panel ``steps``."""
+    """Fan-out norms by step with their quartiles, panel ``fan_out``, and steps to converge, panel ``steps``."""
     measured(evidence, "lucky_overlap", "near_teacher")
     cells = evidence.cells.set_index("cell")
     steps = {len(array.values[0]): array.values[0] for array in evidence.arrays("simulated_step")}
@@ -47,15 +47,14 @@ def data(evidence: Evidence) -> pd.DataFrame:
         for (multiplier, overlap), curves in found.items():
             together = np.stack(curves)
             if np.isfinite(together).all():
-                ends = zip(
-                    steps[together.shape[1]], *(f(together, axis=0) for f in (np.mean, np.min, np.max)), strict=True
-                )
+                of_draws = together.mean(axis=0), *np.quantile(together, [0.5, 0.25, 0.75], axis=0)
+                ends = zip(steps[together.shape[1]], *of_draws, strict=True)
                 rows += [("fan_out", multiplier, overlap, nodes, step, len(curves), *values) for step, *values in ends]
     for at, part in grouped(evidence.cells, ["multiplier", "overlap"]):
         times = usable(part, "steps_to_converge")
         of = statistics(times)
         first = "steps", int(at["multiplier"]), float(at["overlap"]), "lucky", np.nan, len(times)
-        rows.append((*first, of["mean"], of["mean_low"], of["mean_high"]))
+        rows.append((*first, of["mean"], of["median"], of["mean_low"], of["mean_high"]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -69,7 +68,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     colors = palette(f"{multiplier} per teacher node" for multiplier in fan_out["multiplier"])
     for at, curve in grouped(fan_out, ["multiplier", "nodes"]):
         color = colors[f"{at['multiplier']} per teacher node"]
-        above.plot(curve["step"], curve["mean"], color=color, linestyle=STYLES[at["nodes"]])
+        above.plot(curve["step"], curve["median"], color=color, linestyle=STYLES[at["nodes"]])
         above.fill_between(curve["step"], curve["low"], curve["high"], color=color, alpha=BAND, linewidth=0)
     above.set(xlabel="step", ylabel="fan-out norm $\\|v_k\\|$", yscale="log")
     steps = data[data["panel"] == "steps"]
