@@ -2,5 +2,6 @@
 
 DATA = 2
 TRAINING = 7
+SUBSPACE = 2  # of training in a subspace, beside that of training
 PROBES = 6
 SIMULATIONS = 1

@@ -85,6 +85,18 @@ def test_training_stays_in_the_subspace_and_needs_no_pack(kind, make_cell, train
     assert all(torch.allclose(last[0][key], last[1][key], rtol=1e-9, atol=1e-12) for key in last[0])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_step_is_the_step(kind, make_cell, train):
+    """Weights and theta_0 are the same tensors before the first step, and others after it."""
+    settings = {"subspace": 6, "projection": kind, "epochs": 2}
+    cells = {f"seed={seed}": make_cell(seed, training=settings, optimizer={"lr": 0.5}) for seed in range(2)}
+    plain, compiled = (train(cells, compile=mode) for mode in ("off", "on"))
+    for name in cells:
+        ends = [found[name].checkpoints for found in (plain, compiled)]
+        torch.testing.assert_close(ends[1][2.0], ends[0][2.0], rtol=1e-7, atol=1e-9)
+        assert any(not torch.equal(value, ends[0][0.0][key]) for key, value in ends[0][2.0].items())
+
+
 def test_the_first_step_is_that_of_the_projected_gradient(data, make_cell, train):
     """Plain gradient descent on the whole set: theta moves along P P' g."""
     plain = {"batch_size": "full", "epochs": 1}

@@ -21,7 +21,12 @@ from gengap.studies.study import Probe
 
 def cell_identity(cell: Cell, data_digest: str) -> str:
     """Digest of a cell's settings, its labelled data and the version of the training code."""
-    return _digest(cell.identity(), data_digest, versions.TRAINING)
+    return _digest(cell.identity(), data_digest, training_version(cell))
+
+
+def training_version(cell: Cell) -> int | list[int]:
+    """Version of the code that trains a cell, of what it uses."""
+    return versions.TRAINING if cell.training.subspace is None else [versions.TRAINING, versions.SUBSPACE]
 
 
 def cell_identities(cell: Cell, data: str, teacher: str) -> set[str]:

@@ -137,7 +137,7 @@ class Import:
         if other := _other_data(data, cell, at_hand or digests_at_hand):
             return other
         if row["identity"] not in cell_identities(cell, data["digest"], data["teacher"]):
-            return f"not trained by version {versions.TRAINING} of the training code"
+            return "not trained by this version of the training code"
         for key, probe in probes.items():
             measured = self._measured.get((keys.get(key, ""), row["cell"]), set())
             if not measured.issuperset(measured_epochs(probe, row["epochs"])):

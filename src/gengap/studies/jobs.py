@@ -14,6 +14,7 @@ from gengap.errors import unknown_name
 from gengap.registry import check
 from gengap.registry.code_dependencies import code_of_evidence, code_of_part, name_of
 from gengap.studies.chains import origins
+from gengap.studies.identity import training_version
 from gengap.studies.imports import Imports, Source
 from gengap.studies.job import Job
 from gengap.studies.names import path_name, rule_of
@@ -138,7 +139,7 @@ class Plan:
             "train",
             {**self._labelled(study, pack), **self._origins(study, pack), "script": _script("train")},
             {"weights": str(layout.weights(study, pack)), "history": str(layout.history(study, pack))},
-            {"cells": self._settings(study, pack), "results_version": versions.TRAINING},
+            {"cells": self._settings(study, pack), "results_version": training_version(self.cell(study, pack))},
         )
 
     def probes(self, study: str) -> dict[str, Probe]:

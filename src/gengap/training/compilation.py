@@ -165,7 +165,10 @@ def _compiled_graph(step: Callable[..., Any], given: list[Tensor], form: pytree.
         forms.append(result_form)
         return results
 
-    run = torch._inductor.compile(make_fx(flat, tracing_mode="fake")(*given), [*given])
+    # What is one tensor in the first call may be two in the next (a network in a subspace starts at theta_0), and
+    # tracing would take them for one for ever.
+    apart = [value.clone() if id(value) in map(id, given[:place]) else value for place, value in enumerate(given)]
+    run = torch._inductor.compile(make_fx(flat, tracing_mode="fake")(*apart), [*apart])
     return lambda leaves: pytree.tree_unflatten(run(*leaves), forms[0])
 
 

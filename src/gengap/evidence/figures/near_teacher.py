@@ -20,10 +20,10 @@ PART = {
 **Lucky nodes converge, and the others' fan-out fades** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019,
 theorems 4 and 5). Above: mean fan-out norm of the students that started near a teacher node (solid) and of the others
 (dashed) against steps of gradient descent, for several students per teacher node; lines are medians over the draws,
-since a few that are late would lead a mean, bands hold the middle half. Below: steps until the lucky students have a mean cosine of 0.99 to their
-teacher nodes, against their cosine at the start; means over the draws that got there, with 95 % percentile bootstrap
-intervals. *What to look for:* dashed lines that fall towards 0 however many nodes there are, and fewer steps from a
-larger overlap.
+since a few that are late would lead a mean, bands hold the middle half. Below: steps until the lucky students have a
+mean cosine of 0.99 to their teacher nodes, against their cosine at the start; means over the draws that got there, with
+95 % percentile bootstrap intervals. *What to look for:* dashed lines that fall towards 0 however many nodes there are,
+and fewer steps from a larger overlap.
 """,
 }
 
