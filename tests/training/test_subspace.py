@@ -85,7 +85,9 @@ def test_training_stays_in_the_subspace_and_needs_no_pack(kind, make_cell, train
     assert all(torch.allclose(last[0][key], last[1][key], rtol=1e-9, atol=1e-12) for key in last[0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["sparse", *(pytest.param(kind, marks=pytest.mark.thorough) for kind in KINDS if kind != "sparse")]
+)
 def test_a_compiled_step_is_the_step(kind, make_cell, train):
     """Weights and theta_0 are the same tensors before the first step, and others after it."""
     settings = {"subspace": 6, "projection": kind, "epochs": 2}
