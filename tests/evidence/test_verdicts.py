@@ -136,6 +136,9 @@ def test_reduced_settings_are_never_comparable(tmp_path):
     [
         ({"cells": "width=4,init=balanced"}, "this study has no cell with width=4,init=balanced"),
         ({"cells": "lr=0.3"}, "this study has no cell with lr=0.3"),
+        ({"cells": "width=5,init=he,lr=0.3"}, "this study has no cell with width=5,init=he,lr=0.3"),
+        ({"cells": "init=he:*,width=5,seed=0"}, "this study has no cell with init=he:*,width=5,seed=0"),
+        ({"cells": "width=4,seed=9,init=he,lr=0.3"}, "this study has no cell with width=4,seed=9,init=he,lr=0.3"),
         (
             {"cells": "width=4,depth=2"},  # the model reads none
             "'depth' of width=4,depth=2 is neither an axis of this study's grid nor a setting of all its cells",

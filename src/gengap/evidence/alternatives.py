@@ -40,7 +40,7 @@ def alternatives(evidence: Evidence, selector: str) -> tuple[list[Alternative], 
     for name, value in wanted.items():
         if (own := _values(evidence, cells, name)) is None:
             return [], f"'{name}' of {selector} is neither an axis of this study's grid nor a setting of all its cells"
-        cells = cells[[matches(cell_value, value) for cell_value in own]]
+        cells = cells[pd.Series([matches(cell_value, value) for cell_value in own], index=cells.index, dtype=bool)]
     if cells.empty:
         return [], f"this study has no cell with {selector}"
     axes = [axis for axis in evidence.axes if _is_open(axis, cells, wanted)]
