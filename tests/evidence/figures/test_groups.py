@@ -6,14 +6,16 @@ import itertools
 import matplotlib.colors
 import matplotlib.style
 import numpy as np
+import pandas as pd
 import picture_layout
 import pytest
 import survey_evidence
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from gengap.evidence import figures
 from gengap.evidence.figures import accuracy_by_width, learning_curves
-from gengap.evidence.figures.drawing import depths, handle, legend, palette, panels
+from gengap.evidence.figures.drawing import depths, handle, legend, palette, panels, unfinished
 from gengap.evidence.figures.groups import description, first_columns, in_columns, labelled
 
 OPTIMISERS = ("adam", "sgd", "sgd_momentum", "adagrad", "adamw")
@@ -113,6 +115,15 @@ def test_accuracies_that_all_end_high_are_told_apart(lowest, bottom):
         figure = learning_curves.plot(data, made)
     found = next(axes for axes in figure.axes if axes.get_ylabel().startswith("accuracy")).get_ylim()[0]
     assert found == bottom if bottom else found < 80
+
+
+@pytest.mark.parametrize(("lost", "lines"), [(["dead"] * 5, 3), (["dead", "stuck", "stuck", "diverged"], 5)])
+def test_why_nothing_finished_fits_into_a_small_panel(lost, lines):
+    panel = Figure().subplots()
+    unfinished([panel], pd.DataFrame({"cell": map(str, range(len(lost))), "status": lost}), narrow=True)
+    (text,) = (text.get_text() for text in panel.texts)
+    assert len(text.split("\n")) == lines
+    assert max(map(len, text.split("\n"))) <= 20
 
 
 @pytest.mark.parametrize("number", [5, 6, 8])

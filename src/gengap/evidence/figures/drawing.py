@@ -24,6 +24,7 @@ CHARACTERS = 17.0  # of 8 points, in an inch of a line
 GREY = "0.35"
 LINE = 0.16  # inches
 MOST_ROWS = 4  # of a legend in letters of the usual size
+NARROW = 20  # characters for which a small panel has room
 SMALLER = 1.2  # by which "small" letters are narrower
 PRINTED: dict[str, Any] = {"marker": "D", "markersize": 4.5, "markerfacecolor": "none", "linestyle": ""}
 SPLITS: dict[str, Any] = {"train": "-", "test": (0, (3, 1.5))}
@@ -249,9 +250,11 @@ def unfinished(axes: Iterable[Axes], cells: pd.DataFrame, *, narrow: bool = Fals
         narrow: Break the line for small panels.
         alone: As in `note`.
     """
-    gap = "\n" if narrow else " "
+    gap, why = "\n" if narrow else " ", failures(cells)
+    if narrow and len(why) > NARROW:
+        why = why.replace(", ", ",\n")
     for panel in axes:
-        note(panel, gap.join(("no finished", "network", f"({failures(cells)})")), alone=alone)
+        note(panel, gap.join(("no finished", "network", f"({why})")), alone=alone)
 
 
 def title(of: Axes | Figure, text: str) -> None:

@@ -67,6 +67,6 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     else:
         unfinished([axes], evidence.cells)
     axes.set(xlabel="learning rate", ylabel="relative drift of $\\|w_k\\|^2$")
-    title(figure, description(shown(evidence), evidence.with_stuck()))
+    title(figure, description(shown(evidence), evidence))
     legend(figure, [*handles(colors), handle("slope 2", color=GREY, linestyle="--")], below=True)
     return figure
