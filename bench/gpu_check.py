@@ -20,7 +20,8 @@ from torch.utils import _pytree as pytree
 from bench import peers, rows
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.cuda import fused, tiles
+from gengap.engine.cuda import tiles
+from gengap.engine.fused import passes
 from gengap.studies.settings import Cell
 from gengap.training import pack_state
 from gengap.training.cell_result import CellResult
@@ -106,14 +107,14 @@ def kernel_times(width: int, pack: int, batch_size: int) -> list[dict[str, Any]]
     arch = stack.architecture(models.build(cells[0].model, (3, 8, 8), 1))
     found = []
     given = arguments(cells, batch_size, torch.float32, "cuda")
-    before = fused._BLOCK, fused._WARPS
+    before = passes._BLOCK, passes._WARPS
     for block, warps in ((128, 4), (64, 2), (128, 8), (32, 1)):
-        fused._BLOCK, fused._WARPS = block, warps
+        passes._BLOCK, passes._WARPS = block, warps
         step = make_fused_step(arch, cells[0], (3, 8, 8))
         assert step is not None
         taken = {"milliseconds": milliseconds(functools.partial(step, *given), "cuda")}
         found.append({"kernels": f"width={width},pack={pack}", "block": block, "warps": warps, **taken})
-    fused._BLOCK, fused._WARPS = before
+    passes._BLOCK, passes._WARPS = before
     return found
 
 

@@ -40,7 +40,7 @@ LAYERS = [
     {"__init__"},
 ]
 ROOMS = {  # of a package: its rooms, lowest first; `root` is the modules outside of all
-    "engine": [{"layers", "numerics"}, {"root"}, {"graph", "hessian"}, {"cpu"}, {"cuda"}, {"evaluation"}],
+    "engine": [{"layers", "numerics"}, {"root"}, {"graph", "hessian"}, {"cpu"}, {"cuda"}, {"fused"}, {"evaluation"}],
     "training": [{"optimizers", "schedules"}, {"root"}],
     "evidence": [{"root"}, {"figures", "tables"}, {"whole"}],
 }

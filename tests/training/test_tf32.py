@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gengap.engine import precision
-from gengap.training import loop
+from gengap.training import loop, step_choice
 
 
 def allowed():
@@ -15,13 +15,13 @@ def allowed():
 def seen(monkeypatch):
     """What was allowed in every step and in every evaluation."""
     seen = {"step": set(), "evaluation": set()}
-    make_step, evaluate = loop.make_step, loop._evaluate
+    make_step, evaluate = step_choice.make, loop._evaluate
 
     def make(*arguments):
         step = make_step(*arguments)
         return lambda *given: seen["step"].add(allowed()) or step(*given)
 
-    monkeypatch.setattr(loop, "make_step", make)
+    monkeypatch.setattr(step_choice, "make", make)
     monkeypatch.setattr(loop, "_evaluate", lambda *given: seen["evaluation"].add(allowed()) or evaluate(*given))
     return seen
 

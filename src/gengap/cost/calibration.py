@@ -15,11 +15,12 @@ from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import Timing
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, pack_state, random_inputs
+from gengap.training import augmentation, compilation, pack_state, random_inputs, step_choice
 from gengap.training.cell_result import CellResult
+from gengap.training.fused_step import fuses, groups
 from gengap.training.optimizers import stacked_settings
 from gengap.training.plain_step import forward_operations
-from gengap.training.step import StepInputs, make_step
+from gengap.training.step import StepInputs
 
 # Until a pack of its kind has run here, a compiled step is taken for a share of an eager one (that by which compiling
 # is decided, and at least this), or for so many evaluations, whichever is less: 9 of them in wide networks to 20 in
@@ -129,8 +130,11 @@ class Training:
         return compilation.pays(self.arch, **self._sized(n_networks), n_steps=n_steps)
 
     def _sized(self, n_networks: int) -> dict[str, int]:
-        area = math.prod(self.data.image_shape[1:])
-        return {"n_networks": n_networks, "batch_size": self.batch_size, "image_area": area}
+        shape, batch_size = self.data.image_shape, self.batch_size
+        fused = fuses(self.arch, self.cells[0], shape, batch_size)
+        n_groups = groups(self.arch, self.cells[0], shape, n_networks, batch_size) if fused else 0
+        sizes = {"n_networks": n_networks, "batch_size": batch_size, "image_area": math.prod(shape[1:])}
+        return sizes | {"n_groups": n_groups}
 
 
 @dataclass(frozen=True)
@@ -244,7 +248,7 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
         augmentation.draws(cells, 0, count, device),
         next(iter(random_inputs.draws(cells, buffer_shapes, 0, [count], dtype=dtype, device=device))),
     )
-    step = make_step(arch, cells[0])
+    step = step_choice.make(arch, cells[0], data.image_shape, count, device)
 
     def train() -> torch.Tensor:
         return step(pack.networks, images, targets, inputs)[1]

@@ -1,38 +1,86 @@
-"""The step of small networks on a GPU by our own kernels: each network's forward and backward pass is a program."""
+"""The step of small networks by our own kernels: a pack's forward pass is one call, and so is its backward pass."""
 
-from torch import Tensor
+import functools
+import math
+
+import torch
+from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
 from gengap import losses
-from gengap.engine.cuda import fused
-from gengap.engine.cuda.program import Program, program
+from gengap.engine.cpu import operators
+from gengap.engine.fused import passes
+from gengap.engine.fused.program import Program, program
 from gengap.engine.graph.network_graph import shaped
+from gengap.engine.layers import dropout
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 from gengap.engine.stack import Architecture, State
 from gengap.studies.settings import Cell
-from gengap.training import random_inputs
 from gengap.training.augmentation import augmented
-from gengap.training.step import NetworkState, Step, StepInputs, update
+from gengap.training.step import NetworkState, Step, StepInputs, make_step, update
+
+_CACHE = 2**22  # bytes of maps that a processor's cache still has when the backward pass reads them
+_MOST_GROUPS = 16  # of the networks of a pack: each takes half a second to compile
+_MOST_BYTES = 2**26  # of one network's maps and a batch: beyond, PyTorch's order, which frees maps on its way back
+
+
+def fuses(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> bool:
+    """Whether a CPU trains these networks by this step unless told otherwise.
+
+    A function of sizes only, so that a network's bits do not depend on its pack.
+
+    Args:
+        arch: Their architecture, with convolutions: for matrix products alone there are better libraries.
+        cell: Any cell of the pack.
+        image_shape: ``(channels, height, width)``.
+        batch_size: Samples per step.
+    """
+    if cell.training.weights_dtype != "float32" or batch_size % operators.SAMPLES or not operators.available():
+        return False
+    convolutions = any(isinstance(layer, nn.Conv2d) for layer in arch.training.modules())
+    made = _program(arch, cell, image_shape) if convolutions else None
+    return made is not None and made.size * batch_size * torch.float32.itemsize <= _MOST_BYTES
+
+
+def groups(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_networks: int, batch_size: int) -> int:
+    """In how many groups a pack goes forward and backward on a CPU, where `fuses`."""
+    made = _program(arch, cell, image_shape)
+    assert made is not None
+    return len(_groups(n_networks, batch_size, made.size))
+
+
+def _program(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Program | None:
+    settings = cell.training
+    if settings.dtype == "bfloat16" or settings.noise_std or settings.step_batchnorm == "exact":
+        return None
+    return _program_of(arch, image_shape)
+
+
+@functools.cache  # packs of a grid share architectures
+def _program_of(arch: Architecture, image_shape: tuple[int, int, int]) -> Program | None:
+    traced = shaped(dropout.masked(arch.training), image_shape)
+    return None if traced is None else program(traced)
 
 
 def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Step | None:
     """The same step as `gengap.training.step.make_step`, up to rounding; None where the kernels lack a layer.
+
+    Batches that the kernels cannot take go through that step.
 
     Args:
         arch: Of the networks.
         cell: Any cell of the pack; in bfloat16 there are no such kernels.
         image_shape: ``(channels, height, width)``.
     """
-    network = random_inputs.network(arch, cell)
-    traced = shaped(network, image_shape)
-    made = program(traced) if traced is not None and cell.training.dtype != "bfloat16" else None
+    made = _program(arch, cell, image_shape)
     if made is None:
         return None
     instructions = made
-    norms = {name: network.get_submodule(name) for name in made.norms}
+    norms = {name: arch.training.get_submodule(name) for name in made.norms}
     momenta = {name: norm.momentum for name, norm in norms.items() if isinstance(norm, FunctionalBatchNorm)}
     sample_losses = losses.sample_losses(cell.loss)
     updated = update(arch, cell)
+    stacked = make_step(arch, cell)
 
     def mean_loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return sample_losses(outputs, targets).mean()
@@ -41,16 +89,49 @@ def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int,
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
     ) -> tuple[NetworkState, Tensor]:
         samples, hyperparameters, augmentations, _ = inputs
-        batch = augmented(images, samples, **augmentations) if augmentations else images[samples]
-        maps, statistics = fused.maps_and_statistics(instructions, networks.parameters, batch)
-        outputs = fused.outputs(instructions, maps)
-        output_gradients, loss = vmap(grad_and_value(mean_loss))(outputs, targets[samples])
-        gradients = fused.gradients(instructions, networks.parameters, maps, statistics, output_gradients)
-        buffers = _running(instructions, momenta, networks.buffers, statistics, samples.shape[1])
+        if not passes.supports(instructions, images, samples.shape[1]):
+            return stacked(networks, images, targets, inputs)
+        weights = passes.weights(instructions, networks.parameters)
+        changed = augmented(images, samples, **augmentations) if augmentations else None
+
+        def passed(of: slice, after: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+            """Gradients, statistics and losses of some of the networks, computed after those of others."""
+            batches = _gathered(images, samples[of], after) if changed is None else _batch_last(changed[of])
+            maps, statistics = passes.forward(instructions, weights[of], batches)
+            outputs = passes.outputs(instructions, maps)
+            output_gradients, loss = vmap(grad_and_value(mean_loss))(outputs, targets[samples[of]])
+            flat = passes.backward(instructions, weights[of], batches, maps, statistics, output_gradients)
+            return flat, statistics, loss
+
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        all_together = [slice(len(samples))]
+        n_networks, batch_size = samples.shape
+        for of in all_together if images.is_cuda else _groups(n_networks, batch_size, instructions.size):
+            parts.append(passed(of, parts[-1][0] if parts else None))
+        flat, statistics, loss = (torch.cat(part) for part in zip(*parts, strict=True))
+        gradients = passes.by_name(instructions, flat, networks.parameters)
+        buffers = _running(instructions, momenta, networks.buffers, statistics, batch_size)
         parameters, optimizer_state = updated(networks.parameters, gradients, networks.optimizer_state, hyperparameters)
         return NetworkState(parameters, buffers, optimizer_state), loss
 
     return step
+
+
+def _groups(n_networks: int, n_samples: int, size: int) -> list[slice]:
+    """The networks of a pack that go forward and backward together: as many as the cache holds the maps of."""
+    held = max(1, _CACHE // (size * n_samples * torch.float32.itemsize))
+    at_once = math.ceil(n_networks / min(_MOST_GROUPS, math.ceil(n_networks / held)))
+    return [slice(first, min(first + at_once, n_networks)) for first in range(0, n_networks, at_once)]
+
+
+def _gathered(images: Tensor, samples: Tensor, after: Tensor | None) -> Tensor:
+    """Every network's own images ``[K, N, C, H, W]``, on a CPU with the batch last in memory."""
+    return images[samples] if images.is_cuda else operators.gather(images, samples, after)
+
+
+def _batch_last(batches: Tensor) -> Tensor:
+    """The same images, on a CPU with the batch last in memory."""
+    return batches if batches.is_cuda else batches.permute(0, 3, 4, 2, 1).contiguous().permute(0, 4, 3, 1, 2)
 
 
 def _running(made: Program, momenta: dict[str, float], buffers: State, statistics: Tensor, samples: int) -> State:

@@ -15,16 +15,15 @@ from gengap.engine.stack import Architecture
 from gengap.labels.patching import Patches
 from gengap.progress import Pace, Progress
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, learning_rates, patches, random_inputs, statistics
+from gengap.training import augmentation, compilation, learning_rates, patches, random_inputs, statistics, step_choice
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
-from gengap.training.fused_step import make_fused_step
+from gengap.training.fused_step import fuses, groups
 from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
-from gengap.training.plain_step import fills, make_plain_step
 from gengap.training.resume import Saver
-from gengap.training.step import Step, StepInputs, make_step
+from gengap.training.step import Step, StepInputs
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,10 @@ class _Job:
             return compilation.pays_on_gpu(
                 self.arch, bandwidth=bandwidth, image_shape=(channels, height, width), **sizes
             )
-        return compilation.pays(self.arch, image_area=height * width, **sizes)
+        shape = channels, height, width
+        fused = fuses(self.arch, self.shared, shape, batch_size)
+        n_groups = groups(self.arch, self.shared, shape, n_networks, batch_size) if fused else 0
+        return compilation.pays(self.arch, image_area=height * width, n_groups=n_groups, **sizes)
 
 
 def train(
@@ -125,8 +127,7 @@ def train(
         data: The labelled data.
         saver: Saves the pack between steps.
         compile_step: ``auto``, ``on`` or ``off``.
-        step: ``stacked``, ``fused``, ``plain`` or ``auto``, which takes the plain one for networks that fill the
-            device alone.
+        step: ``stacked``, ``fused``, ``plain`` or ``auto``; see `gengap.training.RunOptions`.
 
     Returns:
         Training samples that passed through networks, summed over networks and epochs, and their time.
@@ -135,10 +136,9 @@ def train(
     channels, height, width = data.train_images.shape[1:]
     longest = max(result.cell.training.epochs for result in results)
     buffer_shapes = random_inputs.buffer_shapes(arch, first, (channels, height, width))
-    plain = fills(arch, _batch_size(first, 0, data.n_samples), (channels, height, width), data.train_images.device)
-    make = make_plain_step if step == "plain" or (step == "auto" and plain) else make_step
-    fused = make_fused_step(arch, first, (channels, height, width)) if step == "fused" else None
-    job = _Job(results, arch, data, saver, fused or make(arch, first), buffer_shapes)
+    batch_size = _batch_size(first, 0, data.n_samples)
+    made = step_choice.make(arch, first, (channels, height, width), batch_size, data.train_images.device, step)
+    job = _Job(results, arch, data, saver, made, buffer_shapes)
 
     def compiles(n_networks: int, epochs: int) -> bool:
         return job.pays_to_compile(n_networks, epochs) if compile_step == "auto" else compile_step == "on"

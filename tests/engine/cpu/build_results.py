@@ -8,6 +8,9 @@ from torch.func import grad, vmap
 from gengap import models
 from gengap.engine import evaluation, stack
 from gengap.engine.cpu import operators
+from gengap.engine.fused import passes
+from gengap.engine.fused.program import program
+from gengap.engine.graph.network_graph import shaped
 from gengap.studies.settings import Model
 
 
@@ -23,6 +26,19 @@ def training():
 
     gradients, outputs = vmap(grad(loss, argnums=(0, 1, 2, 3), has_aux=True))(x, weight, scale, shift)
     yield from (value.contiguous() for value in (*gradients, *outputs))
+
+
+def passed():
+    """Forward and backward pass of two networks with every kind of layer."""
+    generator = torch.Generator().manual_seed(0)
+    arch = stack.architecture(models.build(Model(name="lenet", batchnorm="before"), (3, 28, 28), 2))
+    made = program(shaped(arch.training, (3, 28, 28)))
+    weights = torch.randn(2, made.n_weights, generator=generator) / 10
+    images = torch.randn(2, 48, 3, 28, 28, generator=generator)
+    maps, statistics = passes.forward(made, weights, images)
+    outputs = passes.outputs(made, maps)
+    yield from (outputs.contiguous(), statistics)
+    yield passes.backward(made, weights, images, maps, statistics, outputs.sin())
 
 
 def evaluated():
@@ -43,4 +59,4 @@ def write(build, path):
     """Compute all of it with a build, in a process that has loaded none."""
     os.environ["GENGAP_KERNELS"] = build
     assert operators.available()
-    torch.save({str(number): value for number, value in enumerate([*training(), *evaluated()])}, path)
+    torch.save({str(number): value for number, value in enumerate([*training(), *passed(), *evaluated()])}, path)

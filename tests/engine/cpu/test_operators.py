@@ -8,6 +8,8 @@ from gengap import models
 from gengap.engine import stack
 from gengap.engine.cpu import exact_batchnorm, operators
 from gengap.engine.evaluation.inference import inference
+from gengap.engine.fused.program import program as training_program
+from gengap.engine.graph.network_graph import shaped
 from gengap.studies.settings import Model
 
 pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
@@ -51,6 +53,20 @@ def statistics_arguments():
     return images, weights, scratch, list(program.instructions), *sizes, 1e-5
 
 
+def pass_arguments():
+    """Images, weights and the rest for `train_forward`; gradients and what it computed for `train_backward`."""
+    arch = stack.architecture(models.build(Model(name="lenet", batchnorm="before"), (3, 28, 28), 2))
+    made = training_program(shaped(arch.training, (3, 28, 28)))
+    batches, weights = torch.randn(2, 28, 28, 3, 16), torch.randn(2, made.n_weights) / 10
+    return batches, weights, list(made.instructions), made.size, made.n_features, 1e-5
+
+
+def backward_arguments():
+    batches, weights, instructions, *_, eps = given = pass_arguments()
+    maps, statistics = torch.ops.gengap.train_forward(*given)
+    return torch.randn(2, 2, 16), batches, maps, statistics, weights, instructions, eps
+
+
 def arguments_of(name, *pack):
     torch.manual_seed(0)
     x, weight, bias, *geometry = conv_arguments(*pack)
@@ -62,6 +78,8 @@ def arguments_of(name, *pack):
         "conv2d_backward_weight": lambda: (y_gradient, x, weight, *geometry),
         "batch_norm": lambda: (x, *features[:2], 1e-5),
         "batch_norm_backward": lambda: (torch.randn_like(x), x, *features, 1e-5),
+        "train_forward": pass_arguments,
+        "train_backward": backward_arguments,
         "evaluate": evaluate_arguments,
         "exact_statistics": statistics_arguments,
         "patch_moments": lambda: (torch.randn(70, 2, 5, 6), 3, 2, 1, 1, 1),
@@ -118,6 +136,24 @@ def replaced(name, place, value, *pack):
         ("batch_norm_backward", 0, lambda y: y[..., :-16], "y_gradient must have shape"),
         ("batch_norm_backward", 3, lambda mean: mean[:1], "mean must have shape"),
         ("batch_norm_backward", 4, lambda variance: variance[:1], "variance must have shape"),
+        ("train_forward", 0, lambda batches: batches[0], "batches must be .K, H, W, C, B."),
+        ("train_forward", 0, lambda batches: batches[..., :8], "multiple of 16 samples"),
+        ("train_forward", 0, lambda batches: batches[:, :14], "reads past the end of its maps"),
+        ("train_forward", 1, lambda weights: weights[:1], "weights must be .K, numbers of a network."),
+        ("train_forward", 1, lambda weights: weights[:, :-1], "reads past the end of its weights"),
+        ("train_forward", 2, lambda program: program[:-1], "instructions of 20 numbers"),
+        ("train_forward", 2, [], "instructions of 20 numbers"),
+        ("train_forward", 2, lambda program: [99, *program[1:]], "unknown kind 99"),
+        ("train_forward", 2, lambda program: [*program[:1], 7, *program[2:]], "reads past the end of its maps"),
+        ("train_forward", 2, lambda program: [*program[:3], 7, *program[4:]], "writes past the end of its maps"),
+        ("train_forward", 2, lambda program: [*program[:8], 0, *program[9:]], "an empty map or kernel"),
+        ("train_forward", 2, lambda program: [*program[:19], 7, *program[20:]], "of another size than it says"),
+        ("train_forward", 3, 8, "maps must hold an image"),
+        ("train_forward", 4, 0, "measures past the last feature"),
+        ("train_backward", 0, lambda gradients: gradients[:, :1], "the last instruction must compute the 1 outputs"),
+        ("train_backward", 0, lambda gradients: gradients[0], "must be .K, numbers, B."),
+        ("train_backward", 2, lambda maps: maps[:1], "maps must have shape"),
+        ("train_backward", 3, lambda statistics: statistics[:, :1], "statistics must have shape"),
         ("evaluate", 0, lambda images: images.transpose(2, 3), "must be contiguous"),
         ("evaluate", 1, lambda weights: weights[:, :-1].contiguous(), "reads past the end of its weights"),
         ("evaluate", 2, lambda program: program[:-1], "instructions of 15 numbers"),

@@ -9,8 +9,8 @@ from torch import nn
 from torch.func import grad, vmap
 
 from gengap.engine import stack
-from gengap.engine.cuda import fused
-from gengap.engine.cuda.program import program
+from gengap.engine.fused import passes
+from gengap.engine.fused.program import program
 from gengap.engine.graph.network_graph import shaped
 from gengap.models.song import Block
 
@@ -18,7 +18,7 @@ from gengap.models.song import Block
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Four samples at a time, so that five are a whole block and a tail."""
-    monkeypatch.setattr(fused, "_BLOCK", 4)
+    monkeypatch.setattr(passes, "_BLOCK", 4)
 
 
 def residual():
@@ -26,7 +26,7 @@ def residual():
     return nn.Sequential(Block(1, 2, 2, nn.BatchNorm2d), nn.Flatten(), nn.Linear(8, 2), nn.BatchNorm1d(2), nn.ReLU())
 
 
-def passes(network, image_shape, n_networks=2, samples=5, seed=0):
+def both(network, image_shape, n_networks=2, samples=5, seed=0):
     """Outputs, gradients and statistics of a pack, by the kernels and by PyTorch; and how to run some of it alone."""
     torch.manual_seed(seed)
     arch = stack.architecture(network)
@@ -48,9 +48,11 @@ def passes(network, image_shape, n_networks=2, samples=5, seed=0):
         return vmap(grad(of_one, has_aux=True))(parameters, images)
 
     def ours(parameters, images):
-        maps, statistics = fused.maps_and_statistics(made, parameters, images)
-        outputs = fused.outputs(made, maps)
-        return fused.gradients(made, parameters, maps, statistics, outputs.cos()), outputs
+        weights = passes.weights(made, parameters)
+        maps, statistics = passes.forward(made, weights, images)
+        outputs = passes.outputs(made, maps)
+        flat = passes.backward(made, weights, images, maps, statistics, outputs.cos())
+        return passes.by_name(made, flat, parameters), outputs
 
     return ours, theirs, parameters, images
 
@@ -64,13 +66,13 @@ def assert_near(found, expected):
 
 
 def test_a_residual_network():
-    ours, theirs, parameters, images = passes(residual(), (1, 3, 3), n_networks=1)
+    ours, theirs, parameters, images = both(residual(), (1, 3, 3), n_networks=1)
     assert_near(ours(parameters, images), theirs(parameters, images))
 
 
 def test_the_bits_of_a_network_are_those_of_the_network_alone():
     network = nn.Sequential(nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(2, 1))
-    ours, theirs, parameters, images = passes(network, (1, 2, 2))
+    ours, theirs, parameters, images = both(network, (1, 2, 2))
     gradients, outputs = found = ours(parameters, images)
     assert_near(found, theirs(parameters, images))
     gradients_alone, outputs_alone = ours(stack.take(parameters, [1]), images[1:])
@@ -87,14 +89,14 @@ def test_a_convolution_of_any_shape(kernel, stride, padding, dilation, bias, siz
     convolution = nn.Conv2d(3, 1, kernel, stride, padding, dilation, bias=bias)
     n_features = convolution(torch.zeros(1, 3, *size)).numel()
     network = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), convolution, nn.Flatten(), nn.Linear(n_features, 1))
-    ours, theirs, parameters, images = passes(network, (1, *size), n_networks=1, samples=3)
+    ours, theirs, parameters, images = both(network, (1, *size), n_networks=1, samples=3)
     assert_near(ours(parameters, images), theirs(parameters, images))
 
 
 def test_not_a_number_stays_one():
     """A ReLU must not turn the NaN of a diverged network into a 0 that looks alive."""
     network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(1, 1))
-    ours, _, parameters, images = passes(network, (1, 1, 1), n_networks=1, samples=3)
+    ours, _, parameters, images = both(network, (1, 1, 1), n_networks=1, samples=3)
     images[0, 1] = float("nan")
     gradients, outputs = ours(parameters, images)
     assert outputs[0, :, 0].isnan().tolist() == [False, True, False]

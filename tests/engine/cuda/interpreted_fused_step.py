@@ -8,10 +8,10 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from gengap.engine import stack
-from gengap.engine.cuda import fused
+from gengap.engine.fused import passes
 from gengap.models.song import Block
 from gengap.studies.settings import Cell
-from gengap.training import pack_state
+from gengap.training import fused_step, pack_state
 from gengap.training.cell_result import CellResult
 from gengap.training.fused_step import make_fused_step
 from gengap.training.optimizers import stacked_settings
@@ -22,7 +22,9 @@ CPU = torch.device("cpu")
 
 def test_a_step_is_the_ordinary_one(monkeypatch):
     """Weights, momentum, running statistics and losses of two networks; five samples are a block and a tail."""
-    monkeypatch.setattr(fused, "_BLOCK", 4)
+    monkeypatch.setattr(passes, "_BLOCK", 4)
+    monkeypatch.setattr(passes, "supports", lambda *_: True)
+    monkeypatch.setattr(fused_step, "_gathered", lambda images, samples, after: images[samples])
     torch.manual_seed(0)
     arch = stack.architecture(nn.Sequential(Block(1, 1, 2, nn.BatchNorm2d), nn.Flatten(), nn.Linear(4, 1)))
     settings = {"optimizer": {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}, "training": {"dtype": "float64"}}

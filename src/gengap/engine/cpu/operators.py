@@ -8,6 +8,7 @@ the usual order ``[N, C, H, W]``, as views, so that callers need not know.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def _new(like: Tensor) -> Tensor:
     return like.new_empty(like.shape)
 
 
-def _gather_shapes(index: Tensor, images: Tensor) -> Tensor:
+def _gather_shapes(index: Tensor, images: Tensor, after: Tensor | None = None) -> Tensor:
     _, channels, height, width = images.shape
     return images.new_empty(index.shape[0], height, width, channels, index.shape[1])
 
@@ -81,6 +82,12 @@ def _conv2d_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, 
 
 def _backward_weight_shapes(y_gradient: Tensor, x: Tensor, weight: Tensor, *_: int) -> tuple[Tensor, Tensor]:
     return _new(weight), weight.new_empty(weight.shape[:-3])
+
+
+def _forward_shapes(batches: Tensor, weights: Tensor, program: Any, size: int, n_features: int, eps: float) -> Any:
+    networks, *image, samples = batches.shape
+    maps = batches.new_empty(networks, size - math.prod(image), samples)
+    return maps, batches.new_empty(networks, 2, n_features)
 
 
 def _evaluate_shapes(images: Tensor, weights: Tensor, program: Any, buffer_size: int, n_outputs: int) -> Tensor:
@@ -109,6 +116,8 @@ _OF_PACKS: dict[str, Callable[..., Any]] = {
 }
 _SHAPES: dict[str, Callable[..., Any]] = {
     **_OF_PACKS,
+    "train_forward": _forward_shapes,
+    "train_backward": lambda output_gradients, batches, maps, statistics, weights, *_: _new(weights),
     "evaluate": _evaluate_shapes,
     "exact_statistics": _statistics_shapes,
     "patch_moments": _moments_shapes,
@@ -154,14 +163,15 @@ class _BatchNorm(torch.autograd.Function):
         return *torch.ops.gengap.batch_norm_backward(y_gradient, *ctx.saved_tensors, ctx.eps), None
 
 
-def gather(images: Tensor, index: Tensor) -> Tensor:
+def gather(images: Tensor, index: Tensor, after: Tensor | None = None) -> Tensor:
     """``images[index]``, ``[K, N, C, H, W]``, with the batch last in memory.
 
     Args:
         images: ``[M, C, H, W]``, float32.
         index: Integers ``[K, N]``, N a multiple of `SAMPLES`.
+        after: A result that is computed first, where a compiler chooses the order. Nothing is read of it.
     """
-    batches: Tensor = torch.ops.gengap.gather(index, images)
+    batches: Tensor = torch.ops.gengap.gather(index, images, after)
     return batches.permute(0, 4, 3, 1, 2)
 
 

@@ -44,13 +44,15 @@ struct PackedWeights {
     // weight[row * row_step + channel * channel_step + position]
     PackedWeights(const float* weight, int64_t rows, int64_t row_step, int64_t channels, int64_t channel_step,
                   int64_t positions)
-        : rows(rows), channels(channels), positions(positions), rows_at_once(rows > ROWS ? WIDE_ROWS : ROWS) {
-        values.reserve((rows + rows_at_once - 1) / rows_at_once * rows_at_once * positions * channels);
-        for (int64_t row = 0; row < rows; row += rows_at_once)
+        : rows(rows), channels(channels), positions(positions), rows_at_once(rows > ROWS ? WIDE_ROWS : ROWS),
+          values((rows + rows_at_once - 1) / rows_at_once * rows_at_once * positions * channels) {
+        for (int64_t m = 0; m < rows; ++m) {
+            const int64_t first = m / rows_at_once * rows_at_once;
+            float* to = values.data() + first * positions * channels + (m - first);
             for (int64_t position = 0; position < positions; ++position)
-                for (int64_t c = 0; c < channels; ++c)
-                    for (int64_t m = row; m < row + rows_at_once; ++m)
-                        values.push_back(m < rows ? weight[m * row_step + c * channel_step + position] : 0.0f);
+                for (int64_t c = 0; c < channels; ++c, to += rows_at_once)
+                    *to = weight[m * row_step + c * channel_step + position];
+        }
     }
 };
 
@@ -58,7 +60,7 @@ struct PackedWeights {
 // for the samples from `first` to `last`, M rows and N vectors at a time
 template <int M, int N>
 static void multiply(const Taps& taps, const float* in, const PackedWeights& weights, const float* bias, float* out,
-                     int64_t samples, int64_t first, int64_t last, bool rectify) {
+                     int64_t samples, int64_t first, int64_t last, bool rectify, bool add) {
     const int64_t step = N * LANES, rows = weights.rows, channels = weights.channels;
     for (size_t pixel = 0; pixel < taps.size(); ++pixel)
         for (int64_t row = 0; row < rows; row += M)
@@ -66,7 +68,9 @@ static void multiply(const Taps& taps, const float* in, const PackedWeights& wei
                 Vector sums[M][N];
                 for (int m = 0; m < M; ++m)
                     for (int n = 0; n < N; ++n)
-                        sums[m][n] = Vector{} + (bias && row + m < rows ? bias[row + m] : 0.0f);
+                        sums[m][n] = add && row + m < rows
+                                         ? load(out + (pixel * rows + row + m) * samples + b + n * LANES)
+                                         : Vector{} + (bias && row + m < rows ? bias[row + m] : 0.0f);
                 const float* block = weights.values.data() + row * weights.positions * channels;
                 for (const Tap& tap : taps[pixel]) {
                     const float* x = in + tap.pixel * channels * samples + b;
@@ -87,19 +91,37 @@ static void multiply(const Taps& taps, const float* in, const PackedWeights& wei
 
 template <int M, int N>
 static void multiply_all(const Taps& taps, const float* in, const PackedWeights& weights, const float* bias,
-                         float* out, int64_t samples, bool rectify) {
+                         float* out, int64_t samples, bool rectify, bool add) {
     const int64_t whole = samples / (N * LANES) * (N * LANES);
-    multiply<M, N>(taps, in, weights, bias, out, samples, 0, whole, rectify);
-    multiply<M, 1>(taps, in, weights, bias, out, samples, whole, samples, rectify);
+    multiply<M, N>(taps, in, weights, bias, out, samples, 0, whole, rectify, add);
+    multiply<M, 1>(taps, in, weights, bias, out, samples, whole, samples, rectify, add);
 }
 
-// in [pixels read, channels, samples] -> out [pixels written, rows, samples]
+// in [pixels read, channels, samples] -> out [pixels written, rows, samples], to which it is added if `add`
 static inline void convolve(const Taps& taps, const float* in, const PackedWeights& weights, const float* bias,
-                            float* out, int64_t samples, bool rectify = false) {
+                            float* out, int64_t samples, bool rectify = false, bool add = false) {
     if (weights.rows_at_once == ROWS)
-        multiply_all<ROWS, VECTORS>(taps, in, weights, bias, out, samples, rectify);
+        multiply_all<ROWS, VECTORS>(taps, in, weights, bias, out, samples, rectify, add);
     else
-        multiply_all<WIDE_ROWS, WIDE_VECTORS>(taps, in, weights, bias, out, samples, rectify);
+        multiply_all<WIDE_ROWS, WIDE_VECTORS>(taps, in, weights, bias, out, samples, rectify, add);
+}
+
+template <class Value> static inline void each(float* out, int64_t count, bool rectify, Value value) {
+    for (int64_t i = 0; i < count; i += LANES) store(out + i, rectify ? relu(value(i)) : value(i));
+}
+
+// As in PyTorch, the maximum of numbers of which one is NaN is NaN.
+// `count` numbers per pixel.
+static inline void max_pool(const Taps& taps, const float* in, int64_t count, float* out, bool rectify) {
+    for (size_t pixel = 0; pixel < taps.size(); ++pixel)
+        each(out + pixel * count, count, rectify, [&](int64_t i) {
+            Vector greatest = load(in + taps[pixel][0].pixel * count + i);
+            for (const Tap& tap : taps[pixel]) {
+                const Vector value = load(in + tap.pixel * count + i);
+                greatest = ((value > greatest) | (value != value)) ? value : greatest;
+            }
+            return greatest;
+        });
 }
 
 }  // namespace gengap

@@ -22,24 +22,6 @@ static std::vector<Prepared> prepare(const Run& run, const float* weights) {
     return prepared;
 }
 
-template <class Value> static void each(float* out, int64_t count, bool rectify, Value value) {
-    for (int64_t i = 0; i < count; i += LANES) store(out + i, rectify ? relu(value(i)) : value(i));
-}
-
-// As in PyTorch, the maximum of numbers of which one is NaN is NaN.
-static void max_pool(const Taps& taps, const float* in, int64_t channels, float* out, bool rectify) {
-    const int64_t count = channels * BLOCK;
-    for (size_t pixel = 0; pixel < taps.size(); ++pixel)
-        each(out + pixel * count, count, rectify, [&](int64_t i) {
-            Vector greatest = load(in + taps[pixel][0].pixel * count + i);
-            for (const Tap& tap : taps[pixel]) {
-                const Vector value = load(in + tap.pixel * count + i);
-                greatest = ((value > greatest) | (value != value)) ? value : greatest;
-            }
-            return greatest;
-        });
-}
-
 // Mean and sum of squared distances from it, per channel, of the maps of so many images of a block.
 static void measure(const float* map, int64_t pixels, int64_t channels, int64_t images, float* moments) {
     for (int64_t c = 0; c < channels; ++c) {
@@ -106,7 +88,7 @@ struct Network {
             break;
         }
         case MAX_POOL:
-            max_pool(prepared.taps, in, g.in, out, step.relu);
+            max_pool(prepared.taps, in, g.in * BLOCK, out, step.relu);
             break;
         case SCALE:
             for (int64_t p = 0; p < g.in_pixels(); ++p)

@@ -47,6 +47,34 @@ void batch_norm_backward(const float* y_gradient, const float* x, const float* w
                          const float* variance, float* x_gradient, float* weight_gradient, float* bias_gradient,
                          float eps, int64_t networks, int64_t pixels, int64_t channels, int64_t samples, int threads);
 
+// Whole networks in training. Where their maps lie is in numbers per sample: 0 is the images, the others follow one
+// another.
+enum TrainingKind : int64_t { TRAIN_CONVOLVE, TRAIN_ADD, TRAIN_SCALE, TRAIN_MAX_POOL };
+
+// One instruction, as `fused/program.py` writes and explains it.
+struct TrainingInstruction {
+    int64_t kind, read, other, written, relu, weight, bias, norm, height, width, in, out, kernel_height, kernel_width,
+        stride, padding, dilation, added, other_added, size;
+    Geometry geometry() const { return {height, width, in, out, kernel_height, kernel_width, stride, padding, dilation}; }
+};
+
+// A program, and the sizes that it runs on. `image` and `size`: numbers of one sample's image, and of all its maps with
+// the image.
+struct TrainingRun {
+    const TrainingInstruction* program;
+    int64_t length, networks, samples, image, size, n_weights, n_features;
+};
+
+// images [K, image, B], weights [K, n_weights] -> maps [K, size - image, B], and mean and biased variance of every
+// BatchNorm's features, [K, 2, n_features]
+void train_forward(const TrainingRun& run, const float* images, const float* weights, float* maps, float* statistics,
+                   float eps, int threads);
+
+// Gradients of the outputs [K, n_outputs, B], and what the forward pass read and computed -> gradients of the weights
+void train_backward(const TrainingRun& run, const float* output_gradients, const float* images, const float* maps,
+                    const float* statistics, const float* weights, float* weight_gradients, int64_t n_outputs,
+                    float eps, int threads);
+
 // Evaluation. Images go through a network in blocks of so many, innermost in memory.
 int64_t block_size();
 

@@ -82,7 +82,8 @@ Geometry geometry_of(const Maps& x, const Tensor& weight, int64_t stride, int64_
     return g;
 }
 
-Tensor gather_op(const Tensor& index, const Tensor& images) {
+// Nothing is read of `after`: a compiler that reorders operators must have computed it first.
+Tensor gather_op(const Tensor& index, const Tensor& images, const std::optional<Tensor>& /*after*/) {
     check(index, "index", at::kLong);
     check(images, "images", at::kFloat);
     TORCH_CHECK(images.dim() == 4, "images must be [M, C, H, W], but has shape ", images.sizes());
@@ -168,6 +169,87 @@ std::tuple<Tensor, Tensor, Tensor> batch_norm_backward_op(const Tensor& y_gradie
                         results(x_gradient), results(weight_gradient), results(bias_gradient), float(eps),
                         maps.networks, maps.height * maps.width, maps.channels, maps.samples, at::get_num_threads());
     return {x_gradient, weight_gradient, bias_gradient};
+}
+
+void check_instruction(const TrainingRun& run, int64_t index) {
+    const TrainingInstruction& step = run.program[index];
+    const Geometry g = step.geometry();
+    TORCH_CHECK(step.kind >= TRAIN_CONVOLVE && step.kind <= TRAIN_MAX_POOL, "instruction ", index, ": unknown kind ",
+                step.kind);
+    check_movement(g.stride, g.padding, g.dilation);
+    TORCH_CHECK(g.height >= 1 && g.width >= 1 && g.in >= 1 && g.out >= 1 && g.taps() >= 1 && g.out_height() >= 1 &&
+                    g.out_width() >= 1,
+                "instruction ", index, ": an empty map or kernel");
+    const int64_t read = g.in_pixels() * g.in, written = g.out_pixels() * g.out;
+    TORCH_CHECK(step.kind != TRAIN_MAX_POOL || (g.padding == 0 && g.in == g.out), "instruction ", index,
+                ": pools have no padding and keep their channels");
+    const bool resizes = step.kind == TRAIN_CONVOLVE || step.kind == TRAIN_MAX_POOL;
+    TORCH_CHECK(step.size == written && (resizes || read == written), "instruction ", index,
+                ": writes a map of another size than it says");
+    const auto lies = [&](int64_t offset) {
+        return offset == 0 ? read <= run.image : offset >= run.image && offset + read <= run.size;
+    };
+    TORCH_CHECK(lies(step.read) && (step.kind != TRAIN_ADD || lies(step.other)), "instruction ", index,
+                ": reads past the end of its maps");
+    TORCH_CHECK(step.written >= run.image && step.written + written <= run.size, "instruction ", index,
+                ": writes past the end of its maps");
+    const auto owns = [&](int64_t offset, int64_t count) { return offset >= 0 && offset + count <= run.n_weights; };
+    const bool scales = step.kind == TRAIN_SCALE, has_bias = scales || step.bias >= 0;
+    TORCH_CHECK(step.kind == TRAIN_ADD || step.kind == TRAIN_MAX_POOL || (owns(step.weight, scales ? g.in : g.in * g.out * g.taps()) &&
+                                           (!has_bias || owns(step.bias, g.out))),
+                "instruction ", index, ": reads past the end of its weights");
+    TORCH_CHECK(!scales || (step.norm >= 0 && step.norm + g.in <= run.n_features), "instruction ", index,
+                ": measures past the last feature");
+}
+
+// Checks batches [K, H, W, C, B], weights and program.
+TrainingRun checked_run(const Tensor& batches, const Tensor& weights, IntArrayRef program, int64_t size,
+                        int64_t n_features) {
+    constexpr int64_t fields = sizeof(TrainingInstruction) / sizeof(int64_t);
+    const Maps maps(batches, "batches");
+    TORCH_CHECK(maps.pack, "batches must be [K, H, W, C, B], but has shape ", batches.sizes());
+    check(weights, "weights", at::kFloat);
+    TORCH_CHECK(weights.dim() == 2 && weights.size(0) == maps.networks,
+                "weights must be [K, numbers of a network], but has shape ", weights.sizes());
+    const int64_t length = int64_t(program.size()) / fields, image = maps.height * maps.width * maps.channels;
+    TORCH_CHECK(length > 0 && int64_t(program.size()) == length * fields, "program must be instructions of ", fields,
+                " numbers, but has ", program.size());
+    TORCH_CHECK(n_features >= 0 && size >= image, "sizes must not be negative, and maps must hold an image");
+    const TrainingRun run{reinterpret_cast<const TrainingInstruction*>(program.data()), length, maps.networks,
+                          maps.samples, image, size, weights.size(1), n_features};
+    for (int64_t i = 0; i < length; ++i) check_instruction(run, i);
+    return run;
+}
+
+std::tuple<Tensor, Tensor> train_forward_op(const Tensor& batches, const Tensor& weights, IntArrayRef program,
+                                            int64_t size, int64_t n_features, double eps) {
+    const TrainingRun run = checked_run(batches, weights, program, size, n_features);
+    const Tensor own_batches = batches.contiguous(), own_weights = weights.contiguous();
+    const Tensor maps = batches.new_empty({run.networks, run.size - run.image, run.samples});
+    const Tensor statistics = batches.new_empty({run.networks, 2, n_features});
+    train_forward(run, data(own_batches), data(own_weights), results(maps), results(statistics), float(eps),
+                  at::get_num_threads());
+    return {maps, statistics};
+}
+
+Tensor train_backward_op(const Tensor& output_gradients, const Tensor& batches, const Tensor& maps,
+                         const Tensor& statistics, const Tensor& weights, IntArrayRef program, double eps) {
+    TORCH_CHECK(maps.dim() == 3 && statistics.dim() == 3 && output_gradients.dim() == 3,
+                "maps, statistics and gradients must be [K, numbers, B]");
+    const int64_t image = batches.dim() == 5 ? batches.size(1) * batches.size(2) * batches.size(3) : 0;
+    const TrainingRun run = checked_run(batches, weights, program, maps.size(1) + image, statistics.size(2));
+    check(maps, "maps", at::kFloat, {run.networks, run.size - run.image, run.samples});
+    check(statistics, "statistics", at::kFloat, {run.networks, 2, run.n_features});
+    const int64_t n_outputs = output_gradients.size(1);
+    check(output_gradients, "output_gradients", at::kFloat, {run.networks, n_outputs, run.samples});
+    TORCH_CHECK(run.program[run.length - 1].size == n_outputs && run.program[run.length - 1].written == run.size - n_outputs,
+                "the last instruction must compute the ", n_outputs, " outputs");
+    const Tensor own_gradients = output_gradients.contiguous(), own_batches = batches.contiguous();
+    const Tensor own_maps = maps.contiguous(), own_statistics = statistics.contiguous();
+    const Tensor own_weights = weights.contiguous(), weight_gradients = weights.new_empty(weights.sizes());
+    train_backward(run, data(own_gradients), data(own_batches), data(own_maps), data(own_statistics),
+                   data(own_weights), results(weight_gradients), n_outputs, float(eps), at::get_num_threads());
+    return weight_gradients;
 }
 
 void check_instruction(const Run& run, int64_t index) {
@@ -287,7 +369,7 @@ Tensor patch_moments_op(const Tensor& images, int64_t kernel_height, int64_t ker
 TORCH_LIBRARY(gengap, library) {
     // Inductor then writes maps as the kernels read them, and nothing has to be copied.
     const std::vector<at::Tag> strides{at::Tag::STRIDES_TAG};
-    library.def("gather(Tensor index, Tensor images) -> Tensor", strides);
+    library.def("gather(Tensor index, Tensor images, Tensor? after=None) -> Tensor", strides);
     library.def("conv2d(Tensor x, Tensor weight, Tensor? bias, int stride, int padding, int dilation) -> Tensor",
                 strides);
     library.def("conv2d_backward_input(Tensor y_gradient, Tensor x, Tensor weight,"
@@ -297,6 +379,10 @@ TORCH_LIBRARY(gengap, library) {
     library.def("batch_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)", strides);
     library.def("batch_norm_backward(Tensor y_gradient, Tensor x, Tensor weight, Tensor mean, Tensor variance,"
                 " float eps) -> (Tensor, Tensor, Tensor)", strides);
+    library.def("train_forward(Tensor batches, Tensor weights, int[] program, int size, int n_features, float eps)"
+                " -> (Tensor, Tensor)", strides);
+    library.def("train_backward(Tensor output_gradients, Tensor batches, Tensor maps, Tensor statistics,"
+                " Tensor weights, int[] program, float eps) -> Tensor", strides);
     library.def("evaluate(Tensor images, Tensor weights, int[] program, int buffer_size, int n_outputs) -> Tensor");
     library.def("exact_statistics(Tensor images, Tensor weights, Tensor(a!) scratch, int[] program, int buffer_size,"
                 " int kept_size, int n_outputs, int n_features, float eps) -> (Tensor, Tensor, Tensor)");
@@ -311,6 +397,8 @@ TORCH_LIBRARY_IMPL(gengap, CPU, library) {
     library.impl("conv2d_backward_weight", conv2d_backward_weight_op);
     library.impl("batch_norm", batch_norm_op);
     library.impl("batch_norm_backward", batch_norm_backward_op);
+    library.impl("train_forward", train_forward_op);
+    library.impl("train_backward", train_backward_op);
     library.impl("evaluate", evaluate_op);
     library.impl("exact_statistics", exact_statistics_op);
     library.impl("patch_moments", patch_moments_op);

@@ -1,6 +1,7 @@
 // Vectors of float32 as wide as the processor's registers: 16 numbers with AVX-512, 8 with AVX, 4 otherwise.
 #pragma once
 #include <cstdint>
+#include <utility>
 #if defined(__AVX__)
 #include <immintrin.h>
 #endif
@@ -38,6 +39,44 @@ static inline void stream_fence() {
 
 // Keeps NaN.
 static inline Vector relu(Vector values) { return values < 0.0f ? Vector{} : values; }
+
+// Pairs of lanes that are `step` apart, of two vectors: low has `one` where the lane's number lacks the bit `step` and
+// `other` moved up by `step` elsewhere; high has `one` moved down by `step`, and `other`.
+template <int step, bool high, int... lane>
+static inline Vector paired(Vector one, Vector other, std::integer_sequence<int, lane...>) {
+    constexpr int up = high ? 0 : step, down = high ? step : 0;
+#if defined(__clang__)
+    return __builtin_shufflevector(one, other, (lane & step ? LANES + lane - up : lane + down)...);
+#else
+    typedef int32_t Lanes __attribute__((vector_size(LANES * sizeof(int32_t))));
+    return __builtin_shuffle(one, other, Lanes{(lane & step ? LANES + lane - up : lane + down)...});
+#endif
+}
+template <int step> static inline Vector low(Vector one, Vector other) {
+    return paired<step, false>(one, other, std::make_integer_sequence<int, LANES>());
+}
+template <int step> static inline Vector high(Vector one, Vector other) {
+    return paired<step, true>(one, other, std::make_integer_sequence<int, LANES>());
+}
+
+// Rows become columns, in place: LANES vectors of LANES numbers.
+template <int step = LANES / 2> static inline void transpose(Vector* rows) {
+    for (int i = 0; i < LANES; ++i) {
+        if (i & step) continue;
+        const Vector one = rows[i], other = rows[i + step];
+        rows[i] = low<step>(one, other);
+        rows[i + step] = high<step>(one, other);
+    }
+    if constexpr (step > 1) transpose<step / 2>(rows);
+}
+
+// Lane i of the result is the sum of vector i of LANES; overwrites them.
+template <int step = 1> static inline Vector sums_of(Vector* values) {
+    for (int i = 0; i < LANES; i += 2 * step)
+        values[i] = low<step>(values[i], values[i + step]) + high<step>(values[i], values[i + step]);
+    if constexpr (2 * step < LANES) return sums_of<2 * step>(values);
+    return values[0];
+}
 
 static inline float sum(Vector values) {
     for (int half = LANES / 2; half; half /= 2)

@@ -1,4 +1,4 @@
-"""A network's training step as instructions of the kernels, from the same steps as those of the CPU's kernels."""
+"""A network's training step as instructions of the kernels, from the same steps as those of evaluation on a CPU."""
 
 from dataclasses import astuple, dataclass, fields, replace
 
@@ -7,12 +7,14 @@ from torch import fx, nn
 from gengap.engine.cpu.steps import Map, Step, Steps, step_of
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 
-KINDS = ("convolve", "add", "scale")
+KINDS = ("convolve", "add", "scale", "max_pool")  # the last one on a CPU only
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """What a kernel does; the order of the fields is known to `kernels`. Offsets are in numbers per sample.
+    """What a kernel does; the order of the fields is known to `cuda/kernels.py` and `cpu/kernels/kernels.h`.
+
+    Offsets are in numbers per sample.
 
     Attributes:
         kind: Index in `KINDS`.
@@ -74,7 +76,8 @@ class Program:
         size: Numbers of all maps of one sample, the images first.
         n_weights: Numbers of one network's parameters.
         n_features: Of all BatchNorms.
-        outputs: Where the outputs begin among the maps; they are the last.
+        n_outputs: Numbers of the last map, which is that of the outputs.
+        pools: Whether any instruction is a pool.
         eps: Added to every variance.
     """
 
@@ -85,7 +88,8 @@ class Program:
     size: int
     n_weights: int
     n_features: int
-    outputs: int
+    n_outputs: int
+    pools: bool
     eps: float
 
 
@@ -133,7 +137,8 @@ def program(traced: fx.GraphModule) -> Program | None:
         size=size,
         n_weights=n_weights,
         n_features=n_features,
-        outputs=working[-1][1].output.offset,
+        n_outputs=working[-1][1].output.size,
+        pools=any(step.kind == "max_pool" for _, step in working),
         eps=eps.pop() if eps else 0.0,
     )
 

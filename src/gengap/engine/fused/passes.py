@@ -1,4 +1,4 @@
-"""A network's training step in two launches, as functions of tensors: the kernels of `kernels.py` as operators.
+"""Forward and backward pass of a pack's networks in one call each, on a CPU by C++ and on a GPU by Triton.
 
 Forward, backward and nothing else: losses and optimisers are PyTorch's operators on what lies between and after.
 """
@@ -9,56 +9,88 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from gengap.engine.cuda.program import N_FIELDS, Program
+from gengap.engine.cpu import operators
+from gengap.engine.fused.program import N_FIELDS, Program
 from gengap.engine.stack import State
 
-_BLOCK = 128  # samples that are read together: a thread each
+_BLOCK = 128  # samples that a GPU reads together: a thread each
 _WARPS = 4
 
 
-def maps_and_statistics(program: Program, parameters: State, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What a pack's forward pass computes.
-
-    Args:
-        program: Of these networks.
-        parameters: Stacked ``[K, ...]``.
-        images: Of every network ``[K, N, C, H, W]``.
-
-    Returns:
-        All maps ``[K, size, N]``, and mean and biased variance of every BatchNorm's features, ``[K, 2, n_features]``.
-    """
-    result: tuple[Tensor, Tensor] = torch.ops.gengap_cuda.forward(
-        images, weights(program, parameters), program.instructions, program.size, program.n_features, program.eps
-    )
-    return result
-
-
-def outputs(program: Program, maps: Tensor) -> Tensor:
-    """The networks' outputs among their maps, ``[K, N, n_outputs]``."""
-    return maps[:, program.outputs :].transpose(1, 2)
-
-
-def gradients(program: Program, parameters: State, maps: Tensor, statistics: Tensor, output_gradients: Tensor) -> State:
-    """The gradients of all parameters, by name, each ``[K, ...]``.
-
-    Args:
-        program: Of these networks.
-        parameters: As `maps_and_statistics` took them.
-        maps: As it returned them.
-        statistics: The same.
-        output_gradients: ``[K, N, n_outputs]``.
-    """
-    flat = torch.ops.gengap_cuda.backward(
-        output_gradients, maps, statistics, weights(program, parameters), program.instructions, program.eps
-    )
-    parts = flat.split([parameters[name][0].numel() for name in program.parameters], dim=1)
-    named = {name: part.view_as(parameters[name]) for name, part in zip(program.parameters, parts, strict=True)}
-    return {name: named[name] for name in parameters}
+def supports(program: Program, images: Tensor, samples: int) -> bool:
+    """Whether the kernels can take batches of so many of these images; those of a GPU have no pools."""
+    return not program.pools if images.is_cuda else operators.supports_batch(images, samples)
 
 
 def weights(program: Program, parameters: State) -> Tensor:
     """All parameters of every network one after another, ``[K, n_weights]``."""
     return torch.cat([parameters[name].flatten(1) for name in program.parameters], dim=1)
+
+
+def by_name(program: Program, flat: Tensor, like: State) -> State:
+    """What `weights` has joined, apart again: by name, each with the shape that it has in `like`."""
+    parts = flat.split([like[name][0].numel() for name in program.parameters], dim=1)
+    named = {name: part.view_as(like[name]) for name, part in zip(program.parameters, parts, strict=True)}
+    return {name: named[name] for name in like}
+
+
+def forward(program: Program, weights: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
+    """What a pack's forward pass computes.
+
+    Args:
+        program: Of these networks.
+        weights: As `weights` joins them.
+        batches: The images of every network ``[K, N, C, H, W]``; see `supports`.
+
+    Returns:
+        The maps ``[K, numbers, N]``, of which the last are the outputs, and mean and biased variance of every
+        BatchNorm's features, ``[K, 2, n_features]``.
+    """
+    sizes = program.size, program.n_features, program.eps
+    result: tuple[Tensor, Tensor]
+    if _by_triton(batches):
+        result = torch.ops.gengap_cuda.forward(batches, weights, program.instructions, *sizes)
+    else:
+        result = torch.ops.gengap.train_forward(_batch_last(batches), weights, program.instructions, *sizes)
+    return result
+
+
+def outputs(program: Program, maps: Tensor) -> Tensor:
+    """The networks' outputs among their maps, ``[K, N, n_outputs]``."""
+    return maps[:, -program.n_outputs :].transpose(1, 2)
+
+
+def backward(
+    program: Program, weights: Tensor, batches: Tensor, maps: Tensor, statistics: Tensor, output_gradients: Tensor
+) -> Tensor:
+    """The gradients of all weights, ``[K, n_weights]``.
+
+    Args:
+        program: Of these networks.
+        weights: As `forward` took them.
+        batches: The same.
+        maps: As `forward` returned them.
+        statistics: The same.
+        output_gradients: ``[K, N, n_outputs]``.
+    """
+    result: Tensor
+    if _by_triton(batches):
+        arguments = output_gradients, maps, statistics, weights, program.instructions, program.eps
+        result = torch.ops.gengap_cuda.backward(*arguments)
+    else:
+        known = _batch_last(batches), maps, statistics, weights, program.instructions, program.eps
+        result = torch.ops.gengap.train_backward(output_gradients.transpose(1, 2), *known)
+    return result
+
+
+def _by_triton(batches: Tensor) -> bool:
+    """Also for what the kernels of a CPU cannot take, for which Triton has an interpreter."""
+    return not operators.supports_batch(batches, batches.shape[1])
+
+
+def _batch_last(batches: Tensor) -> Tensor:
+    """As the kernels of a CPU read images, ``[K, H, W, C, N]``."""
+    return batches.permute(0, 3, 4, 2, 1)
 
 
 @torch.library.custom_op("gengap_cuda::forward", mutates_args=())

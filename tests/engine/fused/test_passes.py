@@ -1,0 +1,144 @@
+"""A pack's passes by the kernels of a CPU against PyTorch in float64; those of a GPU: `tests/engine/cuda`."""
+
+import pytest
+import torch
+from torch import nn
+from torch.func import grad, vmap
+
+from gengap import models
+from gengap.engine import stack
+from gengap.engine.cpu import operators
+from gengap.engine.fused import passes
+from gengap.engine.fused.program import program
+from gengap.engine.graph.network_graph import shaped
+from gengap.studies.settings import Model
+
+pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
+
+
+def setup(network, image_shape, n_networks=2, samples=32, seed=0):
+    """The program of a network, and random numbers for a pack of it in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    arch = stack.architecture(network)
+    made = program(shaped(arch.training, image_shape))
+    assert made is not None
+
+    def random(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    shapes = {name: value.shape for name, value in arch.training.state_dict().items()}
+    # Outputs of about 1, whose sines float32 knows.
+    parameters = {name: random(n_networks, *shapes[name]) / shapes[name][1:].numel() ** 0.5 for name in arch.parameters}
+    buffers = {name: torch.zeros(n_networks, *shapes[name], dtype=torch.float64) for name in arch.buffers}
+    return arch, made, parameters, buffers, random(n_networks, samples, *image_shape)
+
+
+def theirs(arch, parameters, buffers, images):
+    """Gradients of the sum of the outputs' sines, and the outputs, by PyTorch."""
+
+    def of_one(parameters, buffers, images):
+        outputs, _ = stack.outputs_and_buffers(arch, arch.training, {**buffers, **parameters}, images)
+        return outputs.sin().sum(), outputs
+
+    return vmap(grad(of_one, has_aux=True))(parameters, buffers, images)
+
+
+def ours(made, parameters, images):
+    """The same by the kernels, in float32."""
+    parameters = {name: value.float() for name, value in parameters.items()}
+    weights = passes.weights(made, parameters)
+    maps, statistics = passes.forward(made, weights, images.float())
+    outputs = passes.outputs(made, maps)
+    flat = passes.backward(made, weights, images.float(), maps, statistics, outputs.cos())
+    return passes.by_name(made, flat, parameters), outputs
+
+
+def assert_near(found, expected):
+    """Within float32's rounding, of the largest gradient: that of a bias before BatchNorm is 0."""
+    gradients, outputs = found
+    assert_close(outputs, expected[1])
+    assert gradients.keys() == expected[0].keys()
+    scale = max(value.abs().max().item() for value in expected[0].values())
+    for name, value in expected[0].items():
+        assert_close(gradients[name], value, name, scale)
+
+
+def assert_close(found, expected, name="outputs", scale=None):
+    assert found.dtype == torch.float32
+    scale = expected.abs().max().item() if scale is None else scale
+    assert (found.double() - expected).abs().max().item() < 5e-5 * scale, name
+
+
+class Twice(nn.Module):
+    """A map that two layers read, one of them a sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return self.second(x + self.first(x))
+
+
+def head(*layers, size):
+    """Layers of 3-channel images, and a linear layer on what they make."""
+    network = nn.Sequential(*layers, nn.Flatten())
+    return nn.Sequential(*network, nn.Linear(network(torch.zeros(2, 3, *size)).shape[1], 2))
+
+
+NETWORKS = {
+    "song": lambda: (models.build(Model(width=5), (3, 8, 8), 2), (8, 8)),
+    "lenet": lambda: (models.build(Model(name="lenet", batchnorm="before"), (3, 28, 28), 10), (28, 28)),
+    "strides": lambda: (head(nn.Conv2d(3, 7, (3, 2), 2, 1), nn.ReLU(), nn.Conv2d(7, 9, 2, 3), size=(9, 8)), (9, 8)),
+    "dilation": lambda: (head(nn.Conv2d(3, 17, 3, 1, 2, 2, bias=False), nn.BatchNorm2d(17), size=(5, 4)), (5, 4)),
+    "pools": lambda: (
+        head(nn.MaxPool2d(3, 2), nn.Conv2d(3, 4, 1), nn.ReLU(), nn.MaxPool2d(2), size=(9, 9)),
+        (9, 9),
+    ),
+    "sum of images": lambda: (head(Twice(), nn.ReLU(), Twice(), size=(3, 3)), (3, 3)),
+    "one pixel": lambda: (head(nn.Conv2d(3, 1, 1), size=(1, 1)), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("samples", [16, 48, 128])
+def test_gradients_and_outputs(name, samples):
+    network, size = NETWORKS[name]()
+    arch, made, parameters, buffers, images = setup(network, (3, *size), samples=samples)
+    assert_near(ours(made, parameters, images), theirs(arch, parameters, buffers, images))
+
+
+def test_the_bits_of_a_network_are_those_of_the_network_alone():
+    _, made, parameters, _, images = setup(NETWORKS["song"]()[0], (3, 8, 8), n_networks=3)
+    gradients, outputs = ours(made, parameters, images)
+    gradients_alone, outputs_alone = ours(made, stack.take(parameters, [1]), images[1:2])
+    assert torch.equal(outputs_alone[0], outputs[1])
+    assert all(torch.equal(value[0], gradients[name][1]) for name, value in gradients_alone.items())
+
+
+def test_statistics_are_those_of_the_batch():
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 1))
+    _, made, parameters, _, images = setup(network, (3, 2, 2))
+    weights = passes.weights(made, {name: value.float() for name, value in parameters.items()})
+    _, statistics = passes.forward(made, weights, images.float())
+    assert_close(statistics[:, 0], images.mean(dim=(1, 3, 4)), "mean")
+    assert_close(statistics[:, 1], images.var(dim=(1, 3, 4), correction=0), "variance")
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.MaxPool2d(1)], ids=["relu", "pool"])
+def test_not_a_number_stays_one(layer):
+    """Neither a ReLU nor a pool may turn the NaN of a diverged network into a number that looks alive."""
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), layer, nn.Flatten(), nn.Linear(1, 1))
+    _, made, parameters, _, images = setup(network, (1, 1, 1), n_networks=1, samples=16)
+    images[0, 1] = float("nan")
+    gradients, outputs = ours(made, parameters, images)
+    assert outputs[0, :, 0].isnan().nonzero().flatten().tolist() == [1]
+    assert gradients["0.weight"].isnan().all()
+
+
+def test_of_equal_numbers_in_a_pool_the_first_takes_the_gradient():
+    network = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1, 1))
+    convolved = nn.Sequential(nn.Conv2d(1, 1, 1), *network)
+    arch, made, parameters, buffers, images = setup(convolved, (1, 2, 2), n_networks=1, samples=16)
+    images[:] = images[:, :, :, :1, :1]  # the four numbers of every window are equal
+    assert_near(ours(made, parameters, images), theirs(arch, parameters, buffers, images))

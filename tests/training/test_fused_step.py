@@ -1,0 +1,110 @@
+"""A training step by the kernels against the stacked one, over what a step is made of."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from gengap import models
+from gengap.engine import stack
+from gengap.engine.cpu import operators
+from gengap.labels.patching import Patches
+from gengap.studies.settings import Cell
+from gengap.training import augmentation, fused_step, pack_state, patches, step_choice
+from gengap.training.cell_result import CellResult
+from gengap.training.fused_step import fuses, make_fused_step
+from gengap.training.optimizers import stacked_settings
+from gengap.training.step import StepInputs, make_step
+
+pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
+CPU, SHAPE, N = torch.device("cpu"), (3, 8, 8), 48
+
+
+def prepared(n_networks=3, batch_size=32, pruned=False, patched=False, **settings):
+    """Architecture, cells and the arguments of a step of Song's network."""
+    base = {"model": {"width": 4, **settings.pop("model", {})}, **settings}
+    cells = [Cell.model_validate({**base, "seed": seed}) for seed in range(n_networks)]
+    outputs = 3 if cells[0].loss.name == "cross_entropy" else 1
+    arch = stack.architecture(models.build(cells[0].model, SHAPE, outputs))
+    state = stack.initial_state(cells, SHAPE, outputs, dtype=torch.float32, device=CPU)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(N, *SHAPE, generator=generator)
+    classes = torch.randint(outputs if outputs > 1 else 2, (N,), generator=generator)
+    targets = classes if outputs > 1 else 2.0 * classes - 1
+    weights = {name: state[name] for name in arch.parameters}
+    masks = {name: (torch.rand(value.shape, generator=generator) > 0.3).float() for name, value in weights.items()}
+    results = [CellResult(str(cell.seed), cell, "", 0) for cell in cells]
+    pack = pack_state.start(results, arch, state, masks if pruned else None)
+    drawn = augmentation.draws(cells, 0, N, CPU)
+    if patched:
+        common, by_class = (torch.randn(*size, generator=generator) for size in ((3, 2, 2), (2, 3, 2, 2)))
+        members = torch.arange(N) % 2 == 0
+        drawn |= patches.draws(cells, Patches(images, classes, members, common, by_class, 0.5, 0.1), 0)
+    orders = torch.stack([torch.randperm(N, generator=generator)[:batch_size] for _ in cells])
+    inputs = StepInputs(orders, stacked_settings(cells, dtype=torch.float32, device=CPU), drawn, {})
+    return arch, cells[0], (pack.networks, images, targets, inputs)
+
+
+CASES = {
+    "momentum and decay": {"optimizer": {"momentum": 0.9, "weight_decay": 0.1}},
+    "adam": {"optimizer": {"name": "adam", "momentum": 0.0, "lr": 0.001}},
+    "cross-entropy": {"loss": {"name": "cross_entropy"}},
+    "pruned": {"pruned": True},
+    "subspace": {"training": {"subspace": 5, "projection": "sparse"}},
+    "augmented": {"training": {"augmentation": "flip_crop"}},
+    "patches": {"patched": True},
+    "one network": {"n_networks": 1},
+    "other batch": {"batch_size": 30},  # no multiple of the lanes: the stacked step
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_step_is_the_stacked_one(case, monkeypatch):
+    monkeypatch.setattr(fused_step, "_CACHE", 1)  # every network is a group
+    arch, cell, given = prepared(**CASES[case])
+    step = make_fused_step(arch, cell, SHAPE)
+    results = [each(*given) for each in (step, make_step(arch, cell))]
+    if case == "adam":  # which makes steps of the rounding errors of gradients that are 0: only its moments are equal
+        results = [networks.optimizer_state for networks, _ in results]
+    found, expected = map(pytree.tree_leaves, results)
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_bits_depend_on_neither_pack_nor_groups(monkeypatch):
+    arch, cell, (networks, images, targets, inputs) = prepared(n_networks=5)
+    step = make_fused_step(arch, cell, SHAPE)
+    together, loss = step(networks, images, targets, inputs)
+    monkeypatch.setattr(fused_step, "_CACHE", 1)
+    apart = step(networks, images, targets, inputs)
+    alone = pytree.tree_map(lambda value: value[2:3], (networks, inputs))
+    for found, place in ((apart, slice(None)), (step(alone[0], images, targets, alone[1]), slice(2, 3))):
+        pairs = zip(pytree.tree_leaves(found), pytree.tree_leaves((together, loss)), strict=True)
+        assert all(torch.equal(one, other[place]) for one, other in pairs)
+
+
+def test_where_it_is_chosen():
+    arch, cell, _ = prepared()
+    assert fuses(arch, cell, SHAPE, 128)
+    assert not fuses(arch, cell, SHAPE, 100)
+    assert not fuses(arch, cell, SHAPE, 2**20)  # its maps would take gigabytes
+    for other in ({"dtype": "float64"}, {"dtype": "bfloat16"}, {"noise_std": 0.1}, {"step_batchnorm": "exact"}):
+        assert not fuses(arch, Cell.model_validate({"model": {"width": 4}, "training": other}), SHAPE, 128)
+    products = stack.architecture(nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 1)))
+    assert not fuses(products, cell, SHAPE, 128)
+    unknown = stack.architecture(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(144, 1)))
+    assert not fuses(unknown, cell, SHAPE, 128)
+    assert make_fused_step(unknown, cell, SHAPE) is None
+    assert step_choice.make(unknown, cell, SHAPE, 128, CPU, "fused").__qualname__.startswith("make_step")
+    assert step_choice.make(arch, cell, SHAPE, 128, CPU).__qualname__.startswith("make_fused_step")
+    assert step_choice.make(arch, cell, SHAPE, 128, CPU, "stacked").__qualname__.startswith("make_step")
+
+
+@pytest.mark.parametrize(("n_networks", "sizes"), [(1, [1]), (7, [7]), (64, [10] * 6 + [4]), (1000, [63] * 15 + [55])])
+def test_groups_cover_a_pack(n_networks, sizes):
+    """Song's network of width 4 has 390 KB of maps with a batch of 128: ten fit, but never more than 16 groups."""
+    found = fused_step._groups(n_networks, 128, 761)
+    assert [part.stop - part.start for part in found] == sizes
+    assert [part.start for part in found] == [0, *(part.stop for part in found[:-1])]
+    assert found[-1].stop == n_networks
