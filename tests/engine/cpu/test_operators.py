@@ -58,7 +58,13 @@ def pass_arguments():
     arch = stack.architecture(models.build(Model(name="lenet", batchnorm="before"), (3, 28, 28), 2))
     made = training_program(shaped(arch.training, (3, 28, 28)))
     batches, weights = torch.randn(2, 28, 28, 3, 16), torch.randn(2, made.n_weights) / 10
-    return batches, weights, list(made.instructions), made.size, made.n_features, 1e-5
+    return batches, weights, made.text, made.size, made.n_features, 1e-5
+
+
+def with_number(program, place, number):
+    numbers = program.split()
+    numbers[place] = str(number)
+    return " ".join(numbers)
 
 
 def backward_arguments():
@@ -141,13 +147,14 @@ def replaced(name, place, value, *pack):
         ("train_forward", 0, lambda batches: batches[:, :14], "reads past the end of its maps"),
         ("train_forward", 1, lambda weights: weights[:1], "weights must be .K, numbers of a network."),
         ("train_forward", 1, lambda weights: weights[:, :-1], "reads past the end of its weights"),
-        ("train_forward", 2, lambda program: program[:-1], "instructions of 20 numbers"),
-        ("train_forward", 2, [], "instructions of 20 numbers"),
-        ("train_forward", 2, lambda program: [99, *program[1:]], "unknown kind 99"),
-        ("train_forward", 2, lambda program: [*program[:1], 7, *program[2:]], "reads past the end of its maps"),
-        ("train_forward", 2, lambda program: [*program[:3], 7, *program[4:]], "writes past the end of its maps"),
-        ("train_forward", 2, lambda program: [*program[:8], 0, *program[9:]], "an empty map or kernel"),
-        ("train_forward", 2, lambda program: [*program[:19], 7, *program[20:]], "of another size than it says"),
+        ("train_forward", 2, lambda program: program.rsplit(maxsplit=1)[0], "instructions of 20 numbers"),
+        ("train_forward", 2, "", "instructions of 20 numbers"),
+        ("train_forward", 2, lambda program: f"{program} x", "must be whole numbers"),
+        ("train_forward", 2, lambda program: with_number(program, 0, 99), "unknown kind 99"),
+        ("train_forward", 2, lambda program: with_number(program, 1, 7), "reads past the end of its maps"),
+        ("train_forward", 2, lambda program: with_number(program, 3, 7), "writes past the end of its maps"),
+        ("train_forward", 2, lambda program: with_number(program, 8, 0), "an empty map or kernel"),
+        ("train_forward", 2, lambda program: with_number(program, 19, 7), "of another size than it says"),
         ("train_forward", 3, 8, "maps must hold an image"),
         ("train_forward", 4, 0, "measures past the last feature"),
         ("train_backward", 0, lambda gradients: gradients[:, :1], "the last instruction must compute the 1 outputs"),

@@ -51,7 +51,7 @@ def forward(program: Program, weights: Tensor, batches: Tensor) -> tuple[Tensor,
     if _by_triton(batches):
         result = torch.ops.gengap_cuda.forward(batches, weights, program.instructions, *sizes)
     else:
-        result = torch.ops.gengap.train_forward(_batch_last(batches), weights, program.instructions, *sizes)
+        result = torch.ops.gengap.train_forward(_batch_last(batches), weights, program.text, *sizes)
     return result
 
 
@@ -78,7 +78,7 @@ def backward(
         arguments = output_gradients, maps, statistics, weights, program.instructions, program.eps
         result = torch.ops.gengap_cuda.backward(*arguments)
     else:
-        known = _batch_last(batches), maps, statistics, weights, program.instructions, program.eps
+        known = _batch_last(batches), maps, statistics, weights, program.text, program.eps
         result = torch.ops.gengap.train_backward(output_gradients.transpose(1, 2), *known)
     return result
 

@@ -1,5 +1,6 @@
 """A network's training step as instructions of the kernels, from the same steps as those of evaluation on a CPU."""
 
+import functools
 from dataclasses import astuple, dataclass, fields, replace
 
 from torch import fx, nn
@@ -91,6 +92,11 @@ class Program:
     n_outputs: int
     pools: bool
     eps: float
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The instructions' numbers with spaces between them, as the operators of a CPU take them."""
+        return " ".join(map(str, self.instructions))
 
 
 def program(traced: fx.GraphModule) -> Program | None:

@@ -7,6 +7,11 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 #include "kernels.h"
@@ -202,10 +207,26 @@ void check_instruction(const TrainingRun& run, int64_t index) {
                 ": measures past the last feature");
 }
 
+// The numbers of a program. It comes as text, which PyTorch hands over at once, and is read once per process: hundreds of
+// integers would take longer in every call than a small layer.
+const std::vector<int64_t>& numbers_of(c10::string_view text) {
+    static std::mutex mutex;
+    static std::map<std::string, std::vector<int64_t>, std::less<>> known;
+    const std::lock_guard<std::mutex> guard(mutex);
+    const auto found = known.find(std::string_view(text.data(), text.size()));
+    if (found != known.end()) return found->second;
+    std::istringstream read{std::string(text)};
+    std::vector<int64_t> numbers;
+    for (int64_t number; read >> number;) numbers.push_back(number);
+    TORCH_CHECK(read.eof(), "program must be whole numbers with spaces between them");
+    return known.emplace(text, std::move(numbers)).first->second;
+}
+
 // Checks batches [K, H, W, C, B], weights and program.
-TrainingRun checked_run(const Tensor& batches, const Tensor& weights, IntArrayRef program, int64_t size,
+TrainingRun checked_run(const Tensor& batches, const Tensor& weights, c10::string_view text, int64_t size,
                         int64_t n_features) {
     constexpr int64_t fields = sizeof(TrainingInstruction) / sizeof(int64_t);
+    const std::vector<int64_t>& program = numbers_of(text);
     const Maps maps(batches, "batches");
     TORCH_CHECK(maps.pack, "batches must be [K, H, W, C, B], but has shape ", batches.sizes());
     check(weights, "weights", at::kFloat);
@@ -221,7 +242,7 @@ TrainingRun checked_run(const Tensor& batches, const Tensor& weights, IntArrayRe
     return run;
 }
 
-std::tuple<Tensor, Tensor> train_forward_op(const Tensor& batches, const Tensor& weights, IntArrayRef program,
+std::tuple<Tensor, Tensor> train_forward_op(const Tensor& batches, const Tensor& weights, c10::string_view program,
                                             int64_t size, int64_t n_features, double eps) {
     const TrainingRun run = checked_run(batches, weights, program, size, n_features);
     const Tensor own_batches = batches.contiguous(), own_weights = weights.contiguous();
@@ -233,7 +254,7 @@ std::tuple<Tensor, Tensor> train_forward_op(const Tensor& batches, const Tensor&
 }
 
 Tensor train_backward_op(const Tensor& output_gradients, const Tensor& batches, const Tensor& maps,
-                         const Tensor& statistics, const Tensor& weights, IntArrayRef program, double eps) {
+                         const Tensor& statistics, const Tensor& weights, c10::string_view program, double eps) {
     TORCH_CHECK(maps.dim() == 3 && statistics.dim() == 3 && output_gradients.dim() == 3,
                 "maps, statistics and gradients must be [K, numbers, B]");
     const int64_t image = batches.dim() == 5 ? batches.size(1) * batches.size(2) * batches.size(3) : 0;
@@ -379,10 +400,10 @@ TORCH_LIBRARY(gengap, library) {
     library.def("batch_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> (Tensor, Tensor, Tensor)", strides);
     library.def("batch_norm_backward(Tensor y_gradient, Tensor x, Tensor weight, Tensor mean, Tensor variance,"
                 " float eps) -> (Tensor, Tensor, Tensor)", strides);
-    library.def("train_forward(Tensor batches, Tensor weights, int[] program, int size, int n_features, float eps)"
+    library.def("train_forward(Tensor batches, Tensor weights, str program, int size, int n_features, float eps)"
                 " -> (Tensor, Tensor)", strides);
     library.def("train_backward(Tensor output_gradients, Tensor batches, Tensor maps, Tensor statistics,"
-                " Tensor weights, int[] program, float eps) -> Tensor", strides);
+                " Tensor weights, str program, float eps) -> Tensor", strides);
     library.def("evaluate(Tensor images, Tensor weights, int[] program, int buffer_size, int n_outputs) -> Tensor");
     library.def("exact_statistics(Tensor images, Tensor weights, Tensor(a!) scratch, int[] program, int buffer_size,"
                 " int kept_size, int n_outputs, int n_features, float eps) -> (Tensor, Tensor, Tensor)");
