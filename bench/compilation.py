@@ -21,7 +21,7 @@ from gengap import models, training
 from gengap.engine import stack
 from gengap.labels import LabelledData
 from gengap.studies.settings import Cell
-from gengap.training import compilation
+from gengap.training import step_choice
 
 PACK, BATCH_SIZE, N_TRAIN, N_TEST = 16, 128, 6400, 640
 WIDTHS = (4, 16, 64)
@@ -29,12 +29,18 @@ WIDTHS = (4, 16, 64)
 
 def shortest(width: int) -> int:
     """The fewest epochs for which `compile: auto` compiles."""
-    arch = stack.architecture(models.build(Cell.model_validate({"model": {"width": width}}).model, (3, 8, 8), 1))
-    sizes = {"n_networks": PACK, "batch_size": BATCH_SIZE, "image_area": 64}
     epochs = 1
-    while not compilation.pays(arch, n_steps=epochs * (N_TRAIN // BATCH_SIZE), **sizes):
+    while not compiles(width, epochs):
         epochs += 1
     return epochs
+
+
+def compiles(width: int, epochs: int) -> bool:
+    """Whether `compile: auto` compiles so many epochs."""
+    cell = Cell.model_validate({"model": {"width": width}})
+    arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
+    sizes = {"n_networks": PACK, "batch_size": BATCH_SIZE, "n_steps": epochs * (N_TRAIN // BATCH_SIZE)}
+    return step_choice.pays_to_compile(arch, cell, (3, 8, 8), **sizes)
 
 
 def job(width: int, epochs: int, compile_step: str) -> None:

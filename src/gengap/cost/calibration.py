@@ -15,9 +15,8 @@ from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import Timing
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, pack_state, random_inputs, step_choice
+from gengap.training import augmentation, pack_state, random_inputs, step_choice
 from gengap.training.cell_result import CellResult
-from gengap.training.fused_step import fuses, groups
 from gengap.training.optimizers import stacked_settings
 from gengap.training.plain_step import forward_operations
 from gengap.training.step import StepInputs
@@ -114,9 +113,9 @@ class Training:
 
     def step_seconds(self, n_networks: int, *, batch_size: int | None = None, compiled: bool | None = None) -> float:
         """What a step takes, as a ratio to others; by default one of the pack's own batches, compiled if it is."""
-        sized = self._sized(n_networks) | ({} if batch_size is None else {"batch_size": batch_size})
+        sizes = {"n_networks": n_networks, "batch_size": self.batch_size if batch_size is None else batch_size}
         compiled = self.compiles if compiled is None else compiled
-        return compilation.step_seconds(self.arch, **sized, compiled=compiled)
+        return step_choice.step_seconds(self.arch, self.cells[0], self.data.image_shape, **sizes, compiled=compiled)
 
     @property
     def compiled_share(self) -> float:
@@ -126,15 +125,9 @@ class Training:
 
     def _pays(self, n_networks: int, epochs: int) -> bool:
         """As `gengap.training.loop` decides it on a CPU."""
+        sizes = {"n_networks": n_networks, "batch_size": self.batch_size}
         n_steps = epochs * (self.data.n_train // self.batch_size)
-        return compilation.pays(self.arch, **self._sized(n_networks), n_steps=n_steps)
-
-    def _sized(self, n_networks: int) -> dict[str, int]:
-        shape, batch_size = self.data.image_shape, self.batch_size
-        fused = fuses(self.arch, self.cells[0], shape, batch_size)
-        n_groups = groups(self.arch, self.cells[0], shape, n_networks, batch_size) if fused else 0
-        sizes = {"n_networks": n_networks, "batch_size": batch_size, "image_area": math.prod(shape[1:])}
-        return sizes | {"n_groups": n_groups}
+        return step_choice.pays_to_compile(self.arch, self.cells[0], self.data.image_shape, **sizes, n_steps=n_steps)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from gengap.training import augmentation, compilation, learning_rates, patches, 
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
-from gengap.training.fused_step import fuses, groups
 from gengap.training.optimizers import stacked_settings
 from gengap.training.pack_state import PackState
 from gengap.training.resume import Saver
@@ -94,18 +93,13 @@ class _Job:
     def pays_to_compile(self, n_networks: int, epochs: int) -> bool:
         """Whether compiling the step pays for this many networks and the epochs that are left."""
         images, batch_size = self.data.train_images, self.batch_size(0)
-        channels, height, width = images.shape[1:]
+        shape = (images.shape[1], images.shape[2], images.shape[3])
         n_steps = epochs * (self.data.n_samples // batch_size)
         sizes = {"n_networks": n_networks, "batch_size": batch_size, "n_steps": n_steps}
         if images.is_cuda:
             bandwidth = compilation.gpu_bandwidth(images.device)
-            return compilation.pays_on_gpu(
-                self.arch, bandwidth=bandwidth, image_shape=(channels, height, width), **sizes
-            )
-        shape = channels, height, width
-        fused = fuses(self.arch, self.shared, shape, batch_size)
-        n_groups = groups(self.arch, self.shared, shape, n_networks, batch_size) if fused else 0
-        return compilation.pays(self.arch, image_area=height * width, n_groups=n_groups, **sizes)
+            return compilation.pays_on_gpu(self.arch, bandwidth=bandwidth, image_shape=shape, **sizes)
+        return step_choice.pays_to_compile(self.arch, self.shared, shape, **sizes)
 
 
 def train(

@@ -1,10 +1,13 @@
-"""Which of the three steps trains a pack."""
+"""Which of the three steps trains a pack, and whether a CPU compiles it."""
+
+import math
 
 import torch
 
 from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
-from gengap.training.fused_step import fuses, make_fused_step
+from gengap.training import compilation
+from gengap.training.fused_step import fuses, groups, make_fused_step
 from gengap.training.plain_step import fills, make_plain_step
 from gengap.training.step import Step, make_step
 
@@ -32,3 +35,49 @@ def make(
     fused = kind == "fused" or (kind == "auto" and device.type == "cpu" and fuses(arch, cell, image_shape, batch_size))
     made = make_fused_step(arch, cell, image_shape) if fused else None
     return made or make_step(arch, cell)
+
+
+def pays_to_compile(
+    arch: Architecture,
+    cell: Cell,
+    image_shape: tuple[int, int, int],
+    *,
+    n_networks: int,
+    batch_size: int,
+    n_steps: int,
+) -> bool:
+    """Whether a CPU compiles the step that it takes unless told otherwise; a function of sizes only.
+
+    Args:
+        arch: Of the networks.
+        cell: Any cell of the pack.
+        image_shape: ``(channels, height, width)``.
+        n_networks: That train together.
+        batch_size: Samples per step.
+        n_steps: That are left.
+    """
+    sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
+    return compilation.pays(arch, n_steps=n_steps, **sizes)
+
+
+def step_seconds(
+    arch: Architecture,
+    cell: Cell,
+    image_shape: tuple[int, int, int],
+    *,
+    n_networks: int,
+    batch_size: int,
+    compiled: bool,
+) -> float:
+    """Seconds of that step on the processor that it was fitted on; of use as a ratio of two packs."""
+    sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
+    return compilation.step_seconds(arch, **sizes, compiled=compiled)
+
+
+def _sizes(
+    arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_networks: int, batch_size: int
+) -> dict[str, int]:
+    fused = fuses(arch, cell, image_shape, batch_size)
+    n_groups = groups(arch, cell, image_shape, n_networks, batch_size) if fused else 0
+    area = math.prod(image_shape[1:])
+    return {"n_networks": n_networks, "batch_size": batch_size, "image_area": area, "n_groups": n_groups}
