@@ -1,5 +1,7 @@
 """A training step by the kernels against the stacked one, over what a step is made of."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -84,6 +86,28 @@ def test_bits_depend_on_neither_pack_nor_groups(monkeypatch):
         assert all(torch.equal(one, other[place]) for one, other in pairs)
 
 
+class Unused(nn.Module):
+    """A network with a branch that does not reach the outputs, or with a layer that never runs."""
+
+    def __init__(self, runs):
+        super().__init__()
+        self.conv, self.output, self.aside, self.runs = nn.Conv2d(3, 2, 8), nn.Linear(2, 1), nn.Linear(2, 1), runs
+
+    def forward(self, x):
+        features = self.conv(x).flatten(1)
+        if self.runs:
+            self.aside(features)
+        return self.output(features)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_layers_without_an_effect_have_no_such_step(runs):
+    """Their gradients are 0, which the kernels would leave as they found the memory."""
+    arch = stack.architecture(Unused(runs))
+    assert make_fused_step(arch, Cell(), SHAPE) is None
+    assert not fuses(arch, Cell(), SHAPE, 128)
+
+
 def test_where_it_is_chosen():
     arch, cell, _ = prepared()
     assert fuses(arch, cell, SHAPE, 128)
@@ -105,6 +129,7 @@ def test_where_it_is_chosen():
 def test_groups_cover_a_pack(n_networks, sizes):
     """Song's network of width 4 has 390 KB of maps with a batch of 128: ten fit, but never more than 16 groups."""
     found = fused_step._groups(n_networks, 128, 761)
+    assert len(fused_step._groups(n_networks, 128, 761, threads=64)) == math.ceil(n_networks / 640)
     assert [part.stop - part.start for part in found] == sizes
     assert [part.start for part in found] == [0, *(part.stop for part in found[:-1])]
     assert found[-1].stop == n_networks

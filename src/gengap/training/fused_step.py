@@ -43,7 +43,7 @@ def fuses(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], bat
 
 
 def groups(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_networks: int, batch_size: int) -> int:
-    """In how many groups a pack goes forward and backward on a CPU, where `fuses`."""
+    """In how many groups one thread of a CPU takes a pack forward and backward, where `fuses`."""
     made = _program(arch, cell, image_shape)
     assert made is not None
     return len(_groups(n_networks, batch_size, made.size))
@@ -59,7 +59,8 @@ def _program(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) 
 @functools.cache  # packs of a grid share architectures
 def _program_of(arch: Architecture, image_shape: tuple[int, int, int]) -> Program | None:
     traced = shaped(dropout.masked(arch.training), image_shape)
-    return None if traced is None else program(traced)
+    made = None if traced is None else program(traced)
+    return made if made is not None and set(made.parameters) == set(arch.parameters) else None
 
 
 def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Step | None:
@@ -106,7 +107,8 @@ def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int,
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         all_together = [slice(len(samples))]
         n_networks, batch_size = samples.shape
-        for of in all_together if images.is_cuda else _groups(n_networks, batch_size, instructions.size):
+        grouped = _groups(n_networks, batch_size, instructions.size, torch.get_num_threads())
+        for of in all_together if images.is_cuda else grouped:
             parts.append(passed(of, parts[-1][0] if parts else None))
         flat, statistics, loss = (torch.cat(part) for part in zip(*parts, strict=True))
         gradients = passes.by_name(instructions, flat, networks.parameters)
@@ -117,9 +119,9 @@ def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int,
     return step
 
 
-def _groups(n_networks: int, n_samples: int, size: int) -> list[slice]:
-    """The networks of a pack that go forward and backward together: as many as the cache holds the maps of."""
-    held = max(1, _CACHE // (size * n_samples * torch.float32.itemsize))
+def _groups(n_networks: int, n_samples: int, size: int, threads: int = 1) -> list[slice]:
+    """The networks of a pack that go forward and backward together: as many as the caches hold the maps of."""
+    held = threads * max(1, _CACHE // (size * n_samples * torch.float32.itemsize))
     at_once = math.ceil(n_networks / min(_MOST_GROUPS, math.ceil(n_networks / held)))
     return [slice(first, min(first + at_once, n_networks)) for first in range(0, n_networks, at_once)]
 

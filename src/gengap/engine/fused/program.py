@@ -117,6 +117,9 @@ def program(traced: fx.GraphModule) -> Program | None:
     eps = {module.eps for module in modules.values() if isinstance(module, FunctionalBatchNorm)}
     if not working or len(eps) > 1 or working[-1][1].output is not next(reversed(steps.values())).output:
         return None
+    read = {id(steps[node].output) for _, step in working for node in step.inputs}
+    if any(id(step.output) not in read for _, step in working[:-1]):
+        return None  # a map that nothing reads has no gradient
     size = next(step.output.size for step in steps.values() if step.kind == "image")
     for _, step in working:
         step.output.offset, size = size, size + step.output.size
