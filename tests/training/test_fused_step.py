@@ -22,15 +22,15 @@ pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compil
 CPU, SHAPE, N = torch.device("cpu"), (3, 8, 8), 48
 
 
-def prepared(n_networks=3, batch_size=32, pruned=False, patched=False, **settings):
-    """Architecture, cells and the arguments of a step of Song's network."""
-    base = {"model": {"width": 4, **settings.pop("model", {})}, **settings}
+def prepared(n_networks=3, batch_size=32, pruned=False, patched=False, shape=SHAPE, **settings):
+    """Architecture, cells and the arguments of a step, by default of Song's network."""
+    base = {"model": {"width": 4}, **settings}
     cells = [Cell.model_validate({**base, "seed": seed}) for seed in range(n_networks)]
     outputs = 3 if cells[0].loss.name == "cross_entropy" else 1
-    arch = stack.architecture(models.build(cells[0].model, SHAPE, outputs))
-    state = stack.initial_state(cells, SHAPE, outputs, dtype=torch.float32, device=CPU)
+    arch = stack.architecture(models.build(cells[0].model, shape, outputs))
+    state = stack.initial_state(cells, shape, outputs, dtype=torch.float32, device=CPU)
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(N, *SHAPE, generator=generator)
+    images = torch.randn(N, *shape, generator=generator)
     classes = torch.randint(outputs if outputs > 1 else 2, (N,), generator=generator)
     targets = classes if outputs > 1 else 2.0 * classes - 1
     weights = {name: state[name] for name in arch.parameters}
@@ -71,6 +71,16 @@ def test_a_step_is_the_stacked_one(case, monkeypatch):
     found, expected = map(pytree.tree_leaves, results)
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["frankle_conv", "lenet", "patch_conv", "plain_conv"])
+def test_a_step_of_other_models_is_the_stacked_one(name):
+    shape = (3, 32, 32)
+    arch, cell, given = prepared(1, 16, shape=shape, model={"name": name}, loss={"name": "cross_entropy"})
+    assert fuses(arch, cell, shape, 16)
+    found, expected = (make(*given) for make in (make_fused_step(arch, cell, shape), make_step(arch, cell)))
+    for one, other in zip(pytree.tree_leaves(found), pytree.tree_leaves(expected), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
