@@ -131,38 +131,72 @@ def compiled(step: Step, device: torch.device) -> Step:
     # PyTorch says here that there is no GPU, which is no news to who trains on the CPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TensorFloat32.*")
-    compiler = functools.partial(torch.compile, dynamic=False) if device.type == "cuda" else Traced
-    made = step.compiled(compiler) if isinstance(step, OneByOne) else compiler(step)
-    return Replayed(made) if device.type == "cuda" else made
+    if device.type == "cuda":
+        compiler = functools.partial(torch.compile, dynamic=False)
+        return Replayed(step.compiled(compiler) if isinstance(step, OneByOne) else compiler(step))
+    return step.compiled(Traced) if isinstance(step, OneByOne) else Owner(step)
 
 
-class Traced:
-    """A `Step` that is traced to a graph of operators, which is then compiled, for every set of shapes and strides.
+class Owner:
+    """A `Step` that is compiled to change the networks in place, so that a call takes no memory for them.
 
-    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. The graph takes and gives plain
-    tensors and goes to the compiler directly: through `torch.compile`, every call would check a hundred tensors first,
-    0.2 to 0.4 ms. If the compiler fails, for any reason, the step runs as it is, and the log says so once.
+    It owns their tensors: what it returns is overwritten by the next call. What it is given is copied, unless it is
+    what it has returned.
     """
 
     def __init__(self, step: Step) -> None:
-        self._step: Callable[..., Any] = step
-        self._compiled: dict[tuple[_Layouts, _Layouts], _Graph] = {}
-        self._failed = False
-        self._returned: list[Tensor] = []  # the networks after the last call
-        self._returned_layouts: _Layouts = ()
+        self._update = Traced(functools.partial(_updated, step))
+        self._networks: Any = None
+        self._own: list[Tensor] = []
 
     def __call__(self, networks: Any, *others: Any) -> tuple[Any, Tensor]:
         """See `gengap.training.step.make_step`."""
+        given = tensor_tree.leaves(networks)
+        back = len(given) == len(self._own) and all(map(operator.is_, given, self._own))
+        if not back:
+            self._own = [value.clone() for value in given]
+            self._networks = tensor_tree.filled(tensor_tree.form(networks), iter(self._own))
+        (loss,) = self._update(self._networks, *others)
+        return self._networks, loss
+
+
+def _updated(step: Step, networks: Any, *others: Any) -> tuple[Tensor]:
+    """The step's losses; the networks after it are written over those before it."""
+    new, loss = step(networks, *others)
+    for own, value in zip(tensor_tree.leaves(networks), tensor_tree.leaves(new), strict=True):
+        if value is not own:
+            own.copy_(value)
+    return (loss,)
+
+
+class Traced:
+    """A function of trees of tensors that is traced to a graph, which is then compiled, for every set of layouts.
+
+    `torch.compile` alone cannot follow `vmap` into the derivatives of our own kernels. The graph takes and gives plain
+    tensors and goes to the compiler directly: through `torch.compile`, every call would check a hundred tensors first,
+    0.2 to 0.4 ms. If the compiler fails, for any reason, the function runs as it is, and the log says so once.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._compiled: dict[tuple[_Layouts, _Layouts], _Graph] = {}
+        self._failed = False
+        self._last: list[Tensor] = []  # the first argument of the last call
+        self._last_layouts: _Layouts = ()
+
+    def __call__(self, networks: Any, *others: Any) -> Any:
+        """The function's results."""
         state, rest = tensor_tree.leaves(networks), tensor_tree.leaves(others)
-        # Most often the networks are those that the last call returned, a hundred tensors whose layouts are known.
-        known = len(state) == len(self._returned) and all(map(operator.is_, state, self._returned))
-        layouts = self._returned_layouts if known else _layouts(state), _layouts(rest)
-        graph, results = self._compiled.get(layouts), None
+        # Most often the networks are those of the last call, a hundred tensors whose layouts are known.
+        if len(state) != len(self._last) or not all(map(operator.is_, state, self._last)):
+            self._last, self._last_layouts = state, _layouts(state)
+        layouts = self._last_layouts, _layouts(rest)
+        graph = self._compiled.get(layouts)
         if graph is not None:
-            results = graph.run(*state, *rest)
-        elif not self._failed:
+            return tensor_tree.filled(graph.form, iter(graph.run(*state, *rest)))
+        if not self._failed:
             try:
-                graph = _compiled_graph(self._step, (networks, *others))
+                graph = _compiled_graph(self._function, (networks, *others))
                 results = graph.run(*state, *rest)
             except Exception as error:  # of the compiler's many; a fault of the step itself shows when it runs below
                 if out_of_memory(error):
@@ -170,15 +204,9 @@ class Traced:
                 self._failed = True
                 log.warning("the step could not be compiled, so training runs uncompiled, slower: %s", _reason(error))
             else:
-                graph.layouts_after = _layouts(results[: len(state)])
                 self._compiled[layouts] = graph
-        result: tuple[Any, Tensor]
-        if graph is None or results is None:
-            result = self._step(networks, *others)
-            return result
-        self._returned, self._returned_layouts = results[: len(state)], graph.layouts_after
-        result = tensor_tree.filled(graph.form, iter(results))
-        return result
+                return tensor_tree.filled(graph.form, iter(results))
+        return self._function(networks, *others)
 
 
 _Layouts = tuple[tuple[torch.Size, tuple[int, ...]], ...]
@@ -188,29 +216,24 @@ def _layouts(tensors: list[Tensor]) -> _Layouts:
     return tuple((value.shape, value.stride()) for value in tensors)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Graph:
-    """A compiled step: a function of the leaves of its arguments, the form of its results, and how they are laid out.
-
-    The networks come first among the results as among the arguments, and are as many tensors.
-    """
+    """A compiled function of the leaves of its arguments, and the form of its results."""
 
     run: Callable[..., list[Tensor]]
     form: Any
-    layouts_after: _Layouts = ()
 
 
-def _compiled_graph(step: Callable[..., Any], arguments: tuple[Any, ...]) -> _Graph:
-    """The step compiled for the layouts of these arguments."""
+def _compiled_graph(function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Graph:
+    """The function compiled for the layouts of these arguments."""
     given, form_given, forms = tensor_tree.leaves(arguments), tensor_tree.form(arguments), []
 
     def flat(*leaves: Tensor) -> list[Tensor]:
-        results = step(*tensor_tree.filled(form_given, iter(leaves)))
+        results = function(*tensor_tree.filled(form_given, iter(leaves)))
         forms.append(tensor_tree.form(results))
         return tensor_tree.leaves(results)
 
-    # What is one tensor in the first call may be two in the next (a network in a subspace starts at theta_0), and
-    # tracing would take them for one for ever.
+    # What is one tensor in the first call may be two in the next, and tracing would take them for one for ever.
     apart = [value.clone() if id(value) in map(id, given[:place]) else value for place, value in enumerate(given)]
     # Layouts are compared here; the compiler's own checks of every tensor take as long as a tenth of a short step.
     options = {"size_asserts": False, "alignment_asserts": False}
