@@ -46,14 +46,15 @@ def test_the_predicted_peak_suffices_and_is_of_use(tmp_path):
     done = subprocess.run([sys.executable, "-c", PEAK, str(tmp_path)], check=True, capture_output=True, text=True)
     cell = Cell.model_validate({"model": {"width": 32}, "training": {"batch_size": 512, "snapshots": [0]}})
     arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
-    predicted = memory_budget.shared_bytes(cell) + 24 * memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 512, 1)
+    each, shared = memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 512, 1, torch.device("cpu"))
+    predicted = shared + 24 * each
     assert 0.4 < int(done.stdout) / predicted < 1 / 0.8
 
 
-def bytes_of(**training):
+def bytes_of(device="cuda", **training):
     cell = Cell.model_validate({"model": {"width": 8}, "training": training})
     arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
-    return memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 1000, 1)
+    return memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 1000, 1, torch.device(device))[0]
 
 
 def test_a_larger_batch_and_a_wider_number_take_more():

@@ -12,6 +12,7 @@ from typing import Any
 from gengap import models, registry
 from gengap.cost import remaining
 from gengap.cost.calibration import START_SECONDS, Sizes, Training, calibrated, operations, sizes
+from gengap.engine import device as devices
 from gengap.engine import stack
 from gengap.engine.stack import Architecture
 from gengap.files import timings
@@ -227,8 +228,9 @@ class Estimator:
             scaled = seconds is not None
         if seconds is None:
             new[pack] = training
-        each = memory_budget.predicted_bytes(training.arch, cells[0], data.image_shape, data.n_stored, data.n_outputs)
-        memory = each * len(cells) + memory_budget.shared_bytes(cells[0])
+        sizes = data.image_shape, data.n_stored, data.n_outputs
+        each, shared = memory_budget.predicted_bytes(training.arch, cells[0], *sizes, devices.choose("auto"))
+        memory = each * len(cells) + shared
         to_do, of = len(cells), len(all_cells)
         return Planned(job, pack, TRAIN, kind, work, seconds, threads, to_do, of, memory, from_other_sizes=scaled)
 

@@ -114,9 +114,10 @@ def train_pack(
             nonlocal passed
             passed += job.train(names)
 
-        each = memory_budget.predicted_bytes(arch, first, image_shape, len(data.train_images), n_outputs)
+        n_train = len(data.train_images)
+        each, shared = memory_budget.predicted_bytes(arch, first, image_shape, n_train, n_outputs, device)
         free = memory_budget.free_bytes(device, options.memory_limit)
-        memory_budget.in_parts(list(cells), each, memory_budget.shared_bytes(first), free, train)
+        memory_budget.in_parts(list(cells), each, shared, free, train)
     where = {**(provenance or {}), "device": devices.describe(device), "data_digest": digest}
     where["pack"] = cell_result.pack_digest(identities.values())
     cell_result.write([done[name] for name in cells], weights, history, image_shape, n_outputs, where)

@@ -23,6 +23,8 @@ _CACHE = 2**22  # bytes of maps that a processor's cache still has when the back
 _MOST_GROUPS = 16  # of the networks of a pack: each takes half a second to compile
 _MOST_BYTES = 2**26  # of one network's maps and a batch: beyond, PyTorch's order, which frees maps on its way back
 
+_CHANGED_BATCHES = 12  # copies of a batch, counted in float32, that augmenting it takes at a time: indices are int64
+
 
 def fuses(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> bool:
     """Whether a CPU trains these networks by this step unless told otherwise.
@@ -47,6 +49,27 @@ def groups(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_
     made = _program(arch, cell, image_shape)
     assert made is not None
     return len(_groups(n_networks, batch_size, made.size))
+
+
+def held_bytes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> tuple[int, int]:
+    """What a step holds beside weights, where `fuses`: of every network its batch, and the maps of one group.
+
+    Args:
+        arch: Their architecture.
+        cell: Any cell of the pack.
+        image_shape: ``(channels, height, width)``.
+        batch_size: Samples per step.
+
+    Returns:
+        Bytes for every network, and those for any number of them.
+    """
+    made = _program(arch, cell, image_shape)
+    assert made is not None
+    one = batch_size * torch.float32.itemsize
+    changed = cell.training.augmentation != "none" or cell.labels.name == "patches"
+    batches = _CHANGED_BATCHES if changed else 1
+    # Maps, their gradients, and the images of a group that has just left.
+    return batches * math.prod(image_shape) * one, 3 * torch.get_num_threads() * max(_CACHE, made.size * one)
 
 
 def _program(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Program | None:

@@ -1,8 +1,8 @@
 """How much memory a pack takes: predicted before it starts, so that a pack that would not fit is trained in parts.
 
 The peak is predicted from what autograd keeps for two and for four images of one network, and 1.5 times that for
-temporaries: `torch.func.grad` keeps the graph of the backward pass as well. Where memory still runs out, the part is
-halved.
+temporaries: `torch.func.grad` keeps the graph of the backward pass as well. A fused step says itself what it holds.
+Where memory still runs out, the part is halved.
 """
 
 import functools
@@ -19,7 +19,7 @@ from gengap.engine.cpu import execution
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.studies.settings import Cell
-from gengap.training import projections
+from gengap.training import fused_step, projections
 
 _SPARE = 0.8  # share of the free memory that is planned with
 # Measured against predicted peaks of uncompiled packs (Song's network at widths 16 to 64, ResNet-56 at width 8) were
@@ -31,13 +31,18 @@ T = TypeVar("T")
 
 
 def predicted_bytes(
-    arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_samples: int, n_outputs: int
-) -> int:
-    """Memory that one more network in a pack takes at the peak of its training.
+    arch: Architecture,
+    cell: Cell,
+    image_shape: tuple[int, int, int],
+    n_samples: int,
+    n_outputs: int,
+    device: torch.device,
+) -> tuple[int, int]:
+    """Memory that a pack takes at the peak of its training: for every network, and for any number of them.
 
-    The larger of two peaks. A step holds what autograd saves, counted on two and on four images, its
-    temporaries, and the weights: old, new, their gradient, and the optimiser's state old and new. An evaluation
-    holds every network's outputs for the whole training set. Snapshots count on a CPU.
+    The larger of two peaks. A step holds what autograd saves, counted on two and on four images, and its temporaries,
+    or what `fused_step.held_bytes` says; and the weights: old, new, their gradient, and the optimiser's state old and
+    new. An evaluation holds every network's outputs for the whole training set. Snapshots count on a CPU.
 
     Args:
         arch: The architecture.
@@ -45,31 +50,28 @@ def predicted_bytes(
         image_shape: ``(channels, height, width)``.
         n_samples: Training samples.
         n_outputs: Outputs of the network.
+        device: Where they are trained.
 
     Returns:
-        Bytes, without the data, which all networks share.
+        Bytes that every network takes, and those that all of them share, PyTorch's own among them; without the data.
     """
+    shared = _OWN_BYTES + (execution.HELD_BYTES if cell.training.batchnorm == "exact" else 0)
     batch_size = n_samples if cell.training.batch_size == "full" else min(cell.training.batch_size, n_samples)
     dtype = getattr(torch, cell.training.weights_dtype)
-    few, more = (_saved_by_autograd(arch, (count, *image_shape), dtype) for count in (2, 4))
-    saved = few + (more - few) / 2 * (batch_size - 2)
+    if device.type == "cpu" and fused_step.fuses(arch, cell, image_shape, batch_size):
+        held, of_all = fused_step.held_bytes(arch, cell, image_shape, batch_size)
+        shared += of_all
+    else:
+        few, more = (_saved_by_autograd(arch, (count, *image_shape), dtype) for count in (2, 4))
+        held = round(_TEMPORARIES * (few + (more - few) / 2 * (batch_size - 2)))
     weights: int = arch.n_parameters * dtype.itemsize
     kinds = len(registry.load("optimizer", cell.optimizer.name).start({"w": torch.zeros(1, 1)}))
-    step = _TEMPORARIES * saved + weights * (3 + 2 * kinds)
+    step = held + weights * (3 + 2 * kinds)
     if cell.training.subspace is not None:
         step += weights + projections.bytes_of(cell.training.projection, cell.training.subspace, arch.n_parameters)
     evaluation = n_samples * n_outputs * (dtype.itemsize + 3 * torch.float64.itemsize)
     peak: int = round(max(step, evaluation))
-    return peak + weights * (len(cell.training.snapshots) + 2)
-
-
-def shared_bytes(cell: Cell) -> int:
-    """Memory that a pack takes for any number of networks: PyTorch's own, and what exact statistics hold.
-
-    Args:
-        cell: Any cell of the pack.
-    """
-    return _OWN_BYTES + (execution.HELD_BYTES if cell.training.batchnorm == "exact" else 0)
+    return peak + weights * (len(cell.training.snapshots) + 2), shared
 
 
 def in_parts(items: Sequence[T], each: int, shared: int, free: int, work: Callable[[Sequence[T]], None]) -> None:
