@@ -13,10 +13,10 @@ from gengap import models
 from gengap.engine import evaluation, precision, stack
 from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, pack_state
+from gengap.training import augmentation, compilation, pack_state, step_choice
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
-from gengap.training.step import Step, StepInputs, make_step
+from gengap.training.step import Step, StepInputs
 
 
 def pack_loop(
@@ -27,7 +27,7 @@ def pack_loop(
     device: str = "cpu",
     *,
     compiled: bool = True,
-    make: Callable[[Architecture, Cell], Step] = make_step,
+    make: Callable[[Architecture, Cell], Step] | None = None,
 ) -> Callable[[], float]:
     """Train a pack of Song's networks for `n_steps` steps; returns network-samples per second."""
     images, labels = peers.data(batch_size * n_steps, device)
@@ -43,15 +43,18 @@ def training_loop(
     batch_size: int,
     *,
     compiled: bool,
-    make: Callable[[Architecture, Cell], Step] = make_step,
+    make: Callable[[Architecture, Cell], Step] | None = None,
 ) -> Callable[[], float]:
-    """Train cells of one shape for an epoch on resident data, by the step that `make` makes; network-samples/s."""
+    """Train cells of one shape for an epoch on resident data; network-samples/s.
+
+    By the step that `make` makes, or the one that training chooses.
+    """
     where, image_shape = images.device, (images.shape[1], images.shape[2], images.shape[3])
     arch = stack.architecture(models.build(cells[0].model, image_shape, n_outputs))
     state = stack.initial_state(cells, image_shape, n_outputs, dtype=torch.float32, device=where)
     pack = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
     hyperparameters = stacked_settings(cells, dtype=torch.float32, device=where)
-    step = make(arch, cells[0])
+    step = make(arch, cells[0]) if make else step_choice.make(arch, cells[0], image_shape, batch_size, where)
     step = compilation.compiled(step, where) if compiled else compilation.recorded(step, where)
 
     def run() -> float:
