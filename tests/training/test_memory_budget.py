@@ -9,6 +9,7 @@ import torch
 
 from gengap import models
 from gengap.engine import stack
+from gengap.engine.cpu import operators
 from gengap.studies.settings import Cell
 from gengap.training import RunOptions, cell_result, memory_budget, train_pack
 
@@ -61,6 +62,25 @@ def test_a_larger_batch_and_a_wider_number_take_more():
     assert bytes_of(batch_size=256) > 1.8 * bytes_of(batch_size=128)
     assert bytes_of(batch_size=128, dtype="float64") == pytest.approx(2 * bytes_of(batch_size=128), rel=0.05)
     assert bytes_of(batch_size="full") == bytes_of(batch_size=1000) == bytes_of(batch_size=5000)
+
+
+def test_a_fused_step_takes_little_unless_a_batch_is_not_for_its_kernels():
+    """The last batch of an epoch of 1,000 is one of 104 images, which 16 does not divide; that of 1,024 is whole."""
+    if not operators.available():
+        pytest.skip("no C++ compiler")
+    cell = Cell.model_validate({"model": {"width": 8}, "training": {"batch_size": 128}})
+    arch = stack.architecture(models.build(cell.model, (3, 8, 8), 1))
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    stacked, _ = memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 1024, 1, gpu)
+    whole, shared = memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 1024, 1, cpu)
+    with_rest, _ = memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 1000, 1, cpu)
+    assert whole < stacked / 4
+    assert 0.6 * stacked < with_rest < stacked
+    assert shared > memory_budget._OWN_BYTES
+    switched = cell.model_copy(
+        update={"training": cell.training.model_copy(update={"switch_epoch": 1, "switch_batch_size": 100})}
+    )
+    assert memory_budget.predicted_bytes(arch, switched, (3, 8, 8), 1024, 1, cpu)[0] > 2 * whole
 
 
 @pytest.mark.parametrize(("free", "sizes"), [(1e9, [10]), (500, [4, 4, 2]), (0, [1] * 10)])

@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from gengap import registry
 from gengap.engine.autograd_memory import saved_bytes
-from gengap.engine.cpu import execution
+from gengap.engine.cpu import execution, operators
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.studies.settings import Cell
@@ -58,12 +58,19 @@ def predicted_bytes(
     shared = _OWN_BYTES + (execution.HELD_BYTES if cell.training.batchnorm == "exact" else 0)
     batch_size = n_samples if cell.training.batch_size == "full" else min(cell.training.batch_size, n_samples)
     dtype = getattr(torch, cell.training.weights_dtype)
-    if device.type == "cpu" and fused_step.fuses(arch, cell, image_shape, batch_size):
+    fused = device.type == "cpu" and fused_step.fuses(arch, cell, image_shape, batch_size)
+    stacked = [0 if fused else batch_size]  # the largest batch that takes the stacked step
+    if fused:
         held, of_all = fused_step.held_bytes(arch, cell, image_shape, batch_size)
         shared += of_all
+        others = [cell.training.switch_batch_size] if cell.training.switch_epoch is not None else []
+        stacked += [size for size in (*others, n_samples % batch_size) if size % operators.SAMPLES]
+        stacked += [n_samples % size for size in others if n_samples % size % operators.SAMPLES]
     else:
+        held = 0
+    if largest := max(stacked):
         few, more = (_saved_by_autograd(arch, (count, *image_shape), dtype) for count in (2, 4))
-        held = round(_TEMPORARIES * (few + (more - few) / 2 * (batch_size - 2)))
+        held = max(held, round(_TEMPORARIES * (few + (more - few) / 2 * (largest - 2))))
     weights: int = arch.n_parameters * dtype.itemsize
     kinds = len(registry.load("optimizer", cell.optimizer.name).start({"w": torch.zeros(1, 1)}))
     step = held + weights * (3 + 2 * kinds)
