@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
 from gengap import losses
-from gengap.engine.cpu import operators
+from gengap.engine.cpu import allocation, operators
 from gengap.engine.fused import passes
 from gengap.engine.fused.program import Program, program
 from gengap.engine.graph.network_graph import shaped
@@ -23,6 +23,7 @@ _CACHE = 2**22  # bytes of maps that a processor's cache still has when the back
 _MOST_GROUPS = 16  # of the networks of a pack: each takes half a second to compile
 _MOST_BYTES = 2**26  # of one network's maps and a batch: beyond, PyTorch's order, which frees maps on its way back
 
+_COPIES = 5  # of a group's maps, theirs and their gradients: measured at the peak of a compiled step, the others hold 2
 _CHANGED_BATCHES = 12  # copies of a batch, counted in float32, that augmenting it takes at a time: indices are int64
 
 
@@ -54,6 +55,8 @@ def groups(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_
 def held_bytes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> tuple[int, int]:
     """What a step holds beside weights, where `fuses`: of every network its batch, and the maps of one group.
 
+    Memory that the process keeps after it is freed counts as held, as it may lie between what is in use.
+
     Args:
         arch: Their architecture.
         cell: Any cell of the pack.
@@ -68,8 +71,9 @@ def held_bytes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]
     one = batch_size * torch.float32.itemsize
     changed = cell.training.augmentation != "none" or cell.labels.name == "patches"
     batches = _CHANGED_BATCHES if changed else 1
-    # Maps, their gradients, and the images of a group that has just left.
-    return batches * math.prod(image_shape) * one, 3 * torch.get_num_threads() * max(_CACHE, made.size * one)
+    maps = _COPIES * made.size * one
+    each = batches * math.prod(image_shape) * one + math.ceil(maps / _MOST_GROUPS)  # groups grow when packs do
+    return each, torch.get_num_threads() * max(_COPIES * _CACHE, maps) + allocation.KEPT
 
 
 def _program(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Program | None:

@@ -5,7 +5,7 @@ import functools
 import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
-_KEPT = 2**28  # bytes that a process keeps when they are free
+KEPT = 2**28  # bytes that a process keeps when they are free
 _FROM_SYSTEM = 2**25  # an allocation from so many bytes on is the system's, glibc's greatest value
 
 
@@ -20,5 +20,5 @@ def keep_freed() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
     if mallopt is not None:
-        mallopt(_TRIM_THRESHOLD, _KEPT)
+        mallopt(_TRIM_THRESHOLD, KEPT)
         mallopt(_MMAP_THRESHOLD, _FROM_SYSTEM)
