@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
 from gengap import losses
-from gengap.engine.cpu import allocation, operators
+from gengap.engine.cpu import operators
 from gengap.engine.fused import passes
 from gengap.engine.fused.program import Program, program
 from gengap.engine.graph.network_graph import shaped
@@ -21,9 +21,10 @@ from gengap.training.step import NetworkState, Step, StepInputs, make_step, upda
 
 _CACHE = 2**22  # bytes of maps that a processor's cache still has when the backward pass reads them
 _MOST_GROUPS = 16  # of the networks of a pack: each takes half a second to compile
-_MOST_BYTES = 2**26  # of one network's maps and a batch: beyond, PyTorch's order, which frees maps on its way back
+_MOST_BYTES = 2**31  # of one network's maps and a batch: beyond, PyTorch's order, which frees maps on its way back
 
 _COPIES = 5  # of a group's maps, theirs and their gradients: measured at the peak of a compiled step, the others hold 2
+_KEPT = 2**27  # bytes of maps that nothing uses: `engine/cpu/kernels/kept_memory.h`
 _CHANGED_BATCHES = 12  # copies of a batch, counted in float32, that augmenting it takes at a time: indices are int64
 
 
@@ -55,8 +56,6 @@ def groups(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_
 def held_bytes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> tuple[int, int]:
     """What a step holds beside weights, where `fuses`: of every network its batch, and the maps of one group.
 
-    Memory that the process keeps after it is freed counts as held, as it may lie between what is in use.
-
     Args:
         arch: Their architecture.
         cell: Any cell of the pack.
@@ -73,7 +72,7 @@ def held_bytes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]
     batches = _CHANGED_BATCHES if changed else 1
     maps = _COPIES * made.size * one
     each = batches * math.prod(image_shape) * one + math.ceil(maps / _MOST_GROUPS)  # groups grow when packs do
-    return each, torch.get_num_threads() * max(_COPIES * _CACHE, maps) + allocation.KEPT
+    return each, torch.get_num_threads() * max(_COPIES * _CACHE, maps) + _KEPT
 
 
 def _program(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> Program | None:

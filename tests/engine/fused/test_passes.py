@@ -1,5 +1,7 @@
 """A pack's passes by the kernels of a CPU against PyTorch in float64; those of a GPU: `tests/engine/cuda`."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -142,3 +144,40 @@ def test_of_equal_numbers_in_a_pool_the_first_takes_the_gradient():
     arch, made, parameters, buffers, images = setup(convolved, (1, 2, 2), n_networks=1, samples=16)
     images[:] = images[:, :, :, :1, :1]  # the four numbers of every window are equal
     assert_near(ours(made, parameters, images), theirs(arch, parameters, buffers, images))
+
+
+@pytest.fixture
+def small_and_large():
+    """The arguments of two forward passes, the second of which needs more than twice the memory."""
+    arguments = []
+    for samples in (4096, 12288):
+        _, made, parameters, _, images = setup(models.build(Model(width=4), (3, 8, 8), 1), (3, 8, 8), samples=samples)
+        arguments.append((made, passes.weights(made, {n: v.float() for n, v in parameters.items()}), images.float()))
+    return arguments
+
+
+def test_a_step_takes_the_memory_that_the_last_one_gave_back(small_and_large):
+    small, _ = small_and_large
+    first, _ = passes.forward(*small)
+    where, numbers = first.data_ptr(), first.clone()
+    del first
+    again, _ = passes.forward(*small)
+    assert again.data_ptr() == where
+    assert torch.equal(again, numbers)
+
+
+def test_memory_in_use_is_nobody_elses(small_and_large):
+    small, large = small_and_large
+    held = [passes.forward(*small)[0] for _ in range(6)] + [passes.forward(*large)[0]]
+    ranges = sorted((maps.data_ptr(), maps.data_ptr() + maps.nbytes) for maps in held)
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(ranges))
+    assert all(torch.equal(maps, held[0]) for maps in held[1:6])
+
+
+def test_a_small_map_takes_no_large_block(small_and_large):
+    small, large = small_and_large
+    maps, _ = passes.forward(*large)
+    where = maps.data_ptr()
+    del maps
+    assert passes.forward(*small)[0].data_ptr() != where
+    assert passes.forward(*large)[0].data_ptr() == where

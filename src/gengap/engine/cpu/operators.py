@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gengap.engine.cpu import allocation, library
+from gengap.engine.cpu import library
 
 SAMPLES = 16  # batches must be multiples of this: the lanes of the widest vectors
 
@@ -40,7 +40,6 @@ def available() -> bool:
     """Whether the operators are loaded, which the first call does."""
     if not library.load():
         return False
-    allocation.keep_freed()
     for name, shapes in _SHAPES.items():
         torch.library.register_fake(f"gengap::{name}", shapes)
     for name in _OF_PACKS:

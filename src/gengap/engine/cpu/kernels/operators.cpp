@@ -4,6 +4,7 @@
 // views in between would make Inductor copy maps. This is the only file that includes PyTorch's headers, which take
 // longer to compile than all kernels.
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/from_blob.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <tuple>
 #include <vector>
+#include "kept_memory.h"
 #include "kernels.h"
 
 namespace at {
@@ -242,11 +244,17 @@ TrainingRun checked_run(const Tensor& batches, const Tensor& weights, c10::strin
     return run;
 }
 
+// A tensor with memory that goes back to `kept_memory`.
+Tensor kept_empty(IntArrayRef sizes, at::TensorOptions options) {
+    const Block block = kept_memory().take(c10::multiply_integers(sizes));
+    return at::from_blob(block.start, sizes, [block](void*) { kept_memory().give_back(block); }, options);
+}
+
 std::tuple<Tensor, Tensor> train_forward_op(const Tensor& batches, const Tensor& weights, c10::string_view program,
                                             int64_t size, int64_t n_features, double eps) {
     const TrainingRun run = checked_run(batches, weights, program, size, n_features);
     const Tensor own_batches = batches.contiguous(), own_weights = weights.contiguous();
-    const Tensor maps = batches.new_empty({run.networks, run.size - run.image, run.samples});
+    const Tensor maps = kept_empty({run.networks, run.size - run.image, run.samples}, batches.options());
     const Tensor statistics = batches.new_empty({run.networks, 2, n_features});
     train_forward(run, data(own_batches), data(own_weights), results(maps), results(statistics), float(eps),
                   at::get_num_threads());

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include "kept_memory.h"
 #include "layers.h"
 
 namespace gengap {
@@ -103,8 +104,8 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
     const int64_t n = run.samples;
 #pragma omp parallel num_threads(threads)
     {
-        const std::unique_ptr<float[]> gradients(new float[run.size * n]);  // of the images as well, if a sum reads them
-        const auto gradient = [&](int64_t offset) { return gradients.get() + offset * n; };
+        const Scratch gradients(run.size * n);  // of the images as well, if a sum reads them
+        const auto gradient = [&](int64_t offset) { return gradients.block.start + offset * n; };
 #pragma omp for
         for (int64_t k = 0; k < run.networks; ++k) {
             const float* batch = images + k * run.image * n;
