@@ -25,7 +25,8 @@ torch.set_num_threads(1)
 images, labels = torch.randn(600, 3, 8, 8), torch.randn(600).sign().long()
 data = LabelledData(images[:512], labels[:512], images[512:], labels[512:], 2, "digest")
 training = {"batch_size": 512, "epochs": 1, "snapshots": [0]}
-cells = {str(s): Cell.model_validate({"model": {"width": 32}, "training": training, "seed": s}) for s in range(n_networks)}
+settings = {"model": {"width": 32}, "training": training}
+cells = {str(seed): Cell.model_validate({**settings, "seed": seed}) for seed in range(n_networks)}
 
 def peak():
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1])
