@@ -1,7 +1,8 @@
 // Memory for the maps of a step: what one step gives back, the next one takes again.
 //
-// The C library returns so large blocks to the system, which clears every page before it hands it out once more: half
-// the time of a step of LeNet-5 with 1,024 samples. Pages of 2 MiB, where the system has them, save lookups of addresses.
+// The C library returns blocks of this size to the system, which clears every page before it hands it out once more:
+// half the time of a step of LeNet-5 with 1,024 samples. Pages of 2 MiB, where the system has them, save lookups of
+// addresses.
 #pragma once
 #include <sys/mman.h>
 

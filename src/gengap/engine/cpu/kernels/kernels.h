@@ -15,6 +15,11 @@ struct Geometry {
     int64_t in_pixels() const { return height * width; }
     int64_t out_pixels() const { return out_height() * out_width(); }
     int64_t taps() const { return kernel_height * kernel_width; }
+    // Whether every pixel is in one window.
+    bool windows_tile() const {
+        return kernel_height == stride && kernel_width == stride && dilation == 1 && padding == 0 &&
+               in_pixels() == out_pixels() * taps();
+    }
     int64_t out_size(int64_t size, int64_t kernel) const {
         return (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
     }

@@ -40,11 +40,11 @@ static void pass_on(const float* gradient, float* to, int64_t count, bool added)
     each(to, count, false, [=](int64_t i) { return added ? load(to + i) + load(gradient + i) : load(gradient + i); });
 }
 
-// The gradient of a pool goes to the first of the numbers that are its maximum, and to every NaN.
-static void max_pool_backward(const Taps& taps, const float* x, const float* y, const float* y_gradient,
-                              float* x_gradient, const Geometry& g, int64_t samples, bool added) {
-    const int64_t count = g.in * samples;
-    if (!added) std::fill_n(x_gradient, g.in_pixels() * count, 0.0f);
+// The gradient of a pool goes to the first of the numbers that are its maximum, and to every NaN. Where windows lie
+// apart, each number is in one of them, so that what is there is written over and not added to.
+template <bool APART>
+static void max_pool_backward_of(const Taps& taps, const float* x, const float* y, const float* y_gradient,
+                                 float* x_gradient, int64_t count) {
     for (size_t pixel = 0; pixel < taps.size(); ++pixel)
         for (int64_t i = 0; i < count; i += LANES) {
             const Vector greatest = load(y + pixel * count + i);
@@ -53,15 +53,23 @@ static void max_pool_backward(const Taps& taps, const float* x, const float* y, 
                 const Vector value = load(x + tap.pixel * count + i);
                 float* to = x_gradient + tap.pixel * count + i;
                 const auto hit = (value == greatest) | (value != value);
-                store(to, load(to) + (hit ? left : Vector{}));
+                store(to, APART ? (hit ? left : Vector{}) : load(to) + (hit ? left : Vector{}));
                 left = hit ? Vector{} : left;
             }
         }
 }
 
+static void max_pool_backward(const Taps& taps, const float* x, const float* y, const float* y_gradient,
+                              float* x_gradient, const Geometry& g, int64_t samples, bool added) {
+    const int64_t count = g.in * samples;
+    const bool apart = !added && g.windows_tile();
+    if (!apart && !added) std::fill_n(x_gradient, g.in_pixels() * count, 0.0f);
+    (apart ? max_pool_backward_of<true> : max_pool_backward_of<false>)(taps, x, y, y_gradient, x_gradient, count);
+}
+
 // The gradient of a map before its ReLU, in place.
 static void mask(const float* map, float* gradient, int64_t count) {
-    each(gradient, count, false, [=](int64_t i) { return load(map + i) <= 0.0f ? Vector{} : load(gradient + i); });
+    each(gradient, count, false, [=](int64_t i) { return masked(load(map + i), load(gradient + i)); });
 }
 
 void train_forward(const TrainingRun& run, const float* images, const float* weights, float* maps, float* statistics,
@@ -123,7 +131,8 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                 const Geometry& g = layer->geometry;
                 float* of_y = gradient(step.written);
                 float* of_bias = step.bias < 0 ? nullptr : result + step.bias;
-                if (step.relu) mask(read(step.written), of_y, step.size * n);
+                const bool normalises = step.kind == TRAIN_SCALE;  // which masks as it reads
+                if (step.relu && !normalises) mask(read(step.written), of_y, step.size * n);
                 if (step.kind == TRAIN_CONVOLVE) {
                     convolve_backward_weight(layer->pairs, of_y, read(step.read), result + step.weight, of_bias, g, n);
                     if (step.read > 0)
@@ -137,9 +146,10 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                     max_pool_backward(layer->taps, read(step.read), read(step.written), of_y, gradient(step.read), g, n,
                                       step.added);
                 } else {
-                    normalise_backward(of_y, read(step.read), own + step.weight, means + step.norm,
-                                       variances + step.norm, gradient(step.read), result + step.weight, of_bias, eps,
-                                       g.in_pixels(), g.in, n, step.added);
+                    normalise_backward(of_y, read(step.read), step.relu ? read(step.written) : nullptr,
+                                       own + step.weight, means + step.norm, variances + step.norm,
+                                       gradient(step.read), result + step.weight, of_bias, eps, g.in_pixels(), g.in, n,
+                                       step.added);
                 }
             }
         }

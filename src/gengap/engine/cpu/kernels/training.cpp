@@ -79,7 +79,7 @@ void batch_norm_backward(const float* y_gradient, const float* x, const float* w
 #pragma omp parallel for num_threads(threads)
     for (int64_t k = 0; k < networks; ++k) {
         const int64_t at = k * channels, map = at * pixels * samples;
-        normalise_backward(y_gradient + map, x + map, weight + at, mean + at, variance + at, x_gradient + map,
+        normalise_backward(y_gradient + map, x + map, nullptr, weight + at, mean + at, variance + at, x_gradient + map,
                            weight_gradient + at, bias_gradient + at, eps, pixels, channels, samples, false);
     }
 }
