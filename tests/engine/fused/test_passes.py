@@ -98,6 +98,10 @@ NETWORKS = {
         (9, 9),
     ),
     "sum of images": lambda: (head(Twice(), nn.ReLU(), Twice(), size=(3, 3)), (3, 3)),
+    "one channel": lambda: (
+        head(nn.Conv2d(3, 1, 1), nn.Conv2d(1, 13, 3), nn.BatchNorm2d(13), nn.ReLU(), nn.MaxPool2d(2), size=(8, 8)),
+        (8, 8),
+    ),
     "one pixel": lambda: (head(nn.Conv2d(3, 1, 1), size=(1, 1)), (1, 1)),
 }
 
