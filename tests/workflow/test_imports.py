@@ -185,6 +185,24 @@ def test_a_damaged_file_is_refused(exported, clone, tmp_path, capsys):
         planned()
 
 
+def without_measurements(file):
+    """As the export of a study that trained the same cells and has other probes."""
+    for name in ("checkpoints", "measurements"):
+        del file[name]
+        compact.write_table(file, name, exports.empty(name))
+
+
+@pytest.mark.parametrize("poor_first", [True, False])
+def test_of_the_files_that_hold_a_cell_that_counts_which_measured_most(poor_first, exported, forged, clone):
+    study = load_studies(layout.STUDIES)["tiny"]
+    poor = forged(without_measurements)
+    paths = [poor, exported] if poor_first else [exported, poor]
+    assert {source.path for source in imports.read(paths).cells(study, any_code=True).values()} == {exported}
+    assert {source.path for source in imports.read(paths).cells(study).values()} == {exported}
+    assert {source.path for source in imports.read([poor]).cells(study, any_code=True).values()} == {poor}
+    assert not imports.read([poor]).cells(study)
+
+
 def test_draws_are_exported_and_imported_too(clone, tmp_path, capsys):
     folder = Path(layout.SIMULATIONS)
     folder.mkdir()

@@ -109,6 +109,11 @@ class Import:
         named = {key: _options(probe_settings(probe)) if any_code else method(probe) for key, probe in probes.items()}
         return {key: known[name] for key, name in named.items() if name in known}
 
+    def n_measured(self, cell: Cell, keys: Mapping[str, str]) -> int:
+        """How many checkpoints of a cell the import has measurements of, by some of its probes."""
+        name = self.name_of(cell)
+        return sum(len(self._measured.get((probe, name), ())) for probe in keys.values())
+
     def lacks(
         self,
         cell: Cell,
@@ -147,7 +152,11 @@ class Import:
 
 @dataclass(frozen=True)
 class Imports:
-    """All results of other machines; of a cell that several hold, the first in the order of their names counts."""
+    """All results of other machines.
+
+    Of a cell that several hold, that file counts which has measured most for the study, and of these the first in the
+    order of their names.
+    """
 
     files: tuple[Import, ...] = ()
 
@@ -160,11 +169,14 @@ class Imports:
         """
         probes, at_hand = probe_keys(study.probes), functools.cache(digests_at_hand)
         found: dict[str, Source] = {}
+        most: dict[str, int] = {}
         for one in self.files:
             keys = one.keys(probes, any_code=any_code)
             for name, cell in study.cells.items():
-                if name not in found and not one.lacks(cell, probes, keys, any_code=any_code, at_hand=at_hand):
-                    found[name] = Source(one.path, one.name_of(cell))
+                if one.lacks(cell, probes, keys, any_code=any_code, at_hand=at_hand):
+                    continue
+                if (measured := one.n_measured(cell, keys)) > most.get(name, -1):
+                    found[name], most[name] = Source(one.path, one.name_of(cell)), measured
         return {name: found[name] for name in study.cells if name in found}
 
     def points(self, simulation: Simulation, *, any_code: bool = False) -> dict[str, Source]:

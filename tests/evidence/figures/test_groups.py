@@ -126,6 +126,12 @@ def test_why_nothing_finished_fits_into_a_small_panel(lost, lines):
     assert max(map(len, text.split("\n"))) <= 20
 
 
+def test_a_panel_of_finished_networks_that_were_not_measured_says_so():
+    panel = Figure().subplots()
+    unfinished([panel], pd.DataFrame({"cell": ["0", "1"], "status": "finished"}), narrow=True)
+    assert [text.get_text() for text in panel.texts] == ["not measured"]
+
+
 @pytest.mark.parametrize("number", [5, 6, 8])
 def test_more_groups_than_colours_are_told_apart_in_colour_and_in_grey(number):
     names = [f"group {place}" for place in range(number)]

@@ -242,7 +242,7 @@ def note(axes: Axes, text: str, *, alone: bool = True) -> None:
 
 
 def unfinished(axes: Iterable[Axes], cells: pd.DataFrame, *, narrow: bool = False, alone: bool = True) -> None:
-    """Say in empty panels that no network finished, and why.
+    """Say in empty panels that no network finished, and why, or that those which did were not measured.
 
     Args:
         axes: The panels.
@@ -253,8 +253,9 @@ def unfinished(axes: Iterable[Axes], cells: pd.DataFrame, *, narrow: bool = Fals
     gap, why = "\n" if narrow else " ", failures(cells)
     if narrow and len(why) > NARROW:
         why = why.replace(", ", ",\n")
+    said = gap.join(("no finished", "network", f"({why})")) if why else "not measured"
     for panel in axes:
-        note(panel, gap.join(("no finished", "network", f"({why})")), alone=alone)
+        note(panel, said, alone=alone)
 
 
 def title(of: Axes | Figure, text: str) -> None:
