@@ -7,6 +7,7 @@ from torch.library import opcheck
 from gengap import models
 from gengap.engine import stack
 from gengap.engine.cpu import exact_batchnorm, operators
+from gengap.engine.cpu.program import KINDS
 from gengap.engine.evaluation.inference import inference
 from gengap.engine.fused.program import program as training_program
 from gengap.engine.graph.network_graph import shaped
@@ -32,9 +33,9 @@ def n_weights(program):
     """Weights of one network that a program reads: where the last of them ends."""
     steps = [program.instructions[at : at + 15] for at in range(0, len(program.instructions), 15)]
     return max(
-        step[5] + (step[9] * (step[8] * step[10] * step[11] + 1) if step[0] == 0 else 2 * step[8])
+        step[5] + (step[9] * (step[8] * step[10] * step[11] + 1) if KINDS[step[0]] == "convolve" else 2 * step[8])
         for step in steps
-        if step[0] in (0, 3, 6)
+        if KINDS[step[0]] in ("convolve", "scale", "measure")
     )
 
 
@@ -47,7 +48,8 @@ def evaluate_arguments():
 def statistics_arguments():
     _, program, images = programs()
     weights = torch.rand(2, n_weights(program)) + 0.5
-    n_features = sum(step[8] for step in zip(*[iter(program.instructions)] * 15, strict=True) if step[0] == 6)
+    steps = zip(*[iter(program.instructions)] * 15, strict=True)
+    n_features = sum(step[8] for step in steps if KINDS[step[0]] == "measure")
     scratch = torch.zeros(program.kept_size * 128 * 2)
     sizes = program.buffer_size, program.kept_size, program.n_outputs, n_features
     return images, weights, scratch, list(program.instructions), *sizes, 1e-5

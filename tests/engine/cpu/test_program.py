@@ -62,6 +62,14 @@ NETWORKS = {
     "lenet, after": ours(name="lenet", width=3, batchnorm="after", shape=(1, 28, 28)),
     "mlp": ours(name="mlp", width=20),
     "keskar_fc": ours(name="keskar_fc"),
+    "wide resnet": ours(name="wide_resnet", width=2, depth=10),
+    "averages": lambda: (
+        nn.Sequential(
+            *(nn.AvgPool2d(3, 2), nn.Conv2d(2, 6, 2), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2)),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)),
+        ),
+        (2, 13, 11),
+    ),
     "crossing": lambda: (Crossing(), (2, 14, 14)),
     "waiting": lambda: (Waiting(), (2, 5, 5)),
 }
@@ -188,7 +196,9 @@ class Grouped(nn.Module):
         nn.Conv2d(2, 4, 3, stride=(1, 2)),
         nn.Conv2d(2, 4, 3, padding="same"),
         nn.MaxPool2d(2, ceil_mode=True),
-        nn.AvgPool2d(2),
+        nn.AvgPool2d(2, ceil_mode=True),
+        nn.AvgPool2d(2, padding=1),
+        nn.AdaptiveAvgPool2d(2),
         nn.Tanh(),
     ],
     ids=str,

@@ -102,6 +102,11 @@ NETWORKS = {
         head(nn.Conv2d(3, 1, 1), nn.Conv2d(1, 13, 3), nn.BatchNorm2d(13), nn.ReLU(), nn.MaxPool2d(2), size=(8, 8)),
         (8, 8),
     ),
+    "averages": lambda: (
+        head(nn.AvgPool2d(3, 2), nn.Conv2d(3, 6, 2), nn.ReLU(), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), size=(13, 11)),
+        (13, 11),
+    ),
+    "wide resnet": lambda: (models.build(Model(name="wide_resnet", width=4, depth=10), (3, 8, 8), 3), (8, 8)),
     "one pixel": lambda: (head(nn.Conv2d(3, 1, 1), size=(1, 1)), (1, 1)),
 }
 

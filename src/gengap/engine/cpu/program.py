@@ -17,7 +17,8 @@ _MOST_MAPS = 2**14
 _MOST_WEIGHTS = 2**18
 # Products per element of a map of the images up to which it is recomputed in a later pass: faster than memory.
 _CHEAP = 64
-KINDS = ("convolve", "add", "max_pool", "scale", "copy", "keep", "measure")  # as the enum `Kind` of `kernels.h`
+# As the enum `Kind` of `kernels.h`.
+KINDS = ("convolve", "add", "max_pool", "average_pool", "scale", "copy", "keep", "measure")
 _IN_PLACE = ("add", "scale", "copy")  # may write where they read
 
 

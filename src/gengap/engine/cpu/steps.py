@@ -85,9 +85,13 @@ def step_of(node: fx.Node, module: nn.Module | None, steps: Steps) -> Step | Non
     if node.op == "placeholder":
         return Step("image", [], Map(_map_shape(node)))
     inputs = [argument for argument in node.args if isinstance(argument, fx.Node)]
-    if not inputs or node.kwargs:
+    if not inputs:
         return None
     first = steps[inputs[0]].output
+    if _averages(node, module):
+        return Step("average_pool", inputs, Map(_map_shape(node)), (*first.shape[1:], 1, 0, 1))
+    if node.kwargs:
+        return None
     if _passes_on(node, module):
         return Step("same", inputs, first)
     if isinstance(module, nn.ReLU):
@@ -102,6 +106,8 @@ def step_of(node: fx.Node, module: nn.Module | None, steps: Steps) -> Step | Non
         return Step("convolve", inputs, output, _geometry(module), module.weight.numel() + output.shape[0])
     if isinstance(module, nn.MaxPool2d) and not module.ceil_mode and not module.padding and _square(module):
         return Step("max_pool", inputs, output, _geometry(module))
+    if isinstance(module, nn.AvgPool2d) and _whole(module):
+        return Step("average_pool", inputs, output, _geometry(module))
     adds = node.op == "call_function" and node.target in (operator.add, torch.add)
     if adds and len(inputs) == len(node.args) == 2 and first.shape == steps[inputs[1]].output.shape == output.shape:
         return Step("add", inputs, output)
@@ -125,22 +131,35 @@ def _passes_on(node: fx.Node, module: nn.Module | None) -> bool:
     return flattens or node.op == "output" or isinstance(module, (nn.Identity, nn.Dropout))
 
 
+def _averages(node: fx.Node, module: nn.Module | None) -> bool:
+    """Whether it is the mean of every channel of a map."""
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return module.output_size in (1, (1, 1))
+    mean = node.op == "call_function" and node.target is torch.mean
+    return mean and not node.args[1:] and dict(node.kwargs) in ({"dim": (2, 3)}, {"dim": [2, 3]})
+
+
 def _map_shape(node: fx.Node) -> tuple[int, int, int]:
     channels, height, width = (*node.meta["tensor_meta"].shape[1:], 1, 1)[:3]
     return channels, height, width
 
 
-def _pairs(layer: nn.Conv2d | nn.MaxPool2d) -> list[Any]:
+def _whole(pool: nn.AvgPool2d) -> bool:
+    """Whether all windows of a pool lie in the map."""
+    return not pool.ceil_mode and pool.padding in (0, (0, 0)) and pool.divisor_override is None and _square(pool)
+
+
+def _pairs(layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) -> list[Any]:
     """Kernel size, stride, padding and dilation, each down and across."""
-    values = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    values = (layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1))
     return [(value, value) if isinstance(value, int) else value for value in values]
 
 
-def _square(layer: nn.Conv2d | nn.MaxPool2d) -> bool:
+def _square(layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) -> bool:
     """Whether stride, padding and dilation are the same both ways."""
     return all(isinstance(pair, tuple) and len(set(pair)) == 1 for pair in _pairs(layer)[1:])
 
 
-def _geometry(layer: nn.Conv2d | nn.MaxPool2d) -> tuple[int, ...]:
+def _geometry(layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) -> tuple[int, ...]:
     kernel, *others = _pairs(layer)
     return (*kernel, *(pair[0] for pair in others))

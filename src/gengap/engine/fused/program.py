@@ -8,7 +8,8 @@ from torch import fx, nn
 from gengap.engine.cpu.steps import Map, Step, Steps, step_of
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 
-KINDS = ("convolve", "add", "scale", "max_pool")  # the last one on a CPU only
+KINDS = ("convolve", "add", "scale", "max_pool", "average_pool")
+_POOLS = ("max_pool", "average_pool")  # on a CPU only
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def program(traced: fx.GraphModule) -> Program | None:
         n_weights=n_weights,
         n_features=n_features,
         n_outputs=working[-1][1].output.size,
-        pools=any(step.kind == "max_pool" for _, step in working),
+        pools=any(step.kind in _POOLS for _, step in working),
         eps=eps.pop() if eps else 0.0,
     )
 

@@ -124,4 +124,16 @@ static inline void max_pool(const Taps& taps, const float* in, int64_t count, fl
         });
 }
 
+// `count` numbers per pixel; every window lies in the map.
+static inline void average_pool(const Taps& taps, const float* in, int64_t count, float* out, bool rectify) {
+    for (size_t pixel = 0; pixel < taps.size(); ++pixel) {
+        const float share = 1.0f / float(taps[pixel].size());
+        each(out + pixel * count, count, rectify, [&](int64_t i) {
+            Vector sum = {};
+            for (const Tap& tap : taps[pixel]) sum += load(in + tap.pixel * count + i);
+            return sum * share;
+        });
+    }
+}
+
 }  // namespace gengap

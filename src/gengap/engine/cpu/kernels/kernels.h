@@ -54,13 +54,16 @@ void batch_norm_backward(const float* y_gradient, const float* x, const float* w
 
 // Whole networks in training. Where their maps lie is in numbers per sample: 0 is the images, the others follow one
 // another.
-enum TrainingKind : int64_t { TRAIN_CONVOLVE, TRAIN_ADD, TRAIN_SCALE, TRAIN_MAX_POOL };
+enum TrainingKind : int64_t { TRAIN_CONVOLVE, TRAIN_ADD, TRAIN_SCALE, TRAIN_MAX_POOL, TRAIN_AVERAGE_POOL };
 
 // One instruction, as `fused/program.py` writes and explains it.
 struct TrainingInstruction {
     int64_t kind, read, other, written, relu, weight, bias, norm, height, width, in, out, kernel_height, kernel_width,
         stride, padding, dilation, added, other_added, size;
-    Geometry geometry() const { return {height, width, in, out, kernel_height, kernel_width, stride, padding, dilation}; }
+    Geometry geometry() const {
+        return {height, width, in, out, kernel_height, kernel_width, stride, padding, dilation};
+    }
+    bool is_pool() const { return kind == TRAIN_MAX_POOL || kind == TRAIN_AVERAGE_POOL; }
 };
 
 // A program, and the sizes that it runs on. `image` and `size`: numbers of one sample's image, and of all its maps with
@@ -83,7 +86,7 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
 // Evaluation. Images go through a network in blocks of so many, innermost in memory.
 int64_t block_size();
 
-enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, SCALE, COPY, KEEP, MEASURE };
+enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, AVERAGE_POOL, SCALE, COPY, KEEP, MEASURE };
 
 // One instruction, as `program.py` writes it: out = kind(in, other), and negative numbers become 0 if `relu`.
 // `in`, `other` and `out` are offsets, in numbers per image: 0 is the images, what is above is in the buffer of one

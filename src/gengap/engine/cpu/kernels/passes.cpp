@@ -15,7 +15,7 @@ struct Layer {
     Taps taps, reversed;
     Pairs pairs;
     explicit Layer(const TrainingInstruction& step) : step(step), geometry(step.geometry()) {
-        if (step.kind == TRAIN_CONVOLVE || step.kind == TRAIN_MAX_POOL) taps = taps_of(geometry);
+        if (step.kind == TRAIN_CONVOLVE || step.is_pool()) taps = taps_of(geometry);
         if (step.kind != TRAIN_CONVOLVE) return;
         if (step.read > 0) reversed = reversed_taps(geometry);
         pairs = pairs_of(geometry);
@@ -67,6 +67,20 @@ static void max_pool_backward(const Taps& taps, const float* x, const float* y, 
     (apart ? max_pool_backward_of<true> : max_pool_backward_of<false>)(taps, x, y, y_gradient, x_gradient, count);
 }
 
+// Every number of a window takes an equal share.
+static void average_pool_backward(const Taps& taps, const float* y_gradient, float* x_gradient, const Geometry& g,
+                                  int64_t samples, bool added) {
+    const int64_t count = g.in * samples;
+    if (!added) std::fill_n(x_gradient, g.in_pixels() * count, 0.0f);
+    const float share = 1.0f / float(g.taps());
+    for (size_t pixel = 0; pixel < taps.size(); ++pixel)
+        for (const Tap& tap : taps[pixel]) {
+            float* to = x_gradient + tap.pixel * count;
+            const float* from = y_gradient + pixel * count;
+            each(to, count, false, [=](int64_t i) { return load(to + i) + load(from + i) * share; });
+        }
+}
+
 // The gradient of a map before its ReLU, in place.
 static void mask(const float* map, float* gradient, int64_t count) {
     each(gradient, count, false, [=](int64_t i) { return masked(load(map + i), load(gradient + i)); });
@@ -98,6 +112,8 @@ void train_forward(const TrainingRun& run, const float* images, const float* wei
                      [a = read(step.read), b = read(step.other)](int64_t i) { return load(a + i) + load(b + i); });
             else if (step.kind == TRAIN_MAX_POOL)
                 max_pool(layer.taps, read(step.read), g.in * n, at(step.written), step.relu);
+            else if (step.kind == TRAIN_AVERAGE_POOL)
+                average_pool(layer.taps, read(step.read), g.in * n, at(step.written), step.relu);
             else
                 normalise(read(step.read), own + step.weight, bias, at(step.written), means + step.norm,
                           variances + step.norm, eps, g.in_pixels(), g.in, n, step.relu);
@@ -145,6 +161,8 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                 } else if (step.kind == TRAIN_MAX_POOL) {
                     max_pool_backward(layer->taps, read(step.read), read(step.written), of_y, gradient(step.read), g, n,
                                       step.added);
+                } else if (step.kind == TRAIN_AVERAGE_POOL) {
+                    average_pool_backward(layer->taps, of_y, gradient(step.read), g, n, step.added);
                 } else {
                     normalise_backward(of_y, read(step.read), step.relu ? read(step.written) : nullptr,
                                        own + step.weight, means + step.norm, variances + step.norm,
