@@ -103,7 +103,9 @@ NETWORKS = {
         (8, 8),
     ),
     "averages": lambda: (
-        head(nn.AvgPool2d(3, 2), nn.Conv2d(3, 6, 2), nn.ReLU(), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), size=(13, 11)),
+        head(
+            nn.AvgPool2d(3, 2), nn.Conv2d(3, 6, 2), nn.ReLU(), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), size=(13, 11)
+        ),
         (13, 11),
     ),
     "wide resnet": lambda: (models.build(Model(name="wide_resnet", width=4, depth=10), (3, 8, 8), 3), (8, 8)),
