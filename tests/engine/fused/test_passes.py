@@ -1,6 +1,10 @@
 """A pack's passes by the kernels of a CPU against PyTorch in float64; those of a GPU: `tests/engine/cuda`."""
 
 import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -192,3 +196,42 @@ def test_a_small_map_takes_no_large_block(small_and_large):
     del maps
     assert passes.forward(*small)[0].data_ptr() != where
     assert passes.forward(*large)[0].data_ptr() == where
+
+
+WITHOUT_MEMORY = r"""
+import resource, sys
+import torch
+from gengap import models
+from gengap.engine import stack
+from gengap.engine.fused import passes
+from gengap.engine.fused.program import program
+from gengap.engine.graph.network_graph import shaped
+from gengap.studies.settings import Model
+from gengap.training.memory_budget import out_of_memory
+
+torch.set_num_threads(2)
+arch = stack.architecture(models.build(Model(width=16), (3, 8, 8), 1))
+made = program(shaped(arch.training, (3, 8, 8)))
+weights, images = torch.rand(2, made.n_weights), torch.rand(2, 4096, 3, 8, 8)
+maps, statistics = passes.forward(made, weights, images)
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 10**7,) * 2)
+for call in (
+    lambda: passes.forward(made, weights, images),
+    lambda: passes.backward(made, weights, images, maps, statistics, torch.ones(2, 4096, 1)),
+):
+    try:
+        call()
+    except Exception as error:
+        assert out_of_memory(error), error
+    else:
+        sys.exit("there was memory")
+print("told twice")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads what is taken from Linux")
+@pytest.mark.skipif("GENGAP_KERNELS_FLAGS" in os.environ, reason="a sanitizer takes all addresses for itself")
+def test_memory_that_runs_out_is_told_of():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_MEMORY], capture_output=True, text=True)
+    assert done.stdout == "told twice\n", done.stderr

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <new>
+#include <stdexcept>
 #include <vector>
 
 namespace gengap {
@@ -40,7 +40,8 @@ public:
                 }
         }
         void* start = std::aligned_alloc(HUGE_PAGE, bytes);
-        if (start == nullptr) throw std::bad_alloc();
+        // In the words of PyTorch's own allocator, by which training knows that a part of the pack may still fit.
+        if (start == nullptr) throw std::runtime_error("can't allocate memory for the maps of a step");
 #ifdef MADV_HUGEPAGE
         madvise(start, bytes, MADV_HUGEPAGE);
 #endif
@@ -70,7 +71,7 @@ inline KeptMemory& kept_memory() {
     return memory;
 }
 
-// So many numbers, given back at the end of the scope.
+// So many numbers, given back at the end of the scope. Not for use inside of a parallel region, which no error may leave.
 struct Scratch {
     const Block block;
     explicit Scratch(int64_t count) : block(kept_memory().take(count)) {}

@@ -1,5 +1,7 @@
 // Whole networks in training: all layers forward, or all backward, one network after another, so that its maps stay in
 // the cache of a core.
+#include <omp.h>
+
 #include <map>
 #include <memory>
 #include <mutex>
@@ -126,10 +128,12 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                     float eps, int threads) {
     const Layers& layers = layers_of(run.program, run.length);
     const int64_t n = run.samples;
+    threads = int(std::min(int64_t(threads), run.networks));
+    const Scratch gradients(threads * run.size * n);  // of the images as well, if a sum reads them
 #pragma omp parallel num_threads(threads)
     {
-        const Scratch gradients(run.size * n);  // of the images as well, if a sum reads them
-        const auto gradient = [&](int64_t offset) { return gradients.block.start + offset * n; };
+        float* own_gradients = gradients.block.start + omp_get_thread_num() * run.size * n;
+        const auto gradient = [&](int64_t offset) { return own_gradients + offset * n; };
 #pragma omp for
         for (int64_t k = 0; k < run.networks; ++k) {
             const float* batch = images + k * run.image * n;
