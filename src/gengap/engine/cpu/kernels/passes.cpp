@@ -1,12 +1,12 @@
 // Whole networks in training: all layers forward, or all backward, one network after another, so that its maps stay in
 // the cache of a core.
-#include <omp.h>
-
 #include <map>
 #include <memory>
 #include <mutex>
 #include "kept_memory.h"
 #include "layers.h"
+
+extern "C" int omp_get_thread_num();  // a compiler may have OpenMP without its header
 
 namespace gengap {
 
