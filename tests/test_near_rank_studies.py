@@ -46,7 +46,7 @@ def test_reduced_settings_keep_every_batch_size_and_three_seeds(name):
     full, reduced = (
         {_size_and_seed(cell) for cell in study(name, reduced=one).cells.values()} for one in (False, True)
     )
-    assert full == reduced
+    assert {(batch_size, seed) for batch_size, seed in full if seed < 3} == reduced
 
 
 def _size_and_seed(cell):
