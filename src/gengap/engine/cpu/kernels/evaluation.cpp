@@ -13,7 +13,7 @@ static std::vector<Prepared> prepare(const Run& run, const float* weights) {
     for (int64_t i = 0; i < run.length; ++i) {
         const Instruction& step = run.program[i];
         const Geometry& g = step.geometry;
-        if (step.kind == CONVOLVE || step.kind == MAX_POOL || step.kind == AVERAGE_POOL) prepared[i].taps = taps_of(g);
+        if (step.kind == CONVOLVE || step.is_pool()) prepared[i].taps = taps_of(g);
         if (step.kind == CONVOLVE)
             for (int64_t k = 0; k < run.networks; ++k)
                 prepared[i].weights.emplace_back(weights + k * run.n_weights + step.weights, g.out, g.in * g.taps(),

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <vector>

@@ -95,6 +95,7 @@ enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, AVERAGE_POOL, SCALE, COPY, KEEP, 
 struct Instruction {
     int64_t kind, in, other, out, relu, weights;
     Geometry geometry;
+    bool is_pool() const { return kind == MAX_POOL || kind == AVERAGE_POOL; }
 };
 
 // A program, the images [M, C, pixels] and the weights [K, n_weights] that it runs on.

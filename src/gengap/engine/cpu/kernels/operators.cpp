@@ -290,8 +290,7 @@ void check_instruction(const Run& run, int64_t index) {
     TORCH_CHECK(g.height >= 1 && g.width >= 1 && g.in >= 1 && g.out >= 1 && g.taps() >= 1 && g.out_height() >= 1 &&
                     g.out_width() >= 1,
                 "instruction ", index, ": an empty map or kernel");
-    const bool pools = step.kind == MAX_POOL || step.kind == AVERAGE_POOL;
-    TORCH_CHECK(!pools || g.padding == 0, "instruction ", index, ": pools have no padding");
+    TORCH_CHECK(!step.is_pool() || g.padding == 0, "instruction ", index, ": pools have no padding");
     const int64_t read = g.in_pixels() * g.in, written = g.out_pixels() * g.out;
     const auto lies = [&](int64_t offset, int64_t size) {
         if (offset < 0) return -1 - offset + size <= run.kept_size;
