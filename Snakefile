@@ -23,6 +23,7 @@ from gengap.registry import REGISTRY
 from gengap.snakemake_support import captions, console, run_lock, targets
 from gengap.studies import imports
 from gengap.studies.jobs import Plan
+from gengap.studies.machine import draw_bytes
 from gengap.studies.names import REDUCED, rule_of
 from gengap.studies.paper import reduced
 from gengap.studies.project import load_project

@@ -37,6 +37,12 @@ def caption(kind, name):
     return captions.write(name, REGISTRY[kind][name].caption, layout.CAPTIONS)
 
 
+def mb_of_draw(wildcards, attempt):
+    simulation = SIMULATIONS[wildcards.study]
+    point = simulation.points[PLAN.points[wildcards.study][wildcards.point]]
+    return attempt * (draw_bytes(simulation, point) // 10**6)
+
+
 def threads_of_pack(wildcards):
     """One core per pack while there are packs enough: two packs side by side beat one on two cores."""
     return max(1, (workflow.cores or 1) // len(PLAN.packs[wildcards.study]))

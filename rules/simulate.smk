@@ -8,8 +8,7 @@ rule simulate:
         layout.log("{study}", "simulate", "{point}"),
     threads: 1  # points run side by side, and their last bits must not depend on the load
     resources:
-        mem_mb=lambda wildcards, attempt: attempt
-        * REGISTRY["simulation"][SIMULATIONS[wildcards.study].simulated].mem_mb,
+        mem_mb=mb_of_draw,
         runtime=lambda wildcards, attempt: 60 * attempt,  # minutes
     params:
         point=param("simulate", "point"),

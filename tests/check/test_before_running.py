@@ -112,6 +112,16 @@ def test_a_draw_larger_than_the_memory_is_refused(project, edited):
         machine.check_simulations(load_project().simulations.values())
 
 
+def test_a_job_asks_for_the_memory_of_its_draw(project, edited):
+    (project / "config/studies/study.yaml").write_text(edited())
+    text = "title: t\nbase: {simulation: random_matrix, columns: 20000}\ngrid: {rows: [10, 20000]}\n"
+    (project / "config/simulations/draws.yaml").write_text(text)
+    simulation = load_project().simulations["draws"]
+    small, large = (machine.draw_bytes(simulation, point) for point in simulation.points.values())
+    assert small == 2e9
+    assert large > 20_000 * 20_000 * 8
+
+
 def test_a_file_that_nobody_downloads_is_asked_for(project, edited, monkeypatch):
     monkeypatch.delenv("GENGAP_DATA_ROOT", raising=False)
     (project / "config/studies/study.yaml").write_text(edited())

@@ -20,6 +20,7 @@ from gengap.files.timings import SIMULATE, TRAIN, Timing, kind_of
 from gengap.simulations import simulation_kind
 from gengap.studies.job import Job
 from gengap.studies.jobs import Plan
+from gengap.studies.machine import draw_bytes
 from gengap.studies.packing import PER_CELL_KEYS, probe_settings
 from gengap.studies.settings import Cell, Model
 from gengap.studies.study import Probe
@@ -257,7 +258,7 @@ class Estimator:
             point = simulation.points[name]
             kind, draws = simulation_kind(point), len(point.seeds)
             job = self.plan.simulate(study, part)
-            memory = registry.check("simulation", simulation.simulated).mem_mb * 10**6
+            memory = draw_bytes(simulation, point)
             yield Planned(job, part, SIMULATE, kind, draws, self._predict(kind, draws), 1, draws, draws, memory)
 
     def _whole(self, job: Job, part: str, kind: str, study: str = "") -> Planned:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gengap import seeding
+from gengap.simulations import minimum_norm
 from gengap.simulations.sampled_images import check as check
 from gengap.simulations.sampled_images import measured, sample
 from gengap.studies.simulation import Point
@@ -68,15 +69,9 @@ PART = {
 ONE_BY_ONE = True
 
 _FREQUENCIES = 1  # in the path of the streams
-_ROWS = 500  # test images whose features are held at once
+_ROWS = 500  # images whose features are held at once
+_COLUMNS = 1000  # features that are held at once
 _DUAL_FROM = 2  # times n features, from which products of features are well conditioned enough
-
-
-class Solution(NamedTuple):
-    """Coefficients ``[N, classes]`` of minimum norm, and the condition number of the features."""
-
-    coefficients: Tensor
-    condition: float
 
 
 def simulate(point: Point, seeds: Sequence[int], device: torch.device, prepared: Path | None) -> dict[str, Tensor]:
@@ -102,16 +97,21 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device, prepared:
 
 
 def numbers_per_draw(point: Point) -> int:
-    """Features of the training images and of a part of the test images, complex, with two factors."""
-    n_features = point.samples if point.features == "kernel" else point.features
-    count: int = 2 * (3 * point.samples + _ROWS) * n_features
-    return count
+    """Matrices of complex numbers that are held at once: of the features with their factors, or of their products."""
+    n, wide = point.samples, point.features
+    if wide == "kernel":
+        held = 2 * n * n
+    elif wide >= _DUAL_FROM * n:
+        held = 3 * n * n + (3 * n + _ROWS) * _COLUMNS
+    else:
+        held = 3 * n * wide + 2 * min(n, wide) ** 2 + _ROWS * wide
+    return int(2 * held)
 
 
-def features(images: Tensor, frequencies: Tensor) -> Tensor:
-    """``exp(i <v_k, x>) / sqrt(N)``: images ``[n, p]`` and frequencies ``[N, p]`` to complex128 ``[n, N]``."""
+def features(images: Tensor, frequencies: Tensor, count: int) -> Tensor:
+    """``exp(i <v_k, x>) / sqrt(count)``: images ``[n, p]`` and frequencies ``[m, p]`` to complex128 ``[n, m]``."""
     phases = images @ frequencies.T
-    return torch.polar(torch.full_like(phases, 1 / math.sqrt(len(frequencies))), phases)
+    return torch.polar(torch.full_like(phases, 1 / math.sqrt(count)), phases)
 
 
 def kernel(left: Tensor, right: Tensor, bandwidth: float) -> Tensor:
@@ -120,62 +120,63 @@ def kernel(left: Tensor, right: Tensor, bandwidth: float) -> Tensor:
     return (-squared / (2 * bandwidth**2)).exp()
 
 
-def minimum_norm(matrix: Tensor, targets: Tensor, cutoff: float) -> Solution:
-    """Least squares of minimum norm.
-
-    Up to 2 n features by orthogonal factors, which keep the condition number; with more in the dual form, by the
-    eigenvalues of the ``n x n`` products, which is faster and squares it.
-
-    Args:
-        matrix: Features ``[n, N]``.
-        targets: ``[n, classes]``.
-        cutoff: Smaller singular values, as a share of the largest, count as 0.
-    """
-    n, wide = matrix.shape
-    targets = targets.to(matrix.dtype)
-    if wide >= _DUAL_FROM * n:
-        squares, vectors = torch.linalg.eigh(matrix @ matrix.mH)
-        values = squares.clamp(min=0).sqrt()
-        inverse = _inverse(squares, values >= cutoff * values[-1])
-        return Solution(matrix.mH @ (vectors @ (inverse[:, None] * (vectors.mH @ targets))), _condition(values))
-    orthogonal, square = torch.linalg.qr(matrix.mH if wide > n else matrix)
-    left, values, right = torch.linalg.svd(square, full_matrices=False)
-    inverse = _inverse(values, values >= cutoff * values[0])[:, None]
-    if wide > n:
-        solved = orthogonal @ (left @ (inverse * (right @ targets)))
-    else:
-        solved = right.mH @ (inverse * (left.mH @ (orthogonal.mH @ targets)))
-    return Solution(solved, _condition(values))
-
-
-def _inverse(values: Tensor, kept: Tensor) -> Tensor:
-    return torch.where(kept, 1 / torch.where(kept, values, 1), 0).to(torch.complex128)
-
-
-def _condition(values: Tensor) -> float:
-    return (values.max() / values.min().clamp(min=torch.finfo(torch.float64).tiny)).item()
-
-
 def _draw(point: Point, seed: int, device: torch.device, prepared: Path | None) -> dict[str, float]:
     images = sample(point, seed, prepared)
     train, test, targets = images.train.to(device), images.test.to(device), images.targets.to(device)
     if point.features == "kernel":
-        products = kernel(train, train, point.bandwidth)
-        values, vectors = torch.linalg.eigh(products)
-        kept = values >= point.cutoff * values[-1]
-        weights = vectors @ (torch.where(kept, 1 / torch.where(kept, values, 1), 0)[:, None] * (vectors.T @ targets))
-        outputs = [products @ weights, kernel(test, train, point.bandwidth) @ weights]
-        norm, condition = (
-            (weights * outputs[0]).sum().clamp(min=0).sqrt().item(),
-            _condition(values.clamp(min=0).sqrt()),
-        )
+        fit = _kernel_fit(train, test, targets, point)
     else:
         stream = seeding.stream(seed, seeding.SIMULATION, _FREQUENCIES)
         drawn = stream.standard_normal((point.features, train.shape[1])) / point.bandwidth
         frequencies = torch.from_numpy(drawn).to(device)
-        matrix = features(train, frequencies)
-        solved, condition = minimum_norm(matrix, targets, point.cutoff)
-        parts = [features(part, frequencies) @ solved for part in test.split(_ROWS)]
-        outputs, norm = [(matrix @ solved).real, torch.cat(parts).real], solved.norm().item()
-    risks = measured(images, *(part.cpu() for part in outputs))
-    return {**risks, "solution_norm": norm, "condition_number": condition}
+        fitted = _dual_fit if point.features >= _DUAL_FROM * point.samples else _fit
+        fit = fitted(train, test, targets, frequencies, point.cutoff)
+    risks = measured(images, fit.train.cpu(), fit.test.cpu())
+    return {**risks, "solution_norm": fit.norm, "condition_number": fit.condition}
+
+
+class _Fit(NamedTuple):
+    """Outputs for the training images, ``[n, classes]``, and for the test images, ``[m, classes]``."""
+
+    train: Tensor
+    test: Tensor
+    norm: float
+    condition: float
+
+
+def _fit(train: Tensor, test: Tensor, targets: Tensor, frequencies: Tensor, cutoff: float) -> _Fit:
+    count = len(frequencies)
+    matrix = features(train, frequencies, count)
+    solved, condition = minimum_norm.least_squares(matrix, targets, cutoff)
+    outputs = [(features(part, frequencies, count) @ solved).real for part in test.split(_ROWS)]
+    return _Fit((matrix @ solved).real, torch.cat(outputs), solved.norm().item(), condition)
+
+
+def _dual_fit(train: Tensor, test: Tensor, targets: Tensor, frequencies: Tensor, cutoff: float) -> _Fit:
+    """The same without the matrix of all features, which does not fit into memory where they are many."""
+    count, parts = len(frequencies), frequencies.split(_COLUMNS)
+    products = torch.zeros(len(train), len(train), dtype=torch.complex128, device=train.device)
+    for part in parts:
+        block = features(train, part, count)
+        for first in range(0, len(train), _ROWS):  # the lower triangle
+            last = first + _ROWS
+            products[first:last, :last].addmm_(block[first:last], block[:last].mH)
+    weights, condition = minimum_norm.dual(products, targets, cutoff)
+    on_train, on_test = (weights.new_zeros(len(rows), targets.shape[1]) for rows in (train, test))
+    squared = 0.0
+    for part in parts:
+        block = features(train, part, count)
+        coefficients = block.mH @ weights
+        squared += coefficients.abs().square().sum().item()
+        on_train += block @ coefficients
+        for first in range(0, len(test), _ROWS):
+            on_test[first : first + _ROWS] += features(test[first : first + _ROWS], part, count) @ coefficients
+    return _Fit(on_train.real, on_test.real, math.sqrt(squared), condition)
+
+
+def _kernel_fit(train: Tensor, test: Tensor, targets: Tensor, point: Point) -> _Fit:
+    products = kernel(train, train, point.bandwidth)
+    weights, condition = minimum_norm.dual(products, targets, point.cutoff)
+    on_train = products @ weights
+    on_test = torch.cat([kernel(part, train, point.bandwidth) @ weights for part in test.split(_ROWS)])
+    return _Fit(on_train, on_test, (weights * on_train).sum().clamp(min=0).sqrt().item(), condition)

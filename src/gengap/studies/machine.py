@@ -18,12 +18,13 @@ from gengap.studies.names import REDUCED
 from gengap.studies.networks import Facts, Network
 from gengap.studies.packing import dataset_key, packs, probe_keys
 from gengap.studies.settings import Cell
-from gengap.studies.simulation import Simulation
+from gengap.studies.simulation import Point, Simulation
 from gengap.studies.sizes import Sizes
 from gengap.studies.study import Study
 
 _PIXEL = 4  # bytes: images are kept in float32
 _DOUBLE = 8  # bytes of a teacher's weight: it labels in float64
+_LIBRARIES = 500 * 10**6  # bytes of Python, PyTorch and what they load
 _COPIES = 4  # of the weights in a step: old, new, their gradient, and the optimiser's
 _ROW = 150  # bytes of a history for each evaluation: six quantities of an epoch, a value and a name
 
@@ -143,6 +144,14 @@ def _measured(study: Study, names: Iterable[str]) -> float:
         total += rows * (snapshots if probe.epochs == "snapshots" else len(study.cells))
         total -= sum(_size(layout.probe(study.name, pack, key)) for pack in names)
     return max(0.0, total)
+
+
+def draw_bytes(simulation: Simulation, point: Point) -> int:
+    """Memory that a job asks for: what its simulation declares, or, where that is more, one draw and its libraries."""
+    draw = draw_of(point)
+    known = networks.facts([draw], ask=False).get(draw, Facts())
+    declared = registry.check("simulation", simulation.simulated).mem_mb * 10**6
+    return max(declared, known.parameters * _DOUBLE + _LIBRARIES)
 
 
 def check_simulations(simulations: Iterable[Simulation]) -> None:
