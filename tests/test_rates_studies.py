@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gengap import registry
+from gengap.engine import noise_draws
 from gengap.evidence.published import parse_selector, read_published
 from gengap.studies.study import axis_names, axis_values, load_study
-from gengap.training import noise
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 PUBLISHED = ["batch_sharpness", "batch_optimisers", "large_lr", "patches", "patches_control", "rates_cifar100"]
@@ -70,7 +70,7 @@ def test_rates_and_noise_fall_where_the_protocol_says():
             for done in (29, 30)
         ]
         assert rates == pytest.approx([before, after])
-        levels = [noise.level(cell.training, done) for done in (29, 30)]
+        levels = [noise_draws.level(cell.training, done) for done in (29, 30)]
         assert levels == pytest.approx([level, level * 1e-5])
 
 

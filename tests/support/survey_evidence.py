@@ -151,3 +151,22 @@ def landscapes(rates=()):
                 shift = {"covariate_shift": 1.0 + seed, "covariate_shift_cosine": cosine}
                 rows += [(cell, epoch, layer, name, value, "batch", "landscape") for name, value in shift.items()]
     return evidence(cells, ["arm", "lr"] if rates else ["arm"], rows=rows)
+
+
+def distributions(rates=()):
+    """One node of three layers: without BatchNorm its median is the epoch, with it 0; the second seed's are 100 more.
+
+    Args:
+        rates: Learning rates of a second axis, along which nothing changes.
+    """
+    cells, found = [], []
+    for rate, arm, seed in itertools.product(rates or [None], ("plain", "batchnorm", "noisy"), (0, 1)):
+        cell = f"{arm}-{rate}-{seed}"
+        cells.append({"cell": cell, "arm": arm, "seed": seed} | ({"lr": rate} if rate else {}))
+        at = pd.DataFrame({"cell": cell, "epoch": EPOCHS})
+        for number, layer in enumerate(HIDDEN[:-1]):
+            medians = 100 * seed + 10 * (number - 1) + np.array(EPOCHS if arm == "plain" else (0.0,) * len(EPOCHS))
+            values = (medians[:, None] + np.array([-2.0, -1, 0, 1, 2]))[:, None, :].repeat(4, axis=1)
+            dims = ("node", "quantile")
+            found.append(Array("pre_activation_quantiles", layer, dims, "batch", "pre_activations", at, values))
+    return evidence(cells, ["arm", "lr"] if rates else ["arm"], found=found)

@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
+from gengap.engine import noise_draws
 from gengap.studies.settings import Training
-from gengap.training import noise
 
 PLACES = {"relu1.noise": torch.Size((4, 6, 5)), "hidden.relu.noise": torch.Size((7,))}
 
@@ -14,16 +14,16 @@ PLACES = {"relu1.noise": torch.Size((4, 6, 5)), "hidden.relu.noise": torch.Size(
 @pytest.fixture
 def draws():
     def run(cells, epoch=0, batch_sizes=(3, 3, 2)):
-        return noise.draws(cells, PLACES, epoch, batch_sizes, dtype=torch.float64, device=torch.device("cpu"))
+        return noise_draws.draws(cells, PLACES, epoch, batch_sizes, dtype=torch.float64, device=torch.device("cpu"))
 
     return run
 
 
 def test_the_level_changes_at_the_milestones():
     settings = Training(epochs=60, noise_std=0.4, noise_factor=1e-5, noise_milestones=(0.5,))
-    assert [noise.level(settings, done) for done in (0, 29, 30, 59)] == pytest.approx([0.4, 0.4, 4e-6, 4e-6])
+    assert [noise_draws.level(settings, done) for done in (0, 29, 30, 59)] == pytest.approx([0.4, 0.4, 4e-6, 4e-6])
     twice = Training(epochs=10, noise_std=0.4, noise_factor=0.5, noise_milestones=(0.2, 0.4))
-    assert [noise.level(twice, done) for done in (1, 2, 3, 4)] == pytest.approx([0.4, 0.2, 0.2, 0.1])
+    assert [noise_draws.level(twice, done) for done in (1, 2, 3, 4)] == pytest.approx([0.4, 0.2, 0.2, 0.1])
 
 
 def test_a_shared_field_has_no_sample_and_no_channel(make_cell, draws):

@@ -7,17 +7,19 @@ import torch
 from torch import nn
 
 from gengap import models, seeding
-from gengap.engine import stack
+from gengap.engine import noise_draws, stack
 from gengap.engine.layers import noise as engine_noise
 from gengap.labels import patching
 from gengap.studies.settings import Schedule
-from gengap.training import augmentation, noise
+from gengap.training import augmentation
 from gengap.training.data_order import order
+
+CPU = torch.device("cpu")
 
 
 def plain_loop(data, cell, prepare=None, before_step=None, warm_up=None):
     """Two epochs by PyTorch's own modules and Adam, from the cell's initial weights and in its order of samples."""
-    state = stack.initial_state([cell], (3, 8, 8), 1, dtype=torch.float64, device=torch.device("cpu"))
+    state = stack.initial_state([cell], (3, 8, 8), 1, dtype=torch.float64, device=CPU)
     network = models.build(cell.model, (3, 8, 8), 1).double()
     network.load_state_dict({name: value[0] for name, value in state.items()}, strict=False)
     adam = torch.optim.Adam(network.parameters(), cell.optimizer.lr, weight_decay=cell.optimizer.weight_decay)
@@ -124,9 +126,7 @@ def test_noisy_training_equals_a_plain_loop(data, make, train, mode):
     buffer_shapes = engine_noise.buffer_shapes(engine_noise.noisy(arch.training), (3, 8, 8))
     for name, cell in cells.items():
         fields = [
-            list(
-                noise.draws([cell], buffer_shapes, e, [30, 30, 30, 10], dtype=torch.float64, device=torch.device("cpu"))
-            )
+            list(noise_draws.draws([cell], buffer_shapes, e, [30, 30, 30, 10], dtype=torch.float64, device=CPU))
             for e in range(2)
         ]
 

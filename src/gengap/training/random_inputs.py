@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gengap.engine.layers import batchnorm
+from gengap.engine import noise_draws
+from gengap.engine.layers import batchnorm, noise
 from gengap.engine.layers import dropout as engine_dropout
-from gengap.engine.layers import noise as engine_noise
 from gengap.engine.stack import Architecture, State
 from gengap.studies.settings import Cell
-from gengap.training import dropout, noise
+from gengap.training import dropout
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ def network(arch: Architecture, cell: Cell) -> nn.Module:
 
     BatchNorm's statistics are the batch's, or constants where the cell trains with exact ones.
     """
-    trained = engine_dropout.masked(engine_noise.noisy(arch.training) if cell.training.noise_std else arch.training)
+    trained = engine_dropout.masked(noise.noisy(arch.training) if cell.training.noise_std else arch.training)
     return batchnorm.frozen(trained) if cell.training.step_batchnorm == "exact" else trained
 
 
 def buffer_shapes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> BufferShapes:
     """Where draws enter the cell's network; nowhere if it has neither noise nor dropout."""
     trained = network(arch, cell)
-    noisy = engine_noise.buffer_shapes(trained, image_shape) if cell.training.noise_std else {}
+    noisy = noise.buffer_shapes(trained, image_shape) if cell.training.noise_std else {}
     return BufferShapes(noisy, engine_dropout.buffer_shapes(trained, image_shape))
 
 
@@ -52,9 +52,9 @@ def draws(
     dtype: torch.dtype,
     device: torch.device,
 ) -> Iterator[State]:
-    """The buffers of one epoch's steps, stacked ``[K, ...]``; see `training.noise` and `training.dropout`."""
+    """The buffers of one epoch's steps, stacked ``[K, ...]``; see `engine.noise_draws` and `training.dropout`."""
     nothing: list[State] = [{}] * len(batch_sizes)
-    noisy = noise.draws(cells, buffer_shapes.noise, epoch, batch_sizes, dtype=dtype, device=device)
+    noisy = noise_draws.draws(cells, buffer_shapes.noise, epoch, batch_sizes, dtype=dtype, device=device)
     kept = dropout.draws(cells, buffer_shapes.dropout, epoch, batch_sizes, device)
     # A pack of hundreds would spend milliseconds on drawing nothing.
     for fields, masks in zip(

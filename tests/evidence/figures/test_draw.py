@@ -19,7 +19,8 @@ from gengap.evidence import figures
 # networks and subspaces, in test_size_figures.py.
 APART = ("scoreboard", "batch_readings", "sharpness_contrast")
 APART += ("random_data", "label_noise", "first_epoch_errors", "robustness_by_depth")
-APART += ("loss_along_gradient", "covariate_shift", "network_risk", "accuracy_by_subspace")
+APART += ("loss_along_gradient", "covariate_shift", "network_risk", "accuracy_by_subspace", "intrinsic_by_size")
+APART += ("pre_activations",)
 FIGURES = sorted(
     name for name, entry in registry.REGISTRY["figure"].items() if not entry.simulation and name not in APART
 )

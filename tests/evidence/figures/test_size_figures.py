@@ -11,7 +11,7 @@ from gengap.errors import UserError
 from gengap.evidence import figures
 from gengap.evidence.double_descent import capacities, peak
 from gengap.evidence.explanations import explained
-from gengap.evidence.figures import accuracy_by_subspace, lottery_curves, network_risk
+from gengap.evidence.figures import accuracy_by_subspace, intrinsic_by_size, lottery_curves, network_risk
 from gengap.evidence.lottery_arms import arm_of, kind_of
 from gengap.evidence.tables import explanations, intrinsic_dimensions, lottery_tickets, survey_claims
 
@@ -113,6 +113,50 @@ def test_a_threshold_that_no_size_reaches_is_counted():
     assert table.loc["fc_labels", "not_reached_absolute"] == 0
 
 
+def networks_of_three_sizes():
+    """Of 100, 1,000 and 10,000 weights, which need 10, 20 and 20 directions for 90 %, and 10 for 90 % of the whole."""
+    reached = {(1, 10): (0.9, 0.95), (1, 100): (0.89, 0.95), (2, 100): (0.89, 0.95)}
+    cells = [
+        {
+            "depth": str(depth),
+            "width": str(width),
+            "subspace": d,
+            "seed": seed,
+            "n_parameters": depth**2 * 25 * width if depth == 2 else 10 * width,
+            "train_accuracy": 1.0,
+            "test_accuracy": accuracy,
+        }
+        for (depth, width), (at_10, at_20) in reached.items()
+        for d, accuracy in (("None", 0.98), ("10", at_10), ("20", at_20))
+        for seed in SEEDS
+    ]
+    return made_up.evidence(cells, ["depth", "width", "subspace"])
+
+
+def test_the_factor_in_intrinsic_dimension_is_set_against_that_in_weights():
+    claims = survey_claims.table(networks_of_three_sizes())
+    found = claims[claims["claim"] == "the intrinsic dimension hardly depends on the size"].set_index("effect_is")
+    by_threshold = [
+        found.loc[f"log10 of the factor in weights over that in d, {name} threshold", "effect"]
+        for name in ("absolute", "relative")
+    ]
+    assert by_threshold == pytest.approx([2 - np.log10(2), 2])
+    assert set(found["networks"]) == {"networks 3"}
+    assert (claims["claim"] == "most directions play no role").sum() == 6
+    points = intrinsic_by_size.data(networks_of_three_sizes())
+    assert points["weights"].tolist() == [100, 1000, 10_000] * 2
+    assert points["median"].tolist() == [10, 20, 20, 10, 10, 10]
+
+
+def test_a_network_that_never_reaches_the_threshold_gives_no_factor():
+    made = networks_of_three_sizes()
+    of_one = (made.cells["width"] == "10") & (made.cells["seed"] == 0)
+    made.cells.loc[of_one, "test_accuracy"] = 0.5
+    claims = survey_claims.table(made)
+    found = claims[claims["claim"] == "the intrinsic dimension hardly depends on the size"].set_index("effect_is")
+    assert found.loc["log10 of the factor in weights over that in d, absolute threshold", "n"] == 4
+
+
 def lottery():
     arms = {"dense": (1.0, 3.0, 0.95), "ticket_1": (0.5, 2.0, 0.96), "fresh_1": (0.5, 4.0, 0.93)}
     arms |= {"random_1": (0.5, 5.0, 0.92), "rewound_1": (0.5, 1.0, 0.97), "one_shot_1": (0.5, 3.0, 0.94)}
@@ -202,7 +246,13 @@ def test_explanations_are_read_from_the_arms_of_the_same_network():
 
 
 @pytest.mark.parametrize(
-    ("module", "make"), [(network_risk, networks), (accuracy_by_subspace, subspaces), (lottery_curves, lottery)]
+    ("module", "make"),
+    [
+        (network_risk, networks),
+        (accuracy_by_subspace, subspaces),
+        (intrinsic_by_size, networks_of_three_sizes),
+        (lottery_curves, lottery),
+    ],
 )
 def test_figures_are_legible(module, make):
     made = make()

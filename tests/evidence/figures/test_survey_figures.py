@@ -14,6 +14,7 @@ from gengap.evidence.figures import (
     label_noise,
     layer_reset,
     loss_along_gradient,
+    pre_activations,
     random_data,
     robustness_by_depth,
 )
@@ -21,6 +22,7 @@ from gengap.evidence.measurements import with_options
 from gengap.studies.study import Figure
 
 SHARES = [("random_labels", share, "None", 10, 0.5) for share in ("0.0", "0.5", "1.0")]
+PLAIN = "no BatchNorm"  # the arm of that name, in words
 MADE = {
     "random_data": survey_evidence.fitting,
     "label_noise": survey_evidence.fitting,
@@ -28,6 +30,7 @@ MADE = {
     "robustness_by_depth": survey_evidence.layered,
     "loss_along_gradient": survey_evidence.landscapes,
     "covariate_shift": survey_evidence.landscapes,
+    "pre_activations": survey_evidence.distributions,
 }
 
 
@@ -49,6 +52,27 @@ def test_more_groups_than_colours_have_a_column_for_each_value_of_the_last_axis(
     module = {"loss_along_gradient": loss_along_gradient, "covariate_shift": covariate_shift}[name]
     assert module.data(found).groupby("panel")["group"].nunique().tolist() == [3, 3]
     assert set(module.data(survey_evidence.landscapes())["panel"]) == {""}  # three groups have colours
+
+
+def test_the_middle_layers_first_node_of_the_first_seed_is_drawn():
+    data = pre_activations.data(survey_evidence.distributions())
+    assert set(data["layer"]) == {"linear2"}
+    assert set(data["seed"]) == {0}
+    plain = data[data["group"] == PLAIN]
+    assert plain["q50"].tolist() == plain["epoch"].tolist() == [0, 1, 2, 4]
+    assert (plain["q97.5"] - plain["q2.5"]).tolist() == [4, 4, 4, 4]
+    assert data.loc[data["group"] != PLAIN, "q50"].eq(0).all()
+    lost = survey_evidence.distributions()
+    first = [one for one in lost.found if one.rows["cell"].iloc[0] == "plain-None-0"]
+    first[1].values[:] = np.nan
+    assert pre_activations.data(lost).query("group == @PLAIN")["q50"].tolist() == [100, 101, 102, 104]
+
+
+@pytest.mark.parametrize("width", [figures.COLUMN, figures.PAGE])
+def test_distributions_at_two_rates_have_two_columns(width):
+    figure = figures.plot("pre_activations", survey_evidence.distributions(rates=("0.1", "0.5")), width=width)
+    assert not picture_layout.faults(figure)
+    assert len(figure.axes) == 6
 
 
 def words_of(name, evidence):

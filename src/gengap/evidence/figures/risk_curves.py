@@ -19,14 +19,15 @@ COLUMNS = ["group", "size", "threshold", "quantity", "n", "mean", "min", "max"]
 LOGARITHMIC = ("loss", "norm", "condition")  # endings and parts of names of quantities with a logarithmic axis
 
 
-def logarithmic_sizes(axes: Axes, sizes: Iterable[float]) -> None:
-    """A logarithmic horizontal axis of sizes; of few decades with plain numbers, of more with the decades alone."""
+def logarithmic_sizes(panel: Axes, sizes: Iterable[float], *, vertical: bool = False) -> None:
+    """A logarithmic axis of sizes, by default horizontal; of few decades with plain numbers, of more with decades."""
     listed = list(sizes)
-    axes.set_xscale("log")
+    (panel.set_yscale if vertical else panel.set_xscale)("log")
+    axis = panel.yaxis if vertical else panel.xaxis
     if listed and max(listed) / min(listed) < 100:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def risk_data(evidence: Evidence, quantities: Sequence[str], measured_by: str, size: str) -> pd.DataFrame:
