@@ -30,19 +30,20 @@ def prepared(n_networks=3, batch_size=32, pruned=False, patched=False, shape=SHA
     arch = stack.architecture(models.build(cells[0].model, shape, outputs))
     state = stack.initial_state(cells, shape, outputs, dtype=torch.float32, device=CPU)
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(N, *shape, generator=generator)
-    classes = torch.randint(outputs if outputs > 1 else 2, (N,), generator=generator)
+    n = max(N, batch_size)
+    images = torch.randn(n, *shape, generator=generator)
+    classes = torch.randint(outputs if outputs > 1 else 2, (n,), generator=generator)
     targets = classes if outputs > 1 else 2.0 * classes - 1
     weights = {name: state[name] for name in arch.parameters}
     masks = {name: (torch.rand(value.shape, generator=generator) > 0.3).float() for name, value in weights.items()}
     results = [CellResult(str(cell.seed), cell, "", 0) for cell in cells]
     pack = pack_state.start(results, arch, state, masks if pruned else None)
-    drawn = augmentation.draws(cells, 0, N, CPU)
+    drawn = augmentation.draws(cells, 0, n, CPU)
     if patched:
         common, by_class = (torch.randn(*size, generator=generator) for size in ((3, 2, 2), (2, 3, 2, 2)))
-        members = torch.arange(N) % 2 == 0
+        members = torch.arange(n) % 2 == 0
         drawn |= patches.draws(cells, Patches(images, classes, members, common, by_class, 0.5, 0.1), 0)
-    orders = torch.stack([torch.randperm(N, generator=generator)[:batch_size] for _ in cells])
+    orders = torch.stack([torch.randperm(n, generator=generator)[:batch_size] for _ in cells])
     inputs = StepInputs(orders, stacked_settings(cells, dtype=torch.float32, device=CPU), drawn, {})
     return arch, cells[0], (pack.networks, images, targets, inputs)
 
@@ -56,6 +57,7 @@ CASES = {
     "augmented": {"training": {"augmentation": "flip_crop"}},
     "patches": {"patched": True},
     "one network": {"n_networks": 1},
+    "several blocks of samples": {"batch_size": 400},
     "other batch": {"batch_size": 30},  # no multiple of the lanes: the stacked step
 }
 

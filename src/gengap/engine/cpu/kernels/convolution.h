@@ -56,26 +56,34 @@ struct PackedWeights {
     }
 };
 
+// Samples of maps: rows of `count` numbers, read `in_step` and written `out_step` numbers apart.
+struct Rows {
+    const float* in;
+    float* out;
+    int64_t in_step, out_step, count;
+};
+
 // out[pixel, row, :] = bias[row] + sum over taps and channels of weights[row, channel, position] * in[read, channel, :]
 // for the samples from `first` to `last`, M rows and N vectors at a time
 template <int M, int N>
-static void multiply(const Taps& taps, const float* in, const PackedWeights& weights, const float* bias, float* out,
-                     int64_t samples, int64_t first, int64_t last, bool rectify, bool add) {
+static void multiply(const Taps& taps, const Rows& maps, const PackedWeights& weights, const float* bias,
+                     int64_t first, int64_t last, bool rectify, bool add) {
     const int64_t step = N * LANES, rows = weights.rows, channels = weights.channels;
     for (size_t pixel = 0; pixel < taps.size(); ++pixel)
         for (int64_t row = 0; row < rows; row += M)
             for (int64_t b = first; b < last; b += step) {
+                float* out = maps.out + (pixel * rows + row) * maps.out_step + b;
                 Vector sums[M][N];
                 for (int m = 0; m < M; ++m)
                     for (int n = 0; n < N; ++n)
                         sums[m][n] = add && row + m < rows
-                                         ? load(out + (pixel * rows + row + m) * samples + b + n * LANES)
+                                         ? load(out + m * maps.out_step + n * LANES)
                                          : Vector{} + (bias && row + m < rows ? bias[row + m] : 0.0f);
                 const float* block = weights.values.data() + row * weights.positions * channels;
                 for (const Tap& tap : taps[pixel]) {
-                    const float* x = in + tap.pixel * channels * samples + b;
+                    const float* x = maps.in + tap.pixel * channels * maps.in_step + b;
                     const float* w = block + tap.position * channels * M;
-                    for (int64_t c = 0; c < channels; ++c, x += samples, w += M) {
+                    for (int64_t c = 0; c < channels; ++c, x += maps.in_step, w += M) {
                         Vector values[N];
                         for (int n = 0; n < N; ++n) values[n] = load(x + n * LANES);
                         for (int m = 0; m < M; ++m)
@@ -84,26 +92,25 @@ static void multiply(const Taps& taps, const float* in, const PackedWeights& wei
                 }
                 for (int m = 0; m < M && row + m < rows; ++m)
                     for (int n = 0; n < N; ++n)
-                        store(out + (pixel * rows + row + m) * samples + b + n * LANES,
-                              rectify ? relu(sums[m][n]) : sums[m][n]);
+                        store(out + m * maps.out_step + n * LANES, rectify ? relu(sums[m][n]) : sums[m][n]);
             }
 }
 
 template <int M, int N>
-static void multiply_all(const Taps& taps, const float* in, const PackedWeights& weights, const float* bias,
-                         float* out, int64_t samples, bool rectify, bool add) {
-    const int64_t whole = samples / (N * LANES) * (N * LANES);
-    multiply<M, N>(taps, in, weights, bias, out, samples, 0, whole, rectify, add);
-    multiply<M, 1>(taps, in, weights, bias, out, samples, whole, samples, rectify, add);
+static void multiply_all(const Taps& taps, const Rows& maps, const PackedWeights& weights, const float* bias,
+                         bool rectify, bool add) {
+    const int64_t whole = maps.count / (N * LANES) * (N * LANES);
+    multiply<M, N>(taps, maps, weights, bias, 0, whole, rectify, add);
+    multiply<M, 1>(taps, maps, weights, bias, whole, maps.count, rectify, add);
 }
 
 // in [pixels read, channels, samples] -> out [pixels written, rows, samples], to which it is added if `add`
-static inline void convolve(const Taps& taps, const float* in, const PackedWeights& weights, const float* bias,
-                            float* out, int64_t samples, bool rectify = false, bool add = false) {
+static inline void convolve(const Taps& taps, const Rows& maps, const PackedWeights& weights, const float* bias,
+                            bool rectify = false, bool add = false) {
     if (weights.rows_at_once == ROWS)
-        multiply_all<ROWS, VECTORS>(taps, in, weights, bias, out, samples, rectify, add);
+        multiply_all<ROWS, VECTORS>(taps, maps, weights, bias, rectify, add);
     else
-        multiply_all<WIDE_ROWS, WIDE_VECTORS>(taps, in, weights, bias, out, samples, rectify, add);
+        multiply_all<WIDE_ROWS, WIDE_VECTORS>(taps, maps, weights, bias, rectify, add);
 }
 
 template <class Value> static inline void each(float* out, int64_t count, bool rectify, Value value) {

@@ -80,7 +80,8 @@ struct Network {
         const int64_t count = g.in_pixels() * g.in * BLOCK;
         switch (step.kind) {
         case CONVOLVE:
-            convolve(prepared.taps, in, prepared.weights[k], own + g.out * g.in * g.taps(), out, BLOCK, step.relu);
+            convolve(prepared.taps, {in, out, BLOCK, BLOCK, BLOCK}, prepared.weights[k], own + g.out * g.in * g.taps(),
+                     step.relu);
             break;
         case ADD: {
             const float* other = at(step.other);

@@ -6,16 +6,19 @@
 #pragma once
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <stdexcept>
 #include <vector>
 
+extern "C" int omp_get_thread_num();  // a compiler may have OpenMP without its header
+
 namespace gengap {
 
 constexpr size_t HUGE_PAGE = size_t(1) << 21;
-constexpr size_t LEAST_KEPT = 4;  // blocks: of large ones a step has no more in use at once
+constexpr size_t LEAST_KEPT = 5;  // blocks: of large ones a step has no more in use at once
 constexpr size_t MOST_KEPT = size_t(1) << 27;  // bytes of more blocks than these
 
 struct Block {
@@ -27,7 +30,7 @@ class KeptMemory {
 public:
     // A block that holds so many numbers, at most half of it spare.
     Block take(int64_t count) {
-        const size_t bytes = (size_t(count) * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        const size_t bytes = std::max((size_t(count) * sizeof(float) + HUGE_PAGE - 1) / HUGE_PAGE, size_t(1)) * HUGE_PAGE;
         {
             const std::lock_guard<std::mutex> guard(mutex);
             for (auto block = free_blocks.rbegin(); block != free_blocks.rend(); ++block)

@@ -15,6 +15,7 @@ struct Geometry {
     int64_t in_pixels() const { return height * width; }
     int64_t out_pixels() const { return out_height() * out_width(); }
     int64_t taps() const { return kernel_height * kernel_width; }
+    int64_t numbers() const { return in_pixels() * in + out_pixels() * out; }  // of both maps
     // Whether every pixel is in one window.
     bool windows_tile() const {
         return kernel_height == stride && kernel_width == stride && dilation == 1 && padding == 0 &&

@@ -1,21 +1,10 @@
 // The layers of ONE network in training and their gradients: maps are [pixels, C, B].
 #pragma once
-#include <algorithm>
 #include <array>
 #include <cmath>
-#include "convolution.h"
+#include "weight_gradient.h"
 
 namespace gengap {
-
-// Keeps a value in a register: GCC would load it again for each of the multiplications that it enters.
-static inline Vector in_register(Vector values) {
-#if defined(__AVX512F__)
-    asm("" : "+v"(values));
-#elif defined(__x86_64__)
-    asm("" : "+x"(values));
-#endif
-    return values;
-}
 
 // The gradient of a convolution's input is a convolution with these lists.
 static inline Taps reversed_taps(const Geometry& g) {
@@ -24,46 +13,17 @@ static inline Taps reversed_taps(const Geometry& g) {
     return taps;
 }
 
-struct PixelPair { int64_t read, written; };
-using Pairs = std::vector<std::vector<PixelPair>>;  // of every position in the kernel
-
-static inline Pairs pairs_of(const Geometry& g) {
-    Pairs pairs(g.taps());
-    each_tap(g, [&](int64_t read, int64_t written, int64_t position) { pairs[position].push_back({read, written}); });
-    return pairs;
-}
-
-// result[i][j] = sum over pairs of pixels of left[written, i, :] * right[read, j, :]
-template <int ROWS, int COLUMNS>
-static void products(const std::vector<PixelPair>& pairs, const float* left, int64_t out, const float* right,
-                     int64_t in, int64_t samples, float* result) {
-    static_assert(ROWS * COLUMNS <= 16);
-    Vector sums[16] = {};
-    for (const PixelPair& pair : pairs) {
-        const float* a = left + pair.written * out * samples;
-        const float* b = right + pair.read * in * samples;
-        for (int64_t n = 0; n < samples; n += LANES) {
-            Vector values[COLUMNS];
-            for (int j = 0; j < COLUMNS; ++j) values[j] = in_register(load(b + j * samples + n));
-            for (int i = 0; i < ROWS; ++i) {
-                const Vector factor = in_register(load(a + i * samples + n));
-                for (int j = 0; j < COLUMNS; ++j) sums[COLUMNS * i + j] += factor * values[j];
-            }
-        }
+// As `convolve`, of whole maps: in [pixels read, channels, samples]; `copy` takes so many numbers as `copied` says.
+static inline void convolve_samples(const Taps& taps, const float* in, int64_t in_rows, const PackedWeights& weights,
+                                    const float* bias, float* out, int64_t samples, int64_t block, float* copy,
+                                    bool rectify = false, bool add = false) {
+    for (int64_t first = 0; first < samples; first += block) {
+        const int64_t count = std::min(block, samples - first);
+        if (count < samples) copy_samples(in, in_rows, samples, first, count, copy);
+        const bool whole = count == samples;
+        convolve(taps, {whole ? in : copy, out + first, whole ? samples : count, samples, count}, weights, bias,
+                 rectify, add);
     }
-    for (int i = 0; i < 16; i += LANES) store(result + i, sums_of(sums + i));
-}
-
-// The tile of rows and columns that are left, at most 4 x 4, or 8 rows of one column.
-using Products = decltype(&products<4, 4>);
-static inline Products products_of(int64_t rows, int64_t columns) {
-    static constexpr Products tiles[4][4] = {
-        {products<1, 1>, products<1, 2>, products<1, 3>, products<1, 4>},
-        {products<2, 1>, products<2, 2>, products<2, 3>, products<2, 4>},
-        {products<3, 1>, products<3, 2>, products<3, 3>, products<3, 4>},
-        {products<4, 1>, products<4, 2>, products<4, 3>, products<4, 4>}};
-    static constexpr Products tall[4] = {products<5, 1>, products<6, 1>, products<7, 1>, products<8, 1>};
-    return rows > 4 && columns == 1 ? tall[rows - 5] : tiles[rows - 1][columns - 1];
 }
 
 // The gradient of a map before its ReLU.
@@ -103,24 +63,10 @@ struct Channel {
     }
 };
 
-// Gradients of a convolution's weight and bias (or null).
-static inline void convolve_backward_weight(const Pairs& pairs, const float* y_gradient, const float* x,
-                                            float* weight_gradient, float* bias_gradient, const Geometry& g,
-                                            int64_t samples) {
-    const int64_t positions = g.taps(), most = g.in == 1 ? 8 : 4;
-    for (int64_t d = 0; d < g.out; d += most)
-        for (int64_t c = 0; c < g.in; c += 4) {
-            const int64_t rows = std::min(most, g.out - d), columns = std::min(int64_t(4), g.in - c);
-            const Products tile = products_of(rows, columns);
-            for (int64_t position = 0; position < positions; ++position) {
-                float sums[16];
-                tile(pairs[position], y_gradient + d * samples, g.out, x + c * samples, g.in, samples, sums);
-                for (int64_t i = 0; i < rows; ++i)
-                    for (int64_t j = 0; j < columns; ++j)
-                        weight_gradient[((d + i) * g.in + c + j) * positions + position] = sums[columns * i + j];
-            }
-        }
-    for (int64_t d = 0; bias_gradient && d < g.out; ++d)
+// The gradient of a convolution's bias.
+static inline void convolve_backward_bias(const float* y_gradient, float* bias_gradient, const Geometry& g,
+                                          int64_t samples) {
+    for (int64_t d = 0; d < g.out; ++d)
         bias_gradient[d] =
             Channel{d, g.out_pixels(), g.out, samples}.total([=](int64_t i) { return load(y_gradient + i); });
 }

@@ -6,8 +6,6 @@
 #include "kept_memory.h"
 #include "layers.h"
 
-extern "C" int omp_get_thread_num();  // a compiler may have OpenMP without its header
-
 namespace gengap {
 
 // An instruction, and the lists that its geometry makes.
@@ -15,12 +13,12 @@ struct Layer {
     TrainingInstruction step;
     Geometry geometry;
     Taps taps, reversed;
-    Pairs pairs;
+    Reads reads;
     explicit Layer(const TrainingInstruction& step) : step(step), geometry(step.geometry()) {
         if (step.kind == TRAIN_CONVOLVE || step.is_pool()) taps = taps_of(geometry);
         if (step.kind != TRAIN_CONVOLVE) return;
         if (step.read > 0) reversed = reversed_taps(geometry);
-        pairs = pairs_of(geometry);
+        reads = reads_of(geometry);
     }
 };
 using Layers = std::vector<Layer>;
@@ -35,6 +33,14 @@ static const Layers& layers_of(const TrainingInstruction* program, int64_t lengt
     std::unique_ptr<Layers>& layers = known[key];
     if (!layers) layers = std::make_unique<Layers>(program, program + length);
     return *layers;
+}
+
+// Numbers of the copies that any of the convolutions needs.
+static int64_t most_copied(const Layers& layers, int64_t samples) {
+    int64_t most = 0;
+    for (const Layer& layer : layers)
+        if (layer.step.kind == TRAIN_CONVOLVE) most = std::max(most, copied(layer.geometry, samples));
+    return most;
 }
 
 // The gradient of a sum to a map that it adds.
@@ -91,9 +97,12 @@ static void mask(const float* map, float* gradient, int64_t count) {
 void train_forward(const TrainingRun& run, const float* images, const float* weights, float* maps, float* statistics,
                    float eps, int threads) {
     const Layers& layers = layers_of(run.program, run.length);
-    const int64_t n = run.samples;
+    const int64_t n = run.samples, most = most_copied(layers, n);
+    threads = int(std::min(int64_t(threads), run.networks));
+    const Scratch copies(threads * most);
 #pragma omp parallel for num_threads(threads)
     for (int64_t k = 0; k < run.networks; ++k) {
+        float* copy = copies.block.start + omp_get_thread_num() * most;
         const float* batch = images + k * run.image * n;
         float* own_maps = maps + k * (run.size - run.image) * n;
         const auto at = [&](int64_t offset) { return own_maps + (offset - run.image) * n; };
@@ -106,9 +115,9 @@ void train_forward(const TrainingRun& run, const float* images, const float* wei
             const Geometry& g = layer.geometry;
             const float* bias = step.bias < 0 ? nullptr : own + step.bias;
             if (step.kind == TRAIN_CONVOLVE)
-                convolve(layer.taps, read(step.read),
-                         PackedWeights(own + step.weight, g.out, g.in * g.taps(), g.in, g.taps(), g.taps()), bias,
-                         at(step.written), n, step.relu);
+                convolve_samples(layer.taps, read(step.read), g.in_pixels() * g.in,
+                                 PackedWeights(own + step.weight, g.out, g.in * g.taps(), g.in, g.taps(), g.taps()),
+                                 bias, at(step.written), n, block_of(g, n), copy, step.relu);
             else if (step.kind == TRAIN_ADD)
                 each(at(step.written), step.size * n, step.relu,
                      [a = read(step.read), b = read(step.other)](int64_t i) { return load(a + i) + load(b + i); });
@@ -127,12 +136,14 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                     const float* statistics, const float* weights, float* weight_gradients, int64_t n_outputs,
                     float eps, int threads) {
     const Layers& layers = layers_of(run.program, run.length);
-    const int64_t n = run.samples;
+    const int64_t n = run.samples, most = most_copied(layers, n);
     threads = int(std::min(int64_t(threads), run.networks));
     const Scratch gradients(threads * run.size * n);  // of the images as well, if a sum reads them
+    const Scratch copies(threads * most);
 #pragma omp parallel num_threads(threads)
     {
         float* own_gradients = gradients.block.start + omp_get_thread_num() * run.size * n;
+        float* copy = copies.block.start + omp_get_thread_num() * most;
         const auto gradient = [&](int64_t offset) { return own_gradients + offset * n; };
 #pragma omp for
         for (int64_t k = 0; k < run.networks; ++k) {
@@ -154,11 +165,14 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                 const bool normalises = step.kind == TRAIN_SCALE;  // which masks as it reads
                 if (step.relu && !normalises) mask(read(step.written), of_y, step.size * n);
                 if (step.kind == TRAIN_CONVOLVE) {
-                    convolve_backward_weight(layer->pairs, of_y, read(step.read), result + step.weight, of_bias, g, n);
+                    convolve_backward_weight(layer->reads, of_y, read(step.read), result + step.weight, g, n,
+                                             copy);
+                    if (of_bias) convolve_backward_bias(of_y, of_bias, g, n);
                     if (step.read > 0)
-                        convolve(layer->reversed, of_y,
-                                 PackedWeights(own + step.weight, g.in, g.taps(), g.out, g.in * g.taps(), g.taps()),
-                                 nullptr, gradient(step.read), n, false, step.added);
+                        convolve_samples(
+                            layer->reversed, of_y, g.out_pixels() * g.out,
+                            PackedWeights(own + step.weight, g.in, g.taps(), g.out, g.in * g.taps(), g.taps()), nullptr,
+                            gradient(step.read), n, block_of(g, n), copy, false, step.added);
                 } else if (step.kind == TRAIN_ADD) {
                     pass_on(of_y, gradient(step.read), step.size * n, step.added);
                     pass_on(of_y, gradient(step.other), step.size * n, step.other_added);

@@ -1,36 +1,51 @@
 // Layers of packs of small networks in training, one by one: maps are [K, H, W, C, B].
+#include "kept_memory.h"
 #include "layers.h"
 
 namespace gengap {
 
+// Calls work(network, memory for copies of a block) for every network, on several threads.
+template <class Work>
+static void each_network(const Geometry& g, int64_t networks, int64_t samples, int threads, Work work) {
+    threads = int(std::min(int64_t(threads), networks));
+    const int64_t numbers = copied(g, samples);
+    const Scratch copies(threads * numbers);
+#pragma omp parallel for num_threads(threads)
+    for (int64_t k = 0; k < networks; ++k) work(k, copies.block.start + omp_get_thread_num() * numbers);
+}
+
 void conv2d(const float* x, const float* weight, const float* bias, float* y, const Geometry& g, int64_t networks,
             int64_t samples, int threads) {
     const Taps taps = taps_of(g);
-#pragma omp parallel for num_threads(threads)
-    for (int64_t k = 0; k < networks; ++k)
-        convolve(taps, x + k * g.in_pixels() * g.in * samples,
-                 PackedWeights(weight + k * g.out * g.in * g.taps(), g.out, g.in * g.taps(), g.in, g.taps(), g.taps()),
-                 bias ? bias + k * g.out : nullptr, y + k * g.out_pixels() * g.out * samples, samples);
+    each_network(g, networks, samples, threads, [&](int64_t k, float* copy) {
+        const float* own = weight + k * g.out * g.in * g.taps();
+        convolve_samples(taps, x + k * g.in_pixels() * g.in * samples, g.in_pixels() * g.in,
+                         PackedWeights(own, g.out, g.in * g.taps(), g.in, g.taps(), g.taps()),
+                         bias ? bias + k * g.out : nullptr, y + k * g.out_pixels() * g.out * samples, samples,
+                         block_of(g, samples), copy);
+    });
 }
 
 void conv2d_backward_input(const float* y_gradient, const float* weight, float* x_gradient, const Geometry& g,
                            int64_t networks, int64_t samples, int threads) {
     const Taps taps = reversed_taps(g);
-#pragma omp parallel for num_threads(threads)
-    for (int64_t k = 0; k < networks; ++k)
-        convolve(taps, y_gradient + k * g.out_pixels() * g.out * samples,
-                 PackedWeights(weight + k * g.out * g.in * g.taps(), g.in, g.taps(), g.out, g.in * g.taps(), g.taps()),
-                 nullptr, x_gradient + k * g.in_pixels() * g.in * samples, samples);
+    each_network(g, networks, samples, threads, [&](int64_t k, float* copy) {
+        const float* own = weight + k * g.out * g.in * g.taps();
+        convolve_samples(taps, y_gradient + k * g.out_pixels() * g.out * samples, g.out_pixels() * g.out,
+                         PackedWeights(own, g.in, g.taps(), g.out, g.in * g.taps(), g.taps()), nullptr,
+                         x_gradient + k * g.in_pixels() * g.in * samples, samples, block_of(g, samples), copy);
+    });
 }
 
 void conv2d_backward_weight(const float* y_gradient, const float* x, float* weight_gradient, float* bias_gradient,
                             const Geometry& g, int64_t networks, int64_t samples, int threads) {
-    const Pairs pairs = pairs_of(g);
-#pragma omp parallel for num_threads(threads)
-    for (int64_t k = 0; k < networks; ++k)
-        convolve_backward_weight(pairs, y_gradient + k * g.out_pixels() * g.out * samples,
-                                 x + k * g.in_pixels() * g.in * samples,
-                                 weight_gradient + k * g.out * g.in * g.taps(), bias_gradient + k * g.out, g, samples);
+    const Reads reads = reads_of(g);
+    each_network(g, networks, samples, threads, [&](int64_t k, float* copy) {
+        const float* of_y = y_gradient + k * g.out_pixels() * g.out * samples;
+        convolve_backward_weight(reads, of_y, x + k * g.in_pixels() * g.in * samples,
+                                 weight_gradient + k * g.out * g.in * g.taps(), g, samples, copy);
+        if (bias_gradient) convolve_backward_bias(of_y, bias_gradient + k * g.out, g, samples);
+    });
 }
 
 void gather(const float* images, const int64_t* index, float* batches, int64_t networks, int64_t samples,
