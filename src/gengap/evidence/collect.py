@@ -194,7 +194,8 @@ def _read_settings(cell: Cell) -> dict[str, str]:
 
 def _cells(study: Study, facts: pd.DataFrame, varied: Mapping[str, list[str]]) -> pd.DataFrame:
     """One row per cell of the grid, in its order: axes and what varies with them, what training reported, pack."""
-    if missing := [name for name in study.cells if name not in set(facts["cell"])]:
+    there = set(facts["cell"])
+    if missing := [name for name in study.cells if name not in there]:
         raise UserError(
             f"study '{study.name}': {len(missing)} of {len(study.cells)} cells have no history, e.g. '{missing[0]}'. "
             "Run the study again; it trains what is missing."

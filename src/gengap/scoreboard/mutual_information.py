@@ -13,6 +13,7 @@ from gengap.scoreboard.rank_correlation import blocks, per_configuration
 
 MOST = 2000  # configurations: the cost grows with their square
 _SIGNS = (-1, 0, 1)
+_RESAMPLES = 128  # that are weighted together
 Singles = NDArray[np.float32]
 
 
@@ -203,17 +204,18 @@ def _weighted(matrix: Singles, small: Singles, drawn: Floats, ordered: Ints, mem
     """``sum w_c w_d M_cd`` over c in one group and d in another, the diagonal with w_c once."""
     groups = member.shape[1]
     found = np.zeros((len(small), groups, groups))
-    starts = np.searchsorted(ordered, np.arange(groups))
-    ends = np.searchsorted(ordered, np.arange(groups), side="right")
-    members = member.astype(np.float32)
-    exact = member.T @ matrix.astype(np.float64) @ member
-    for group in range(groups):
-        rows = slice(starts[group], ends[group])
-        if rows.start < rows.stop:
-            found[:, group] = ((small[:, rows] @ matrix[rows]) * small) @ members
-    at = np.arange(groups)
-    found[:, at, at] += (drawn - drawn**2) @ (member * np.diag(matrix)[:, None])
-    found[0] = exact
+    present, starts = np.unique(ordered, return_index=True)
+    ends = [*starts[1:], len(ordered)]
+    for at in range(0, len(small), _RESAMPLES):  # so that sums of one group stay in the cache
+        part = small[at : at + _RESAMPLES]
+        sums = np.empty_like(part)
+        for group, first, last in zip(present, starts, ends, strict=True):
+            np.matmul(part[:, first:last], matrix[first:last], out=sums)
+            sums *= part
+            found[at : at + _RESAMPLES, group, present] = np.add.reduceat(sums, starts, axis=1)
+    diagonal = np.arange(groups)
+    found[:, diagonal, diagonal] += (drawn - drawn**2) @ (member * np.diag(matrix)[:, None])
+    found[0] = member.T @ matrix.astype(np.float64) @ member
     return found
 
 
