@@ -12,12 +12,12 @@ BatchNorm's sums are products with a vector of ones, and its derivative is writt
 by `vmap`, run by `scan`, compiled by `jit`, and given their own state back.
 """
 
-import atexit
 import functools
 import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import peers
+from bench.processes import side_by_side
 
 Array = Any  # jax.Array, of which a trace has another class
 State = dict[str, Array]
@@ -223,21 +224,16 @@ def pack_loop(width: int, batch_size: int, n_steps: int, pack: int) -> Callable[
     return run
 
 
-def packs_side_by_side(width: int, batch_size: int, n_steps: int, pack: int, processes: int) -> Callable[[], float]:
+def packs_side_by_side(
+    width: int, batch_size: int, n_steps: int, pack: int, processes: int
+) -> AbstractContextManager[Callable[[], float]]:
     """One pack per core, each in its own process with one thread, as ours are run."""
-    context = multiprocessing.get_context("spawn")
-    cores = context.Queue()
+    cores = multiprocessing.get_context("spawn").Queue()
     for core in sorted(os.sched_getaffinity(0))[:processes]:
         cores.put(core)
-    pool = context.Pool(processes, _prepare, (cores, width, batch_size, n_steps, pack))
-    atexit.register(pool.terminate)
-
-    def run() -> float:
-        begin = time.perf_counter()
-        pool.starmap(_run_prepared, [()] * processes, chunksize=1)
-        return processes * pack * batch_size * n_steps / (time.perf_counter() - begin)
-
-    return run
+    samples = pack * batch_size * n_steps
+    given = (cores, width, batch_size, n_steps, pack)
+    return side_by_side(_run_prepared, processes=processes, samples=samples, prepare=_prepare, given=given)
 
 
 _prepared: list[Callable[[], float]] = []

@@ -1,14 +1,14 @@
 """Our own step, as the training loop runs it: gathers, gradients and updates of a whole pack."""
 
-import atexit
-import multiprocessing
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
 
 from bench import peers
+from bench.processes import side_by_side
 from gengap import models
 from gengap.engine import evaluation, precision, stack
 from gengap.engine.stack import Architecture
@@ -100,18 +100,11 @@ def epoch_loop(
 
 def packs_side_by_side(
     width: int, batch_size: int, n_steps: int, pack: int, processes: int, *, compiled: bool = True
-) -> Callable[[], float]:
+) -> AbstractContextManager[Callable[[], float]]:
     """One pack per core, each in its own process with one thread, as the workflow runs a study's packs."""
-    context = multiprocessing.get_context("spawn")
-    pool = context.Pool(processes, _prepare, (width, batch_size, n_steps, pack, compiled))
-    atexit.register(pool.terminate)
-
-    def run() -> float:
-        begin = time.perf_counter()
-        pool.starmap(_run_prepared, [()] * processes, chunksize=1)
-        return processes * pack * batch_size * n_steps / (time.perf_counter() - begin)
-
-    return run
+    samples = pack * batch_size * n_steps
+    given = (width, batch_size, n_steps, pack, compiled)
+    return side_by_side(_run_prepared, processes=processes, samples=samples, prepare=_prepare, given=given)
 
 
 _prepared: list[Callable[[], float]] = []

@@ -1,15 +1,15 @@
 """The peers, as their users write them. Each trains Song's network on resident random data and returns samples/s."""
 
-import atexit
-import multiprocessing
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from bench.processes import side_by_side
 from gengap import models
 from gengap.studies.settings import Model
 from gengap.training import cuda_graph
@@ -103,18 +103,13 @@ def ensemble_loop(
     return run
 
 
-def process_loop(width: int, batch_size: int, n_steps: int, processes: int) -> Callable[[], float]:
+def process_loop(
+    width: int, batch_size: int, n_steps: int, processes: int
+) -> AbstractContextManager[Callable[[], float]]:
     """(d) One process per core, each with its own plain loop and one thread."""
-    context = multiprocessing.get_context("spawn")
-    pool = context.Pool(processes, initializer=torch.set_num_threads, initargs=(1,))
-    atexit.register(pool.terminate)
-
-    def run() -> float:
-        begin = time.perf_counter()
-        pool.starmap(_one_process, [(width, batch_size, n_steps)] * processes, chunksize=1)
-        return processes * batch_size * n_steps / (time.perf_counter() - begin)
-
-    return run
+    arguments, samples = (width, batch_size, n_steps), batch_size * n_steps
+    one_thread = {"prepare": torch.set_num_threads, "given": (1,)}
+    return side_by_side(_one_process, *arguments, processes=processes, samples=samples, **one_thread)
 
 
 def _one_process(width: int, batch_size: int, n_steps: int) -> float:

@@ -51,7 +51,8 @@ def test_losses_gradients_and_statistics_are_pytorchs(form):
 
 
 def test_it_runs_in_a_process_per_core():
-    assert jax_peer.packs_side_by_side(2, 4, 2, 1, 1)() > 0
+    with jax_peer.packs_side_by_side(2, 4, 2, 1, 1) as run:
+        assert run() > 0
     assert ours.pack_loop(2, 4, 2, 1, compiled=False)() > 0
 
 
