@@ -39,6 +39,21 @@ def test_intervals_of_shares_stay_between_0_and_1():
     assert [math.log(p / (1 - p)) for p in (5e-5 + (1 - 1e-4) * end for end in (low, high))] == pytest.approx(plain)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1 / 60_000] * 5,  # whose logit comes back with a rounding error
+        [0.0] * 4 + [0.5],
+        [1.0, 1.0, 0.2],
+        [0.3, 0.3],
+    ],
+)
+def test_the_mean_lies_in_its_interval(values):
+    found = interval(values, share=True)
+    low, high = found.of_mean
+    assert 0 <= low <= found.mean <= high <= 1
+
+
 def test_the_interval_of_the_mean_is_scipys():
     values = np.random.default_rng(0).normal(5, 2, 7)
     low, high = stats.t.interval(0.95, 6, loc=values.mean(), scale=stats.sem(values))

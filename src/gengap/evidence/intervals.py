@@ -42,8 +42,12 @@ class Interval:
 
     @property
     def of_mean(self) -> tuple[float, float]:
-        """Ends of the 95 % confidence interval of the mean: mean ± t s sqrt(1/n), by Student's t."""
-        return self._ends(0.0)
+        """Ends of the 95 % confidence interval of the mean: mean ± t s sqrt(1/n), by Student's t.
+
+        On the logit scale the arithmetic mean of very unequal shares may lie outside; then the interval ends at it.
+        """
+        low, high = self._ends(0.0)
+        return min(low, self.mean), max(high, self.mean)
 
     def of_next(self, runs: int = 1) -> tuple[float, float]:
         """Ends of the 95 % prediction interval for the mean of `runs` further runs: mean ± t s sqrt(1/runs + 1/n)."""
