@@ -50,3 +50,17 @@ def test_the_source_is_named_and_nothing_overlaps(found, width):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["train", "test", "printed: Oyedotun et al."]
     assert [axes.get_title() for axes in figure.axes[:2]] == ["", ""]
     assert ["MNIST" in axes.get_title(loc="left") for axes in figure.axes] == [True, True, False, False, False, False]
+
+
+def test_data_sets_whose_numbers_differ_by_far_have_axes_of_their_own(found):
+    """On the axis of the larger errors the smaller ones could not be read."""
+    ends = []
+    for share in (1.0, 0.05):
+        small = found.cells["dataset"] == "mnist"
+        for quantity in ("train_error", "test_error"):
+            found.cells.loc[small, quantity] = share * found.cells.loc[~small, quantity].mean()
+        first, second = figures.plot("error_by_batch_size", found, width=figures.PAGE).axes[:2]
+        ends.append((first.get_ylim()[1], second.get_ylim()[1]))
+        assert first.get_ylim()[0] < 0  # a mark at 0 is not cut
+    assert ends[0][0] == ends[0][1]
+    assert ends[1][0] > 3 * ends[1][1]

@@ -56,6 +56,8 @@ ROWS = {
     "loss + L2 penalty": ("train_objective", "test_objective"),
 }
 APART = 0.22  # between neighbouring marks at one batch size, as a share of a doubling
+BELOW = 0.04  # room below 0, as a share of the axis, so that no mark is cut
+MOST_RATIO = 3.0  # between the largest numbers of data sets that share an axis
 COLUMNS = ["panel", "group", "x", "quantity", "n", "mean", "low", "high", "source"]
 
 
@@ -93,7 +95,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     """A row of panels per measure, a column per data set; one colour per group."""
     cells = _placed(evidence)
     names = list(dict.fromkeys(cells["panel"]))
-    figure, axes = panels(len(ROWS), len(names), height=4.6, share_rows=True, wide=len(names) > 2)
+    shared = _of_one_size(data)
+    figure, axes = panels(len(ROWS), len(names), height=4.6, share_rows=shared, wide=len(names) > 2)
     title(figure, description(cells, evidence))
     if data.empty:
         unfinished(axes, cells, narrow=True)
@@ -121,8 +124,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         powers_of_two(panel, data["x"])
         if place >= len(names) * (len(ROWS) - 1):
             panel.set_xlabel(words.axis(BATCH_SIZE))
-    for first in axes[:: len(names)]:
-        first.set_ylim(bottom=0)
+    for panel in axes:
+        panel.set_ylim(bottom=-BELOW * panel.get_ylim()[1])
     figure.align_ylabels()
     marks: dict[str, Any] = {"color": GREY, "marker": "o", "markersize": 3.5}
     entries = handles(colors if len(colors) > 1 else {})
@@ -131,6 +134,13 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         entries.append(handle(source(published), color="black", marker="D", markersize=3.5, linestyle=""))
     legend(figure, entries, below=True)
     return figure
+
+
+def _of_one_size(data: pd.DataFrame) -> bool:
+    """Whether data sets can share the vertical axes, so that the smallest numbers are legible beside the largest."""
+    largest = data.groupby(["quantity", "panel"], sort=False)["mean"].max()
+    ranges = largest.groupby("quantity").agg(lambda values: values.max() / values.min() if values.min() else np.inf)
+    return bool((ranges < MOST_RATIO).all())
 
 
 def _ours(panel: Axes, part: pd.DataFrame, color: str, apart: float, *, test: bool) -> None:
