@@ -44,15 +44,20 @@ static void sum_tile(const Maps& maps, const Geometry& g, const Reads& reads, in
                      float* result) {
     alignas(64) static const float nothing[MOST_BLOCK] = {};  // outside of the map
     constexpr int COUNT = (ROWS * COLUMNS + LANES - 1) / LANES * LANES;
-    const int64_t positions = g.taps();
+    const int64_t positions = g.taps(), pixels = g.out_pixels();
+    int64_t position[COLUMNS], channel[COLUMNS];
+    for (int j = 0; j < COLUMNS; ++j) {
+        position[j] = (column + j) / g.in;
+        channel[j] = (column + j) % g.in;
+    }
     Vector sums[COUNT] = {};
-    for (int64_t pixel = 0; pixel < g.out_pixels(); ++pixel) {
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
         const float* b[COLUMNS];
         bool any = false;
         for (int j = 0; j < COLUMNS; ++j) {
-            const int64_t read = reads[pixel * positions + (column + j) / g.in];
+            const int64_t read = reads[pixel * positions + position[j]];
             any |= read >= 0;
-            b[j] = read < 0 ? nothing : maps.x + (read * g.in + (column + j) % g.in) * maps.step;
+            b[j] = read < 0 ? nothing : maps.x + (read * g.in + channel[j]) * maps.step;
         }
         if (!any) continue;
         const float* a = maps.y_gradient + (pixel * g.out + row) * maps.step;
