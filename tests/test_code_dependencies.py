@@ -82,7 +82,7 @@ def test_a_figure_does_not_depend_on_another():
         ("engine/hessian/layer_jacobians.py", {"hessian_spectrum"}),
         ("engine/numerics/lbfgsb.py", {"sharpness"}),
         ("engine/numerics/singular_values.py", {"near_rank", "norm_bounds", "norms"}),
-        ("probes/batches.py", {"landscape", "near_rank"}),
+        ("probes/batches.py", {"landscape", "near_rank", "pre_activations"}),
         ("probes/averages.py", {"landscape", "layer_reset", "near_rank", "sharpness"}),
         ("probes/distance.py", {"distance"}),
         ("datasets/cifar.py", {"cifar10", "cifar100"}),
