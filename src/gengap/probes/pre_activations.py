@@ -1,7 +1,7 @@
 """How the inputs of every ReLU are distributed over a training batch, with the noise of training."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -81,9 +81,9 @@ def measure(context: ProbeContext) -> list[Measurement]:
     for place, cell in enumerate(context.cells):
         index = torch.from_numpy(drawn_batches(cell, len(context.train_images), 1)[0])
         batch = context.train_images[index.to(context.train_images.device)].double()
-        state = {name: value.double() for name, value in network_state(context.state, place).items()}
-        drawn = _noise(cell, shapes, context.measured_at[place], batch)
-        for layer, values in _entering(network, {**state, **drawn}, batch):
+        own = network_state(context.state, place)
+        state = own | _noise(cell, shapes, context.measured_at[place], len(batch), own[context.arch.parameters[0]])
+        for layer, values in _entering(network, {name: value.double() for name, value in state.items()}, batch).items():
             found.setdefault(layer, []).append(_distribution(values, context.options.nodes))
     return [
         Measurement(quantity, torch.stack([one[quantity] for one in parts]), layer, dims)
@@ -96,15 +96,15 @@ def measure(context: ProbeContext) -> list[Measurement]:
     ]
 
 
-def _noise(cell: Cell, shapes: Mapping[str, torch.Size], epoch: float, batch: Tensor) -> State:
-    """The buffers of one noisy network: zero, or one step's noise."""
+def _noise(cell: Cell, shapes: Mapping[str, torch.Size], epoch: float, n_samples: int, like: Tensor) -> State:
+    """The buffers of one noisy network: zero, or one step's noise, drawn with the precision of training."""
     if cell.training.noise_std == 0:
-        return {name: batch.new_zeros(()) for name in shapes}
-    drawn = next(noise_draws.draws([cell], shapes, int(epoch), [len(batch)], dtype=batch.dtype, device=batch.device))
+        return {name: like.new_zeros(()) for name in shapes}
+    drawn = next(noise_draws.draws([cell], shapes, int(epoch), [n_samples], dtype=like.dtype, device=like.device))
     return {name: values[0] for name, values in drawn.items()}
 
 
-def _entering(network: nn.Module, state: Mapping[str, Tensor], batch: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _entering(network: nn.Module, state: Mapping[str, Tensor], batch: Tensor) -> dict[str, Tensor]:
     """What enters each ReLU of one network, ``[N, nodes, ...]``, by the name of the ReLU, in order of execution."""
     entering: dict[str, Tensor] = {}
 
@@ -121,7 +121,7 @@ def _entering(network: nn.Module, state: Mapping[str, Tensor], batch: Tensor) ->
     finally:
         for handle in handles:
             handle.remove()
-    yield from entering.items()
+    return entering
 
 
 def _distribution(values: Tensor, nodes: int) -> dict[str, Tensor]:
