@@ -61,7 +61,17 @@ PART = {
 
 # Rows 0 and 1 are of positive samples, which have one of them at least; rows 2 and 3 may stand in every sample.
 PATTERNS = torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]], dtype=torch.float64)
+# All sets of patterns that may stand in an input; row ``number - 1`` has the bits of `number`. A sample is one of them.
+_SETS = torch.tensor([[bool(number >> place & 1) for place in range(4)] for number in range(1, 16)])
+# Patterns come in pairs of opposite signs, and a filter answers to one of each pair. A kind of filter is the pattern to
+# which it answers most and the one to which it answers less: it answers to a set by the first, if that is in it, else
+# by the second.
+_PAIRS = [(along, across) for along in (0, 1) for across in (2, 3)]
+_KINDS = torch.tensor(_PAIRS + [(across, along) for along, across in _PAIRS])
+_BY_FIRST = _SETS[:, _KINDS[:, 0]].T.double()
+_BY_SECOND = (_SETS[:, _KINDS[:, 1]] & ~_SETS[:, _KINDS[:, 0]]).T.double()
 _CLUSTER_ROUNDS = 50
+_LOOK_EVERY = 100  # steps after which networks of loss 0 leave
 
 
 class Filters(NamedTuple):
@@ -74,6 +84,20 @@ class Filters(NamedTuple):
 
     plus: Tensor
     minus: Tensor
+
+
+class _Answers(NamedTuple):
+    """What filters of one sign answer to the two patterns that they answer to.
+
+    Attributes:
+        first: To the pattern they answer to most, ``[S, k]``.
+        second: To the other one, ``[S, k]``.
+        kinds: Rows of `_KINDS`, which say which patterns these are, int64 ``[S, k]``.
+    """
+
+    first: Tensor
+    second: Tensor
+    kinds: Tensor
 
 
 def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[str, Tensor]:
@@ -106,8 +130,8 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
 
 
 def numbers_per_draw(point: Point) -> int:
-    """Filters, their gradients, and what every filter answers to every sample."""
-    count: int = 12 * point.pairs * (point.samples + 8)
+    """Filters, their gradients and kinds, and the patterns of the samples."""
+    count: int = 100 * point.pairs + 6 * point.samples
     return count
 
 
@@ -116,9 +140,9 @@ def outputs(filters: Filters, present: Tensor) -> Tensor:
 
     Args:
         filters: The networks.
-        present: Which of `PATTERNS` stand in a sample, bool ``[S, n, 4]``.
+        present: Which of `PATTERNS` stand in a sample, bool ``[S, n, 4]``: one at least.
     """
-    return _answers(filters.plus, present).sum(dim=1) - _answers(filters.minus, present).sum(dim=1)
+    return _outputs_on_sets(filters).gather(1, _set_numbers(present))
 
 
 def labels(present: Tensor) -> Tensor:
@@ -127,28 +151,44 @@ def labels(present: Tensor) -> Tensor:
 
 
 def trained(filters: Filters, present: Tensor, point: Point) -> Filters:
-    """The filters after gradient descent on the mean hinge loss; a network whose loss is 0 moves no more."""
-    targets = labels(present)
+    """The filters after gradient descent on the mean hinge loss; a network whose loss is 0 moves no more.
+
+    Args:
+        filters: The networks before.
+        present: As `outputs` reads it.
+        point: Rate and steps.
+    """
+    n_samples = present.shape[1]
+    shares = torch.nn.functional.one_hot(_set_numbers(present), len(_SETS)).sum(dim=1) / n_samples
+    pulls = labels(_SETS.to(present.device)) * shares.double()
     # The rate goes with 1 / k of the large network and of the small one alike.
     rate = point.rate / filters.plus.shape[1]
+    result = Filters(*(part.clone() for part in filters))
+    working = torch.arange(len(pulls), device=pulls.device)
     plus, minus = filters
-    for _ in range(point.steps):
-        margin = targets * outputs(Filters(plus, minus), present)
-        pull = torch.where(margin < 1, targets, torch.zeros_like(targets)) / targets.shape[1]
-        if not pull.any():
-            break
-        plus = plus + rate * _ascent(plus, present, pull)
-        minus = minus - rate * _ascent(minus, present, pull)
-    return Filters(plus, minus)
+    for step in range(point.steps):
+        answers = [_answers(part) for part in (plus, minus)]
+        margins = pulls.sign() * (_on_sets(answers[0]) - _on_sets(answers[1]))
+        pull = torch.where(margins < 1, pulls, torch.zeros_like(pulls))
+        plus = plus + rate * _ascent(answers[0].kinds, pull)
+        minus = minus - rate * _ascent(answers[1].kinds, pull)
+        if step % _LOOK_EVERY == 0:
+            moving = (pull != 0).any(dim=1)
+            for whole, part in zip(result, (plus, minus), strict=True):
+                whole[working] = part
+            working, pulls, plus, minus = working[moving], pulls[moving], plus[moving], minus[moving]
+            if not len(working):
+                break
+    for whole, part in zip(result, (plus, minus), strict=True):
+        whole[working] = part
+    return result
 
 
 def exact_error(filters: Filters, patches: int) -> Tensor:
     """Share of uniform inputs whose sign is wrong, exact, ``[S]``; a network that says 0 is wrong."""
-    sets = _pattern_sets().to(filters.plus.device)
-    weights = torch.tensor([_share(int(size), patches) for size in sets.sum(dim=1)], dtype=torch.float64)
-    present = sets.expand(len(filters.plus), -1, -1)
-    wrong = labels(present) * outputs(filters, present) <= 0
-    return (wrong * weights.to(wrong.device)).sum(dim=1)
+    chances = [_share(int(size), patches) for size in _SETS.sum(dim=1)]
+    wrong = labels(_SETS.to(filters.plus.device)) * _outputs_on_sets(filters) <= 0
+    return (wrong * torch.tensor(chances, dtype=torch.float64, device=wrong.device)).sum(dim=1)
 
 
 def clusters(filters: Filters) -> Filters:
@@ -176,22 +216,38 @@ def _drawn(point: Point, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return plus, minus, torch.stack(rows)
 
 
-def _projections(filters: Tensor, present: Tensor) -> Tensor:
-    """What filters say to the patterns of samples, ``[S, k, n, 4]``; minus infinity for absent ones."""
-    projected = filters @ PATTERNS.to(filters).T
-    return torch.where(present[:, None], projected[:, :, None], -torch.inf)
+def _set_numbers(present: Tensor) -> Tensor:
+    """The row of `_SETS` that each sample's patterns are, ``[S, n]``."""
+    return (present * torch.tensor([1, 2, 4, 8], device=present.device)).sum(dim=2) - 1
 
 
-def _answers(filters: Tensor, present: Tensor) -> Tensor:
-    """``max_j relu(w_i . x_j)``, ``[S, k, n]``."""
-    return _projections(filters, present).amax(dim=3).clamp(min=0)
+def _answers(filters: Tensor) -> _Answers:
+    """What filters of one sign ``[S, k, 2]`` answer."""
+    along, across = filters[..., 0] + filters[..., 1], filters[..., 0] - filters[..., 1]
+    kinds = 2 * (along < 0).long() + (across < 0).long()
+    along, across = along.abs(), across.abs()
+    return _Answers(torch.maximum(along, across), torch.minimum(along, across), kinds + 4 * (along < across).long())
 
 
-def _ascent(filters: Tensor, present: Tensor, pull: Tensor) -> Tensor:
-    """Gradient of ``sum_n pull_n sum_i max_j relu(w_i . x_j)``, ``[S, k, 2]``."""
-    best, place = _projections(filters, present).max(dim=3)
-    active = (best > 0) * pull[:, None]
-    return torch.einsum("skn,sknc->skc", active, PATTERNS.to(filters)[place])
+def _outputs_on_sets(filters: Filters) -> Tensor:
+    """N of every set of patterns, ``[S, 15]``."""
+    return _on_sets(_answers(filters.plus)) - _on_sets(_answers(filters.minus))
+
+
+def _on_sets(answers: _Answers) -> Tensor:
+    """``sum_i max_j relu(w_i . x_j)`` of every set of patterns x_j, ``[S, 15]``."""
+    # Sums as a product: added one by one, their order on a GPU would change from run to run.
+    of_kind = torch.nn.functional.one_hot(answers.kinds, len(_KINDS)).double()
+    sums = torch.stack([answers.first, answers.second], dim=1) @ of_kind
+    return sums[:, 0] @ _BY_FIRST.to(sums) + sums[:, 1] @ _BY_SECOND.to(sums)
+
+
+def _ascent(kinds: Tensor, pull: Tensor) -> Tensor:
+    """Gradient of ``sum_s pull_s sum_i max_j relu(w_i . x_j)`` over sets s of patterns, ``[S, k, 2]``."""
+    by_first, by_second = pull @ _BY_FIRST.to(pull).T, pull @ _BY_SECOND.to(pull).T
+    first, second = PATTERNS[_KINDS].to(pull).unbind(dim=1)
+    moves = by_first[:, :, None] * first + by_second[:, :, None] * second
+    return moves.gather(1, kinds[:, :, None].expand(-1, -1, 2))
 
 
 def _centres(filters: Tensor) -> Tensor:
@@ -223,11 +279,6 @@ def _measured(filters: Filters, present: Tensor, patches: int) -> dict[str, Tens
         "detected": (labels(single) * outputs(filters, single) > 0).double().mean(dim=1),
         "alignment": (cosines.amax(dim=2) * norms).sum(dim=1) / norms.sum(dim=1),
     }
-
-
-def _pattern_sets() -> Tensor:
-    """All 15 sets of patterns that may stand in an input, bool ``[15, 4]``."""
-    return torch.tensor([[bool(number >> place & 1) for place in range(4)] for number in range(1, 16)])
 
 
 def _share(size: int, patches: int) -> float:
