@@ -58,7 +58,19 @@ CASES = {
     "patches": {"patched": True},
     "one network": {"n_networks": 1},
     "several blocks of samples": {"batch_size": 400},
-    "other batch": {"batch_size": 30},  # no multiple of the lanes: the stacked step
+    "other batch": {
+        "batch_size": 30
+    },  # no whole vectors, and BatchNorm would measure what fills them: the stacked step
+    "other batch, augmented": {
+        "batch_size": 30,
+        "model": {"name": "patch_conv", "batchnorm": "none"},
+        "training": {"augmentation": "flip_crop"},
+    },
+    "other batch, squared loss": {
+        "batch_size": 45,
+        "model": {"name": "patch_conv", "batchnorm": "none"},
+        "loss": "squared",
+    },
 }
 
 
@@ -76,11 +88,13 @@ def test_a_step_is_the_stacked_one(case, monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch_size", [16, 50])
 @pytest.mark.parametrize("name", ["frankle_conv", "lenet", "patch_conv", "plain_conv"])
-def test_a_step_of_other_models_is_the_stacked_one(name):
-    shape = (3, 32, 32)
-    arch, cell, given = prepared(1, 16, shape=shape, model={"name": name}, loss={"name": "cross_entropy"})
-    assert fuses(arch, cell, shape, 16)
+def test_a_step_of_other_models_is_the_stacked_one(name, batch_size):
+    """Without BatchNorm in batches of any size, of which the last vector of samples is filled up."""
+    shape, model = (3, 32, 32), {"name": name, "batchnorm": "none"}
+    arch, cell, given = prepared(1, batch_size, shape=shape, model=model, loss={"name": "cross_entropy"})
+    assert fuses(arch, cell, shape, batch_size)
     found, expected = (make(*given) for make in (make_fused_step(arch, cell, shape), make_step(arch, cell)))
     for one, other in zip(pytree.tree_leaves(found), pytree.tree_leaves(expected), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -124,6 +138,11 @@ def test_where_it_is_chosen():
     arch, cell, _ = prepared()
     assert fuses(arch, cell, SHAPE, 128)
     assert not fuses(arch, cell, SHAPE, 100)
+    plain = prepared(model={"name": "patch_conv", "batchnorm": "none"})
+    assert fuses(*plain[:2], SHAPE, 100)
+    assert not fuses(*plain[:2], SHAPE, 15)  # less than a vector
+    assert fused_step.takes(*plain[:2], SHAPE, 100)
+    assert not fused_step.takes(arch, cell, SHAPE, 100)
     assert not fuses(arch, cell, SHAPE, 2**20)  # its maps would take gigabytes
     for other in ({"dtype": "float64"}, {"dtype": "bfloat16"}, {"noise_std": 0.1}, {"step_batchnorm": "exact"}):
         assert not fuses(arch, Cell.model_validate({"model": {"width": 4}, "training": other}), SHAPE, 128)

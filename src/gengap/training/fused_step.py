@@ -39,18 +39,25 @@ def fuses(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], bat
         image_shape: ``(channels, height, width)``.
         batch_size: Samples per step.
     """
-    if cell.training.weights_dtype != "float32" or batch_size % operators.SAMPLES or not operators.available():
+    if cell.training.weights_dtype != "float32" or not operators.available():
         return False
     convolutions = any(isinstance(layer, nn.Conv2d) for layer in arch.training.modules())
     made = _program(arch, cell, image_shape) if convolutions else None
-    return made is not None and made.size * batch_size * torch.float32.itemsize <= _MOST_BYTES
+    samples = _computed(made, batch_size) if made is not None else 0
+    return made is not None and samples > 0 and made.size * samples * torch.float32.itemsize <= _MOST_BYTES
+
+
+def takes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> bool:
+    """Whether the kernels can take a batch of so many samples, where `fuses`; others go through the stacked step."""
+    made = _program(arch, cell, image_shape)
+    return made is not None and _computed(made, batch_size) > 0
 
 
 def groups(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_networks: int, batch_size: int) -> int:
     """In how many groups one thread of a CPU takes a pack forward and backward, where `fuses`."""
     made = _program(arch, cell, image_shape)
     assert made is not None
-    return len(_groups(n_networks, batch_size, made.size))
+    return len(_groups(n_networks, _computed(made, batch_size), made.size))
 
 
 def held_bytes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> tuple[int, int]:
@@ -67,7 +74,7 @@ def held_bytes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]
     """
     made = _program(arch, cell, image_shape)
     assert made is not None
-    one = batch_size * torch.float32.itemsize
+    one = _computed(made, batch_size) * torch.float32.itemsize
     changed = cell.training.augmentation != "none" or cell.labels.name == "patches"
     batches = _CHANGED_BATCHES if changed else 1
     maps = _COPIES * made.size * one
@@ -116,24 +123,27 @@ def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int,
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
     ) -> tuple[NetworkState, Tensor]:
         samples, hyperparameters, augmentations, _ = inputs
-        if not passes.supports(instructions, images, samples.shape[1]):
+        n_networks, batch_size = samples.shape
+        computed = batch_size if images.is_cuda else _computed(instructions, batch_size)
+        if not computed or not passes.supports(instructions, images, computed):
             return stacked(networks, images, targets, inputs)
         weights = passes.weights(instructions, networks.parameters)
-        changed = augmented(images, samples, **augmentations) if augmentations else None
+        changed = _filled(augmented(images, samples, **augmentations), computed) if augmentations else None
+        read = _filled(samples, computed)
 
         def passed(of: slice, after: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
             """Gradients, statistics and losses of some of the networks, computed after those of others."""
-            batches = _gathered(images, samples[of], after) if changed is None else _batch_last(changed[of])
+            batches = _gathered(images, read[of], after) if changed is None else _batch_last(changed[of])
             maps, statistics = passes.forward(instructions, weights[of], batches)
-            outputs = passes.outputs(instructions, maps)
+            outputs = passes.outputs(instructions, maps)[:, :batch_size]
             output_gradients, loss = vmap(grad_and_value(mean_loss))(outputs, targets[samples[of]])
+            output_gradients = nn.functional.pad(output_gradients, (0, 0, 0, computed - batch_size))
             flat = passes.backward(instructions, weights[of], batches, maps, statistics, output_gradients)
             return flat, statistics, loss
 
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         all_together = [slice(len(samples))]
-        n_networks, batch_size = samples.shape
-        grouped = _groups(n_networks, batch_size, instructions.size, torch.get_num_threads())
+        grouped = _groups(n_networks, computed, instructions.size, torch.get_num_threads())
         for of in all_together if images.is_cuda else grouped:
             parts.append(passed(of, parts[-1][0] if parts else None))
         flat, statistics, loss = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -150,6 +160,23 @@ def _groups(n_networks: int, n_samples: int, size: int, threads: int = 1) -> lis
     held = threads * max(1, _CACHE // (size * n_samples * torch.float32.itemsize))
     at_once = math.ceil(n_networks / min(_MOST_GROUPS, math.ceil(n_networks / held)))
     return [slice(first, min(first + at_once, n_networks)) for first in range(0, n_networks, at_once)]
+
+
+def _computed(made: Program, batch_size: int) -> int:
+    """Samples that the kernels of a CPU compute for a batch; 0: they cannot take it.
+
+    Batches are filled up to whole vectors with samples of their own, whose gradients are 0. A BatchNorm would measure
+    these too. A batch smaller than a vector is not worth it.
+    """
+    computed = math.ceil(batch_size / operators.SAMPLES) * operators.SAMPLES
+    fills = computed == batch_size or (not made.norms and batch_size > operators.SAMPLES)
+    return computed if fills else 0
+
+
+def _filled(batches: Tensor, samples: int) -> Tensor:
+    """Batches ``[K, N, ...]``, filled up with their first samples."""
+    missing = samples - batches.shape[1]
+    return torch.cat([batches, batches[:, :missing]], dim=1) if missing else batches
 
 
 def _gathered(images: Tensor, samples: Tensor, after: Tensor | None) -> Tensor:

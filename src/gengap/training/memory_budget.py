@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from gengap import registry
 from gengap.engine.autograd_memory import saved_bytes
-from gengap.engine.cpu import execution, operators
+from gengap.engine.cpu import execution
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.studies.settings import Cell
@@ -64,8 +64,8 @@ def predicted_bytes(
         held, of_all = fused_step.held_bytes(arch, cell, image_shape, batch_size)
         shared += of_all
         others = [cell.training.switch_batch_size] if cell.training.switch_epoch is not None else []
-        stacked += [size for size in (*others, n_samples % batch_size) if size % operators.SAMPLES]
-        stacked += [n_samples % size for size in others if n_samples % size % operators.SAMPLES]
+        others += [n_samples % size for size in (*others, batch_size) if n_samples % size]
+        stacked += [size for size in others if not fused_step.takes(arch, cell, image_shape, size)]
     else:
         held = 0
     if largest := max(stacked):
