@@ -6,7 +6,7 @@ import torch
 from gengap import models
 from gengap.engine import stack
 from gengap.studies.settings import Model
-from gengap.training import compilation
+from gengap.training import compilation, step_cost
 from gengap.training.cuda_graph import Replayed
 
 H100 = 3.35e12  # bytes/s
@@ -14,8 +14,8 @@ H100 = 3.35e12  # bytes/s
 
 def pays(n_steps, *, width=4, n_networks=64, batch_size=128, bandwidth=H100):
     arch = stack.architecture(models.build(Model(width=width), (3, 8, 8), 1))
-    sizes = {"n_networks": n_networks, "batch_size": batch_size, "image_shape": (3, 8, 8)}
-    return compilation.pays_on_gpu(arch, bandwidth=bandwidth, n_steps=n_steps, **sizes)
+    sizes = {"n_networks": n_networks, "batch_size": batch_size}
+    return step_cost.pays_on_gpu(arch, (3, 8, 8), bandwidth=bandwidth, n_steps=n_steps, **sizes)
 
 
 def test_compiling_pays_for_long_jobs():

@@ -1,4 +1,4 @@
-"""Whether compiling the step pays, and compiling it."""
+"""Compiling a step, and recording it as a CUDA graph."""
 
 import functools
 import logging
@@ -13,106 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from gengap.engine.layers.modules import input_shapes
-from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.training import tensor_tree
 from gengap.training.cuda_graph import Replayed
 from gengap.training.memory_budget import out_of_memory
 from gengap.training.plain_step import OneByOne
 from gengap.training.step import Step
-
-# Eager cost of one step, fitted on two CPU cores (Song's network, widths 4 to 64, packs of 3 to 64): a fixed cost
-# for launching its operations, and a cost per sample that grows with the parameters and the image's area.
-_LAUNCH_SECONDS = 6e-3
-_SAMPLE_SECONDS = 5e-6
-_PARAMETER_SECONDS = 5e-10
-# What compiling saves of it: most of what operations cost, less of the products (`python -m bench.compilation`).
-_SAVED, _SAVED_OF_PRODUCTS = 0.9, 0.25
-_WORTH_SECONDS = 35.0  # compiling takes about 20 s
-# The same of a fused step: it launches little, once and for every group of networks; an optimiser moves every number
-# of the pack in a few operations; and products are as fast uncompiled. Compiling takes about 8 s.
-_FUSED_LAUNCH_SECONDS, _GROUP_SECONDS, _UPDATE_SECONDS = 1.3e-3, 0.4e-3, 1.2e-8
-_FUSED_SAMPLE_SECONDS, _FUSED_PARAMETER_SECONDS = 5e-7, 3.5e-10
-_FUSED_WORTH_SECONDS = 16.0
-# What compiling saves of a step that a GPU replays. Estimates: every layer's operations become about 20 kernels fewer,
-# each of which takes 2 us even if it has nothing to do, and a layer's numbers go four times less through memory.
-_KERNEL_SECONDS, _KERNELS_PER_LAYER = 2e-6, 20
-_PASSES_SAVED = 4
-
-
-def pays(
-    arch: Architecture, *, n_networks: int, batch_size: int, n_steps: int, image_area: int, n_groups: int = 0
-) -> bool:
-    """Predict whether compiling would save enough of the time that `n_steps` eager steps take.
-
-    A function of the sizes only: a measured time would let noise decide the last bits of a result.
-
-    Args:
-        arch: Of the networks.
-        n_networks: That train together.
-        batch_size: Samples per step.
-        n_steps: That are left.
-        image_area: Pixels of an image.
-        n_groups: Of the fused step, `gengap.training.fused_step.groups`; 0: the step is not fused.
-    """
-    sizes = {"n_networks": n_networks, "batch_size": batch_size, "image_area": image_area, "n_groups": n_groups}
-    eager, compiled = (step_seconds(arch, **sizes, compiled=compiled) for compiled in (False, True))
-    return n_steps * (eager - compiled) > (_FUSED_WORTH_SECONDS if n_groups else _WORTH_SECONDS)
-
-
-def step_seconds(
-    arch: Architecture, *, n_networks: int, batch_size: int, image_area: int, n_groups: int = 0, compiled: bool
-) -> float:
-    """Seconds of one step on the processor that the costs above were fitted on; of use as a ratio of two packs."""
-    samples = n_networks * batch_size * image_area / 64
-    if n_groups:
-        overhead = _FUSED_LAUNCH_SECONDS + n_groups * _GROUP_SECONDS + n_networks * arch.n_parameters * _UPDATE_SECONDS
-        products = samples * (_FUSED_SAMPLE_SECONDS + arch.n_parameters * _FUSED_PARAMETER_SECONDS)
-        return (1 - _SAVED * compiled) * overhead + products
-    overhead = _LAUNCH_SECONDS + samples * _SAMPLE_SECONDS
-    products = samples * _PARAMETER_SECONDS * arch.n_parameters
-    return (1 - _SAVED * compiled) * overhead + (1 - _SAVED_OF_PRODUCTS * compiled) * products
-
-
-def pays_on_gpu(
-    arch: Architecture,
-    *,
-    bandwidth: float,
-    n_networks: int,
-    batch_size: int,
-    n_steps: int,
-    image_shape: tuple[int, int, int],
-) -> bool:
-    """The same prediction for steps that a GPU replays as a CUDA graph, compiled or not.
-
-    Args:
-        arch: Of the networks.
-        bandwidth: Of the GPU's memory [bytes/s].
-        n_networks: That train together.
-        batch_size: Samples per step.
-        n_steps: That are left.
-        image_shape: ``(channels, height, width)``.
-    """
-    shapes = input_shapes(arch.training, nn.Module, image_shape)
-    layers = [shape.numel() for name, shape in shapes.items() if _is_layer(arch.training.get_submodule(name))]
-    numbers = n_networks * batch_size * sum(layers)
-    saved = len(layers) * _KERNELS_PER_LAYER * _KERNEL_SECONDS
-    saved += _PASSES_SAVED * numbers * torch.float32.itemsize / bandwidth
-    return n_steps * saved > _WORTH_SECONDS
-
-
-def _is_layer(module: nn.Module) -> bool:
-    return next(module.children(), None) is None
-
-
-def gpu_bandwidth(device: torch.device) -> float:
-    """What a GPU's memory can move [bytes/s], by its data sheet: two transfers per clock."""
-    of = torch.cuda.get_device_properties(device)
-    return 2.0 * 1000 * of.memory_clock_rate * of.memory_bus_width / 8
 
 
 def recorded(step: Step, device: torch.device) -> Step:

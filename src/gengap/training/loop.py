@@ -15,7 +15,16 @@ from gengap.engine.stack import Architecture
 from gengap.labels.patching import Patches
 from gengap.progress import Pace, Progress
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, learning_rates, patches, random_inputs, statistics, step_choice
+from gengap.training import (
+    augmentation,
+    compilation,
+    learning_rates,
+    patches,
+    random_inputs,
+    statistics,
+    step_choice,
+    step_cost,
+)
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
 from gengap.training.data_stream import DataStream
@@ -97,8 +106,8 @@ class _Job:
         n_steps = epochs * (self.data.n_samples // batch_size)
         sizes = {"n_networks": n_networks, "batch_size": batch_size, "n_steps": n_steps}
         if images.is_cuda:
-            bandwidth = compilation.gpu_bandwidth(images.device)
-            return compilation.pays_on_gpu(self.arch, bandwidth=bandwidth, image_shape=shape, **sizes)
+            bandwidth = step_cost.gpu_bandwidth(images.device)
+            return step_cost.pays_on_gpu(self.arch, shape, bandwidth=bandwidth, **sizes)
         return step_choice.pays_to_compile(self.arch, self.shared, shape, **sizes)
 
 

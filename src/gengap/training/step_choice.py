@@ -1,12 +1,10 @@
 """Which of the three steps trains a pack, and whether a CPU compiles it."""
 
-import math
-
 import torch
 
 from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
-from gengap.training import compilation
+from gengap.training import step_cost
 from gengap.training.fused_step import fuses, groups, make_fused_step
 from gengap.training.plain_step import fills, make_plain_step
 from gengap.training.step import Step, make_step
@@ -57,7 +55,7 @@ def pays_to_compile(
         n_steps: That are left.
     """
     sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
-    return compilation.pays(arch, n_steps=n_steps, **sizes)
+    return step_cost.pays(arch, image_shape, n_steps=n_steps, **sizes)
 
 
 def step_seconds(
@@ -71,7 +69,7 @@ def step_seconds(
 ) -> float:
     """Seconds of that step on the processor that it was fitted on; of use as a ratio of two packs."""
     sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
-    return compilation.step_seconds(arch, **sizes, compiled=compiled)
+    return step_cost.step_seconds(arch, image_shape, **sizes, compiled=compiled)
 
 
 def _sizes(
@@ -79,5 +77,4 @@ def _sizes(
 ) -> dict[str, int]:
     fused = fuses(arch, cell, image_shape, batch_size)
     n_groups = groups(arch, cell, image_shape, n_networks, batch_size) if fused else 0
-    area = math.prod(image_shape[1:])
-    return {"n_networks": n_networks, "batch_size": batch_size, "image_area": area, "n_groups": n_groups}
+    return {"n_networks": n_networks, "batch_size": batch_size, "n_groups": n_groups}
