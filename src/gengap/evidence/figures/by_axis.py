@@ -40,6 +40,7 @@ def axis_plot(
     *,
     names: Mapping[str, str] | None = None,
     logarithmic: Sequence[str] = (),
+    cut: Sequence[str] = (),
 ) -> Figure:
     """Draw one panel per label, one colour per group, one line style per quantity of the panel.
 
@@ -50,6 +51,7 @@ def axis_plot(
         xlabel: What the axis is.
         names: What line styles mean, by quantity, where a panel has several.
         logarithmic: Labels of the panels with a logarithmic vertical axis.
+        cut: Labels of the panels whose vertical axis does not begin at 0, for numbers that lie close together.
     """
     figure, axes = panels(len(shown), height=0.9 + 1.35 * len(shown))
     colors = palette(data["group"])
@@ -62,7 +64,7 @@ def axis_plot(
                 panel.vlines(own["x"], own["low"], own["high"], color=color, linewidth=0.8)
         if label in logarithmic:
             panel.set_yscale("log")
-        else:
+        elif label not in cut:
             panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
         panel.set_ylabel(label)
     powers_of_two(axes[-1], data["x"])
