@@ -16,8 +16,8 @@ PART = {
 survey's Figs. 13 to 15). Against k, half of the number of filters: the share of networks that find the global minimum,
 and the exact test error, of the networks themselves (solid) and of networks of four filters that start from the
 cluster centres of theirs (dashed); and how closely filters point along patterns, on an axis that does not begin at 0.
-Means over draws, bars their 95 % bootstrap intervals. *What to look for:* solid lines that improve with k, and dashed ones that stay with them where k
-is large.
+Means over draws, bars their 95 % bootstrap intervals. *What to look for:* solid lines that improve with k, and dashed
+ones that stay with them where k is large.
 """,
 }
 
