@@ -134,11 +134,11 @@ def test_reduced_settings_are_never_comparable(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"cells": "width=4,init=balanced"}, "this study has no cell with width=4,init=balanced"),
-        ({"cells": "lr=0.3"}, "this study has no cell with lr=0.3"),
-        ({"cells": "width=5,init=he,lr=0.3"}, "this study has no cell with width=5,init=he,lr=0.3"),
-        ({"cells": "init=he:*,width=5,seed=0"}, "this study has no cell with init=he:*,width=5,seed=0"),
-        ({"cells": "width=4,seed=9,init=he,lr=0.3"}, "this study has no cell with width=4,seed=9,init=he,lr=0.3"),
+        ({"cells": "width=4,init=balanced"}, "no network here has width=4,init=balanced"),
+        ({"cells": "lr=0.3"}, "no network here has lr=0.3"),
+        ({"cells": "width=5,init=he,lr=0.3"}, "no network here has width=5,init=he,lr=0.3"),
+        ({"cells": "init=he:*,width=5,seed=0"}, "no network here has init=he:*,width=5,seed=0"),
+        ({"cells": "width=4,seed=9,init=he,lr=0.3"}, "no network here has width=4,seed=9,init=he,lr=0.3"),
         (
             {"cells": "width=4,depth=2"},  # the model reads none
             "'depth' of width=4,depth=2 is neither an axis of this study's grid nor a setting of all its cells",
@@ -185,13 +185,13 @@ def test_a_pattern_selects_and_opens_its_axis(tmp_path):
     alone = verdict(found, cells="init=x*,width=4")
     assert alone["alternative"] == "init=xavier"
     assert "alternatives" not in alone["why"]
-    assert verdict(found, cells="init=balanced:*")["why"] == "this study has no cell with init=balanced:*"
+    assert verdict(found, cells="init=balanced:*")["why"] == "no network here has init=balanced:*"
 
 
 def test_a_selector_may_name_what_the_base_fixes(tmp_path):
     found = evidence(tmp_path, grid={"init": ["he"], "seed": [0, 1, 2, 3, 4]})
     assert verdict(found, cells="width=4,init=he,power=2")["verdict"] == "agrees"
-    assert verdict(found, cells="width=8,init=he")["why"] == "this study has no cell with width=8,init=he"
+    assert verdict(found, cells="width=8,init=he")["why"] == "no network here has width=8,init=he"
 
 
 def test_a_selector_may_name_what_an_axis_of_arms_varies(tmp_path):

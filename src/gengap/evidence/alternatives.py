@@ -42,7 +42,7 @@ def alternatives(evidence: Evidence, selector: str) -> tuple[list[Alternative], 
             return [], f"'{name}' of {selector} is neither an axis of this study's grid nor a setting of all its cells"
         cells = cells[pd.Series([matches(cell_value, value) for cell_value in own], index=cells.index, dtype=bool)]
     if cells.empty:
-        return [], f"this study has no cell with {selector}"
+        return [], f"no network here has {selector}"
     axes = [axis for axis in evidence.axes if _is_open(axis, cells, wanted)]
     found = grouped(cells, axes)
     return [Alternative(",".join(f"{axis}={own}" for axis, own in values.items()), part) for values, part in found], ""
