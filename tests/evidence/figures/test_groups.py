@@ -185,3 +185,20 @@ def test_accuracy_by_width_joins_the_axes_that_would_make_too_many_groups():
     figure = figures.plot("accuracy_by_width", made)
     assert any("joined: learning rate, batch size" in text.get_text() for text in figure.findobj(Text))
     assert not picture_layout.faults(figure)
+
+
+@pytest.mark.parametrize(
+    ("given", "drawn"),
+    [
+        (
+            ["batch size 128", "batch size 8192", "batch size 512"],
+            ["batch size 128", "batch size 512", "batch size 8192"],
+        ),
+        (["samples 24, noise 0.5", "samples 24, noise 0", "samples 4, noise 1"], [2, 1, 0]),
+        (["rate 0.1", "rate 1e-3", "rate -2"], [2, 1, 0]),
+        (["width 8", "depth 2"], [0, 1]),
+        (["momentum 0.9", "no momentum"], [0, 1]),
+    ],
+)
+def test_names_that_differ_in_numbers_alone_are_in_their_order(given, drawn):
+    assert list(palette(given)) == [given[one] if isinstance(one, int) else one for one in drawn]

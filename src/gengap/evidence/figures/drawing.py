@@ -1,6 +1,7 @@
 """What the figures share: panels, bands, colours, legends, names beside lines, and notes."""
 
 import math
+import re
 import string
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ MOST_ROWS = 4  # of a legend in letters of the usual size
 NARROW = 20  # characters for which a small panel has room
 SMALLER = 1.2  # by which "small" letters are narrower
 PRINTED: dict[str, Any] = {"marker": "D", "markersize": 4.5, "markerfacecolor": "none", "linestyle": ""}
+_NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e-?\d+)?)")
 SPLITS: dict[str, Any] = {"train": "-", "test": (0, (3, 1.5))}
 
 
@@ -68,8 +70,14 @@ def width(*, wide: bool = False) -> float:
 
 
 def palette(names: Iterable[str]) -> dict[str, str]:
-    """One colour per name: distinct ones for few names, and for more, steps from dark to light that grey keeps."""
+    """One colour per name: distinct ones for few names, and for more, steps from dark to light that grey keeps.
+
+    Names that differ in their numbers alone are in the order of these: a grid may list them otherwise.
+    """
     listed = list(dict.fromkeys(names))
+    parts = {name: _NUMBER.split(name) for name in listed}
+    if len({tuple(part[::2]) for part in parts.values()}) == 1:
+        listed.sort(key=lambda name: [float(number) for number in parts[name][1::2]])
     distinct = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
     return dict(zip(listed, distinct if len(listed) <= FEW else sequential(len(listed)), strict=False))
 
