@@ -7,7 +7,7 @@ import itertools
 import os
 import sys
 
-from bench import ours, peers, rows
+from bench import ours, peers, rows, survey_networks
 
 # width: (pack, steps of ours, steps of a single network). Enough work that one run takes about a second.
 CASES = {4: (64, 20, 200), 16: (16, 40, 200), 64: (3, 60, 120)}
@@ -105,7 +105,7 @@ def against_jax(*, toy: bool, repeats: int, only: str = "") -> list[rows.Row]:
     return found
 
 
-PARTS = {"cpu": steps, "cpu_evaluation": evaluation, "cpu_jax": against_jax}
+PARTS = {"cpu": steps, "cpu_evaluation": evaluation, "cpu_survey": survey_networks.measured, "cpu_jax": against_jax}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

@@ -1,0 +1,100 @@
+"""Packs of the survey's networks, without BatchNorm, against the loop that trains one of them: one thread each."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench import ours, rows
+from gengap import models
+from gengap.studies.settings import Cell
+
+SHAPE, CLASSES, PACK = (1, 28, 28), 10, 5
+# Steps of ours and of the loop: a run takes about a second.
+CASES: dict[str, tuple[dict[str, Any], int, int]] = {
+    "lenet-300-100": (
+        {
+            "model": {"name": "mlp", "width": 300, "depth": 2, "proportions": [1, 0.33333333]},
+            "optimizer": {"name": "adam", "lr": 0.0012},
+            "training": {"batch_size": 60},
+        },
+        100,
+        500,
+    ),
+    "4,096_units": (
+        {
+            "model": {"name": "mlp", "width": 4096, "depth": 1},
+            "optimizer": {"lr": 0.01, "momentum": 0.0},
+            "training": {"batch_size": 32},
+        },
+        10,
+        50,
+    ),
+    "lenet-5": ({"model": {"name": "lenet", "width": 6}, "optimizer": {"lr": 0.01}}, 10, 50),
+    "120_filters": (
+        {
+            "model": {"name": "patch_conv", "width": 120},
+            "optimizer": {"lr": 0.01, "momentum": 0.9},
+            "training": {"batch_size": 50},
+        },
+        10,
+        50,
+    ),
+}
+
+
+def measured(*, toy: bool, repeats: int, only: str = "") -> list[rows.Row]:
+    """Every network in a pack of five, compiled, against the resident loop.
+
+    Args:
+        toy: Two steps, uncompiled: shows only that the benchmark runs.
+        repeats: Pairs per case.
+        only: Words that a case's name must have; empty for all cases.
+    """
+    found, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name, (settings, pack_steps, loop_steps) in CASES.items():
+        cells = [Cell.model_validate({"loss": "cross_entropy", **settings, "seed": seed}) for seed in range(PACK)]
+        size = cells[0].training.batch_size
+        assert isinstance(size, int)
+        case = f"cpu/network={name},batch_size={size},pack={PACK},processes=1"
+        if only not in case:
+            continue
+        steps = (2, 2) if toy else (pack_steps, loop_steps)
+        (images, labels), (their_images, their_labels) = (data(size * count) for count in steps)
+        run = ours.training_loop(cells, images, labels, CLASSES, size, compiled=not toy)
+        theirs = resident_loop(cells[0], their_images, their_labels, size)
+        found.append(rows.side_by_side(case, "resident loop", run, theirs, unit="samples/s", repeats=repeats))
+        print(rows.show(found[-1:]), flush=True)
+    torch.set_num_threads(threads)
+    return found
+
+
+def data(n_samples: int) -> tuple[Tensor, Tensor]:
+    """Random images and classes."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(n_samples, *SHAPE, generator=generator)
+    return images, torch.randint(CLASSES, (n_samples,), generator=generator)
+
+
+def resident_loop(cell: Cell, images: Tensor, labels: Tensor, batch_size: int) -> Callable[[], float]:
+    """One ordinary module, trained on tensors that are already there."""
+    net = models.build(cell.model, SHAPE, CLASSES)
+    settings = cell.optimizer
+    optimizer: torch.optim.Optimizer
+    if settings.name == "adam":
+        optimizer = torch.optim.Adam(net.parameters(), settings.lr)
+    else:
+        optimizer = torch.optim.SGD(net.parameters(), settings.lr, settings.momentum)
+
+    def run() -> float:
+        begin = time.perf_counter()
+        for index in torch.randperm(len(images)).split(batch_size):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(images[index]), labels[index]).backward()
+            optimizer.step()
+        return len(images) / (time.perf_counter() - begin)
+
+    return run
