@@ -31,16 +31,39 @@ def test_outputs_and_error_by_enumerating_every_input():
     torch.testing.assert_close(xor.exact_error(found, 3), wrong, rtol=0, atol=1e-12)
 
 
-def test_a_step_follows_the_gradient_of_the_hinge_loss():
-    present = torch.rand(3, 6, 4) < 0.5
-    present[..., 3] = True
+@pytest.mark.parametrize("everywhere", [0, 3])
+def test_a_step_follows_the_gradient_of_the_hinge_loss(everywhere):
+    present = torch.rand(3, 6, 4, generator=torch.Generator().manual_seed(0)) < 0.5
+    present[..., everywhere] = True
     start = Filters(*(part.clone().requires_grad_() for part in filters()))
     point = Point.model_validate({"simulation": "xor", "steps": 1, "rate": 0.04, "pairs": 4})
     margins = xor.labels(present) * xor.outputs(start, present)
     (1 - margins).clamp(min=0).mean(dim=1).sum().backward()
     moved = xor.trained(filters(), present, point)
     for new, old in zip(moved, start, strict=True):
-        torch.testing.assert_close(new, old.detach() - 0.01 * old.grad)
+        torch.testing.assert_close(new, old.detach() - 0.01 * old.grad, rtol=0, atol=1e-15)
+
+
+def test_a_network_that_samples_pull_both_ways_stands_still():
+    """All samples hold the one pattern to which both filters answer; five have one label, five the other."""
+    present = torch.zeros(1, 10, 4, dtype=torch.bool)
+    present[..., 2] = True
+    present[:, :5, 0] = present[:, :3, 1] = present[:, 9:, 3] = True
+    plus, minus = (torch.tensor([[[size, -3 * size]]], dtype=torch.float64) for size in (0.1, 0.05))
+    point = Point.model_validate({"simulation": "xor", "steps": 500, "rate": 0.1})
+    moved = xor.trained(Filters(plus, minus), present, point)
+    assert torch.equal(moved.plus, plus)
+    assert torch.equal(moved.minus, minus)
+
+
+def test_networks_that_have_finished_leave_the_others_alone():
+    """Early, late and never finished ones, each with the bits that it has alone."""
+    point = Point.model_validate({"simulation": "xor", "pairs": 3, "samples": 12, "steps": 1500, "rate": 0.1})
+    together = xor.simulate(point, range(6), CPU)
+    assert 0 < together["xor_train_success"].sum() < 6
+    for seed in range(6):
+        alone = xor.simulate(point, (seed,), CPU)
+        assert all(torch.equal(values, together[name][seed : seed + 1]) for name, values in alone.items())
 
 
 def test_clusters_of_two_directions_are_their_means():

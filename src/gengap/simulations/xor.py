@@ -130,8 +130,8 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
 
 
 def numbers_per_draw(point: Point) -> int:
-    """Filters, their gradients and kinds, and the patterns of the samples."""
-    count: int = 100 * point.pairs + 6 * point.samples
+    """Filters, their gradients and kinds, and the patterns of the samples with the sets they may be."""
+    count: int = 100 * point.pairs + 20 * point.samples
     return count
 
 
@@ -158,11 +158,11 @@ def trained(filters: Filters, present: Tensor, point: Point) -> Filters:
         present: As `outputs` reads it.
         point: Rate and steps.
     """
-    n_samples = present.shape[1]
-    shares = torch.nn.functional.one_hot(_set_numbers(present), len(_SETS)).sum(dim=1) / n_samples
-    pulls = labels(_SETS.to(present.device)) * shares.double()
+    # Whole numbers, so that samples that pull both ways leave nothing: rounding would move a network that stands still.
+    counts = (_set_numbers(present)[:, :, None] == torch.arange(len(_SETS), device=present.device)).sum(dim=1)
+    pulls = labels(_SETS.to(present.device)) * counts.double()
     # The rate goes with 1 / k of the large network and of the small one alike.
-    rate = point.rate / filters.plus.shape[1]
+    rate = point.rate / filters.plus.shape[1] / present.shape[1]
     result = Filters(*(part.clone() for part in filters))
     working = torch.arange(len(pulls), device=pulls.device)
     plus, minus = filters
@@ -222,7 +222,7 @@ def _set_numbers(present: Tensor) -> Tensor:
 
 
 def _answers(filters: Tensor) -> _Answers:
-    """What filters of one sign ``[S, k, 2]`` answer."""
+    """What filters of one sign ``[S, k, 2]`` answer; one that lies exactly between two patterns takes the first."""
     along, across = filters[..., 0] + filters[..., 1], filters[..., 0] - filters[..., 1]
     kinds = 2 * (along < 0).long() + (across < 0).long()
     along, across = along.abs(), across.abs()
