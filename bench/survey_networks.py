@@ -23,7 +23,7 @@ CASES: dict[str, tuple[dict[str, Any], int, int]] = {
         100,
         500,
     ),
-    "4,096_units": (
+    "4096_units": (
         {
             "model": {"name": "mlp", "width": 4096, "depth": 1},
             "optimizer": {"lr": 0.01, "momentum": 0.0},

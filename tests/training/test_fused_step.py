@@ -58,9 +58,8 @@ CASES = {
     "patches": {"patched": True},
     "one network": {"n_networks": 1},
     "several blocks of samples": {"batch_size": 400},
-    "other batch": {
-        "batch_size": 30
-    },  # no whole vectors, and BatchNorm would measure what fills them: the stacked step
+    # No whole vectors, and BatchNorm would measure what fills them: the stacked step.
+    "other batch": {"batch_size": 30},
     "other batch, augmented": {
         "batch_size": 30,
         "model": {"name": "patch_conv", "batchnorm": "none"},
@@ -100,8 +99,10 @@ def test_a_step_of_other_models_is_the_stacked_one(name, batch_size):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_bits_depend_on_neither_pack_nor_groups(monkeypatch):
-    arch, cell, (networks, images, targets, inputs) = prepared(n_networks=5)
+@pytest.mark.parametrize("filled", [False, True])
+def test_bits_depend_on_neither_pack_nor_groups(filled, monkeypatch):
+    other = {"model": {"name": "patch_conv", "batchnorm": "none"}, "batch_size": 30} if filled else {}
+    arch, cell, (networks, images, targets, inputs) = prepared(n_networks=5, **other)
     step = make_fused_step(arch, cell, SHAPE)
     together, loss = step(networks, images, targets, inputs)
     monkeypatch.setattr(fused_step, "_CACHE", 1)
@@ -141,8 +142,8 @@ def test_where_it_is_chosen():
     plain = prepared(model={"name": "patch_conv", "batchnorm": "none"})
     assert fuses(*plain[:2], SHAPE, 100)
     assert not fuses(*plain[:2], SHAPE, 15)  # less than a vector
-    assert fused_step.takes(*plain[:2], SHAPE, 100)
-    assert not fused_step.takes(arch, cell, SHAPE, 100)
+    assert fused_step.computed_samples(*plain[:2], SHAPE, 100) == 112
+    assert fused_step.computed_samples(arch, cell, SHAPE, 100) == 0
     assert not fuses(arch, cell, SHAPE, 2**20)  # its maps would take gigabytes
     for other in ({"dtype": "float64"}, {"dtype": "bfloat16"}, {"noise_std": 0.1}, {"step_batchnorm": "exact"}):
         assert not fuses(arch, Cell.model_validate({"model": {"width": 4}, "training": other}), SHAPE, 128)

@@ -85,6 +85,24 @@ def test_a_fused_step_takes_little_unless_a_batch_is_not_for_its_kernels():
     assert memory_budget.predicted_bytes(arch, switched, (3, 8, 8), 1024, 1, cpu)[0] > 2 * whole
 
 
+def test_the_largest_batch_that_the_kernels_take_counts():
+    """Of networks without BatchNorm the rest of an epoch and the batch after a switch are for the kernels too."""
+    if not operators.available():
+        pytest.skip("no C++ compiler")
+
+    def needed(**training):
+        model = {"name": "patch_conv", "batchnorm": "none", "width": 8}
+        cell = Cell.model_validate({"model": model, "loss": "cross_entropy", "training": training})
+        arch = stack.architecture(models.build(cell.model, (3, 8, 8), 10))
+        return memory_budget.predicted_bytes(arch, cell, (3, 8, 8), 3000, 10, torch.device("cpu"))
+
+    small, large = needed(batch_size=128), needed(batch_size=3000)
+    assert needed(batch_size=128, switch_epoch=1, switch_batch_size=3000, epochs=2) == large
+    assert needed(batch_size=128, switch_epoch=1, switch_batch_size=9000, epochs=2) == large
+    assert small[1] <= large[1]
+    assert small[0] < large[0]
+
+
 @pytest.mark.parametrize(("free", "sizes"), [(1e9, [10]), (500, [4, 4, 2]), (0, [1] * 10)])
 def test_work_is_cut_into_parts_that_fit(free, sizes, caplog):
     parts = []

@@ -47,10 +47,10 @@ def fuses(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], bat
     return made is not None and samples > 0 and made.size * samples * torch.float32.itemsize <= _MOST_BYTES
 
 
-def takes(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> bool:
-    """Whether the kernels can take a batch of so many samples, where `fuses`; others go through the stacked step."""
+def computed_samples(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], batch_size: int) -> int:
+    """For how many samples the kernels compute a batch of so many, where `fuses`; 0: it takes the stacked step."""
     made = _program(arch, cell, image_shape)
-    return made is not None and _computed(made, batch_size) > 0
+    return _computed(made, batch_size) if made is not None else 0
 
 
 def groups(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int], n_networks: int, batch_size: int) -> int:
@@ -163,10 +163,10 @@ def _groups(n_networks: int, n_samples: int, size: int, threads: int = 1) -> lis
 
 
 def _computed(made: Program, batch_size: int) -> int:
-    """Samples that the kernels of a CPU compute for a batch; 0: they cannot take it.
+    """Samples that the kernels of a CPU compute for a batch; 0: the stacked step takes it.
 
     Batches are filled up to whole vectors with samples of their own, whose gradients are 0. A BatchNorm would measure
-    these too. A batch smaller than a vector is not worth it.
+    these too, and of a batch smaller than a vector most would be such.
     """
     computed = math.ceil(batch_size / operators.SAMPLES) * operators.SAMPLES
     fills = computed == batch_size or (not made.norms and batch_size > operators.SAMPLES)

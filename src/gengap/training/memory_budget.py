@@ -61,11 +61,15 @@ def predicted_bytes(
     fused = device.type == "cpu" and fused_step.fuses(arch, cell, image_shape, batch_size)
     stacked = [0 if fused else batch_size]  # the largest batch that takes the stacked step
     if fused:
-        held, of_all = fused_step.held_bytes(arch, cell, image_shape, batch_size)
+        whole = [batch_size]
+        if cell.training.switch_epoch is not None:
+            whole.append(min(cell.training.switch_batch_size, n_samples))
+        taken: dict[bool, list[int]] = {True: [], False: []}
+        for size in (*whole, *(n_samples % size for size in whole if n_samples % size)):
+            taken[fused_step.computed_samples(arch, cell, image_shape, size) > 0].append(size)
+        held, of_all = fused_step.held_bytes(arch, cell, image_shape, max(taken[True]))
         shared += of_all
-        others = [cell.training.switch_batch_size] if cell.training.switch_epoch is not None else []
-        others += [n_samples % size for size in (*others, batch_size) if n_samples % size]
-        stacked += [size for size in others if not fused_step.takes(arch, cell, image_shape, size)]
+        stacked += taken[False]
     else:
         held = 0
     if largest := max(stacked):

@@ -5,7 +5,7 @@ import torch
 from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
 from gengap.training import step_cost
-from gengap.training.fused_step import fuses, groups, make_fused_step
+from gengap.training.fused_step import computed_samples, fuses, groups, make_fused_step
 from gengap.training.plain_step import fills, make_plain_step
 from gengap.training.step import Step, make_step
 
@@ -77,4 +77,5 @@ def _sizes(
 ) -> dict[str, int]:
     fused = fuses(arch, cell, image_shape, batch_size)
     n_groups = groups(arch, cell, image_shape, n_networks, batch_size) if fused else 0
+    batch_size = computed_samples(arch, cell, image_shape, batch_size) if fused else batch_size
     return {"n_networks": n_networks, "batch_size": batch_size, "n_groups": n_groups}

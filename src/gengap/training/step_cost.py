@@ -123,7 +123,7 @@ class _Work(NamedTuple):
     """What one sample costs.
 
     Attributes:
-        numbers: Of all maps that layers read; vectors are few, and products read them.
+        numbers: Of all maps and tokens that layers read; vectors are few, and products read them.
         operations: Floating-point operations of a forward pass.
     """
 
@@ -138,7 +138,7 @@ def _work(arch: Architecture, image_shape: tuple[int, int, int]) -> _Work:
     read = [
         shapes[name].numel()
         for name, layer in layers.items()
-        if _is_layer(layer) and len(shapes[name]) == len(image_shape) and not isinstance(layer, nn.Flatten)
+        if _is_layer(layer) and len(shapes[name]) > 1 and not isinstance(layer, nn.Flatten)
     ]
     return _Work(sum(read), forward_operations(arch, image_shape))
 

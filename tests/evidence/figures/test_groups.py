@@ -198,6 +198,9 @@ def test_accuracy_by_width_joins_the_axes_that_would_make_too_many_groups():
         (["rate 0.1", "rate 1e-3", "rate -2"], [2, 1, 0]),
         (["width 8", "depth 2"], [0, 1]),
         (["momentum 0.9", "no momentum"], [0, 1]),
+        (["CIFAR-100, batch size 2", "CIFAR-10, batch size 1"], [0, 1]),
+        (["Conv-6", "Conv-4"], [0, 1]),
+        (["0.10", "0.2"], [0, 1]),
     ],
 )
 def test_names_that_differ_in_numbers_alone_are_in_their_order(given, drawn):

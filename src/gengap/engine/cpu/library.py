@@ -149,7 +149,7 @@ def _finish(job: "subprocess.Popen[str]") -> None:
 
 
 def _binding_flags() -> tuple[str, ...]:
-    """For the one file that includes PyTorch's headers, which no longer compile as C++17; it computes nothing."""
+    """For the one unit that includes PyTorch's headers, which no longer compile as C++17; it computes nothing."""
     include = Path(torch.__file__).parent / "include"
     # Older versions know only the weaker tag.
     strides = "needs_exact_strides" if hasattr(torch.Tag, "needs_exact_strides") else "needs_fixed_stride_order"

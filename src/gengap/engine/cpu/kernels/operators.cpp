@@ -1,7 +1,6 @@
 // The kernels as operators `gengap::*` of PyTorch: their schemas.
 //
-// This and the headers of operators are all that includes PyTorch's headers, which take longer to compile than all
-// kernels.
+// This is the only unit that includes PyTorch's headers, which take longer to compile than all kernels.
 #include <torch/library.h>
 
 #include <vector>
