@@ -71,7 +71,7 @@ _KINDS = torch.tensor(_PAIRS + [(across, along) for along, across in _PAIRS])
 _BY_FIRST = _SETS[:, _KINDS[:, 0]].T.double()
 _BY_SECOND = (_SETS[:, _KINDS[:, 1]] & ~_SETS[:, _KINDS[:, 0]]).T.double()
 _CLUSTER_ROUNDS = 50
-_LOOK_EVERY = 100  # steps after which networks of loss 0 leave
+_LOOK_EVERY = 100  # steps after which networks that stand still leave
 
 
 class Filters(NamedTuple):
@@ -151,7 +151,7 @@ def labels(present: Tensor) -> Tensor:
 
 
 def trained(filters: Filters, present: Tensor, point: Point) -> Filters:
-    """The filters after gradient descent on the mean hinge loss; a network whose loss is 0 moves no more.
+    """The filters after gradient descent on the mean hinge loss; a network that stands still is left out.
 
     Args:
         filters: The networks before.
@@ -170,10 +170,11 @@ def trained(filters: Filters, present: Tensor, point: Point) -> Filters:
         answers = [_answers(part) for part in (plus, minus)]
         margins = pulls.sign() * (_on_sets(answers[0]) - _on_sets(answers[1]))
         pull = torch.where(margins < 1, pulls, torch.zeros_like(pulls))
+        before = plus, minus
         plus = plus + rate * _ascent(answers[0].kinds, pull)
         minus = minus - rate * _ascent(answers[1].kinds, pull)
         if step % _LOOK_EVERY == 0:
-            moving = (pull != 0).any(dim=1)
+            moving = (plus != before[0]).flatten(1).any(dim=1) | (minus != before[1]).flatten(1).any(dim=1)
             for whole, part in zip(result, (plus, minus), strict=True):
                 whole[working] = part
             working, pulls, plus, minus = working[moving], pulls[moving], plus[moving], minus[moving]
