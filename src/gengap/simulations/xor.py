@@ -151,7 +151,7 @@ def labels(present: Tensor) -> Tensor:
 
 
 def trained(filters: Filters, present: Tensor, point: Point) -> Filters:
-    """The filters after gradient descent on the mean hinge loss; a network that stands still is left out.
+    """The filters after gradient descent on the mean hinge loss, until no step moves them any more.
 
     Args:
         filters: The networks before.
