@@ -54,18 +54,30 @@ def dataloader_loop(width: int, batch_size: int, n_steps: int, device: str = "cp
 
 def resident_loop(width: int, batch_size: int, n_steps: int, device: str = "cpu") -> Callable[[], float]:
     """(b) The same loop with index gathers on a resident tensor."""
-    images, labels = data(batch_size * n_steps, device)
     net = network(width, device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    return resident_loop_of(net, optimizer, hinge, *data(batch_size * n_steps, device), batch_size)
+
+
+def resident_loop_of(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+) -> Callable[[], float]:
+    """The same of any network, on tensors that are already there."""
+    device = images.device
 
     def run() -> float:
         begin = time.perf_counter()
         for index in torch.randperm(len(images), device=device).split(batch_size):
             optimizer.zero_grad()
-            hinge(net(images[index]), labels[index]).backward()
+            loss(net(images[index]), labels[index]).backward()
             optimizer.step()
         wait(device)
-        return batch_size * n_steps / (time.perf_counter() - begin)
+        return len(images) / (time.perf_counter() - begin)
 
     return run
 

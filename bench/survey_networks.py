@@ -1,13 +1,12 @@
 """Packs of the survey's networks, without BatchNorm, against the loop that trains one of them: one thread each."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench import ours, rows
+from bench import ours, peers, rows
 from gengap import models
 from gengap.studies.settings import Cell
 
@@ -81,20 +80,10 @@ def data(n_samples: int) -> tuple[Tensor, Tensor]:
 
 def resident_loop(cell: Cell, images: Tensor, labels: Tensor, batch_size: int) -> Callable[[], float]:
     """One ordinary module, trained on tensors that are already there."""
-    net = models.build(cell.model, SHAPE, CLASSES)
-    settings = cell.optimizer
+    net, settings = models.build(cell.model, SHAPE, CLASSES), cell.optimizer
     optimizer: torch.optim.Optimizer
     if settings.name == "adam":
         optimizer = torch.optim.Adam(net.parameters(), settings.lr)
     else:
         optimizer = torch.optim.SGD(net.parameters(), settings.lr, settings.momentum)
-
-    def run() -> float:
-        begin = time.perf_counter()
-        for index in torch.randperm(len(images)).split(batch_size):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(images[index]), labels[index]).backward()
-            optimizer.step()
-        return len(images) / (time.perf_counter() - begin)
-
-    return run
+    return peers.resident_loop_of(net, optimizer, nn.functional.cross_entropy, images, labels, batch_size)

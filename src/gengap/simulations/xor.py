@@ -68,6 +68,7 @@ _SETS = torch.tensor([[bool(number >> place & 1) for place in range(4)] for numb
 # by the second.
 _PAIRS = [(along, across) for along in (0, 1) for across in (2, 3)]
 _KINDS = torch.tensor(_PAIRS + [(across, along) for along, across in _PAIRS])
+_FIRST, _SECOND = PATTERNS[_KINDS].unbind(dim=1)
 _BY_FIRST = _SETS[:, _KINDS[:, 0]].T.double()
 _BY_SECOND = (_SETS[:, _KINDS[:, 1]] & ~_SETS[:, _KINDS[:, 0]]).T.double()
 _CLUSTER_ROUNDS = 50
@@ -246,8 +247,7 @@ def _on_sets(answers: _Answers) -> Tensor:
 def _ascent(kinds: Tensor, pull: Tensor) -> Tensor:
     """Gradient of ``sum_s pull_s sum_i max_j relu(w_i . x_j)`` over sets s of patterns, ``[S, k, 2]``."""
     by_first, by_second = pull @ _BY_FIRST.to(pull).T, pull @ _BY_SECOND.to(pull).T
-    first, second = PATTERNS[_KINDS].to(pull).unbind(dim=1)
-    moves = by_first[:, :, None] * first + by_second[:, :, None] * second
+    moves = by_first[:, :, None] * _FIRST.to(pull) + by_second[:, :, None] * _SECOND.to(pull)
     return moves.gather(1, kinds[:, :, None].expand(-1, -1, 2))
 
 

@@ -1,8 +1,8 @@
 """Memory of jobs in pages of 2 MiB.
 
 Every step of wide networks takes tensors of tens of MB that the system must first hand over, page by page: in pages of
-4 KiB, packs of five networks of 3.3 million weights spend a third of a compiled step on that, and half of an uncompiled
-one. glibc asks for large pages where it is told to before a process starts; other libraries do not read the variable.
+4 KiB, packs of five networks of 3.3 million weights spend a third of a step on that (docs/benchmarks.md). glibc asks
+for large pages where it is told to before a process starts; other C libraries do not read the variable.
 """
 
 import os

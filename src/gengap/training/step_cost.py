@@ -67,11 +67,11 @@ def step_seconds(
     """Seconds of one step on the processor that the costs above were fitted on; of use as a ratio of two packs.
 
     Args:
-        arch: Of the networks.
-        image_shape: ``(channels, height, width)``.
-        n_networks: That train together.
-        batch_size: Samples per step.
-        n_groups: As of `pays`.
+        arch: This and the other sizes as of `pays`.
+        image_shape: The same.
+        n_networks: The same.
+        batch_size: The same.
+        n_groups: The same.
         compiled: Whether the step is compiled.
     """
     of_sample, samples = _work(arch, image_shape), n_networks * batch_size
@@ -98,16 +98,15 @@ def pays_on_gpu(
     """The same prediction for steps that a GPU replays as a CUDA graph, compiled or not.
 
     Args:
-        arch: Of the networks.
-        image_shape: ``(channels, height, width)``.
+        arch: This and the other sizes as of `pays`.
+        image_shape: The same.
         bandwidth: Of the GPU's memory [bytes/s].
-        n_networks: That train together.
-        batch_size: Samples per step.
-        n_steps: That are left.
+        n_networks: The same.
+        batch_size: The same.
+        n_steps: The same.
     """
-    shapes = input_shapes(arch.training, nn.Module, image_shape)
-    layers = [shape.numel() for name, shape in shapes.items() if _is_layer(arch.training.get_submodule(name))]
-    numbers = n_networks * batch_size * sum(layers)
+    layers = _layers(arch, image_shape)
+    numbers = n_networks * batch_size * sum(shape.numel() for _, shape in layers)
     saved = len(layers) * _KERNELS_PER_LAYER * _KERNEL_SECONDS
     saved += _PASSES_SAVED * numbers * torch.float32.itemsize / bandwidth
     return n_steps * saved > _WORTH_SECONDS
@@ -133,15 +132,16 @@ class _Work(NamedTuple):
 
 @functools.cache  # packs of a grid share architectures
 def _work(arch: Architecture, image_shape: tuple[int, int, int]) -> _Work:
-    shapes = input_shapes(arch.training, nn.Module, image_shape)
-    layers = {name: arch.training.get_submodule(name) for name in shapes}
     read = [
-        shapes[name].numel()
-        for name, layer in layers.items()
-        if _is_layer(layer) and len(shapes[name]) > 1 and not isinstance(layer, nn.Flatten)
+        shape.numel()
+        for layer, shape in _layers(arch, image_shape)
+        if len(shape) > 1 and not isinstance(layer, nn.Flatten)
     ]
     return _Work(sum(read), forward_operations(arch, image_shape))
 
 
-def _is_layer(module: nn.Module) -> bool:
-    return next(module.children(), None) is None
+def _layers(arch: Architecture, image_shape: tuple[int, int, int]) -> list[tuple[nn.Module, torch.Size]]:
+    """Every layer, a module without modules of its own, with the shape of one sample that it reads."""
+    shapes = input_shapes(arch.training, nn.Module, image_shape)
+    read = [(arch.training.get_submodule(name), shape) for name, shape in shapes.items()]
+    return [(module, shape) for module, shape in read if next(module.children(), None) is None]
