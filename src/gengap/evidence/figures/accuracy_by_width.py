@@ -1,6 +1,7 @@
 """Final train and test accuracy against width (Song 2019, Fig. 1.1)."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,14 +41,14 @@ PART = {
 **Final accuracy against width** (study ``{{ snakemake.wildcards.study }}``; after Song 2019, Fig. 1.1). Accuracy on the
 training set and on the test set at each network's last measured epoch, in percent, on one vertical axis, against width
 on a logarithmic axis. Small dots are single networks, circles their mean, bars reach from the smallest to the largest;
-lines join widths that no other width of the study lies between. Groups at one width stand a little apart, and so do the
-dots beside their mean, so that none hides another. Open diamonds, if there are any, are printed numbers of the source
-that the legend names. Dead, stuck and diverged networks are not drawn; the line above the panels counts them. BatchNorm
-uses the mode of the probe ``performance``: statistics of the whole training set, unless the study says otherwise. *What
-to look for:* whether train accuracy reaches 100 % with width, and whether test accuracy follows or stays lower; the
-distance between the two panels is the generalization gap. Of more than 12 groups, only the first axes distinguish
-groups: the line above the panels names the axes that are joined, single networks are not drawn, and bars reach over the
-middle half.
+lines join widths that no other width of the study lies between. Groups at one width stand a little apart around it, and
+so do the dots beside their mean, so that none hides another. Open diamonds, if there are any, are printed numbers of
+the source that the legend names. Dead, stuck and diverged networks are not drawn; the line above the panels counts
+them. BatchNorm uses the mode of the probe ``performance``: statistics of the whole training set, unless the study says
+otherwise. *What to look for:* whether train accuracy reaches 100 % with width, and whether test accuracy follows or
+stays lower; the distance between the two panels is the generalization gap. Of more than 12 groups, only the first axes
+distinguish groups: the line above the panels names the axes that are joined, single networks are not drawn, and bars
+reach over the middle half.
 """,
 }
 
@@ -111,12 +112,11 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         return figure
     ours, published = data[data["statistic"] != "printed"], data[data["statistic"] == "printed"]
     colors = palette(ours["group"])
-    step = _step(data["x"], len(colors))
+    shifts, step = _shifts(ours, list(colors))
     for panel, split in zip(axes, SPLITS, strict=True):
         for number, group in enumerate(colors):
             own = ours[(ours["group"] == group) & (ours["split"] == split)]
-            at = step * (number - (len(colors) - 1) / 2)
-            _group(panel, own, colors[group], MARKS[number % len(MARKS)], (at, step), evidence)
+            _group(panel, own, colors[group], MARKS[number % len(MARKS)], (shifts[group], step), evidence)
         shown = published[published["split"] == split]
         mark(panel, shown["x"], shown["value"])
         panel.set_title(split)
@@ -159,20 +159,38 @@ def _joined(evidence: Evidence) -> list[str]:
     return axes[len(kept) :]
 
 
-def _step(x: "pd.Series[float]", groups: int) -> float:
-    """How far apart groups at one width stand, so that they take less than the way to the next width; in doublings."""
-    doublings = np.diff(np.log2(np.sort(x.unique()))) if (x > 0).all() else np.array([])
-    return float(min(APART, 0.7 * doublings.min(initial=1.0) / groups))
+def _shifts(ours: pd.DataFrame, groups: Sequence[str]) -> tuple[dict[str, dict[float, float]], float]:
+    """How far each group stands from each of its widths, in doublings, and how far apart two groups stand.
+
+    The groups at one width stand around it, in less than the way to the next width.
+    """
+    found = {
+        float(x): [group for group in groups if group in set(ours.loc[ours["x"] == x, "group"])]
+        for x in np.sort(ours["x"].unique())
+    }
+    widths = np.array(list(found))
+    doublings = np.diff(np.log2(widths)) if (widths > 0).all() else np.array([])
+    step = float(min(APART, 0.7 * doublings.min(initial=1.0) / max(map(len, found.values()), default=1)))
+    shifts: dict[str, dict[float, float]] = {group: {} for group in groups}
+    for x, here in found.items():
+        for number, group in enumerate(here):
+            shifts[group][x] = step * (number - (len(here) - 1) / 2)
+    return shifts, step
 
 
 def _group(
-    axes: Axes, part: pd.DataFrame, color: str, mark: str, apart: tuple[float, float], evidence: Evidence
+    axes: Axes,
+    part: pd.DataFrame,
+    color: str,
+    mark: str,
+    apart: tuple[Mapping[float, float], float],
+    evidence: Evidence,
 ) -> None:
     """One group of one split: dots, means with their range, and lines between neighbouring widths."""
     wide, (shift, step) = WIDTH in evidence.axes, apart
 
     def at(x: "pd.Series[float]", more: float = 0.0) -> Any:
-        return x * 2 ** (shift + step * more) if wide else x + APART * more
+        return x * 2 ** (x.map(shift) + step * more) if wide else x + APART * more
 
     runs = part[part["statistic"] == "run"]
     axes.plot(at(runs["x"], 0.45), runs["value"], ".", color=color, markersize=3, markeredgewidth=0, alpha=0.55)

@@ -22,7 +22,7 @@ from gengap.evidence.figures.drawing import (
 )
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.figures.printed import printed, source
-from gengap.evidence.intervals import grouped, summary
+from gengap.evidence.intervals import grouped, usable
 from gengap.evidence.measurements import Evidence, lacking
 from gengap.quantities import QUANTITIES
 
@@ -40,12 +40,12 @@ PART = {
 Tables 1 to 11). One column of panels per data set. Above: errors in percent. Middle: mean data losses. Below: the same
 losses plus the L2 penalty d/2 |θ|², with the weight decay d; the source does not say which of the two it printed, so
 its numbers stand in both. Filled circles are the training set, open ones the test set: means over the finished seeds at
-the last measured epoch, bars end the 95 % confidence interval of the mean (Student's t; of errors on the logit scale),
-lines join the means. Diamonds, if there are any, are printed numbers, filled for training and open for test. At one
-batch size, test stands a little right of training, groups stand a little apart, and printed numbers stand at the right,
-so that none hides another. Dead, stuck and diverged networks are not drawn; the line above the panels counts them.
-BatchNorm uses the mode of the probe ``performance``. *What to look for:* whether error and loss rise with the batch
-size as the printed ones do, and whether the loss does so without the penalty, which fewer steps leave larger.
+the last measured epoch; bars reach from the smallest seed to the largest, lines join the means. Diamonds, if there are
+any, are printed numbers, filled for training and open for test. At one batch size, test stands a little right of
+training, groups stand a little apart, and printed numbers stand at the right, so that none hides another. Dead, stuck
+and diverged networks are not drawn; the line above the panels counts them. BatchNorm uses the mode of the probe
+``performance``. *What to look for:* whether error and loss rise with the batch size as the printed ones do, and whether
+the loss does so without the penalty, which fewer steps leave larger.
 """,
 }
 
@@ -58,15 +58,15 @@ ROWS = {
 APART = 0.22  # between neighbouring marks at one batch size, as a share of a doubling
 BELOW = 0.04  # room below 0, as a share of the axis, so that no mark is cut
 MOST_RATIO = 3.0  # between the largest numbers of data sets that share an axis
-COLUMNS = ["panel", "group", "x", "quantity", "n", "mean", "low", "high", "source"]
+COLUMNS = ["panel", "group", "x", "quantity", "n", "mean", "min", "max", "source"]
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """Means with their 95 % confidence intervals in the units of display, and the printed numbers.
+    """Means and ranges over seeds in the units of display, and the printed numbers.
 
     Returns:
-        Columns ``panel`` (the data set), ``group``, ``x`` (the batch size), ``quantity``, ``n``, ``mean``, ``low``,
-        ``high`` and ``source``: empty of ours, else who printed ``mean``.
+        Columns ``panel`` (the data set), ``group``, ``x`` (the batch size), ``quantity``, ``n``, ``mean``, ``min``,
+        ``max`` and ``source``: empty of ours, else who printed ``mean``.
 
     Raises:
         UserError: If the study lacks the probe ``performance``.
@@ -79,10 +79,9 @@ def data(evidence: Evidence) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for at, part in grouped(cells, ["panel", "group", "x"]):
         for quantity in (name for name in shown if name in cells):
-            found, scale = summary(part, quantity), QUANTITIES[quantity].scale
-            numbers = [scale * found[key] for key in ("mean", "mean_low", "mean_high")]
-            if found["n"]:
-                rows.append((*at.values(), quantity, found["n"], *numbers, ""))
+            values = usable(part, quantity) * QUANTITIES[quantity].scale
+            if len(values):
+                rows.append((*at.values(), quantity, len(values), values.mean(), values.min(), values.max(), ""))
     places = cells.set_index("cell")
     for row in printed(evidence, shown).to_dict("records"):
         own = places.loc[list(row["cells"]), ["panel", "x"]].drop_duplicates()
@@ -144,9 +143,9 @@ def _of_one_size(data: pd.DataFrame) -> bool:
 
 
 def _ours(panel: Axes, part: pd.DataFrame, color: str, apart: float, *, test: bool) -> None:
-    """Means with their intervals, which a single run has not."""
+    """Means with their ranges."""
     part = part.sort_values("x")
-    ends = np.nan_to_num([part["mean"] - part["low"], part["high"] - part["mean"]])
+    ends = [part["mean"] - part["min"], part["max"] - part["mean"]]
     look: dict[str, Any] = {"color": color, "marker": "o", "markersize": 3.5, "elinewidth": 0.8, "linewidth": 0.9}
     look |= {"fillstyle": "none", "linestyle": "--"} if test else {"fillstyle": "full", "linestyle": "-"}
     panel.errorbar(part["x"] * 2**apart, part["mean"], ends, **look)
