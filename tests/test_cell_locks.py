@@ -6,7 +6,7 @@ from logging.handlers import QueueHandler
 
 import pytest
 
-from gengap.files.cell_locks import claimed
+from gengap.files.cell_locks import locked
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -15,19 +15,19 @@ def hold(path, names, at_most, got, leave):
     log = logging.getLogger("gengap")
     log.setLevel(logging.INFO)
     log.addHandler(QueueHandler(got))  # says when it waits
-    with claimed(path, names, at_most=at_most) as mine:
+    with locked(path, names, at_most=at_most) as mine:
         got.put(mine)
         leave.wait()
 
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a process that claims; gives it, what it logs and gets, and the event by which it leaves."""
+    """Starts a process that locks; gives it, what it logs and gets, and the event by which it leaves."""
     started = []  # also keeps what a process has yet to open
 
     def starting(names, at_most=None):
         got, leave = CONTEXT.Queue(), CONTEXT.Event()
-        process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/claims", names, at_most, got, leave))
+        process = CONTEXT.Process(target=hold, args=(tmp_path / "folder/locks", names, at_most, got, leave))
         process.start()
         started.append((process, got, leave))
         return started[-1]
@@ -41,7 +41,7 @@ def start(tmp_path):
 def test_what_one_has_another_does_not_get(tmp_path, start):
     _, got, leave = start(["a", "b"])
     assert got.get() == ["a", "b"]
-    with claimed(tmp_path / "folder/claims", ["b", "c", "a", "d"]) as mine:
+    with locked(tmp_path / "folder/locks", ["b", "c", "a", "d"]) as mine:
         assert mine == ["c", "d"]
     leave.set()
 
@@ -63,7 +63,7 @@ def test_what_waits_here_gets_it_when_the_other_leaves(tmp_path, start, caplog):
     log = logging.getLogger("gengap")
     log.addHandler(handler)
     try:
-        with caplog.at_level("INFO", logger="gengap"), claimed(tmp_path / "folder/claims", ["a"]) as mine:
+        with caplog.at_level("INFO", logger="gengap"), locked(tmp_path / "folder/locks", ["a"]) as mine:
             assert mine == ["a"]
     finally:
         log.removeHandler(handler)
@@ -75,7 +75,7 @@ def test_a_killed_process_claims_nothing(tmp_path, start):
     got.get()
     process.kill()
     process.join()
-    with claimed(tmp_path / "folder/claims", ["a"]) as mine:
+    with locked(tmp_path / "folder/locks", ["a"]) as mine:
         assert mine == ["a"]
 
 
@@ -83,11 +83,11 @@ def test_at_most_one_each_as_gpus_are_leased(tmp_path, start):
     gpus = ["0", "1", "2"]
     held = [start(gpus, at_most=1) for _ in range(2)]
     assert sorted(got.get() for _, got, _ in held) == [["0"], ["1"]]
-    with claimed(tmp_path / "folder/claims", gpus, at_most=1) as mine:
+    with locked(tmp_path / "folder/locks", gpus, at_most=1) as mine:
         assert mine == ["2"]
 
 
 def test_a_thousand_claims_are_one_open_file(tmp_path):
     names = [f"cell {number}" for number in range(5000)]  # more than the files that a process may open
-    with claimed(tmp_path / "claims", names) as mine:
+    with locked(tmp_path / "locks", names) as mine:
         assert mine == names

@@ -279,7 +279,7 @@ def log(study: str, *names: str) -> Path:
 
 def cell_locks(store: Path) -> Path:
     """By which jobs side by side divide the cells, in a store."""
-    return store / "claims"
+    return store / "locks"
 
 
 def stored_cells(store: Path) -> Path:

@@ -31,7 +31,7 @@ figures: [accuracy_by_width]
 tables: [final_performance]
 """
 # What no result depends on: logs, times, locks, links to gengap.
-_ASIDE = re.compile(r"(^|/)logs/|\.gengap/(installed/|(timings|predictions)\.jsonl$|store/claims$|running$)")
+_ASIDE = re.compile(r"(^|/)logs/|\.gengap/(installed/|(timings|predictions)\.jsonl$|store/locks$|running$)")
 # A pack in training: any that can be read will do, and none.
 # What grows while a job works: a pack that is saved, and what a probe has measured of a network so far.
 _GROWING = re.compile("/store/(unfinished|measurements)/")

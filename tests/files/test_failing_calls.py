@@ -12,7 +12,7 @@ import pytest
 from gengap.files import storage
 
 WRITE = "storage.write_text('folder/file.csv', 'new')"
-CLAIM = "lock = cell_locks.claimed(Path('folder/claims'), ['a', 'b']); print(lock.__enter__())"
+LOCK = "lock = cell_locks.locked(Path('folder/locks'), ['a', 'b']); print(lock.__enter__())"
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +72,10 @@ def test_a_call_that_is_interrupted_or_unknown_to_the_file_system_is_no_failure(
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EIO, errno.ENOTSUP])
 def test_where_nothing_can_be_locked_everything_is_had_and_that_is_said(run, number):
-    status, said = run(CLAIM, f"lock:1+:{number}")
+    status, said = run(LOCK, f"lock:1+:{number}")
     assert status == 0
     assert "['a', 'b']" in said
-    assert said.count(f"folder/claims: cannot be locked ({os.strerror(number)})") == 1
+    assert said.count(f"folder/locks: cannot be locked ({os.strerror(number)})") == 1
 
 
 def test_an_error_of_the_reader_passes_through(tmp_path):

@@ -50,10 +50,10 @@ with storage.reading("a.h5", "probe") as old:
         file["x"] = 2
     assert old["x"][()] == 1
 """,
-    "claims": """
+    "locks": """
 from pathlib import Path
-from gengap.files.cell_locks import claimed
-with claimed(Path("claims"), ["a", "b"]) as mine:
+from gengap.files.cell_locks import locked
+with locked(Path("locks"), ["a", "b"]) as mine:
     assert mine == ["a", "b"]
 """,
     "the run's lock": """

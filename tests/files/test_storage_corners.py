@@ -8,7 +8,7 @@ import torch
 from gengap import layout
 from gengap.errors import UnreadableError
 from gengap.files import file_digest, hdf5, hdf5_output, storage
-from gengap.files.cell_locks import claimed
+from gengap.files.cell_locks import locked
 from gengap.files.hdf5 import DamagedError
 from gengap.studies.settings import Cell
 from gengap.training import cell_store
@@ -70,8 +70,8 @@ def test_names_of_datasets_below_groups(tmp_path):
         assert storage.dataset_names(file) == ["group/inner/y", "x"]
 
 
-def test_a_claim_takes_no_more_than_it_asks_for(tmp_path):
-    with claimed(tmp_path / "claims", ["a", "b", "c"], at_most=2) as mine:
+def test_a_job_locks_no_more_than_it_asks_for(tmp_path):
+    with locked(tmp_path / "locks", ["a", "b", "c"], at_most=2) as mine:
         assert mine == ["a", "b"]
 
 

@@ -56,7 +56,7 @@ def download_folder(root: Path, name: str, looked_for: Iterable[str], remedy: st
         root.mkdir(parents=True, exist_ok=True)
         # Not by `filelock`, which fails on a file system without locks.
         with (
-            cell_locks.claimed(root / f".{name}.lock", [name]),
+            cell_locks.locked(root / f".{name}.lock", [name]),
             tempfile.TemporaryDirectory(dir=root, prefix=f".{name}.") as folder,
         ):
             log.info("%s: not found in %s, downloading it", name, root)

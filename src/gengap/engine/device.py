@@ -10,7 +10,7 @@ import torch
 
 from gengap.engine import compiler_cache
 from gengap.errors import UserError
-from gengap.files.cell_locks import claimed
+from gengap.files.cell_locks import locked
 from gengap.logs import log
 
 LEASES = Path(tempfile.gettempdir()) / "gengap-gpus"  # one for all users and folders of a machine
@@ -47,7 +47,7 @@ def leased(wanted: bool) -> Iterator[None]:
     if not gpus:
         yield
         return
-    with claimed(LEASES, gpus, at_most=1) as (gpu,):
+    with locked(LEASES, gpus, at_most=1) as (gpu,):
         log.info("leased GPU %s of %s", gpu, ", ".join(gpus))
         os.environ[_VISIBLE] = gpu
         yield

@@ -1,7 +1,7 @@
-"""Claims: of concurrent jobs, of any user, folder or machine, only one trains a cell.
+"""Locks: of concurrent jobs, of any user, folder or machine, only one trains a cell.
 
-A claim is the lock of one byte of a file. It ends with its process, however that ends, so none is ever left over, and
-thousands cost one open file. Where a file system knows no locks, everybody gets everything, and work may be done twice.
+A lock is on one byte of a file. It ends with its process, however that ends, so none is ever left over, and
+thousands cost one open file. Where a file system knows no locks, every job gets all names, and work may be done twice.
 """
 
 import errno
@@ -20,18 +20,18 @@ POLL_SECONDS = 2.0
 
 
 @contextmanager
-def claimed(path: Path, names: Sequence[str], *, at_most: int | None = None) -> Iterator[list[str]]:
-    """Claim all that is free of some names; if nothing is, wait until something is.
+def locked(path: Path, names: Sequence[str], *, at_most: int | None = None) -> Iterator[list[str]]:
+    """Lock all that is free of some names; if nothing is, wait until something is.
 
-    A process has its claims once: it must not claim in the same file again inside.
+    A process has its locks once: it must not lock in the same file again inside.
 
     Args:
-        path: The file of claims, made if it does not exist; never read, never removed.
-        names: What may be claimed, in order of preference.
-        at_most: How many to claim; None: all that are free.
+        path: The file of locks, made if it does not exist; never read, never removed.
+        names: What may be locked, in order of preference.
+        at_most: How many to lock; None: all that are free.
 
     Yields:
-        The names that are claimed, at least one, for as long as this lasts.
+        The names that are locked, at least one, for as long as this lasts.
     """
     file = _open(path)
     try:
@@ -43,7 +43,7 @@ def claimed(path: Path, names: Sequence[str], *, at_most: int | None = None) -> 
             mine = _take(file, path, names, at_most)
         yield mine
     finally:
-        os.close(file)  # which ends all claims of this process in this file
+        os.close(file)  # which ends all locks of this process in this file
 
 
 def _open(path: Path) -> int:
@@ -53,7 +53,7 @@ def _open(path: Path) -> int:
     except FileNotFoundError:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         if os.fstat(file).st_uid == os.geteuid():  # pragma: no branch - else another user made it at this moment
-            os.fchmod(file, 0o666)  # another user's jobs claim here too
+            os.fchmod(file, 0o666)  # another user's jobs lock here too
         return file
 
 

@@ -157,8 +157,8 @@ class _Job:
         """Train the named cells together, except those that another job trains meanwhile."""
         passed, store = Pace(), self.options.store_folder
         while missing := {name: self.cells[name] for name in names if name not in self.done}:
-            with _claimed(store, [self.identities[name] for name in missing]) as claimed:
-                mine = {name: cell for name, cell in missing.items() if self.identities[name] in claimed}
+            with _locked(store, [self.identities[name] for name in missing]) as locked:
+                mine = {name: cell for name, cell in missing.items() if self.identities[name] in locked}
                 self.done.update(_stored(mine, self.identities, store))  # by another job, since we looked
                 todo = [
                     CellResult(name, cell, self.identities[name], self.arch.n_parameters)
@@ -304,9 +304,9 @@ def _stored(
     return {name: result for name, result in stored.items() if result is not None}
 
 
-def _claimed(store_folder: Path | None, wanted: Sequence[str]) -> AbstractContextManager[list[str]]:
+def _locked(store_folder: Path | None, wanted: Sequence[str]) -> AbstractContextManager[list[str]]:
     """Identities that no other job with this store trains meanwhile; waits if they are all being trained."""
-    return cell_locks.claimed(layout.cell_locks(store_folder), wanted) if store_folder else nullcontext(list(wanted))
+    return cell_locks.locked(layout.cell_locks(store_folder), wanted) if store_folder else nullcontext(list(wanted))
 
 
 def _unfinished(store_folder: Path | None, identities: Sequence[str]) -> Path | None:
