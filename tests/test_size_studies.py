@@ -24,7 +24,7 @@ def test_every_printed_number_has_five_cells(name):
         for selector in read_published(CONFIG / f"published/{published}.csv")["cells"].unique():
             wanted = parse_selector(selector)
             found = [one for one in values if all(str(one[axis]) == value for axis, value in wanted.items())]
-            assert len({one["seed"] for one in found}) == 5, selector
+            assert len({one["seed"] for one in found}) >= 5, selector
 
 
 @pytest.mark.parametrize("reduced", [False, True])

@@ -42,10 +42,16 @@ def test_a_wide_network_falls_at_the_rate_of_its_kernel():
     found = wide_network_rate.simulate(made, (0, 1), CPU)
     assert (found["loss_linearity"] > 0.99).all()
     assert found["rate_over_bound"].tolist() == pytest.approx([4, 4], rel=0.15)
+    assert (found["least_rate_over_bound"] > 1).all()
     narrow = wide_network_rate.simulate(
         point("wide_network_rate", width=64, samples=6, inputs=10, steps=400), (0, 1), CPU
     )
     assert (found["largest_drift"] < narrow["largest_drift"]).all()
+
+
+def test_the_least_rate_is_that_of_the_worst_step_before_rounding():
+    logs = torch.tensor([[0.0, -1.0, -1.5, -3.0, -70.0], [0.0, 0.5, -4.0, -6.0, -8.0]], dtype=torch.float64)
+    assert wide_network_rate._least_rate(logs).tolist() == pytest.approx([0.75, -0.5])
 
 
 def test_pieces_two_and_four_leave_the_function_alone_and_the_others_are_convex():

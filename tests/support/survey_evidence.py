@@ -28,7 +28,13 @@ def evidence(cells, axes, *, rows=(), history=(), found=()):
     frame = pd.DataFrame([{"status": "finished", "n_parameters": 10, **cell} for cell in cells])
     columns = ["cell", "epoch", "layer", "quantity", "value", "batchnorm", "probe"]
     return Given(
-        study={"name": "made_up", "axes": [*axes, "seed"], "reduced": False, "fixed": {}},
+        study={
+            "name": "made_up",
+            "axes": [*axes, "seed"],
+            "reduced": False,
+            "fixed": {},
+            "data": {"mnist": {"n_classes": 10}},
+        },
         cells=frame,
         history=pd.DataFrame(history, columns=["cell", "epoch", "quantity", "value", "batchnorm"]),
         measurements=pd.DataFrame(rows, columns=columns),
@@ -49,23 +55,25 @@ DATA = (
 )
 
 
-def fitting(*, never=(), dead=()):
+def fitting(*, never=(), dead=(), stuck=()):
     """Two networks on six kinds of data; the second takes twice as long.
 
     Args:
         never: Names of cells that never interpolate; they were trained for 100 epochs.
         dead: Names of cells that died.
+        stuck: Names of cells that learnt nothing.
     """
     cells, history = [], []
     for arm, slower in (("mlp", 1), ("alexnet", 2)):
         for rule, share, permutation, epochs, error in DATA:
             for seed in SEEDS:
                 cell = f"{arm}-{rule}-{share}-{permutation}-{seed}"
-                reached = np.nan if cell in never else float(slower * epochs + seed)
+                reached = np.nan if cell in never or cell in stuck else float(slower * epochs + seed)
+                status = "dead" if cell in dead else "stuck" if cell in stuck else "finished"
                 cells.append(
                     {
                         "cell": cell,
-                        "status": "dead" if cell in dead else "finished",
+                        "status": status,
                         "arm": arm,
                         "labels": rule,
                         "random_share": share,
@@ -73,7 +81,7 @@ def fitting(*, never=(), dead=()):
                         "seed": seed,
                         "interpolation_epoch": reached,
                         "epochs_trained": 100.0,
-                        "train_error": 0.02 if cell in never else 0.0,
+                        "train_error": 0.9 if cell in stuck else 0.02 if cell in never else 0.0,
                         "test_error": error + 0.001 * seed,
                     }
                 )
@@ -151,6 +159,17 @@ def landscapes(rates=()):
                 shift = {"covariate_shift": 1.0 + seed, "covariate_shift_cosine": cosine}
                 rows += [(cell, epoch, layer, name, value, "batch", "landscape") for name, value in shift.items()]
     return evidence(cells, ["arm", "lr"] if rates else ["arm"], rows=rows)
+
+
+def moving(speeds):
+    """Networks whose layers' inputs have a median that rises by a speed per epoch, by arm; half of 68 % is 1 wide."""
+    found = []
+    for (arm, speed), seed, layer in itertools.product(speeds.items(), SEEDS, HIDDEN):
+        at = pd.DataFrame({"cell": f"{arm}-None-{seed}", "epoch": EPOCHS})
+        values = (speed * np.array(EPOCHS)[:, None] + np.array([-2.0, -1, 0, 1, 2]))[:, None, :].repeat(4, axis=1)
+        dims = ("node", "quantile")
+        found.append(Array("pre_activation_quantiles", layer, dims, "batch", "pre_activations", at, values))
+    return dataclasses.replace(landscapes(), found=tuple(found))
 
 
 def distributions(rates=()):

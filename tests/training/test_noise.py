@@ -55,6 +55,12 @@ def test_a_cells_noise_depends_on_neither_its_pack_nor_an_interruption(mode, mak
         assert not torch.equal(together[0][name], next(draws(cells, epoch=3))[name])
 
 
+def test_a_moment_within_an_epoch_has_noise_of_its_own(make_cell, draws):
+    cells = [make_cell(0, training={"noise_std": 0.5, "noise_mode": "unit"})]
+    fields = [next(draws(cells, epoch=epoch))["relu1.noise"] for epoch in (0, 0.25, 0.5, 1)]
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(fields, 2))
+
+
 def test_noise_is_normal_at_each_cells_own_level(make_cell, draws):
     levels = {"noise_mode": "unit", "noise_factor": 0.1, "epochs": 4}
     cells = [make_cell(seed, training={**levels, "noise_std": std}) for seed, std in enumerate((0.5, 2.0))]
@@ -64,6 +70,17 @@ def test_noise_is_normal_at_each_cells_own_level(make_cell, draws):
         assert (field.mean(dim=1) / field.std(dim=1)).tolist() == pytest.approx([0, 0], abs=0.02)
         share_within = (field.abs() < field.std(dim=1, keepdim=True)).double().mean(dim=1)
         assert share_within.tolist() == pytest.approx([0.6827] * 2, abs=0.01)
+
+
+def test_the_drift_is_a_share_of_the_deviation(make_cell, draws):
+    settings = {"noise_mode": "drifting", "noise_std": 1.0}
+    whole, half = (
+        next(draws([make_cell(0, training={**settings, "noise_drift": drift})], batch_sizes=(4000,)))
+        for drift in (1, 0.5)
+    )
+    for name in PLACES:
+        torch.testing.assert_close(half[name][0].mean(dim=0), whole[name][0].mean(dim=0) / 2, rtol=0, atol=0.05)
+        torch.testing.assert_close(half[name][0].std(dim=0), whole[name][0].std(dim=0))
 
 
 def test_drifting_noise_has_a_mean_and_a_deviation_of_each_unit_that_change_with_the_step(make_cell, draws):

@@ -13,6 +13,7 @@ from gengap import seeding
 from gengap.engine.stack import State
 from gengap.studies.settings import Cell, Training
 
+MOMENTS = 10**6  # that are told apart within an epoch
 WIDER = 0.25  # by which the standard deviation of drifting noise exceeds the level at most, as a share of it
 
 
@@ -25,7 +26,7 @@ def level(settings: Training, done: int) -> float:
 def draws(
     cells: Sequence[Cell],
     buffer_shapes: Mapping[str, torch.Size],
-    epoch: int,
+    epoch: float,
     batch_sizes: Sequence[int],
     *,
     dtype: torch.dtype,
@@ -38,7 +39,7 @@ def draws(
     Args:
         cells: One per network of the stack; they share `noise_mode`.
         buffer_shapes: Where the noise enters, from `gengap.engine.layers.noise.buffer_shapes`.
-        epoch: 0 for the first.
+        epoch: 0 for the first; a fraction has a stream of its own.
         batch_sizes: Samples of every step.
         dtype: Of the network.
         device: Of the network; drawn there, since one step may take millions of numbers.
@@ -49,8 +50,8 @@ def draws(
     """
     generators = [torch.Generator(device) for _ in cells]
     for cell, generator in zip(cells, generators, strict=True):
-        generator.manual_seed(seeding.torch_seed(cell.seed, seeding.NOISE, epoch))
-    levels = torch.tensor([level(cell.training, epoch) for cell in cells], dtype=dtype, device=device)
+        generator.manual_seed(seeding.torch_seed(cell.seed, seeding.NOISE, *_stream(epoch)))
+    levels = torch.tensor([level(cell.training, int(epoch)) for cell in cells], dtype=dtype, device=device)
     shared = cells[0].training.noise_mode == "shared"
     for batch_size in batch_sizes:
         shapes = {name: shape[1:] if shared else (batch_size, *shape) for name, shape in buffer_shapes.items()}
@@ -61,19 +62,26 @@ def draws(
             name: part.view(len(cells), *shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)
         }
         if cells[0].training.noise_mode == "drifting":
-            _drift(fields, buffer_shapes, levels, generators)
+            means = torch.tensor([cell.training.noise_drift for cell in cells], dtype=dtype, device=device) * levels
+            _drift(fields, buffer_shapes, means, generators)
         yield fields
 
 
+def _stream(epoch: float) -> tuple[int, ...]:
+    """What tells the noise of an epoch, or of a moment within it, from all other noise of a seed."""
+    whole, rest = divmod(epoch, 1)
+    return (int(whole), round(rest * MOMENTS)) if rest else (int(whole),)
+
+
 def _drift(
-    fields: State, buffer_shapes: Mapping[str, torch.Size], levels: torch.Tensor, generators: Sequence[torch.Generator]
+    fields: State, buffer_shapes: Mapping[str, torch.Size], means: torch.Tensor, generators: Sequence[torch.Generator]
 ) -> None:
-    """Give every unit of every network a mean and a standard deviation of its own, in place."""
+    """Give each unit a mean, up to its network's of `means` ``[K]`` either way, and a deviation, in place."""
     units = [math.prod(shape) for shape in buffer_shapes.values()]
     uniform = torch.stack(
-        [torch.rand(2, sum(units), generator=each, dtype=levels.dtype, device=levels.device) for each in generators]
+        [torch.rand(2, sum(units), generator=each, dtype=means.dtype, device=means.device) for each in generators]
     )
     for (name, shape), moments in zip(buffer_shapes.items(), uniform.split(units, dim=2), strict=True):
-        mean, std = moments.reshape(len(levels), 2, 1, *shape).unbind(dim=1)  # [K, 1, *shape]
-        level = levels.view(-1, *[1] * (len(shape) + 1))
-        fields[name].mul_(1 + WIDER * std).add_(level * (2 * mean - 1))
+        mean, std = moments.reshape(len(means), 2, 1, *shape).unbind(dim=1)  # [K, 1, *shape]
+        largest = means.view(-1, *[1] * (len(shape) + 1))
+        fields[name].mul_(1 + WIDER * std).add_(largest * (2 * mean - 1))

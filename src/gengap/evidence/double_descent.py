@@ -14,7 +14,12 @@ from gengap.evidence.measurements import SEED, Evidence
 SIZES = ("features", "leaves", "trees", "width", "arm")  # axes along which the size changes
 NOISES = ("label_noise", "random_share")
 KERNEL = "kernel"
-_STARTS = {"fresh": "drawn afresh", "reused": "from the smaller network"}
+FRESH, REUSED, PUBLISHED = "fresh", "reused", "published"  # arms begin with the first two
+_STARTS = {
+    FRESH: "from new weights",
+    REUSED: "from the smaller network",
+    PUBLISHED: "from the smaller network up to the threshold, from new weights beyond",
+}
 
 
 def capacities(evidence: Evidence) -> pd.DataFrame:
@@ -46,6 +51,24 @@ def capacities(evidence: Evidence) -> pd.DataFrame:
         cells["size"] = cells["n_parameters"].astype(float)
         cells["threshold"] = float(images) * next(iter(facts.values()))["n_classes"]
     return cells.assign(group=[_group(evidence, row) for row in cells.to_dict("records")])
+
+
+def as_published(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the published curve as a group of their own; none if the study has only one of its two halves.
+
+    Args:
+        evidence: The study's measurements.
+        cells: What `capacities` gives.
+    """
+    starts = cells["arm"].astype(str).str.rpartition("_")[0] if "arm" in cells else pd.Series(index=cells.index)
+    if not {FRESH, REUSED} <= set(starts):
+        return cells.iloc[:0]
+    first = cells["size"] == cells["size"].min()  # from which the reuse begins
+    beyond = cells["size"] > cells.loc[starts == REUSED, "size"].max()
+    taken = cells[(starts == REUSED) | ((starts == FRESH) & (first | beyond))]
+    renamed = taken.assign(arm=[f"{PUBLISHED}_{size:g}" for size in taken["size"]])
+    curve: pd.DataFrame = renamed.assign(group=[_group(evidence, row) for row in renamed.to_dict("records")])
+    return curve
 
 
 def curves(cells: pd.DataFrame, quantity: str) -> Iterator[tuple[str, int, "pd.Series[float]"]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gengap.evidence.double_descent import capacities, curves, peak
+from gengap.evidence.double_descent import as_published, capacities, curves, peak
 from gengap.evidence.measurements import Evidence
 
 Effect = tuple[str, str, dict[str, Any], pd.Series]
@@ -18,6 +18,7 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
     if not {"test_loss", "test_error"} <= set(evidence.cells) or not _has_sizes(evidence):
         return
     cells = capacities(evidence)
+    cells = pd.concat([cells, as_published(evidence, cells)], ignore_index=True)
     thresholds = cells.groupby("group")["threshold"].first()
     for quantity, words in _RISING.items():
         if quantity not in cells:

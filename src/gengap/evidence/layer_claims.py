@@ -18,13 +18,15 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
     if "error_rise_after_reset" not in evidence.cells:
         return
     errors = by_layer(evidence)
+    chance = 1 - 1 / next(iter(evidence.study["data"].values()))["n_classes"]
     cells = evidence.finished[evidence.finished["cell"].isin(errors)]
     for at, part in grouped(cells, evidence.axes):
         where = {axis: value for axis, value in at.items() if str(value) != "None"}
         own = [errors[cell] for cell in part["cell"]]
         seeds = part["seed"].to_numpy()
-        redrawn = pd.Series([one["redrawn"].min() - one["own"] for one in own], index=seeds)
-        yield "redrawing any layer destroys the network", "rise in test error, least over layers", where, redrawn
+        redrawn = pd.Series([one["redrawn"].min() - (one["own"] + chance) / 2 for one in own], index=seeds)
+        words = "test error, least over layers, minus the middle between the network's own and chance"
+        yield "redrawing any layer destroys the network", words, where, redrawn
         if len(own[0]["reset"]) < 3:
             continue  # one hidden layer
         first = pd.Series([one["reset"].iloc[0] - one["reset"].iloc[1:-1].mean() for one in own], index=seeds)

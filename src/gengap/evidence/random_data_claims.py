@@ -9,7 +9,7 @@ from gengap.evidence.derived import INTERPOLATION
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence
 from gengap.evidence.random_data import LABELS, TRUE, WHOLE, with_data
-from gengap.evidence.sample_errors import starts, staying
+from gengap.evidence.sample_errors import LEARNING, starts, staying
 
 FITTED = 0.01  # train error below which a network fits its data
 Effect = tuple[str, str, dict[str, Any], pd.Series]  # the claim, what its effect is, the networks, the effect by seed
@@ -29,20 +29,21 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
 def _fitting(evidence: Evidence) -> Iterator[Effect]:
     """Are all data fitted, does it take longer, and what does it cost on the test set?"""
     cells = with_data(evidence)
-    cells = cells[cells["status"] == "finished"]
+    cells = cells[cells["status"].isin(LEARNING)]  # one that learnt nothing fitted nothing
     for at, part in grouped(cells, ["network"]):
         by_data = {str(data): own.set_index("seed") for data, own in part.groupby("data", sort=False)}
         true = by_data.pop(TRUE, None)
-        if true is None or true[INTERPOLATION].isna().all():
-            continue  # a network that does not fit even its true data
+        if true is None:
+            continue
         for data, own in by_data.items():
             where = {**at, "data": data}
             if (own["share"] == 1).all():
                 yield "random data are fitted", f"{FITTED:g} minus train error", where, FITTED - own["train_error"]
-            # A network that never gets there took at least the epochs that it was trained.
-            took = own[INTERPOLATION].fillna(own["epochs_trained"])
-            words = f"epochs to interpolation, at least, minus those on {TRUE}"
-            yield "noise slows fitting", words, where, took - true[INTERPOLATION]
+            if not true[INTERPOLATION].isna().all():
+                # A network that never gets there took at least the epochs that it was trained.
+                took = own[INTERPOLATION].fillna(own["epochs_trained"])
+                words = f"epochs to interpolation, at least, minus those on {TRUE}"
+                yield "noise slows fitting", words, where, took - true[INTERPOLATION]
             if own["kind"].iloc[0] == WHOLE["random_labels"]:
                 rise = own["test_error"] - true["test_error"]
                 yield "random labels raise the test error", f"test error minus that on {TRUE}", where, rise

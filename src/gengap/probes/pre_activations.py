@@ -100,7 +100,7 @@ def _noise(cell: Cell, shapes: Mapping[str, torch.Size], epoch: float, n_samples
     """The buffers of one noisy network: zero, or one step's noise, drawn with the precision of training."""
     if cell.training.noise_std == 0:
         return {name: like.new_zeros(()) for name in shapes}
-    drawn = next(noise_draws.draws([cell], shapes, int(epoch), [n_samples], dtype=like.dtype, device=like.device))
+    drawn = next(noise_draws.draws([cell], shapes, epoch, [n_samples], dtype=like.dtype, device=like.device))
     return {name: values[0] for name, values in drawn.items()}
 
 

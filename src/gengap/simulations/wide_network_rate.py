@@ -33,6 +33,11 @@ PART = {
             "label": "rate over its lower bound",
             "meaning": "`convergence_rate` over eta lambda_0 / 2, the rate that the theorem guarantees.",
         },
+        "least_rate_over_bound": {
+            "label": "least rate over its lower bound",
+            "meaning": "Fall of the logarithm of the loss per step from the start to a step, over the fall that the "
+            "theorem guarantees per step; of the step with the least. The guarantee holds where it is at least 1.",
+        },
         "loss_linearity": {
             "label": "linearity of the logarithm of the loss",
             "symbol": "R^2",
@@ -94,12 +99,14 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
         loss, gradient = loss_and_gradient(weights, signs, inputs, targets)
         losses.append(loss)
         weights = weights - eta[:, None, None] * gradient
-    slopes, linearity = _line(torch.stack(losses, dim=1).log())
+    logs = torch.stack(losses, dim=1).log()
+    slopes, linearity = _line(logs)
     before, after = (inputs @ w.mT > 0 for w in (first, weights))
     start = torch.linalg.eigvalsh(kernel(inputs, first))[:, 0]
     found = {
         "convergence_rate": -slopes,
         "rate_over_bound": -slopes / (eta * limit[:, 0] / 2),
+        "least_rate_over_bound": _least_rate(logs) / -torch.log1p(-eta * limit[:, 0] / 2),
         "loss_linearity": linearity,
         "kernel_eigenvalue": limit[:, 0],
         "start_eigenvalue_ratio": start / limit[:, 0],
@@ -149,6 +156,13 @@ def _drawn(point: Point, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         weights,
         torch.from_numpy(wide.choice([-1.0, 1.0], point.width)),
     )
+
+
+def _least_rate(logs: Tensor) -> Tensor:
+    """Least mean fall per step from the start to any step before that of rounding, ``[S]``."""
+    fall = (logs[:, :1] - logs[:, 1:]) / torch.arange(1, logs.shape[1], dtype=logs.dtype, device=logs.device)
+    rounding = logs[:, 1:] <= logs[:, :1] + math.log(_SMALLEST)
+    return fall.masked_fill(rounding, math.inf).amin(dim=1)
 
 
 def _line(logs: Tensor) -> tuple[Tensor, Tensor]:

@@ -207,7 +207,11 @@ class Training(Settings):
         "shared",
         description="shared: one H x W field per layer and step, the same for all samples and channels (one number "
         "after a linear layer); unit: each sample's every unit has its own; drifting: as unit, and at every step each "
-        "unit has its own mean, up to the level either way, and its own standard deviation, 1 to 1.25 times the level.",
+        "unit has its own mean, up to `noise_drift` times the level either way, and its own standard deviation, 1 to "
+        "1.25 times the level.",
+    )
+    noise_drift: NotNegative = Field(
+        1.0, description="Largest mean of drifting noise, over its smallest standard deviation."
     )
     noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
     noise_milestones: Fractions = Field(

@@ -47,15 +47,19 @@ def test_peaks_and_second_descents():
     cells = capacities(made)
     assert set(cells["threshold"]) == {100}
     assert set(cells["group"]) == {
-        f"{start}, 20 % label noise" for start in ("drawn afresh", "from the smaller network")
+        f"{start}, 20 % label noise" for start in ("from new weights", "from the smaller network")
     }
     table = survey_claims.table(made).set_index(["claim", "networks"])
-    afresh, reused = (f"kind {group}" for group in sorted(set(cells["group"])))
+    afresh = "kind from new weights, 20 % label noise"
+    reused = "kind from the smaller network, 20 % label noise"
     assert table.loc[("the test loss rises up to the threshold", afresh), "effect"] == pytest.approx(2)
     assert table.loc[("the test loss falls beyond the threshold", afresh), "effect"] == pytest.approx(3)
     better = table.loc[("the largest size does better than the best below the threshold", afresh)]
     assert (better["effect"], better["verdict"]) == (pytest.approx(0.2), "holds")
     assert table.loc[("the test loss falls beyond the threshold", reused), "n"] == 0
+    both = "kind from the smaller network up to the threshold, from new weights beyond, 20 % label noise"
+    assert table.loc[("the test loss rises up to the threshold", both), "effect"] == pytest.approx(2)
+    assert table.loc[("the test loss falls beyond the threshold", both), "effect"] == pytest.approx(3)
 
 
 def test_a_peak_is_read_at_the_size_closest_to_the_threshold():
