@@ -16,12 +16,12 @@ PART = {
     "summary": "Heat maps of H* and beta* before and after training.",
     "needs": ("coupling", "gated_coupling", "node_correlation"),
     "caption": """\
-**Couplings between teacher and student nodes** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019,
-Fig. 10). Of the first network that finished: beta* and H* of every hidden layer before and after training, in units of
-the largest size in the panel. Rows are teacher nodes; columns are student nodes: first, for each teacher node in order,
-the student that correlates most with it after training, then as many of the others, in the order of their best
-correlation. *What to look for:* a diagonal in the left half that appears with training and is sharper in H* than in
-beta*, and nothing in the right half.
+**Couplings between teacher and student nodes** (study ``{{ snakemake.wildcards.study }}``; after Tian et al. 2019, Fig.
+10). Of the first network that finished: beta* and H* of every hidden layer before and after training, in units of the
+largest size in the panel. Rows are teacher nodes; columns are student nodes: first, for each teacher node in order, the
+student that correlates most with it after training, then, right of the line, as many of the others, in the order of
+their best correlation. *What to look for:* a diagonal in the left half that appears with training and is sharper in H*
+than in beta*, and nothing in the right half.
 """,
 }
 
@@ -77,7 +77,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         panel.grid(visible=False)
         panel.tick_params(which="both", left=False, bottom=False, labelleft=False, labelbottom=False)
         if layer == layers[0]:
-            panel.set_ylabel(f"{MAPS[quantity]}\nepoch {epoch:g}", fontsize="small")
+            panel.set_ylabel(f"{MAPS[quantity]}, epoch {epoch:g}\nteacher node", fontsize="small")
         if place < len(layers):
             panel.set_title(f"layer {place + 1}", loc="center", fontsize="small")
         if place >= len(layers) * (len(rows) - 1):

@@ -70,16 +70,19 @@ def width(*, wide: bool = False) -> float:
 
 
 def palette(names: Iterable[str]) -> dict[str, str]:
-    """One colour per name: distinct ones for few names, and for more, steps from dark to light that grey keeps.
+    """One colour per name: distinct ones, or steps from dark to light, which grey keeps, of more than a few numbers.
 
-    Names that differ in their numbers alone are in the order of these: a grid may list them otherwise.
+    Names that differ in their numbers alone are in the order of these: a grid may list them otherwise. More names than
+    there are distinct colours have steps as well.
     """
     listed = list(dict.fromkeys(names))
     parts = {name: _NUMBER.split(name) for name in listed}
-    if len({tuple(part[::2]) for part in parts.values()}) == 1:
+    numbers = len({tuple(part[::2]) for part in parts.values()}) == 1
+    if numbers:
         listed.sort(key=lambda name: [float(number) for number in parts[name][1::2]])
     distinct = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
-    return dict(zip(listed, distinct if len(listed) <= FEW else sequential(len(listed)), strict=False))
+    few = len(listed) <= (FEW if numbers else len(distinct))
+    return dict(zip(listed, distinct if few else sequential(len(listed)), strict=False))
 
 
 def sequential(n: int) -> list[str]:

@@ -27,7 +27,7 @@ absent in untrained networks; what rises in both is in the counting.
 PANELS = {
     "near_rank_full": "full SVD, zeros too",
     "near_rank": "economy SVD",
-    "near_rank_share": "share of all values",
+    "near_rank_share": "as a share of all values",
     "near_rank_relative": r"below largest$/10^{4}$",
     "near_rank_control": "the same batch for all",
     "near_rank_float32": "economy, float32",

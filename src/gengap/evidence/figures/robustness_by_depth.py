@@ -5,7 +5,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gengap.errors import UserError
-from gengap.evidence.figures.drawing import band, handles, legend, panels, sequential, title, unfinished
+from gengap.evidence.figures.drawing import (
+    GREY,
+    band,
+    handle,
+    handles,
+    legend,
+    panels,
+    sequential,
+    title,
+    unfinished,
+)
 from gengap.evidence.figures.groups import description, labelled
 from gengap.evidence.intervals import grouped
 from gengap.evidence.measurements import Evidence, lacking
@@ -75,7 +85,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     colors = dict(zip(names, sequential(len(names)), strict=True))
     for axis, quantity in zip(axes, SHOWN, strict=True):
         own = data[(data["quantity"] == quantity) & (data["n"] > 0)]
-        axis.set_ylabel(("after reset" if quantity == SHOWN[0] else "redrawn") + " [points]")
+        axis.set_ylabel(f"rise after {'reset' if quantity == SHOWN[0] else 'redraw'} [points]")
         if own.empty:
             unfinished([axis], cells, alone=False)
         for group, curve in own.groupby("group", sort=False):
@@ -83,5 +93,6 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
             axis.plot(curve[DEPTH], curve["diluted"], color=colors[str(group)], linestyle=DILUTED, linewidth=0.8)
     axes[-1].set_xlabel("hidden layers")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(figure, handles(colors), below=True)
+    diluted = handle("as if one layer alone mattered", color=GREY, linestyle=DILUTED, linewidth=0.8)
+    legend(figure, [*handles(colors), diluted], below=True)
     return figure

@@ -64,7 +64,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         if group == in_column[0]:
             panel.set_title(f"layer {column + 1}", loc="center", fontsize="small")
         if not column:
-            panel.set_ylabel(group.replace(", ", "\n") if len(groups) > 1 else "area under the curve", fontsize="small")
+            named = [group.replace(", ", "\n")] if len(groups) > 1 else []
+            panel.set_ylabel("\n".join([*named, "area under the curve"]), fontsize="small")
         if group == in_column[-1]:
             panel.set_xlabel("epoch")
             panel.tick_params(labelbottom=True)
