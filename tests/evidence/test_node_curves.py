@@ -197,7 +197,7 @@ def test_correlations_by_layer_and_group():
 
 def test_a_study_without_the_probe_is_told_so(tmp_path):
     made = synthetic.collected(tmp_path, synthetic.study(tmp_path), probes=("performance",))
-    with pytest.raises(UserError, match="Add 'node_correlation' to `probes`"):
+    with pytest.raises(UserError, match="List 'node_correlation' under `probes`"):
         node_correlations.table(made)
     with pytest.raises(UserError, match="no claim of Luck Matters can be judged"):
         judge(made)

@@ -131,6 +131,6 @@ def measured(evidence: Evidence, quantity: str, probe: str) -> pd.DataFrame:
 def lacking(evidence: Evidence, quantity: str, probe: str) -> UserError:
     """Say that a quantity was not measured, and which probe measures it."""
     return UserError(
-        f"study '{evidence.study['name']}': {QUANTITIES[quantity].label} was not measured. "
-        f"Add '{probe}' to `probes` in the study's file and run it again; nothing is trained again."
+        f"study '{evidence.study['name']}': {QUANTITIES[quantity].label} was not measured. List "
+        f"'{probe}' under `probes` in the study's file, if it is not, and run the study; nothing is trained again."
     )

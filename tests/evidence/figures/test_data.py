@@ -115,7 +115,7 @@ def test_a_setting_that_is_off_is_named_so(tmp_path):
 def test_a_missing_probe_is_named(tmp_path, made, name, probe):
     others = tuple({"performance", "gradient"} - {probe})
     found = synthetic.collected(tmp_path, made, probes=others)
-    with pytest.raises(UserError, match=f"study 'made_up': .* was not measured. Add '{probe}' to `probes`"):
+    with pytest.raises(UserError, match=f"study 'made_up': .* was not measured. List '{probe}' under `probes`"):
         registry.load("figure", name).data(with_options(found, Figure(name=name)))
 
 

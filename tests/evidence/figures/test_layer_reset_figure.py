@@ -52,5 +52,5 @@ def test_layers_keep_the_order_of_the_network_and_dark_is_worse(found):
 
 
 def test_a_missing_probe_is_named(tmp_path, made):
-    with pytest.raises(UserError, match=r"was not measured. Add 'layer_reset' to `probes`"):
+    with pytest.raises(UserError, match=r"was not measured. List 'layer_reset' under `probes`"):
         layer_reset.data(synthetic.collected(tmp_path, made, probes=("performance",)))

@@ -93,5 +93,5 @@ def test_beside_a_zero_ticks_are_powers_from_the_smallest_mean_on(large, ticks):
 
 @pytest.mark.parametrize("module", [near_rank_by_batch_size, near_rank_controls])
 def test_a_missing_probe_is_named(module):
-    with pytest.raises(UserError, match="Add 'near_rank' to `probes`"):
+    with pytest.raises(UserError, match="List 'near_rank' under `probes`"):
         module.data(evidence({(128, 0): {0: 1.0}}, quantity="train_loss"))

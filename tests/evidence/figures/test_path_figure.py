@@ -43,5 +43,5 @@ def test_the_checkpoints_are_marked(found):
 
 
 def test_a_missing_probe_is_named(tmp_path, made):
-    with pytest.raises(UserError, match=r"was not measured. Add 'path' to `probes`"):
+    with pytest.raises(UserError, match=r"was not measured. List 'path' under `probes`"):
         path.data(synthetic.collected(tmp_path, made, probes=("performance",)))

@@ -54,7 +54,7 @@ def test_a_probe_that_is_missing_is_named(tmp_path):
     made = synthetic.study(tmp_path, GRID)
     alone = synthetic.collected(tmp_path, made, probes=("hessian_spectrum",))
     alone = with_options(alone, Table(name="curvature_agreement"))
-    with pytest.raises(UserError, match="Add 'hessian_extremes' to `probes`"):
+    with pytest.raises(UserError, match="List 'hessian_extremes' under `probes`"):
         curvature_agreement.table(alone)
 
 

@@ -56,5 +56,5 @@ def test_contrasts_are_means_and_their_differences_are_judged():
 
 def test_contrasts_need_the_probe():
     cells = pd.DataFrame([{"cell": "0", "seed": 0, "status": "finished"}])
-    with pytest.raises(UserError, match="Add 'backward_coupling' to `probes`"):
+    with pytest.raises(UserError, match="List 'backward_coupling' under `probes`"):
         coupling_contrasts.table(evidence([], ["seed"], cells))

@@ -67,7 +67,7 @@ def test_what_it_needs_is_named(tmp_path):
     with pytest.raises(UserError, match="no two cells differ in only one axis"):
         paired_effects.table(alone)
     made = synthetic.study(tmp_path, GRID)
-    with pytest.raises(UserError, match="Add 'performance' to `probes`"):
+    with pytest.raises(UserError, match="List 'performance' under `probes`"):
         paired_effects.table(synthetic.collected(tmp_path, made, probes=("gradient",)))
 
 

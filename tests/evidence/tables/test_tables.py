@@ -171,7 +171,7 @@ def test_a_group_without_a_finished_network_is_a_dash(tmp_path):
 
 def test_a_missing_probe_is_named(tmp_path):
     found = synthetic.collected(tmp_path, synthetic.study(tmp_path, GRID), probes=("gradient",))
-    with pytest.raises(UserError, match="Add 'performance' to `probes`"):
+    with pytest.raises(UserError, match="List 'performance' under `probes`"):
         final_performance.table(found)
 
 

@@ -11,10 +11,10 @@ PART = {
     "needs": ("train_accuracy", "test_accuracy", "train_loss", "test_loss"),
     "caption": """\
 **Double descent with networks** (study ``{{ snakemake.wildcards.study }}``; Belkin et al. 2019, Fig. 3; the survey's
-Fig. 18). Zero-one error and squared loss at the end against the number of parameters, of networks that start afresh
-and of networks that start from the next smaller one. Lines are means over seeds, bands reach from the smallest to the
-largest; the dotted line is n K parameters, for n images of K classes. *What to look for:* a peak at the dotted line,
-and whether it stays when no network starts from a smaller one.
+Fig. 18). Zero-one error and squared loss at the end against the number of parameters, of networks that start from new
+weights and of networks that start from the next smaller one. Lines are means over seeds, bands reach from the smallest
+to the largest; the dotted line is n K parameters, for n images of K classes. *What to look for:* a peak at the dotted
+line, and whether it stays when no network starts from a smaller one.
 """,
 }
 
