@@ -94,12 +94,13 @@ def simulate(point: Point, seeds: Sequence[int], device: torch.device) -> dict[s
     )
     limit = torch.linalg.eigvalsh(infinite_kernel(inputs))
     eta = point.rate / limit[:, -1]
-    weights, losses = first, []
-    for _ in range(point.steps + 1):
-        loss, gradient = loss_and_gradient(weights, signs, inputs, targets)
-        losses.append(loss)
+    # One tensor: thousands of small ones, each between large ones that are freed, would keep the heap from shrinking.
+    losses = torch.empty(len(seeds), point.steps + 1, dtype=torch.float64, device=device)
+    weights = first
+    for step in range(point.steps + 1):
+        losses[:, step], gradient = loss_and_gradient(weights, signs, inputs, targets)
         weights = weights - eta[:, None, None] * gradient
-    logs = torch.stack(losses, dim=1).log()
+    logs = losses.log()
     slopes, linearity = _line(logs)
     before, after = (inputs @ w.mT > 0 for w in (first, weights))
     start = torch.linalg.eigvalsh(kernel(inputs, first))[:, 0]
