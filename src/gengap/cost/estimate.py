@@ -26,6 +26,7 @@ from gengap.studies.settings import Cell, Model
 from gengap.studies.study import Probe
 from gengap.training import memory_budget
 
+_PACK = 16  # networks of a pack, where sizes are compared
 _STEP = 3.0  # passes of a sample through its network that a training step takes as long as
 Calibrate = Callable[[Sequence[Training]], Sequence[float]]
 
@@ -72,11 +73,12 @@ def training_family(cells: Sequence[Cell], *, compiled: bool) -> str:
 
 
 def training_size(cell: Cell) -> float:
-    """Operations of a training sample, with its share of the evaluations: what the time of a sample grows with."""
+    """What a training sample costs in a compiled step of a pack, with its share of the evaluations; as a ratio."""
     data = sizes(cell)
-    arch = _architecture(cell.model, data.image_shape, data.n_outputs)
+    training = Training(_architecture(cell.model, data.image_shape, data.n_outputs), [cell], data, threads=1)
+    samples = _PACK * training.batch_size
     evaluated = (data.n_stored + data.n_test) / data.n_train / cell.training.evaluate_every
-    return operations(arch, data.image_shape) * (_STEP + evaluated)
+    return training.step_seconds(_PACK, compiled=True) / samples * (1 + evaluated / _STEP)
 
 
 def _step(cells: Sequence[Cell]) -> object:
