@@ -1,4 +1,4 @@
-"""Networks that learnt nothing although their output is not constant."""
+"""Networks that learned nothing although their output is not constant."""
 
 import math
 

@@ -36,7 +36,7 @@ def test_labels_stay_and_outputs_are_those_of_the_stored_teacher(digits, tmp_pat
     targets, _ = data.targets(DISTILLATION)
     assert torch.equal(targets, data.teacher.train_outputs)
     accuracy = (outputs.argmax(dim=1) == data.test_labels).double().mean()
-    assert accuracy > 0.7, "a teacher has learnt"
+    assert accuracy > 0.7, "a teacher has learned"
 
 
 def test_the_same_seed_is_the_same_teacher_and_another_one_is_not(digits, tmp_path):

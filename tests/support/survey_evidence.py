@@ -61,7 +61,7 @@ def fitting(*, never=(), dead=(), stuck=()):
     Args:
         never: Names of cells that never interpolate; they were trained for 100 epochs.
         dead: Names of cells that died.
-        stuck: Names of cells that learnt nothing.
+        stuck: Names of cells that learned nothing.
     """
     cells, history = [], []
     for arm, slower in (("mlp", 1), ("alexnet", 2)):

@@ -122,7 +122,7 @@ def test_results_are_read_before_and_after(old, updated, study):
     for workspace in (old, updated[0]):
         results = gengap.load(workspace / "results" / study)
         assert len(results.cells) == STUDIES[study]
-        # Collecting calls a network that learnt nothing stuck; earlier code called it finished.
+        # Collecting calls a network that learned nothing stuck; earlier code called it finished.
         assert set(results.cells["status"]) <= {"finished", "stuck"}
         for cell in results.cells["cell"]:
             parameters = [values.detach().numpy() for values in results.network(cell).parameters()]

@@ -36,7 +36,7 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
         arms = {str(arm): own.set_index("cell") for arm, own in part.groupby(ARM, sort=False)}
         by_arm = {arm: values.reindex(own.index).set_index(own["seed"]) for arm, own in arms.items()}
         if PLAIN not in by_arm or BATCHNORM not in by_arm:
-            continue  # they learnt nothing or diverged
+            continue  # they learned nothing or diverged
         plain, batchnorm, noisy = by_arm[PLAIN], by_arm[BATCHNORM], by_arm.get(NOISY)
         accuracy = {arm: own.set_index("seed")["test_accuracy"] for arm, own in arms.items() if "test_accuracy" in own}
         for quantity, claim in LANDSCAPE.items():
@@ -54,13 +54,13 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
 def _learning(evidence: Evidence) -> Iterator[Effect]:
     """Do networks with BatchNorm learn something where others do not?"""
     for at, part in grouped(evidence.cells, [axis for axis in evidence.axes if axis != ARM]):
-        learnt = {
+        learned = {
             str(arm): (own.set_index("seed")["status"] == "finished").astype(float)
             for arm, own in part.groupby(ARM, sort=False)
         }
-        if {PLAIN, BATCHNORM} <= set(learnt):
+        if {PLAIN, BATCHNORM} <= set(learned):
             words = "networks that learn something, 1 or 0, with minus without"
-            yield "BatchNorm networks learn where others do not", words, at, _minus(learnt, BATCHNORM, PLAIN)
+            yield "BatchNorm networks learn where others do not", words, at, _minus(learned, BATCHNORM, PLAIN)
 
 
 def _stability(evidence: Evidence) -> Iterator[Effect]:

@@ -1,4 +1,4 @@
-"""What training cost, in gradients of the whole training set, and what networks had learnt for equal costs."""
+"""What training cost, in gradients of the whole training set, and what networks had learned for equal costs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +34,7 @@ def with_costs(evidence: Evidence) -> pd.DataFrame:
 def common_cost(evidence: Evidence) -> float:
     """The largest cost that every finished cell reached; 0 if none finished.
 
-    Cells that stopped early, having fitted, keep what they learnt and do not count.
+    Cells that stopped early, having fitted, keep what they learned and do not count.
 
     Raises:
         UserError: As `with_costs`.

@@ -67,7 +67,7 @@ class Evidence:
         return self.cells[self.cells["status"] == "finished"]
 
     def with_stuck(self) -> "Evidence":
-        """The same with stuck networks among the finished: for what is no matter of how much they learnt."""
+        """The same with stuck networks among the finished: for what is no matter of how much they learned."""
         return dataclasses.replace(self, cells=self.cells.replace({"status": {"stuck": "finished"}}))
 
     def arrays(self, quantity: str) -> list[Array]:

@@ -29,7 +29,7 @@ def effects(evidence: Evidence) -> Iterator[Effect]:
 def _fitting(evidence: Evidence) -> Iterator[Effect]:
     """Are all data fitted, does it take longer, and what does it cost on the test set?"""
     cells = with_data(evidence)
-    cells = cells[cells["status"].isin(LEARNING)]  # one that learnt nothing fitted nothing
+    cells = cells[cells["status"].isin(LEARNING)]  # one that learned nothing fitted nothing
     for at, part in grouped(cells, ["network"]):
         by_data = {str(data): own.set_index("seed") for data, own in part.groupby("data", sort=False)}
         true = by_data.pop(TRUE, None)

@@ -1,4 +1,4 @@
-"""Networks that finished and learnt nothing: as good as the best constant answer, and not better.
+"""Networks that finished and learned nothing: as good as the best constant answer, and not better.
 
 A network may be useless although its output is not constant: its loss is at the value, and its accuracy at the share,
 that the best constant answer has. Averaged with the others, it would move every mean.

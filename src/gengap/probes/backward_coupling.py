@@ -139,9 +139,9 @@ def couplings(arch: Architecture, state: State, teacher: Teacher, images: Tensor
     for batch in images.split(max(1, _BUDGET // entries)):
         taught = _jacobians(teacher_network, network_state(teacher.state, 0), theirs, batch, layers)
         for place in range(size):
-            learnt = _jacobians(student_network, network_state(state, place), ours, batch, layers)
+            learned = _jacobians(student_network, network_state(state, place), ours, batch, layers)
             for layer in layers:
-                total[layer][:, place] += taught[layer].mT @ learnt[layer]
+                total[layer][:, place] += taught[layer].mT @ learned[layer]
     return {layer: values / len(images) for layer, values in total.items()}
 
 

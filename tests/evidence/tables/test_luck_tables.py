@@ -24,7 +24,7 @@ def test_slopes_are_the_powers_of_the_rate(power):
             if seed == 5 and lr == 0.1:
                 continue
             name = f"{lr}-{seed}"
-            status = "stuck" if lr == 0.001 else "finished"  # which learnt nothing, and drifted all the same
+            status = "stuck" if lr == 0.001 else "finished"  # which learned nothing, and drifted all the same
             cells.append({"cell": name, "lr": lr, "seed": seed, "status": status})
             for layer, more in (("first", 0.0), ("second", 0.5)):
                 for epoch, share in ((0.0, 0.0), (1.0, 1.0)):

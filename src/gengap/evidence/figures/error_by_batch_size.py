@@ -37,7 +37,7 @@ PART = {
     ),
     "caption": """\
 **Final error and loss against the batch size** (study ``{{ snakemake.wildcards.study }}``; after Oyedotun et al.,
-Tables 1 to 11). One column of panels per data set. Above: errors in percent. Middle: mean data losses. Below: the same
+Tables 1 to 11). One column of panels per dataset. Above: errors in percent. Middle: mean data losses. Below: the same
 losses plus the L2 penalty d/2 |θ|², with the weight decay d; the source does not say which of the two it printed, so
 its numbers stand in both. Filled circles are the training set, open ones the test set: means over the finished seeds at
 the last measured epoch; bars reach from the smallest seed to the largest, lines join the means. Diamonds, if there are
@@ -57,7 +57,7 @@ ROWS = {
 }
 APART = 0.22  # between neighbouring marks at one batch size, as a share of a doubling
 BELOW = 0.04  # room below 0, as a share of the axis, so that no mark is cut
-MOST_RATIO = 3.0  # between the largest numbers of data sets that share an axis
+MOST_RATIO = 3.0  # between the largest numbers of datasets that share an axis
 COLUMNS = ["panel", "group", "x", "quantity", "n", "mean", "min", "max", "source"]
 
 
@@ -65,7 +65,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     """Means and ranges over seeds in the units of display, and the printed numbers.
 
     Returns:
-        Columns ``panel`` (the data set), ``group``, ``x`` (the batch size), ``quantity``, ``n``, ``mean``, ``min``,
+        Columns ``panel`` (the dataset), ``group``, ``x`` (the batch size), ``quantity``, ``n``, ``mean``, ``min``,
         ``max`` and ``source``: empty of ours, else who printed ``mean``.
 
     Raises:
@@ -91,7 +91,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
-    """A row of panels per measure, a column per data set; one colour per group."""
+    """A row of panels per measure, a column per dataset; one colour per group."""
     cells = _placed(evidence)
     names = list(dict.fromkeys(cells["panel"]))
     shared = _of_one_size(data)
@@ -136,7 +136,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
 
 
 def _of_one_size(data: pd.DataFrame) -> bool:
-    """Whether data sets can share the vertical axes, so that the smallest numbers are legible beside the largest."""
+    """Whether datasets can share the vertical axes, so that the smallest numbers are legible beside the largest."""
     largest = data.groupby(["quantity", "panel"], sort=False)["mean"].max()
     ranges = largest.groupby("quantity").agg(lambda values: values.max() / values.min() if values.min() else np.inf)
     return bool((ranges < MOST_RATIO).all())

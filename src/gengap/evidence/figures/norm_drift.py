@@ -17,7 +17,7 @@ PART = {
 **Drift of the filters' norms against the learning rate** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019,
 theorem 3). Mean over the nodes of all hidden layers of the relative change of the squared norm of what enters a node,
 bias included, after the same number of steps; both axes logarithmic. Points are means over the finished seeds, those
-that have not learnt anything yet among them, bars their 95 % confidence intervals (Student's t). The dashed line has
+that have not learned anything yet among them, bars their 95 % confidence intervals (Student's t). The dashed line has
 slope 2: where gradient flow conserves the norm, a step of plain gradient descent adds the squared rate times the
 squared gradient. *What to look for:* slope 2 with BatchNorm before or after the activation, slope 1 without.
 """,

@@ -16,7 +16,7 @@ PART = {
 **Powers with which the filters' norms drift** (study ``{{ snakemake.wildcards.study }}``; Tian et al. 2019, theorem 3).
 One row per group of networks and hidden layer: the slope of the logarithm of the relative drift of the squared fan-in
 norms against the logarithm of the learning rate, by least squares for every seed, and its mean with the 95 %
-confidence interval over seeds (Student's t). Networks that have not learnt anything yet count. In a fixed number of
+confidence interval over seeds (Student's t). Networks that have not learned anything yet count. In a fixed number of
 steps the drift grows with the square of the rate where gradient flow conserves the norm, and linearly where it does
 not. The same table is beside this file as CSV, Markdown and LaTeX.
 """,
@@ -27,7 +27,7 @@ RATE = "lr"
 
 
 def table(evidence: Evidence) -> pd.DataFrame:
-    """Slopes over the finished seeds that have every rate; a few steps at a low rate need not have learnt anything.
+    """Slopes over the finished seeds that have every rate; a few steps at a low rate need not have learned anything.
 
     Raises:
         UserError: If the learning rate is no axis, or norms were not measured.
