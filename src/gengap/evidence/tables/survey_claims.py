@@ -30,8 +30,8 @@ measurements can judge and per group of networks or draws that differ in their s
 per seed, signed so that the claim asks for more than 0; in brackets its 95 % confidence interval (Student's t). A claim
 *holds* where the interval lies above 0; it is the *opposite* where it lies below, and *undecided* where it contains 0;
 fewer than five seeds judge nothing. Dead, stuck and diverged networks are left out; stuck ones, which learned nothing,
-count after a single epoch, and where the claim is that something is fitted or learned. Intervals are not widened for the
-number of rows. The same table is beside this file as CSV, Markdown and LaTeX.
+count after a single epoch, and where the claim is that something is fitted or learned. Intervals are not widened for
+the number of rows. The same table is beside this file as CSV, Markdown and LaTeX.
 """,
 }
 
