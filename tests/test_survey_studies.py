@@ -73,7 +73,7 @@ def test_networks_with_and_without_batchnorm_differ_in_it_alone(reduced):
         with_it = cells[BATCHNORM]
         assert cells[PLAIN].model_copy(update={"model": with_it.model, "arm": BATCHNORM}) == with_it
         assert cells[NOISY].model_copy(update={"training": with_it.training, "arm": BATCHNORM}) == with_it
-        assert cells[NOISY].training.noise_mode == "drifting"
+        assert cells[NOISY].training.noise_mode == "affine"
 
 
 def test_they_are_part_of_the_paper():

@@ -27,13 +27,13 @@ def arch():
 
 
 def test_noise_enters_before_every_relu_in_order_of_use(arch):
-    found = noise.buffer_shapes(noise.noisy(arch.training), IMAGE)
+    found = noise.buffer_shapes(noise.noisy(arch.training, "unit"), IMAGE)
     assert list(found.items()) == list(PLACES.items())
 
 
 def test_the_architecture_itself_stays_as_it_was(arch):
     before = (arch.parameters, arch.buffers)
-    network = noise.noisy(arch.training)
+    network = noise.noisy(arch.training, "unit")
     assert [name for name, _ in network.named_parameters()] == list(arch.parameters)
     assert (
         tuple(n for n, _ in arch.training.named_parameters()),
@@ -53,7 +53,7 @@ def test_a_noisy_stack_equals_plain_modules_with_noise_added_by_hooks(arch, mode
     images = torch.randn(2, 6, *IMAGE, generator=generator, dtype=torch.float64)
     shapes = {name: shape[1:] if mode == "shared" else (6, *shape) for name, shape in PLACES.items()}
     fields = {n: torch.randn(2, *shape, generator=generator, dtype=torch.float64) for n, shape in shapes.items()}
-    network = noise.noisy(arch.training)
+    network = noise.noisy(arch.training, "unit")
 
     def loss(parameters, buffers, field, x):
         outputs, new = stack.outputs_and_buffers(arch, network, {**parameters, **buffers, **field}, x)
@@ -84,4 +84,4 @@ def test_a_noisy_stack_equals_plain_modules_with_noise_added_by_hooks(arch, mode
 def test_a_network_without_relu_modules_is_refused():
     arch = stack.architecture(nn.Sequential(nn.Flatten(), nn.Linear(192, 1)))
     with pytest.raises(UserError, match="noise_std"):
-        noise.noisy(arch.training)
+        noise.noisy(arch.training, "unit")

@@ -11,15 +11,15 @@ from gengap.probes.batches import drawn_batches
 MLP = {"model": {"name": "mlp", "width": 6, "depth": 2, "batchnorm": "none"}}
 
 
-def entering(made, place, noise=(0.0, 0.0)):
+def entering(made, place, shifts=(0.0, 0.0), gains=(1.0, 1.0)):
     """Inputs of both ReLUs ``[N, units]`` of one network, without the probe's code."""
     network = one_network(made, place)
     index = drawn_batches(made.cells[place], len(made.train_images), 1)[0]
     x, found = made.train_images[torch.from_numpy(index)].flatten(1), []
     with torch.no_grad():
-        for name, added in zip(("linear1", "linear2"), noise, strict=True):
+        for name, shift, gain in zip(("linear1", "linear2"), shifts, gains, strict=True):
             layer = getattr(network, name)
-            found.append(x @ layer.weight.T + layer.bias + added)
+            found.append(gain * (x @ layer.weight.T + layer.bias) + shift)
             x = found[-1].clamp(min=0)
     return found
 
@@ -46,14 +46,15 @@ def test_moments_and_quantiles_of_every_layer(given, nodes):
 
 def test_noise_of_training_counts():
     """The draw is that of the first step of the epoch at which the checkpoint was saved."""
-    training = {"batch_size": 16, "noise_std": 0.7, "noise_mode": "drifting"}
+    training = {"batch_size": 16, "noise_std": 0.7, "noise_mode": "affine"}
     made = subject({"name": "pre_activations"}, {**MLP, "training": training})
     measured = by_name(pre_activations.measure(made))
     shapes = {"linear1_relu.noise": torch.Size([6]), "linear2_relu.noise": torch.Size([6])}
     for place, cell in enumerate(made.cells):
         draw = noise_draws.draws([cell], shapes, 2, [16], dtype=torch.float64, device=torch.device("cpu"))
-        added = [values[0] for values in next(draw).values()]
-        check(measured, place, entering(made, place, added), 4)
+        drawn = next(draw)
+        shifts, gains = ([drawn[f"linear{layer}_relu.{part}"][0] for layer in (1, 2)] for part in ("noise", "gain"))
+        check(measured, place, entering(made, place, shifts, gains), 4)
 
 
 @pytest.mark.parametrize("batchnorm", ["batch", "running", "exact"])

@@ -97,7 +97,7 @@ _PLAIN = {"model": {"name": "mlp", "width": 4, "batchnorm": "none"}}
         {"optimizer": {"momentum": 0.0}, "schedule": {"name": "cosine"}},
         {"training": {"augmentation": "flip_crop"}},
         {"training": {"noise_std": 0.5, "noise_mode": "unit"}},
-        {"training": {"noise_std": 0.5, "noise_factor": 0.5, "noise_mode": "drifting"}},
+        {"training": {"noise_std": 0.5, "noise_factor": 0.5, "noise_mode": "affine"}},
         {"training": {"step_batchnorm": "exact", "statistics_steps": 2}},
         {"training": {"switch_epoch": 1, "switch_batch_size": 50, "restart_at_switch": True}},
         {"model": {"name": "vgg", "depth": 11, "width": 2, "dropout": 0.5}},

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gengap.engine import noise_draws
+from gengap.engine.layers import noise
 from gengap.studies.settings import Training
 
 PLACES = {"relu1.noise": torch.Size((4, 6, 5)), "hidden.relu.noise": torch.Size((7,))}
@@ -42,7 +43,7 @@ def test_noise_per_unit_has_a_value_for_every_sample_and_unit(make_cell, draws):
     assert [field["hidden.relu.noise"].shape for field in draws(cells)] == [(2, 3, 7), (2, 3, 7), (2, 2, 7)]
 
 
-@pytest.mark.parametrize("mode", ["shared", "unit", "drifting"])
+@pytest.mark.parametrize("mode", ["shared", "unit", "affine"])
 def test_a_cells_noise_depends_on_neither_its_pack_nor_an_interruption(mode, make_cell, draws):
     cells = [make_cell(seed, training={"noise_std": 0.1 * (1 + seed), "noise_mode": mode}) for seed in range(3)]
     together = list(draws(cells, epoch=2))
@@ -72,25 +73,28 @@ def test_noise_is_normal_at_each_cells_own_level(make_cell, draws):
         assert share_within.tolist() == pytest.approx([0.6827] * 2, abs=0.01)
 
 
-def test_the_drift_is_a_share_of_the_deviation(make_cell, draws):
-    settings = {"noise_mode": "drifting", "noise_std": 1.0}
-    whole, half = (
-        next(draws([make_cell(0, training={**settings, "noise_drift": drift})], batch_sizes=(4000,)))
-        for drift in (1, 0.5)
-    )
-    for name in PLACES:
-        torch.testing.assert_close(half[name][0].mean(dim=0), whole[name][0].mean(dim=0) / 2, rtol=0, atol=0.05)
-        torch.testing.assert_close(half[name][0].std(dim=0), whole[name][0].std(dim=0))
-
-
-def test_drifting_noise_has_a_mean_and_a_deviation_of_each_unit_that_change_with_the_step(make_cell, draws):
-    settings = {"noise_mode": "drifting", "noise_std": 0.5}
+def test_affine_noise_has_a_gain_and_a_shift_of_each_unit_that_change_with_the_step(make_cell, draws):
+    settings = {"noise_mode": "affine", "noise_std": 0.5}
     first, second = draws([make_cell(0, training=settings)], batch_sizes=(4000, 4000))
     for name in PLACES:
-        mean, std = (getattr(first[name][0], moment)(dim=0) for moment in ("mean", "std"))
-        assert mean.abs().max() < 0.55  # of a standard error of 0.01
-        assert mean.std() == pytest.approx(0.5 / 3**0.5, rel=0.5 if mean.numel() < 20 else 0.15)
-        assert 0.48 < std.min() < std.max() < 0.65
-        assert std.max() - std.min() > 0.05
-        moved = second[name][0].mean(dim=0) - mean
-        assert moved.abs().max() > 0.2
+        gain_name = name.replace("noise", "gain")
+        shift, gain = (first[one][0].mean(dim=0) for one in (name, gain_name))
+        few = shift.numel() < 20
+        assert shift.abs().max() < 0.51  # of a standard error of 0.001
+        assert shift.std() == pytest.approx(0.5 / 3**0.5, rel=0.5 if few else 0.15)
+        assert 0.99 < gain.min() < gain.max() < 1.26
+        assert gain.std() == pytest.approx(0.25 / 12**0.5, rel=0.5 if few else 0.15)
+        assert first[name][0].std(dim=0).mean() == pytest.approx(0.1 / 3**0.5, rel=0.02)
+        assert first[gain_name][0].std(dim=0).mean() == pytest.approx(0.1, rel=0.02)
+        for one in (name, gain_name):
+            assert (second[one][0].mean(dim=0) - first[one][0].mean(dim=0)).abs().max() > 0.05
+
+
+def test_a_noisy_relu_multiplies_and_shifts():
+    x = torch.tensor([[1.0, -1.0, 2.0]])
+    affine = noise.noisy(torch.nn.Sequential(torch.nn.ReLU()), "affine")
+    state = {"0.gain": torch.tensor([2.0, 3.0, 1.0]), "0.noise": torch.tensor([-1.0, 4.0, -3.0])}
+    assert torch.func.functional_call(affine, state, (x,)).tolist() == [[1.0, 1.0, 0.0]]
+    assert affine(x).tolist() == [[1.0, 0.0, 2.0]]
+    plain = noise.noisy(torch.nn.Sequential(torch.nn.ReLU()), "unit")
+    assert [name for name, _ in plain.named_buffers()] == ["0.noise"]

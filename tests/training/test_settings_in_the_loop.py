@@ -123,7 +123,7 @@ def test_noisy_training_equals_a_plain_loop(data, make, train, mode):
     cells = {f"seed={seed}": make(seed, **options) for seed in range(2)}
     found = train(cells)
     arch = stack.architecture(models.build(cells["seed=0"].model, (3, 8, 8), 1))
-    buffer_shapes = engine_noise.buffer_shapes(engine_noise.noisy(arch.training), (3, 8, 8))
+    buffer_shapes = engine_noise.buffer_shapes(engine_noise.noisy(arch.training, "unit"), (3, 8, 8))
     for name, cell in cells.items():
         fields = [
             list(noise_draws.draws([cell], buffer_shapes, e, [30, 30, 30, 10], dtype=torch.float64, device=CPU))

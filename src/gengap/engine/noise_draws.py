@@ -1,7 +1,7 @@
 """Noise on the pre-activations while training: its level and its draws (Li, Wei and Ma 2019).
 
-In mode ``drifting`` it makes the distribution of a layer's inputs unstable: its mean and variance change at every step
-(Santurkar et al. 2018, arXiv:1805.11604, section 2.2).
+In mode ``affine`` it makes the distribution of a layer's inputs unstable: mean and variance of every unit change at
+every step (Santurkar et al. 2018, arXiv:1805.11604, section 2.2; the level 0.5 has the paper's numbers, as far as known).
 """
 
 import math
@@ -14,7 +14,8 @@ from gengap.engine.stack import State
 from gengap.studies.settings import Cell, Training
 
 MOMENTS = 10**6  # that are told apart within an epoch
-WIDER = 0.25  # by which the standard deviation of drifting noise exceeds the level at most, as a share of it
+GAIN = 0.5  # largest gain of a unit less 1, over the level
+OWN = 0.2  # how far a sample's shift and gain lie from its unit's, over the level
 
 
 def level(settings: Training, done: int) -> float:
@@ -46,7 +47,7 @@ def draws(
 
     Yields:
         Buffers by name, ``[K, H, W]`` (after a linear layer ``[K]``) in mode ``shared``, ``[K, B, C, H, W]``
-        (``[K, B, units]``) in the other modes.
+        (``[K, B, units]``) in the other modes; in mode ``affine`` also the gains, of the same shapes.
     """
     generators = [torch.Generator(device) for _ in cells]
     for cell, generator in zip(cells, generators, strict=True):
@@ -61,9 +62,8 @@ def draws(
         fields = {
             name: part.view(len(cells), *shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)
         }
-        if cells[0].training.noise_mode == "drifting":
-            means = torch.tensor([cell.training.noise_drift for cell in cells], dtype=dtype, device=device) * levels
-            _drift(fields, buffer_shapes, means, generators)
+        if cells[0].training.noise_mode == "affine":
+            fields |= _affine(fields, buffer_shapes, levels, generators)
         yield fields
 
 
@@ -73,15 +73,29 @@ def _stream(epoch: float) -> tuple[int, ...]:
     return (int(whole), round(rest * MOMENTS)) if rest else (int(whole),)
 
 
-def _drift(
-    fields: State, buffer_shapes: Mapping[str, torch.Size], means: torch.Tensor, generators: Sequence[torch.Generator]
-) -> None:
-    """Give each unit a mean, up to its network's of `means` ``[K]`` either way, and a deviation, in place."""
-    units = [math.prod(shape) for shape in buffer_shapes.values()]
-    uniform = torch.stack(
-        [torch.rand(2, sum(units), generator=each, dtype=means.dtype, device=means.device) for each in generators]
-    )
-    for (name, shape), moments in zip(buffer_shapes.items(), uniform.split(units, dim=2), strict=True):
-        mean, std = moments.reshape(len(means), 2, 1, *shape).unbind(dim=1)  # [K, 1, *shape]
-        largest = means.view(-1, *[1] * (len(shape) + 1))
-        fields[name].mul_(1 + WIDER * std).add_(largest * (2 * mean - 1))
+def _affine(
+    normal: State, buffer_shapes: Mapping[str, torch.Size], levels: torch.Tensor, generators: Sequence[torch.Generator]
+) -> State:
+    """Shift and gain of every sample's every unit, around those of the unit.
+
+    Args:
+        normal: Normal numbers ``[K, B, *shape]`` times the level, by the name of the shift.
+        buffer_shapes: Shapes of one sample, by that name.
+        levels: ``[K]``.
+        generators: One per network.
+    """
+    dtype, device = levels.dtype, levels.device
+    found: State = {}
+    for name, shape in buffer_shapes.items():
+        samples = normal[name].shape[1]
+        units, own = (
+            torch.stack(
+                [torch.rand((*size, *shape), generator=each, dtype=dtype, device=device) for each in generators]
+            )
+            for size in ((2, 1), (samples,))
+        )
+        level = levels.view(-1, *[1] * (len(shape) + 1))
+        shift, gain = units.unbind(dim=1)  # [K, 1, *shape]
+        found[name] = level * (2 * shift - 1 + OWN * (2 * own - 1))
+        found[name.removesuffix("noise") + "gain"] = 1 + GAIN * level * gain + OWN * normal[name]
+    return found

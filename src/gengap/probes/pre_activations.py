@@ -75,8 +75,9 @@ def measure(context: ProbeContext) -> list[Measurement]:
     channels, height, width = context.train_images.shape[1:]
     if not any(isinstance(layer, nn.ReLU) for layer in context.network.modules()):
         raise ValueError("the network has no ReLU, so nothing enters one. Leave the probe out")
-    network = noise.noisy(context.network)
-    shapes = noise.buffer_shapes(noise.noisy(context.arch.batch), (channels, height, width))
+    mode = context.cells[0].training.noise_mode
+    network = noise.noisy(context.network, mode)
+    shapes = noise.buffer_shapes(noise.noisy(context.arch.batch, mode), (channels, height, width))
     found: dict[str, list[dict[str, Tensor]]] = {}
     for place, cell in enumerate(context.cells):
         index = torch.from_numpy(drawn_batches(cell, len(context.train_images), 1)[0])
@@ -109,7 +110,7 @@ def _entering(network: nn.Module, state: Mapping[str, Tensor], batch: Tensor) ->
     entering: dict[str, Tensor] = {}
 
     def keep(name: str, relu: NoisyReLU, inputs: tuple[Tensor]) -> None:
-        entering[name] = inputs[0] + relu.noise
+        entering[name] = relu.disturbed(inputs[0])
 
     handles = []
     for name, layer in network.named_modules():

@@ -51,10 +51,6 @@ _READ_IF: dict[str, tuple[Callable[[Cell], bool], str]] = {
     "after.mask": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "after.scope": (lambda cell: bool(cell.after.prune), "after.prune is empty"),
     "training.noise_mode": (lambda cell: cell.training.noise_std > 0, "training.noise_std is 0"),
-    "training.noise_drift": (
-        lambda cell: cell.training.noise_std > 0 and cell.training.noise_mode == "drifting",
-        "training.noise_std is 0 or training.noise_mode is not drifting",
-    ),
     "training.noise_factor": (
         lambda cell: cell.training.noise_std > 0 and bool(cell.training.noise_milestones),
         "training.noise_std is 0 or training.noise_milestones is empty",

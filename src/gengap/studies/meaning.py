@@ -186,7 +186,6 @@ def _training(training: Training, n_train: int | None) -> dict[str, Any]:
         "switch_batch_size": batch(training.switch_batch_size, n_train) if switches else 1,
         "restart_at_switch": restarts,
         "noise_mode": training.noise_mode if noisy else "shared",
-        "noise_drift": training.noise_drift if noisy and training.noise_mode == "drifting" else 1.0,
         "noise_factor": training.noise_factor if fading else 1.0,
         "noise_milestones": fades if fading else (),
         "statistics_steps": every,

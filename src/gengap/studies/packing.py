@@ -27,7 +27,6 @@ PER_CELL_KEYS = frozenset(
         "training.epochs",
         "training.stop_accuracy",
         "training.stop_loss",
-        "training.noise_drift",
         "training.noise_factor",
         "training.noise_milestones",
         "training.snapshots",

@@ -203,15 +203,12 @@ class Training(Settings):
     noise_std: NotNegative = Field(
         0.0, description="Standard deviation of the noise before every ReLU, only in training; 0: no noise."
     )
-    noise_mode: Literal["shared", "unit", "drifting"] = Field(
+    noise_mode: Literal["shared", "unit", "affine"] = Field(
         "shared",
         description="shared: one H x W field per layer and step, the same for all samples and channels (one number "
-        "after a linear layer); unit: each sample's every unit has its own; drifting: as unit, and at every step each "
-        "unit has its own mean, up to `noise_drift` times the level either way, and its own standard deviation, 1 to "
-        "1.25 times the level.",
-    )
-    noise_drift: NotNegative = Field(
-        1.0, description="Largest mean of drifting noise, over its smallest standard deviation."
+        "after a linear layer); unit: each sample's every unit has its own; affine: at every step each unit is "
+        "multiplied by a gain, uniform from 1 to 1 plus half the level, and shifted by up to the level either way; each "
+        "sample's gain and shift are off these by a fifth of the level (Santurkar 2018).",
     )
     noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
     noise_milestones: Fractions = Field(

@@ -32,7 +32,9 @@ def network(arch: Architecture, cell: Cell) -> nn.Module:
 
     BatchNorm's statistics are the batch's, or constants where the cell trains with exact ones.
     """
-    trained = engine_dropout.masked(noise.noisy(arch.training) if cell.training.noise_std else arch.training)
+    trained = engine_dropout.masked(
+        noise.noisy(arch.training, cell.training.noise_mode) if cell.training.noise_std else arch.training
+    )
     return batchnorm.frozen(trained) if cell.training.step_batchnorm == "exact" else trained
 
 

@@ -14,28 +14,44 @@ from gengap.errors import UserError
 
 
 class NoisyReLU(nn.Module):
-    """max(0, x + noise)."""
+    """max(0, x + noise), or max(0, gain x + noise)."""
 
     noise: Tensor
+    gain: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, gain: bool = False) -> None:
         super().__init__()
         self.register_buffer("noise", torch.zeros(()))
+        self.has_gain = gain
+        if gain:
+            self.register_buffer("gain", torch.ones(()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, C, ...]``; the noise may lack leading dimensions."""
-        return torch.relu(x + self.noise)
+        return torch.relu(self.disturbed(x))
+
+    def disturbed(self, x: Tensor) -> Tensor:
+        """What enters the ReLU."""
+        return x * self.gain + self.noise if self.has_gain else x + self.noise
 
 
-def noisy(network: nn.Module) -> nn.Module:
+def noisy(network: nn.Module, mode: str) -> nn.Module:
     """A copy of a module in training mode with noise before every ReLU.
+
+    Args:
+        network: The module.
+        mode: `training.noise_mode`: ``affine`` noise also multiplies.
 
     Raises:
         UserError: If it has no ReLU that is a module of its own.
     """
     if not has_module(network, nn.ReLU):
         raise UserError("training.noise_std: this model has no ReLU to put noise before. Set it to 0.")
-    return replace_modules(copy.deepcopy(network), lambda _, layer: NoisyReLU() if isinstance(layer, nn.ReLU) else None)
+
+    def replaced(_: str, layer: nn.Module) -> nn.Module | None:
+        return NoisyReLU(gain=mode == "affine") if isinstance(layer, nn.ReLU) else None
+
+    return replace_modules(copy.deepcopy(network), replaced)
 
 
 def buffer_shapes(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, torch.Size]:
