@@ -1,7 +1,7 @@
 """Noise on the pre-activations while training: its level and its draws (Li, Wei and Ma 2019).
 
 In mode ``affine`` it makes the distribution of a layer's inputs unstable: mean and variance of every unit change at
-every step (Santurkar et al. 2018, arXiv:1805.11604, section 2.2; the level 0.5 has the paper's numbers, as far as known).
+every step (Santurkar et al. 2018, arXiv:1805.11604, section 2.2). Level 0.5 has the paper's numbers, as far as known.
 """
 
 import math

@@ -207,8 +207,8 @@ class Training(Settings):
         "shared",
         description="shared: one H x W field per layer and step, the same for all samples and channels (one number "
         "after a linear layer); unit: each sample's every unit has its own; affine: at every step each unit is "
-        "multiplied by a gain, uniform from 1 to 1 plus half the level, and shifted by up to the level either way; each "
-        "sample's gain and shift are off these by a fifth of the level (Santurkar 2018).",
+        "multiplied by a gain, uniform from 1 to 1 plus half the level, and shifted by up to the level either way; "
+        "each sample's gain and shift are off these by a fifth of the level (Santurkar 2018).",
     )
     noise_factor: Fraction = Field(1.0, description="Multiplier of the noise at each of `noise_milestones`.")
     noise_milestones: Fractions = Field(
