@@ -63,8 +63,9 @@ def as_published(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     starts = cells["arm"].astype(str).str.rpartition("_")[0] if "arm" in cells else pd.Series(index=cells.index)
     if not {FRESH, REUSED} <= set(starts):
         return cells.iloc[:0]
-    first = cells["size"] == cells["size"].min()  # from which the reuse begins
-    beyond = cells["size"] > cells.loc[starts == REUSED, "size"].max()
+    others = [cells[axis] for axis in evidence.axes if axis not in (*SIZES, SEED)] or [pd.Series(0, index=cells.index)]
+    first = cells["size"] == cells["size"].groupby(others).transform("min")  # from which the reuse begins
+    beyond = cells["size"] > cells["size"].where(starts == REUSED).groupby(others).transform("max")
     taken = cells[(starts == REUSED) | ((starts == FRESH) & (first | beyond))]
     renamed = taken.assign(arm=[f"{PUBLISHED}_{size:g}" for size in taken["size"]])
     curve: pd.DataFrame = renamed.assign(group=[_group(evidence, row) for row in renamed.to_dict("records")])

@@ -45,7 +45,8 @@ def _fitting(evidence: Evidence) -> Iterator[Effect]:
                 words = f"epochs to interpolation, at least, minus those on {TRUE}"
                 yield "noise slows fitting", words, where, took - true[INTERPOLATION]
             if own["kind"].iloc[0] == WHOLE["random_labels"]:
-                rise = own["test_error"] - true["test_error"]
+                finished, of_true = (one.loc[one["status"] == "finished", "test_error"] for one in (own, true))
+                rise = finished - of_true
                 yield "random labels raise the test error", f"test error minus that on {TRUE}", where, rise
 
 

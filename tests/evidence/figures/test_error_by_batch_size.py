@@ -50,6 +50,13 @@ def test_the_source_is_named_and_nothing_overlaps(found, width):
     assert ["MNIST" in axes.get_title(loc="left") for axes in figure.axes] == [True, True, False, False, False, False]
 
 
+def test_seeds_that_are_equal_have_no_negative_bars(found):
+    """The mean of three numbers 0.001, in percent, is a last digit above all of them."""
+    cells = found.cells.assign(test_error=0.001)
+    figure = figures.plot("error_by_batch_size", replace(found, cells=cells), width=figures.PAGE)
+    assert not picture_layout.faults(figure)
+
+
 def test_data_sets_whose_numbers_differ_by_far_have_axes_of_their_own(found):
     """On the axis of the larger errors the smaller ones could not be read."""
     ends = []

@@ -1,5 +1,7 @@
 """Figures, tables and claims along the size: parameters, subspaces, weights left; of made-up numbers that are known."""
 
+from dataclasses import replace
+
 import made_up
 import matplotlib.style
 import numpy as np
@@ -16,6 +18,7 @@ from gengap.evidence.lottery_arms import arm_of, kind_of
 from gengap.evidence.tables import explanations, intrinsic_dimensions, lottery_tickets, survey_claims
 
 SEEDS = range(5)
+LATE = {"test_loss": -1.0, "test_accuracy": 1.0}
 
 
 def networks():
@@ -173,6 +176,16 @@ def lottery():
                     told = {"test_loss": abs(epoch - stop), "test_accuracy": accuracy - 0.001 * seed}
                     history += [(str(len(cells) - 1), float(epoch), *one, "exact") for one in told.items()]
     return made_up.evidence(cells, ["arm"], history=history)
+
+
+def test_networks_are_compared_over_the_epochs_that_both_were_trained():
+    made = lottery()
+    controls = made.cells.loc[made.cells["arm"] == "random_1", "cell"]
+    later = [(cell, 9.0, name, value, "exact") for cell in controls for name, value in LATE.items()]
+    made = replace(made, history=pd.concat([made.history, pd.DataFrame(later, columns=made.history.columns)]))
+    claims = survey_claims.table(made).set_index(["claim", "effect_is"])["effect"]
+    words = "epochs to early stopping, random_1 minus ticket_1"
+    assert claims["tickets learn faster than a random mask", words] == 3
 
 
 def test_tickets_against_their_controls():

@@ -51,6 +51,7 @@ def test_a_network_that_learnt_nothing_fitted_nothing():
     table = claims(survey_evidence.fitting(stuck=stuck))
     fitted = table.loc[("random data are fitted", "network MLP, data random labels")]
     assert (fitted["n"], fitted["effect"], fitted["verdict"]) == (5, pytest.approx(-0.89), "opposite")
+    assert table.loc[("random labels raise the test error", "network MLP, data random labels"), "n"] == 0
 
 
 def test_samples_that_are_equally_hard_and_samples_that_are_not():

@@ -145,7 +145,8 @@ def _of_one_size(data: pd.DataFrame) -> bool:
 def _ours(panel: Axes, part: pd.DataFrame, color: str, apart: float, *, test: bool) -> None:
     """Means with their ranges."""
     part = part.sort_values("x")
-    ends = [part["mean"] - part["min"], part["max"] - part["mean"]]
+    # The mean of equal numbers may be a last digit off.
+    ends = [(part["mean"] - part["min"]).clip(lower=0), (part["max"] - part["mean"]).clip(lower=0)]
     look: dict[str, Any] = {"color": color, "marker": "o", "markersize": 3.5, "elinewidth": 0.8, "linewidth": 0.9}
     look |= {"fillstyle": "none", "linestyle": "--"} if test else {"fillstyle": "full", "linestyle": "-"}
     panel.errorbar(part["x"] * 2**apart, part["mean"], ends, **look)

@@ -21,12 +21,12 @@ PART = {
     "needs": ("weights_left", "test_accuracy"),
     "caption": """\
 **Winning tickets and their controls** (study ``{{ snakemake.wildcards.study }}``; Frankle and Carbin 2019, Figs. 3 and
-4; the survey's Fig. 19). Epoch of the lowest test loss, and test accuracy at that epoch and at the end, against the
-weights left: of networks that are pruned round by round and start from their first weights (tickets), or from those
-after the first epoch (rewound), of the same masks with fresh weights, of random masks, and of networks that are pruned
-at once; kinds with equally many weights stand side by side. Means over seeds, bars their 95 % confidence intervals
-(Student's t; of accuracies on the logit scale). *What to look for:* tickets that stop earlier and are more accurate
-than the whole network, while their controls are neither.
+4; the survey's Fig. 19). Epoch of the lowest test loss, and test accuracy at that epoch and at the end of each
+network's own training, against the weights left: of networks that are pruned round by round and start from their first
+weights (tickets), or from those after the first epoch (rewound), of the same masks with fresh weights, of random masks,
+and of networks that are pruned at once; kinds with equally many weights stand side by side. Means over seeds, bars
+their 95 % confidence intervals (Student's t; of accuracies on the logit scale). *What to look for:* tickets that stop
+earlier and are more accurate than the whole network, while their controls are neither.
 """,
 }
 

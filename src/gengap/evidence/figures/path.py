@@ -81,7 +81,7 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
     log_scale(axes[1], data[data["quantity"].str.contains("loss")])
     axes[1].set_xlim(data["position"].min(), data["position"].max())
     axes[1].xaxis.set_major_locator(MultipleLocator(0.5))
-    axes[1].set_xlabel("position $\\alpha$ on the line (0: start, 1: end)")
+    axes[1].set_xlabel("position $\\alpha$ on the line (0: earlier, 1: later)")
     figure.align_ylabels()
     legend(figure, handles(colors, SPLITS))
     return figure

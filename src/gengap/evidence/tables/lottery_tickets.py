@@ -13,9 +13,10 @@ PART = {
     "needs": ("weights_left",),
     "caption": """\
 **Pruned networks** (study ``{{ snakemake.wildcards.study }}``). One row per arm: share of the weights left, the epoch
-of the lowest test loss, and the test accuracy at that epoch and at the end; means over the finished seeds with 95 %
-confidence intervals (Student's t; of accuracies on the logit scale). Early stopping is chosen on the test set, so its
-accuracies are optimistic, alike for all arms. The same table is beside this file as CSV, Markdown and LaTeX.
+of the lowest test loss, and the test accuracy at that epoch and at the end of its own training; means over the finished
+seeds with 95 % confidence intervals (Student's t; of accuracies on the logit scale). Early stopping is chosen on the
+test set, so its accuracies are optimistic, alike for all arms. The same table is beside this file as CSV, Markdown and
+LaTeX.
 """,
 }
 

@@ -1,5 +1,6 @@
 """The claims of Denis' survey, each with its effect, interval and verdict, as far as a study can judge them."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -99,12 +100,16 @@ def _xor(evidence: Evidence) -> Iterator[Effect]:
 
 
 def _lottery(evidence: Evidence) -> Iterator[Effect]:
-    """Do winning tickets learn as well and as fast as the whole network, and better than their controls?"""
+    """Do winning tickets learn as well and as fast as the whole network, and better than their controls?
+
+    Two networks are compared over the epochs that both were trained.
+    """
     if "arm" not in evidence.axes or "weights_left" not in evidence.cells:
         return
-    cells = evidence.finished.join(early_stops(evidence), on="cell")
+    stops = functools.cache(functools.partial(early_stops, evidence))
+    trained = evidence.history.groupby("cell")["epoch"].max()
     kinds = {"ticket": "tickets", "rewound": "rewound tickets", "one_shot": "networks pruned at once"}
-    arms = {str(at["arm"]): own.set_index("seed") for at, own in grouped(cells, ["arm"])}
+    arms = {str(at["arm"]): own.set_index("seed") for at, own in grouped(evidence.finished, ["arm"])}
     for arm, own in arms.items():
         found = kind_of(arm)
         if found is None or found[1] not in ("ticket", "rewound", "one_shot"):
@@ -118,8 +123,10 @@ def _lottery(evidence: Evidence) -> Iterator[Effect]:
         for words, name in others.items():
             if name not in arms:
                 continue
-            better = own["early_stop_accuracy"] - arms[name]["early_stop_accuracy"]
-            sooner = arms[name]["early_stop_epoch"] - own["early_stop_epoch"]
+            both = stops(min(trained[one["cell"]].max() for one in (own, arms[name])))
+            mine, its = (one[["cell"]].join(both, on="cell") for one in (own, arms[name]))
+            better = mine["early_stop_accuracy"] - its["early_stop_accuracy"]
+            sooner = its["early_stop_epoch"] - mine["early_stop_epoch"]
             yield (
                 f"{kinds[found[1]]} are more accurate than {words}",
                 f"accuracy at early stopping, {arm} minus {name}",
