@@ -181,13 +181,13 @@ def test_a_rise_is_diluted_by_the_number_of_layers():
 
 def test_arms_choose_the_panels_of_layer_reset():
     made = survey_evidence.layered()
-    cells = made.cells.assign(arm=["deep" if depth == "4" else "shallow" for depth in made.cells["depth"]])
+    cells = made.cells.assign(arm=["deepest" if depth == "4" else "shallow" for depth in made.cells["depth"]])
     made = survey_evidence.Given(**{**vars(made), "cells": cells, "study": {**made.study, "axes": ["arm", "seed"]}})
-    chosen = with_options(made, Figure.model_validate({"name": "layer_reset", "arms": ["deep"]}))
+    chosen = with_options(made, Figure.model_validate({"name": "layer_reset", "arms": ["deepest"]}))
     data = layer_reset.data(chosen)
-    assert set(data["group"]) == {"deep"}
+    assert set(data["group"]) == {"deepest"}
     assert data[(data["layer"] == "linear1") & (data["reset"] == "0")]["mean"].item() == pytest.approx(50.2)
-    with pytest.raises(UserError, match=r"arms: wide is not all in `grid`\. Choose from: deep, shallow"):
+    with pytest.raises(UserError, match=r"arms: wide is not all in `grid`\. Choose from: deepest, shallow"):
         layer_reset.data(with_options(made, Figure.model_validate({"name": "layer_reset", "arms": ["wide"]})))
 
 
@@ -207,8 +207,8 @@ def test_the_landscape_is_drawn_over_training():
         (label_noise, survey_evidence.landscapes, "no network was trained on 3 shares"),
         (first_epoch_errors, lambda: survey_evidence.starts(n_starts=10), "fewer than 20 networks"),
         (robustness_by_depth, lambda: survey_evidence.layered(depths=(2,)), "no networks of several depths"),
-        (robustness_by_depth, survey_evidence.fitting, "was not measured. Add 'layer_reset'"),
-        (loss_along_gradient, survey_evidence.fitting, "was not measured. Add 'landscape'"),
+        (robustness_by_depth, survey_evidence.fitting, "was not measured. List 'layer_reset'"),
+        (loss_along_gradient, survey_evidence.fitting, "was not measured. List 'landscape'"),
     ],
 )
 def test_what_is_missing_is_named(module, made, said):
