@@ -10,7 +10,15 @@ from typing import Any
 
 from gengap.errors import UserError
 from gengap.logs import log
-from gengap.snakemake_support import contents, failed_jobs, huge_pages, linked_files, python_path, records, warm_jobs
+from gengap.snakemake_support import (
+    contents,
+    failed_jobs,
+    job_environment,
+    linked_files,
+    python_path,
+    records,
+    warm_jobs,
+)
 
 # Versions with which `make test-versions` passed: the first one, and the first one that was not tested. pyproject.toml
 # and the Snakefile say the same.
@@ -44,7 +52,7 @@ def install(workflow: Any) -> None:
     failed_jobs.install()
     linked_files.install()
     python_path.install()
-    huge_pages.install()
+    job_environment.install()
     if workflow.is_main_process:
         warm_jobs.install()
 
