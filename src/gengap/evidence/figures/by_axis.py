@@ -45,8 +45,8 @@ def axis_data(
     others = [one for one in evidence.axes if one != axis]
     rows = []
     for at, part in grouped(evidence.finished, [*others, axis]):
-        group = ", ".join(_named(one, at) for one in others if one != columns) or ALL
-        place = {PANEL: _named(columns, at)} if columns in at else {}
+        group = words.settings({one: at[one] for one in others if one != columns}) or ALL
+        place = {PANEL: words.setting(columns, at[columns])} if columns in at else {}
         for quantity in quantities:
             values = usable(part, quantity) * QUANTITIES[quantity].scale
             of = statistics(values)
@@ -107,7 +107,3 @@ def axis_plot(
     looks = [handle(name, color=GREY, linestyle=styles[quantity]) for quantity, name in (names or {}).items()]
     legend(figure, [*handles(colors), *looks], below=True)
     return figure
-
-
-def _named(axis: str, at: Mapping[str, Any]) -> str:
-    return words.settings({axis: at[axis]})
