@@ -8,7 +8,7 @@ from torch.func import functional_call, grad, jacrev
 
 from gengap import models, registry
 from gengap.engine import stack
-from gengap.engine.objective import Objective
+from gengap.engine.hessian import eigenvalues
 from gengap.training import learning_rates, pack_state, resume
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
@@ -138,13 +138,18 @@ def test_the_measured_curvature_survives_an_interruption(make, tmp_path):
 
 def test_gradient_evaluations_count_the_products_that_were_done(make, train, monkeypatch):
     """On the CPU networks are multiplied one at a time, so every call is one network's product."""
-    original, calls = Objective.hvp, []
+    original, calls = eigenvalues.repeated_product, []
 
-    def counted(objective, vectors):
-        calls.append(len(objective.state["output.weight"]))
-        return original(objective, vectors)
+    def counted(objective):
+        product = original(objective)
 
-    monkeypatch.setattr(Objective, "hvp", counted)
+        def one_more(vectors):
+            calls.append(len(vectors))
+            return product(vectors)
+
+        return one_more
+
+    monkeypatch.setattr(eigenvalues, "repeated_product", counted)
     cells = {
         "often": make(1, batch_size="full"),
         "once": make(2, batch_size="full", epochs=2),

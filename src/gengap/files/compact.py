@@ -63,22 +63,32 @@ def read_table(file: h5py.Group, name: str) -> pd.DataFrame:
 
 
 def write_arrays(file: h5py.Group, found: list[tuple[str, Array]]) -> None:
-    """Write measured arrays, each with a label of its own."""
+    """Write measured arrays, each with a label of its own: seven digits, since those after them do not compress."""
     parent = file.create_group("arrays")
     for label, array in found:
         one = parent.create_group(f"{len(parent):05d}")
         one.attrs.update(label=label, **arrays.attributes(array))
         write_table(one, "rows", array.rows)
-        _write(one, "values", array.values)
+        _write(one, "values", _seven_digits(array.values))
 
 
 def read_arrays(file: h5py.Group) -> Iterator[tuple[str, Array]]:
     """Read back what `write_arrays` wrote, one at a time."""
     for one in file["arrays"].values():
         rows, values = read_table(one, "rows"), _read(one, "values")
+        values = values.astype(np.float64) if values.dtype == np.float32 else values
         if len(rows) != len(values):
             raise ValueError(f"an array of {one.attrs['quantity']} has {len(values)} rows for {len(rows)} checkpoints")
         yield str(one.attrs["label"]), arrays.from_attributes(one.attrs, rows, values)
+
+
+def _seven_digits(values: NDArray[Any]) -> NDArray[Any]:
+    """The values in float32; unchanged if they are no float64, or if one is too large or too small for it."""
+    if values.dtype != np.float64:
+        return values
+    with np.errstate(over="ignore"):
+        rounded = values.astype(np.float32)
+    return rounded if np.allclose(rounded, values, rtol=1e-6, atol=0, equal_nan=True) else values
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any]) -> None:

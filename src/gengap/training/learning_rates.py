@@ -15,8 +15,7 @@ from gengap.training.pack_state import PackState
 from gengap.training.schedules import Accuracies, Decision
 
 # Cost of a product of the Hessian with a vector, in gradients of the same samples: the gradient's own forward and
-# backward pass, and a pass of derivatives beside each (Pearlmutter 1994, section 3). Measured, uncompiled on one core:
-# 2.7 times the time of a gradient (Song's network at width 4, 30,000 images).
+# backward pass, and a pass of derivatives beside each (Pearlmutter 1994, section 3).
 PRODUCT_COST = 2
 _TOLERANCE, _PRODUCTS = 1e-3, 30  # of Lanczos' method: relative error, and most products per measurement
 

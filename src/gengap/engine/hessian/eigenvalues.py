@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gengap.engine.groups import groups
 from gengap.engine.hessian.lanczos import Product, Tridiagonal, lanczos, start_vectors
+from gengap.engine.hessian.repeated_hvp import repeated_product
 from gengap.engine.objective import Objective
 from gengap.engine.stack import flatten, n_networks, unflatten
 
@@ -31,12 +32,14 @@ def largest_eigenvalue(
         many products each network took until it had converged.
     """
     arch, device = objective.arch, objective.images.device
+    # A CPU takes one network at a time, whose gradient's graph can be kept; a GPU many, whose graphs would not fit.
+    operator = repeated_product if device.type == "cpu" else hessian_operator
     eigenvalues: list[Tensor] = []
     products: list[int] = []
     for state in groups(objective.state, objective.images, objective.batch_size):
         here = slice(len(products), len(products) + n_networks(state))
         start = start_vectors(seeds[here], 1, arch.n_parameters)[:, 0].to(device)
-        values, used = _largest(hessian_operator(objective.at(state)), start, tolerance, iterations)
+        values, used = _largest(operator(objective.at(state)), start, tolerance, iterations)
         # A clamp in the loss gives not-a-number the derivative 0, so the products do not tell.
         finite = flatten(arch, state).isfinite().all(dim=1).cpu()
         eigenvalues.append(torch.from_numpy(values).where(finite, torch.nan))
