@@ -21,7 +21,7 @@ from gengap.probes.checkpoints import planned_epochs
 from gengap.registry import REGISTRY
 from gengap.studies.identity import measured_epochs
 from gengap.studies.jobs import Plan
-from gengap.studies.settings import Cell, Dataset
+from gengap.studies.settings import Cell, Dataset, Schedule
 from gengap.studies.simulation import load_simulation
 from gengap.studies.study import Probe, load_study
 
@@ -241,6 +241,17 @@ def test_packs_of_equal_speed_are_measured_once(trainings, monkeypatch):
     seconds = calibration.calibrated([*trainings, *others])
     assert len(measured) == 2
     assert seconds[:2] == seconds[2:]
+
+
+def test_measurements_of_a_schedule_are_part_of_training(trainings, monkeypatch):
+    monkeypatch.setattr(calibration, "_measured", lambda one: calibration._Speed(1e-4, 0.0))
+    constant = trainings[0]  # 4 epochs of 4 batches of 50 of 200 images
+    inverse = Schedule(name="inverse_lipschitz", refresh_steps=8)
+    measuring = dataclasses.replace(
+        constant, cells=[cell.model_copy(update={"schedule": inverse}) for cell in constant.cells]
+    )
+    (without,), (some,) = (calibration.calibrated([one]) for one in (constant, measuring))
+    assert some - without == pytest.approx(len(constant.cells) * 2 * 16 * 200 * 1e-4)
 
 
 def test_what_there_is_no_time_to_measure_is_in_proportion_to_its_operations(trainings, monkeypatch):

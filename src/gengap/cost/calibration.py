@@ -15,7 +15,7 @@ from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture
 from gengap.files.timings import Timing
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, pack_state, random_inputs, step_choice
+from gengap.training import augmentation, learning_rates, pack_state, random_inputs, step_choice
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
 from gengap.training.plain_step import forward_operations
@@ -214,12 +214,15 @@ def _seconds(training: Training, speed: _Speed) -> float:
     compiled = training.compiles
     trained = float(sum(cell.training.epochs for cell in cells) * data.n_train)
     evaluated = trained / data.n_train / cells[0].training.evaluate_every * (data.n_stored + data.n_test)
+    epoch_steps = math.ceil(data.n_train / training.batch_size)
+    products = sum(learning_rates.expected_products(cell, cell.training.epochs * epoch_steps) for cell in cells)
     seconds: float = (
         START_SECONDS
         + _COMPILE_SECONDS * compiled
         + trained
         * (min(training.compiled_share * speed.step, _EVALUATIONS * speed.forward) if compiled else speed.step)
         + evaluated * speed.forward
+        + products * data.n_train * speed.step  # a product takes about as long as an uncompiled step
     )
     return seconds
 

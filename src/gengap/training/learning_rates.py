@@ -18,6 +18,7 @@ from gengap.training.schedules import Accuracies, Decision
 # backward pass, and a pass of derivatives beside each (Pearlmutter 1994, section 3).
 PRODUCT_COST = 2
 _TOLERANCE, _PRODUCTS = 1e-3, 30  # of Lanczos' method: relative error, and most products per measurement
+_USUAL_PRODUCTS = 16  # what a measurement takes, about
 
 
 def decision(result: CellResult, done: float) -> Decision:
@@ -142,6 +143,16 @@ def refresh(
         pack.curvature[slot] = value
         pack.products[slot] += products
     return True
+
+
+def expected_products(cell: Cell, n_steps: int) -> float:
+    """Products of the Hessian with a vector that so many steps take, about; 0 if the cell's schedule measures nothing.
+
+    The Hessian's mean is over the whole training set.
+    """
+    if "refresh_steps" not in registry.check("schedule", cell.schedule.name).reads:
+        return 0.0
+    return _USUAL_PRODUCTS * math.ceil(n_steps / cell.schedule.refresh_steps)
 
 
 def gradient_evaluations(pack: PackState, slot: int) -> float:
