@@ -244,7 +244,7 @@ def test_packs_of_equal_speed_are_measured_once(trainings, monkeypatch):
 
 
 def test_measurements_of_a_schedule_are_part_of_training(trainings, monkeypatch):
-    monkeypatch.setattr(calibration, "_measured", lambda one: calibration._Speed(1e-4, 0.0))
+    monkeypatch.setattr(calibration, "_measured", lambda one: calibration._Speed(1e-6, 0.0, product=1e-4))
     constant = trainings[0]  # 4 epochs of 4 batches of 50 of 200 images
     inverse = Schedule(name="inverse_lipschitz", refresh_steps=8)
     measuring = dataclasses.replace(
@@ -252,6 +252,8 @@ def test_measurements_of_a_schedule_are_part_of_training(trainings, monkeypatch)
     )
     (without,), (some,) = (calibration.calibrated([one]) for one in (constant, measuring))
     assert some - without == pytest.approx(len(constant.cells) * 2 * 16 * 200 * 1e-4)
+    monkeypatch.undo()
+    assert calibration._measured(measuring).product > 0 == calibration._measured(constant).product
 
 
 def test_what_there_is_no_time_to_measure_is_in_proportion_to_its_operations(trainings, monkeypatch):

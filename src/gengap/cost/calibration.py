@@ -1,5 +1,6 @@
 """How long a pack would train here, from a few steps on random images: for what has not run on this machine."""
 
+import dataclasses
 import functools
 import math
 import time
@@ -12,7 +13,7 @@ import torch
 from gengap import losses, registry
 from gengap.engine import device as devices
 from gengap.engine import evaluation, stack
-from gengap.engine.stack import Architecture
+from gengap.engine.stack import Architecture, State
 from gengap.files.timings import Timing
 from gengap.studies.settings import Cell
 from gengap.training import augmentation, learning_rates, pack_state, random_inputs, step_choice
@@ -100,7 +101,12 @@ class Training:
         """Equal for packs of equal speed, whatever their data show and how many there are."""
         cell, data = self.cells[0], self.data
         shapes = data.image_shape, data.n_outputs, self.batch_size, len(self.cells), self.threads
-        return *shapes, cell.model, cell.loss, cell.optimizer.name, cell.training
+        return *shapes, cell.model, cell.loss, cell.optimizer.name, cell.training, self.measures_curvature
+
+    @property
+    def measures_curvature(self) -> bool:
+        """Whether a schedule needs products with the Hessian."""
+        return any(learning_rates.expected_products(cell, 1) for cell in self.cells)
 
     @property
     def compiles(self) -> bool:
@@ -132,10 +138,11 @@ class Training:
 
 @dataclass(frozen=True)
 class _Speed:
-    """Seconds of one uncompiled training step and of one evaluation, for one image and one network."""
+    """Seconds per image and network of an uncompiled training step, an evaluation and a product with the Hessian."""
 
     step: float
     forward: float
+    product: float = 0.0
 
 
 def calibrated(trainings: Sequence[Training]) -> list[float]:
@@ -166,7 +173,7 @@ def calibrated(trainings: Sequence[Training]) -> list[float]:
             ),
         )
         factor = sizes_of[own] / sizes_of[nearest]
-        return _Speed(factor * measured[nearest].step, factor * measured[nearest].forward)
+        return _Speed(*(factor * seconds for seconds in dataclasses.astuple(measured[nearest])))
 
     return [_seconds(training, speed(training)) for training in trainings]
 
@@ -205,7 +212,7 @@ def _measured(training: Training) -> _Speed:
     while count > few and long(together, count):
         count = max(few, count // 2)
     step, forward = (each / (together * count) for each in _passes(arch, cells[:together], data, count))
-    return _Speed(step, forward)
+    return _Speed(step, forward, _product_seconds(training) if training.measures_curvature else 0.0)
 
 
 def _seconds(training: Training, speed: _Speed) -> float:
@@ -222,20 +229,15 @@ def _seconds(training: Training, speed: _Speed) -> float:
         + trained
         * (min(training.compiled_share * speed.step, _EVALUATIONS * speed.forward) if compiled else speed.step)
         + evaluated * speed.forward
-        + products * data.n_train * speed.step  # a product takes about as long as an uncompiled step
+        + products * data.n_train * speed.product
     )
     return seconds
 
 
 def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) -> tuple[float, float]:
     """Seconds of one training step and of one evaluation of these networks on `count` random images."""
-    device = devices.choose("auto")
-    dtype = getattr(torch, cells[0].training.weights_dtype)
-    images = torch.randn(count, *data.image_shape, dtype=dtype, device=device)
-    targets = losses.targets(torch.zeros(count, dtype=torch.int64, device=device), data.n_outputs)
-    if losses.needs_teacher(cells[0].loss):
-        targets = torch.zeros(count, data.n_outputs, dtype=dtype, device=device)
-    state = stack.initial_state(cells, data.image_shape, data.n_outputs, dtype=dtype, device=device)
+    state, images, targets = _start(cells, data, count)
+    device, dtype = images.device, images.dtype
     pack = pack_state.start([CellResult(str(number), cell, "", 0) for number, cell in enumerate(cells)], arch, state)
     buffer_shapes = random_inputs.buffer_shapes(arch, cells[0], data.image_shape)
     inputs = StepInputs(
@@ -255,6 +257,30 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
     # The first call allocates, and any may be disturbed.
     on_cpu = device.type == "cpu"
     return min(_taken(train, on_cpu) for _ in range(_CALLS)), min(_taken(evaluate, on_cpu) for _ in range(_CALLS))
+
+
+def _product_seconds(training: Training) -> float:
+    """Seconds per image of one product of a network's Hessian with a vector, of those that a measurement takes."""
+    first, count = training.cells[0], min(training.batch_size, _IMAGES)
+    while True:
+        state, images, targets = _start([first], training.data, count)
+        begin = time.perf_counter()
+        _, (products,) = learning_rates.curvature([first], training.arch, state, images, targets, count)
+        seconds = time.perf_counter() - begin
+        if seconds > _LONG_SECONDS or count == training.batch_size:
+            return seconds / (count * products)
+        count = min(training.batch_size, 4 * count)  # few images take more time each
+
+
+def _start(cells: Sequence[Cell], data: Sizes, count: int) -> tuple[State, torch.Tensor, torch.Tensor]:
+    """Untrained networks, random images and their targets."""
+    device = devices.choose("auto")
+    dtype = getattr(torch, cells[0].training.weights_dtype)
+    images = torch.randn(count, *data.image_shape, dtype=dtype, device=device)
+    targets = losses.targets(torch.zeros(count, dtype=torch.int64, device=device), data.n_outputs)
+    if losses.needs_teacher(cells[0].loss):
+        targets = torch.zeros(count, data.n_outputs, dtype=dtype, device=device)
+    return stack.initial_state(cells, data.image_shape, data.n_outputs, dtype=dtype, device=device), images, targets
 
 
 def _taken(work: Callable[[], torch.Tensor], on_cpu: bool) -> float:

@@ -1,6 +1,7 @@
 """The learning rate of every network: what its schedule decides, over the measured curvature if it asks for that."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from gengap import registry, seeding
 from gengap.engine import stack
 from gengap.engine.objective import Objective
-from gengap.engine.stack import Architecture
+from gengap.engine.stack import Architecture, State
 from gengap.studies.settings import Cell, Schedule
 from gengap.training.cell_result import CellResult
 from gengap.training.pack_state import PackState
@@ -121,28 +122,48 @@ def refresh(
     ]
     if not due:
         return False
+    cells = [pack.results[slot].cell for slot in due]
+    state = stack.take(pack.state(), torch.tensor(due, device=images.device))
+    largest, used = curvature(cells, arch, state, images, targets, batch_size)
+    for slot, value, products in zip(due, largest.tolist(), used, strict=True):
+        pack.curvature[slot] = value
+        pack.products[slot] += products
+    return True
+
+
+def curvature(
+    cells: Sequence[Cell], arch: Architecture, state: State, images: Tensor, targets: Tensor, batch_size: int
+) -> tuple[Tensor, list[int]]:
+    """The largest eigenvalue of the Hessian of what training minimises, as `refresh` has it.
+
+    Args:
+        cells: The settings of K networks.
+        arch: Their architecture.
+        state: Their stacked state.
+        images: The training images ``[N, C, H, W]``.
+        targets: Their targets.
+        batch_size: Samples per step.
+
+    Returns:
+        The eigenvalues ``[K]``, float64, and how many products with the Hessian each network took.
+    """
     from gengap.engine.hessian import eigenvalues  # and with it SciPy, which few schedules need
 
-    cells = [pack.results[slot].cell for slot in due]
     objective = Objective(
         arch=arch,
-        state=stack.take(pack.state(), torch.tensor(due, device=images.device)),
+        state=state,
         images=images,
         targets=targets,
         loss=cells[0].loss,
         through_batch=cells[0].training.step_batchnorm == "batch",
         batch_size=batch_size,
     )
-    largest, used = eigenvalues.largest_eigenvalue(
+    return eigenvalues.largest_eigenvalue(
         objective,
         tolerance=_TOLERANCE,
         iterations=_PRODUCTS,
         seeds=[seeding.torch_seed(cell.seed, seeding.CURVATURE) for cell in cells],
     )
-    for slot, value, products in zip(due, largest.tolist(), used, strict=True):
-        pack.curvature[slot] = value
-        pack.products[slot] += products
-    return True
 
 
 def expected_products(cell: Cell, n_steps: int) -> float:
