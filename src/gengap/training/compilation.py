@@ -19,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from gengap.logs import log
 from gengap.training import tensor_tree
 from gengap.training.cuda_graph import Replayed
+from gengap.training.joined_step import JoinedStep, update_in_place
 from gengap.training.memory_budget import out_of_memory
 from gengap.training.plain_step import OneByOne
 from gengap.training.step import Step
@@ -43,6 +44,8 @@ def compiled(step: Step, device: torch.device) -> Step:
     if device.type == "cuda":
         compiler = functools.partial(torch.compile, dynamic=False)
         return Replayed(step.compiled(compiler) if isinstance(step, OneByOne) else compiler(step))
+    if isinstance(step, JoinedStep):
+        return step.prepared(Traced)
     return step.compiled(Traced) if isinstance(step, OneByOne) else Owner(step)
 
 
@@ -54,7 +57,7 @@ class Owner:
     """
 
     def __init__(self, step: Step) -> None:
-        self._update = Traced(functools.partial(_updated, step))
+        self._update = Traced(functools.partial(update_in_place, step))
         self._networks: Any = None
         self._own: list[Tensor] = []
 
@@ -67,15 +70,6 @@ class Owner:
             self._networks = tensor_tree.filled(tensor_tree.form(networks), iter(self._own))
         (loss,) = self._update(self._networks, *others)
         return self._networks, loss
-
-
-def _updated(step: Step, networks: Any, *others: Any) -> tuple[Tensor]:
-    """The step's losses; the networks after it are written over those before it."""
-    new, loss = step(networks, *others)
-    for own, value in zip(tensor_tree.leaves(networks), tensor_tree.leaves(new), strict=True):
-        if value is not own:
-            own.copy_(value)
-    return (loss,)
 
 
 class Traced:

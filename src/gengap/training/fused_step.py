@@ -1,7 +1,9 @@
 """The step of small networks by our own kernels: a pack's forward pass is one call, and so is its backward pass."""
 
 import functools
+import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,10 @@ from gengap.engine.fused.program import Program, program
 from gengap.engine.graph.network_graph import shaped
 from gengap.engine.layers import dropout
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
-from gengap.engine.stack import Architecture, State
+from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
 from gengap.training.augmentation import augmented
+from gengap.training.joined_step import ALL, JoinedStep, Layout
 from gengap.training.step import NetworkState, Step, StepInputs, make_step, update
 
 _CACHE = 2**22  # bytes of maps that a processor's cache still has when the backward pass reads them
@@ -109,50 +112,114 @@ def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int,
     made = _program(arch, cell, image_shape)
     if made is None:
         return None
-    instructions = made
-    norms = {name: arch.training.get_submodule(name) for name in made.norms}
-    momenta = {name: norm.momentum for name, norm in norms.items() if isinstance(norm, FunctionalBatchNorm)}
-    sample_losses = losses.sample_losses(cell.loss)
-    updated = update(arch, cell)
-    stacked = make_step(arch, cell)
-
-    def mean_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        return sample_losses(outputs, targets).mean()
+    instructions, momenta = made, _momenta(made, arch)
+    gradients_of, updated, stacked = _gradients(made, cell), update(arch, cell), make_step(arch, cell)
+    layout = Layout(arch, made)
 
     def step(
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
     ) -> tuple[NetworkState, Tensor]:
-        samples, hyperparameters, augmentations, _ = inputs
-        n_networks, batch_size = samples.shape
-        computed = batch_size if images.is_cuda else _computed(instructions, batch_size)
-        if not computed or not passes.supports(instructions, images, computed):
+        if not _supported(instructions, images, inputs):
             return stacked(networks, images, targets, inputs)
         weights = passes.weights(instructions, networks.parameters)
+        flat, statistics, loss = gradients_of(weights, images, targets, inputs)
+        gradients = passes.by_name(instructions, flat, networks.parameters)
+        buffers = dict(networks.buffers)
+        if momenta:
+            before = layout.joined_statistics(buffers)
+            after = _running(layout, momenta, before, statistics, inputs.samples.shape[1])
+            buffers |= layout.split_statistics(after)
+        parameters, optimizer_state = updated(
+            networks.parameters, gradients, networks.optimizer_state, inputs.hyperparameters
+        )
+        return NetworkState(parameters, buffers, optimizer_state), loss
+
+    return step
+
+
+def make_joined_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> JoinedStep | None:
+    """`make_fused_step` on joined tensors; see `gengap.training.joined_step.can_join`.
+
+    Args:
+        arch: This and the others as there.
+        cell: The same.
+        image_shape: The same.
+    """
+    made = _program(arch, cell, image_shape)
+    if made is None:
+        return None
+    instructions, momenta = made, _momenta(made, arch)
+    gradients_of, updated, stacked = _gradients(made, cell), update(arch, cell), make_step(arch, cell)
+    layout = Layout(arch, made)
+
+    def step(
+        networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
+    ) -> tuple[NetworkState, Tensor]:
+        if not _supported(instructions, images, inputs):
+            moved, loss = stacked(layout.split(networks), images, targets, inputs)
+            return layout.join(moved), loss
+        flat, statistics, loss = gradients_of(networks.parameters[ALL], images, targets, inputs)
+        buffers = dict(networks.buffers)
+        if momenta:
+            buffers[ALL] = _running(layout, momenta, buffers[ALL], statistics, inputs.samples.shape[1])
+        parameters, optimizer_state = updated(
+            networks.parameters, {ALL: flat}, networks.optimizer_state, inputs.hyperparameters
+        )
+        return NetworkState(parameters, buffers, optimizer_state), loss
+
+    return JoinedStep(step, layout)
+
+
+def _supported(made: Program, images: Tensor, inputs: StepInputs) -> bool:
+    """Whether the kernels can take these batches."""
+    batch_size = inputs.samples.shape[1]
+    computed = batch_size if images.is_cuda else _computed(made, batch_size)
+    return computed > 0 and passes.supports(made, images, computed)
+
+
+def _gradients(made: Program, cell: Cell) -> Callable[[Tensor, Tensor, Tensor, StepInputs], tuple[Tensor, ...]]:
+    """From weights ``[K, n_weights]`` and what a step reads to gradients, BatchNorm's statistics and losses."""
+    sample_losses = losses.sample_losses(cell.loss)
+
+    def mean_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return sample_losses(outputs, targets).mean()
+
+    def of_outputs(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the outputs ``[K, B, n_outputs]``, and the mean losses ``[K]``."""
+        if outputs.is_cuda:  # what PyTorch compiles, also with kernels of a GPU
+            found: tuple[Tensor, Tensor] = vmap(grad_and_value(mean_loss))(outputs, targets)
+            return found
+        with torch.enable_grad():  # the same without the time that torch.func takes, half that of a short step
+            leaf = outputs.detach().requires_grad_()
+            each = sample_losses(leaf.flatten(0, 1), targets.flatten(0, 1))
+            loss = each.view(len(outputs), -1).mean(dim=1)
+            return torch.autograd.grad(loss.sum(), leaf)[0], loss.detach()
+
+    def gradients(weights: Tensor, images: Tensor, targets: Tensor, inputs: StepInputs) -> tuple[Tensor, ...]:
+        samples, _, augmentations, _ = inputs
+        n_networks, batch_size = samples.shape
+        computed = batch_size if images.is_cuda else _computed(made, batch_size)
         changed = _filled(augmented(images, samples, **augmentations), computed) if augmentations else None
         read = _filled(samples, computed)
 
         def passed(of: slice, after: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-            """Gradients, statistics and losses of some of the networks, computed after those of others."""
+            """Of some of the networks, computed after those of others."""
             batches = _gathered(images, read[of], after) if changed is None else _batch_last(changed[of])
-            maps, statistics = passes.forward(instructions, weights[of], batches)
-            outputs = passes.outputs(instructions, maps)[:, :batch_size]
-            output_gradients, loss = vmap(grad_and_value(mean_loss))(outputs, targets[samples[of]])
+            maps, statistics = passes.forward(made, weights[of], batches)
+            outputs = passes.outputs(made, maps)[:, :batch_size]
+            output_gradients, loss = of_outputs(outputs, targets[samples[of]])
             output_gradients = nn.functional.pad(output_gradients, (0, 0, 0, computed - batch_size))
-            flat = passes.backward(instructions, weights[of], batches, maps, statistics, output_gradients)
+            flat = passes.backward(made, weights[of], batches, maps, statistics, output_gradients)
             return flat, statistics, loss
 
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         all_together = [slice(len(samples))]
-        grouped = _groups(n_networks, computed, instructions.size, torch.get_num_threads())
+        grouped = _groups(n_networks, computed, made.size, torch.get_num_threads())
         for of in all_together if images.is_cuda else grouped:
             parts.append(passed(of, parts[-1][0] if parts else None))
-        flat, statistics, loss = (torch.cat(part) for part in zip(*parts, strict=True))
-        gradients = passes.by_name(instructions, flat, networks.parameters)
-        buffers = _running(instructions, momenta, networks.buffers, statistics, batch_size)
-        parameters, optimizer_state = updated(networks.parameters, gradients, networks.optimizer_state, hyperparameters)
-        return NetworkState(parameters, buffers, optimizer_state), loss
+        return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
-    return step
+    return gradients
 
 
 def _groups(n_networks: int, n_samples: int, size: int, threads: int = 1) -> list[slice]:
@@ -189,15 +256,22 @@ def _batch_last(batches: Tensor) -> Tensor:
     return batches if batches.is_cuda else batches.permute(0, 3, 4, 2, 1).contiguous().permute(0, 4, 3, 1, 2)
 
 
-def _running(made: Program, momenta: dict[str, float], buffers: State, statistics: Tensor, samples: int) -> State:
-    """The running statistics after the step, as `FunctionalBatchNorm.keep` has them."""
-    new = dict(buffers)
-    sizes = [buffers[f"{name}.running_mean"].shape[1] for name in made.norms]
-    means, variances = (statistics[:, row].split(sizes, dim=1) for row in (0, 1))
-    for name, pixels, mean, variance in zip(made.norms, made.norm_pixels, means, variances, strict=True):
-        count = samples * pixels
-        unbiased = variance * (count / max(count - 1, 1))
-        for kind, value in (("mean", mean), ("var", unbiased)):
-            old = buffers[f"{name}.running_{kind}"]
-            new[f"{name}.running_{kind}"] = old + momenta[name] * (value - old)
-    return new
+def _momenta(made: Program, arch: Architecture) -> list[float]:
+    """Of every BatchNorm."""
+    norms = [arch.training.get_submodule(name) for name in made.norms]
+    return [norm.momentum for norm in norms if isinstance(norm, FunctionalBatchNorm)]
+
+
+def _running(layout: Layout, momenta: Sequence[float], old: Tensor, measured: Tensor, samples: int) -> Tensor:
+    """Running means and variances ``[K, 2, n_features]`` after the step, as `FunctionalBatchNorm.keep` has them."""
+    counts = [samples * pixels for pixels in layout.program.norm_pixels]
+    unbiased = [count / max(count - 1, 1) for count in counts]
+    parts, first = [], 0
+    # Layers that follow one another have maps of one size: few operations.
+    alike = itertools.groupby(zip(unbiased, momenta, layout.n_features, strict=True), key=lambda norm: norm[:2])
+    for (factor, momentum), norms in alike:
+        here = slice(first, first := first + sum(size for _, _, size in norms))
+        means, variances = measured[:, :, here].unbind(dim=1)
+        value = torch.stack([means, variances * factor], dim=1)
+        parts.append(old[:, :, here] + momentum * (value - old[:, :, here]))
+    return torch.cat(parts, dim=2)

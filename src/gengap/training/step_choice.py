@@ -5,7 +5,8 @@ import torch
 from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
 from gengap.training import step_cost
-from gengap.training.fused_step import computed_samples, fuses, groups, make_fused_step
+from gengap.training.fused_step import computed_samples, fuses, groups, make_fused_step, make_joined_step
+from gengap.training.joined_step import can_join
 from gengap.training.plain_step import fills, make_plain_step
 from gengap.training.step import Step, make_step
 
@@ -31,7 +32,8 @@ def make(
     if kind == "plain" or (kind == "auto" and fills(arch, batch_size, image_shape, device)):
         return make_plain_step(arch, cell)
     fused = kind == "fused" or (kind == "auto" and device.type == "cpu" and fuses(arch, cell, image_shape, batch_size))
-    made = make_fused_step(arch, cell, image_shape) if fused else None
+    joins = device.type == "cpu" and can_join(cell)  # a GPU replays its operations without calling them
+    made = (make_joined_step if joins else make_fused_step)(arch, cell, image_shape) if fused else None
     return made or make_step(arch, cell)
 
 

@@ -13,6 +13,7 @@ PART = {
 }
 
 HYPERPARAMETERS = ("lr", "eps", "weight_decay")
+ELEMENTWISE = True
 EPS = 1e-10
 
 

@@ -13,6 +13,7 @@ PART = {
 }
 
 HYPERPARAMETERS = ("lr", "beta1", "beta2", "eps", "weight_decay")
+ELEMENTWISE = True
 EPS = 1e-8
 
 

@@ -16,6 +16,7 @@ PART = {
 }
 
 HYPERPARAMETERS = adam.HYPERPARAMETERS
+ELEMENTWISE = True
 EPS = adam.EPS
 start = adam.start
 

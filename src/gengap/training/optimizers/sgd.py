@@ -19,6 +19,7 @@ PART = {
 }
 
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
+ELEMENTWISE = True
 
 
 def start(parameters: State) -> OptimizerState:

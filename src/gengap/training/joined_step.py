@@ -1,0 +1,158 @@
+"""A step on a few long tensors, where `gengap.training.step` has one for every layer.
+
+A network of ten layers has a hundred tensors of some dozen numbers. Calling a function with all of them, and writing
+each, takes as long as training one small network does.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gengap import registry
+from gengap.engine.fused import passes
+from gengap.engine.fused.program import Program
+from gengap.engine.stack import Architecture, State
+from gengap.studies.settings import Cell
+from gengap.training import masks, tensor_tree
+from gengap.training.step import NetworkState, Step
+
+ALL = "all"  # name of joined tensors
+
+
+def can_join(cell: Cell) -> bool:
+    """Whether every number of the networks moves by itself, so that it does not matter of which tensor it is.
+
+    Args:
+        cell: Any cell of the pack.
+    """
+    elementwise = getattr(registry.load("optimizer", cell.optimizer.name), "ELEMENTWISE", False)
+    return elementwise and cell.training.subspace is None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a network's numbers are in joined tensors.
+
+    Parameters and what an optimiser keeps of each are ``[K, n_weights]``, in the program's order. Running means and
+    variances are ``[K, 2, n_features]``. Everything else keeps its name. A mask is one of all parameters.
+
+    Attributes:
+        arch: Of the networks.
+        program: Of the same.
+    """
+
+    arch: Architecture
+    program: Program
+
+    def join(self, networks: NetworkState) -> NetworkState:
+        """Joined copies of the networks' tensors."""
+        parameters, buffers, optimizer_state = networks
+        others = {name: value.clone() for name, value in buffers.items() if name not in self._statistics}
+        return NetworkState(
+            {ALL: passes.weights(self.program, parameters)},
+            {ALL: self.joined_statistics(buffers), **others} if self._statistics else others,
+            {kind: self._joined_kind(kind, part, parameters) for kind, part in optimizer_state.items()},
+        )
+
+    def split(self, joined: NetworkState) -> NetworkState:
+        """The same networks by name: views of joined tensors, and what was not joined."""
+        parameters, buffers, optimizer_state = joined
+        others = {name: value for name, value in buffers.items() if name != ALL}
+        named = {**self.split_statistics(buffers[ALL]), **others} if self._statistics else others
+        return NetworkState(
+            self._split_weights(parameters[ALL]),
+            {name: named[name] for name in self.arch.buffers},
+            {
+                kind: self._split_weights(part[ALL]) if part.keys() == {ALL} else part
+                for kind, part in optimizer_state.items()
+            },
+        )
+
+    def joined_statistics(self, buffers: State) -> Tensor:
+        """Running means and variances of all BatchNorms, ``[K, 2, n_features]``."""
+        kinds = (
+            torch.cat([buffers[f"{norm}.running_{kind}"] for norm in self.program.norms], dim=1)
+            for kind in ("mean", "var")
+        )
+        return torch.stack(list(kinds), dim=1)
+
+    def split_statistics(self, joined: Tensor) -> State:
+        """The same by name: views."""
+        return {
+            f"{norm}.running_{kind}": part
+            for row, kind in enumerate(("mean", "var"))
+            for norm, part in zip(self.program.norms, joined[:, row].split(self.n_features, dim=1), strict=True)
+        }
+
+    @functools.cached_property
+    def n_features(self) -> list[int]:
+        """Of every BatchNorm."""
+        return [self._shapes[f"{norm}.running_mean"].numel() for norm in self.program.norms]
+
+    @functools.cached_property
+    def _statistics(self) -> frozenset[str]:
+        return frozenset(f"{norm}.running_{kind}" for norm in self.program.norms for kind in ("mean", "var"))
+
+    @functools.cached_property
+    def _shapes(self) -> dict[str, torch.Size]:
+        module = self.arch.training
+        return {name: value.shape for name, value in itertools.chain(module.named_parameters(), module.named_buffers())}
+
+    def _joined_kind(self, kind: str, part: State, parameters: State) -> State:
+        """One kind of what an optimiser keeps: of every parameter, or a count of steps."""
+        if kind == masks.MASK:  # of some parameters
+            part = masks.ones(parameters, tuple(parameters)) | part
+        if part.keys() == parameters.keys():
+            return {ALL: passes.weights(self.program, part)}
+        return {name: value.clone() for name, value in part.items()}
+
+    def _split_weights(self, flat: Tensor) -> State:
+        names = self.program.parameters
+        parts = dict(zip(names, flat.split([self._shapes[name].numel() for name in names], dim=1), strict=True))
+        return {name: parts[name].unflatten(1, self._shapes[name]) for name in self.arch.parameters}
+
+
+class JoinedStep:
+    """A `Step` that keeps the networks joined, and gives views of them by name.
+
+    It owns their tensors: what it returns is overwritten by the next call. What it is given is copied, unless it is
+    what it has returned.
+
+    Args:
+        step: A step of joined networks.
+        layout: Of these.
+        prepare: What is done to the function that moves the networks in place before it is called, such as compiling.
+    """
+
+    def __init__(self, step: Step, layout: Layout, prepare: Callable[[Any], Any] | None = None) -> None:
+        self._step, self._layout = step, layout
+        update = functools.partial(update_in_place, step)
+        self._update = update if prepare is None else prepare(update)
+        self._joined: NetworkState | None = None
+        self._named: NetworkState | None = None
+
+    def prepared(self, prepare: Callable[[Any], Any]) -> "JoinedStep":
+        """The same step, prepared."""
+        return JoinedStep(self._step, self._layout, prepare)
+
+    def __call__(self, networks: NetworkState, *others: Any) -> tuple[NetworkState, Tensor]:
+        """See `gengap.training.step.make_step`."""
+        if networks is not self._named:
+            self._joined = self._layout.join(networks)
+            self._named = networks = self._layout.split(self._joined)
+        (loss,) = self._update(self._joined, *others)
+        return networks, loss
+
+
+def update_in_place(step: Step, networks: Any, *others: Any) -> tuple[Tensor]:
+    """The step's losses; the networks after it are written over those before it."""
+    new, loss = step(networks, *others)
+    for own, value in zip(tensor_tree.leaves(networks), tensor_tree.leaves(new), strict=True):
+        if value is not own:
+            own.copy_(value)
+    return (loss,)
