@@ -22,7 +22,7 @@ _SAVED, _SAVED_OF_MAPS, _SAVED_OF_PRODUCTS = 0.9, 0.6, 0.25
 _WORTH_SECONDS = 35.0  # compiling takes about 20 s
 # The same of a fused step: it launches little, once and for every group of networks; an optimiser moves every number
 # of the pack in a few operations; and maps and products are as fast uncompiled. Compiling takes about 8 s.
-_FUSED_LAUNCH_SECONDS, _GROUP_SECONDS, _FUSED_UPDATE_SECONDS = 1.3e-3, 0.4e-3, 1.2e-8
+_FUSED_LAUNCH_SECONDS, _GROUP_SECONDS, _FUSED_UPDATE_SECONDS = 0.4e-3, 0.13e-3, 1.2e-8
 _FUSED_MAP_SECONDS, _FUSED_PRODUCT_SECONDS = 5e-10, 2e-11
 _FUSED_WORTH_SECONDS = 16.0
 # What compiling saves of a step that a GPU replays. Estimates: every layer's operations become about 20 kernels fewer,
