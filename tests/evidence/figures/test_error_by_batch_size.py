@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import picture_layout
 import pytest
@@ -69,3 +70,18 @@ def test_data_sets_whose_numbers_differ_by_far_have_axes_of_their_own(found):
         assert first.get_ylim()[0] < 0  # a mark at 0 is not cut
     assert ends[0][0] == ends[0][1]
     assert ends[1][0] > 3 * ends[1][1]
+
+
+@pytest.mark.parametrize("sizes", [[128, 16384, 24576], [100, 110, 120], [64]])
+def test_marks_stay_nearest_to_their_batch_size(sizes):
+    groups = 4
+    apart = error_by_batch_size._apart(pd.Series(sizes, dtype=float), groups)
+    offsets = [
+        error_by_batch_size._beside(number, of=groups, apart=apart, test=test)
+        for number in range(groups + 1)
+        for test in (False, True)
+    ]
+    assert len(set(offsets)) == len(offsets)
+    placed = np.log2(sizes)[:, None] + offsets
+    nearest = np.abs(placed[..., None] - np.log2(sizes)).argmin(axis=-1)
+    assert (nearest == np.arange(len(sizes))[:, None]).all()

@@ -1,5 +1,6 @@
 """Final errors and losses against the batch size, beside the printed ones (Oyedotun et al., Tables 1 to 11)."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ ROWS = {
 }
 APART = 0.22  # between neighbouring marks at one batch size, as a share of a doubling
 BELOW = 0.04  # room below 0, as a share of the axis, so that no mark is cut
+NEAR = 0.8  # share of the way between two batch sizes that marks may take
 MOST_RATIO = 3.0  # between the largest numbers of datasets that share an axis
 COLUMNS = ["panel", "group", "x", "quantity", "n", "mean", "min", "max", "source"]
 
@@ -102,17 +104,18 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         return figure
     ours, published = data[data["source"] == ""], data[data["source"] != ""]
     colors = palette(dict.fromkeys(cells["group"]))
+    beside = functools.partial(_beside, of=len(colors), apart=_apart(data["x"], len(colors)))
     for place, panel in enumerate(axes):
         (label, quantities), name = list(ROWS.items())[place // len(names)], names[place % len(names)]
         own = ours[(ours["panel"] == name) & ours["quantity"].isin(quantities)]
         for (group, quantity), part in own.groupby(["group", "quantity"], sort=False):
             number, test = list(colors).index(str(group)), quantity == quantities[1]
-            _ours(panel, part, colors[str(group)], _beside(number, len(colors), test=test), test=test)
+            _ours(panel, part, colors[str(group)], beside(number, test=test), test=test)
         other = published[(published["panel"] == name) & published["quantity"].isin(quantities)]
         for quantity, part in other.groupby("quantity", sort=False):
             test = quantity == quantities[1]
             look: dict[str, Any] = {"color": "black", "marker": "D", "markersize": 3.5, "linestyle": "", "zorder": 4}
-            x = part["x"] * 2 ** _beside(len(colors), len(colors), test=test)
+            x = part["x"] * 2 ** beside(len(colors), test=test)
             panel.plot(x, part["mean"], fillstyle="none" if test else "full", **look)
         if own.empty:
             note(panel, "not measured", alone=False)
@@ -152,9 +155,15 @@ def _ours(panel: Axes, part: pd.DataFrame, color: str, apart: float, *, test: bo
     panel.errorbar(part["x"] * 2**apart, part["mean"], ends, **look)
 
 
-def _beside(number: int, of: int, *, test: bool) -> float:
+def _apart(sizes: "pd.Series[float]", groups: int) -> float:
+    """How far the marks of groups stand from one another, in doublings: those of a batch size stay nearest to it."""
+    gaps = np.diff(np.log2(np.unique(sizes)))
+    return min([APART, *map(float, NEAR * gaps / (groups + 1))])
+
+
+def _beside(number: int, *, of: int, apart: float, test: bool) -> float:
     """How far a mark stands from its batch size, in doublings."""
-    return APART * (number - of / 2 + (0.45 if test else 0.0))
+    return apart * (number - of / 2 + (0.45 if test else 0.0))
 
 
 def _placed(evidence: Evidence) -> pd.DataFrame:
