@@ -251,6 +251,10 @@ def test_measurements_of_a_schedule_are_part_of_training(trainings, monkeypatch)
         constant, cells=[cell.model_copy(update={"schedule": inverse}) for cell in constant.cells]
     )
     (without,), (some,) = (calibration.calibrated([one]) for one in (constant, measuring))
+    monkeypatch.setattr(calibration, "_AT_MOST", 0.0)  # there is time for one of a kind
+    measured = [calibration._measured(measuring), calibration._Speed(1e-6, 0.0)]
+    monkeypatch.setattr(calibration, "_measured", lambda one: measured[not one.measures_curvature])
+    assert calibration.calibrated([constant, measuring]) == pytest.approx([without, some])
     assert some - without == pytest.approx(len(constant.cells) * 2 * 16 * 200 * 1e-4)
     monkeypatch.undo()
     assert calibration._measured(measuring).product > 0 == calibration._measured(constant).product

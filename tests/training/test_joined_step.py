@@ -13,6 +13,7 @@ from gengap.training import compilation, masks
 from gengap.training.fused_step import make_fused_step, make_joined_step
 from gengap.training.joined_step import ALL, can_join
 from gengap.training.optimizers import stacked_settings
+from gengap.training.step import make_step
 
 pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
 JOINED = [case for case in CASES if case != "subspace"]
@@ -95,3 +96,62 @@ def test_optimisers_that_say_so_are_elementwise(name):
 
 
 PARTS = {"weight": (3, 4), "bias": (3,)}
+
+
+def as_read(tree):
+    """The same tensors in the order in which a file gives them back."""
+    if isinstance(tree, dict):
+        return {name: as_read(tree[name]) for name in sorted(tree)}
+    return type(tree)(*map(as_read, tree)) if isinstance(tree, tuple) else tree
+
+
+ADAM = {"optimizer": {"name": "adam", "momentum": 0.0, "lr": 0.001}}
+
+
+def stacked_step(arch, cell, image_shape):
+    return make_step(arch, cell)
+
+
+@pytest.mark.parametrize(
+    ("case", "make", "compiled"),
+    [
+        *((case, make_joined_step, False) for case in ({}, ADAM, {"pruned": True})),
+        *(({**ADAM, "pruned": True}, make, True) for make in (make_joined_step, stacked_step)),
+    ],
+)
+def test_networks_from_a_file_go_on_as_they_were(case, make, compiled):
+    """Its names are sorted, and an optimiser's kinds of state have another order: they are matched by name."""
+    arch, cell, (networks, *others) = prepared(**case)
+
+    def trained(start):
+        step = make(arch, cell, SHAPE)
+        step = compilation.compiled(step, CPU) if compiled else step
+        for _ in range(3):
+            start, _ = step(start, *others)
+        return as_read(start)
+
+    assert equal(trained(as_read(networks)), trained(networks))
+
+
+def test_a_state_may_refer_to_what_is_overwritten(monkeypatch):
+    """The heavy ball by differences keeps the parameters before the step."""
+
+    def start(parameters):
+        return {"previous": {name: value.clone() for name, value in parameters.items()}}
+
+    def step(parameters, gradients, state, hyperparameters, settings):
+        moved = {
+            name: value - 0.01 * gradients[name] + 0.9 * (value - state["previous"][name])
+            for name, value in parameters.items()
+        }
+        return moved, {"previous": parameters}
+
+    sgd = load_part("optimizer", "sgd")
+    monkeypatch.setattr(sgd, "start", start)
+    monkeypatch.setattr(sgd, "step", step)
+    arch, cell, (networks, *others) = prepared()
+    joined, by_name = make_joined_step(arch, cell, SHAPE), make_fused_step(arch, cell, SHAPE)
+    found = expected = networks
+    for _ in range(4):
+        (found, _), (expected, _) = joined(found, *others), by_name(expected, *others)
+    assert equal(found, expected)

@@ -157,9 +157,10 @@ def calibrated(trainings: Sequence[Training]) -> list[float]:
     measured: dict[tuple[object, ...], _Speed] = {}
     begin = time.perf_counter()
     for key in _spread(sorted(distinct, key=sizes_of.__getitem__)):
-        if measured and time.perf_counter() - begin > _AT_MOST:
-            break
-        measured[key] = _measured(distinct[key])
+        late = time.perf_counter() - begin > _AT_MOST
+        new = distinct[key].measures_curvature and not any(distinct[other].measures_curvature for other in measured)
+        if new or not (measured and late):
+            measured[key] = _measured(distinct[key])
 
     def speed(training: Training) -> _Speed:
         own = training.speed_depends_on
@@ -169,7 +170,8 @@ def calibrated(trainings: Sequence[Training]) -> list[float]:
         nearest = min(
             measured,
             key=lambda other: (
-                abs(math.log(sizes_of[own] / sizes_of[other])) + abs(math.log(images / distinct[other].batch_size))
+                training.measures_curvature and not distinct[other].measures_curvature,
+                abs(math.log(sizes_of[own] / sizes_of[other])) + abs(math.log(images / distinct[other].batch_size)),
             ),
         )
         factor = sizes_of[own] / sizes_of[nearest]
@@ -249,7 +251,8 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
     step = step_choice.make(arch, cells[0], data.image_shape, count, device)
 
     def train() -> torch.Tensor:
-        return step(pack.networks, images, targets, inputs)[1]
+        pack.networks, loss = step(pack.networks, images, targets, inputs)
+        return loss
 
     def evaluate() -> torch.Tensor:
         return evaluation.all_outputs(arch, pack.state(), images, "running", together=True)
@@ -260,13 +263,19 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
 
 
 def _product_seconds(training: Training) -> float:
-    """Seconds per image of one product of a network's Hessian with a vector, of those that a measurement takes."""
+    """Seconds per image of one product with the Hessian, of those that its largest eigenvalue takes."""
     first, count = training.cells[0], min(training.batch_size, _IMAGES)
+    products = 0
+
+    def measure() -> torch.Tensor:
+        nonlocal products
+        largest, (products,) = learning_rates.curvature([first], training.arch, state, images, targets, count)
+        return largest
+
     while True:
         state, images, targets = _start([first], training.data, count)
-        begin = time.perf_counter()
-        _, (products,) = learning_rates.curvature([first], training.arch, state, images, targets, count)
-        seconds = time.perf_counter() - begin
+        on_cpu = images.device.type == "cpu"
+        seconds = min(_taken(measure, on_cpu) for _ in range(_CALLS))
         if seconds > _LONG_SECONDS or count == training.batch_size:
             return seconds / (count * products)
         count = min(training.batch_size, 4 * count)  # few images take more time each

@@ -24,7 +24,7 @@ from gengap.studies.machine import draw_bytes
 from gengap.studies.packing import PER_CELL_KEYS, probe_settings
 from gengap.studies.settings import Cell, Model
 from gengap.studies.study import Probe
-from gengap.training import memory_budget
+from gengap.training import learning_rates, memory_budget
 
 _PACK = 16  # networks of a pack, where sizes are compared
 _STEP = 3.0  # passes of a sample through its network that a training step takes as long as
@@ -232,7 +232,8 @@ class Estimator:
         if seconds is None:
             new[pack] = training
         sizes = data.image_shape, data.n_stored, data.n_outputs
-        each, shared = memory_budget.predicted_bytes(training.arch, cells[0], *sizes, devices.choose("auto"))
+        most = learning_rates.one_that_measures(cells)
+        each, shared = memory_budget.predicted_bytes(training.arch, most, *sizes, devices.choose("auto"))
         memory = each * len(cells) + shared
         to_do, of = len(cells), len(all_cells)
         return Planned(job, pack, TRAIN, kind, work, seconds, threads, to_do, of, memory, from_other_sizes=scaled)

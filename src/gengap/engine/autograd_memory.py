@@ -5,6 +5,9 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+# Of gradients' graphs that are kept from one product with the Hessian to the next; others are recomputed each time.
+KEPT_BYTES = 2_000_000_000
+
 
 def saved_bytes(run: Callable[[], object]) -> int:
     """Bytes that autograd keeps while `run` runs; a storage that several operations keep counts once."""

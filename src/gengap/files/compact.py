@@ -73,7 +73,7 @@ def write_arrays(file: h5py.Group, found: list[tuple[str, Array]]) -> None:
 
 
 def read_arrays(file: h5py.Group) -> Iterator[tuple[str, Array]]:
-    """Read back what `write_arrays` wrote, one at a time."""
+    """Read back what `write_arrays` wrote, one at a time; numbers in float32 as float64."""
     for one in file["arrays"].values():
         rows, values = read_table(one, "rows"), _read(one, "values")
         values = values.astype(np.float64) if values.dtype == np.float32 else values
@@ -88,7 +88,7 @@ def _seven_digits(values: NDArray[Any]) -> NDArray[Any]:
         return values
     with np.errstate(over="ignore"):
         rounded = values.astype(np.float32)
-    return rounded if np.allclose(rounded, values, rtol=1e-6, atol=0, equal_nan=True) else values
+    return rounded if np.allclose(rounded, values, rtol=1e-7, atol=0, equal_nan=True) else values
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any]) -> None:

@@ -21,7 +21,17 @@ from gengap.logs import log
 from gengap.progress import Pace
 from gengap.studies.identity import cell_identity
 from gengap.studies.settings import Cell
-from gengap.training import after, cell_result, cell_store, data_stream, loop, memory_budget, pack_state, resume
+from gengap.training import (
+    after,
+    cell_result,
+    cell_store,
+    data_stream,
+    learning_rates,
+    loop,
+    memory_budget,
+    pack_state,
+    resume,
+)
 from gengap.training.cell_result import CellResult
 
 _NAMED = 5  # cells that a warning names
@@ -115,7 +125,8 @@ def train_pack(
             passed += job.train(names)
 
         n_train = len(data.train_images)
-        each, shared = memory_budget.predicted_bytes(arch, first, image_shape, n_train, n_outputs, device)
+        most = learning_rates.one_that_measures(cells.values())
+        each, shared = memory_budget.predicted_bytes(arch, most, image_shape, n_train, n_outputs, device)
         free = memory_budget.free_bytes(device, options.memory_limit)
         memory_budget.in_parts(list(cells), each, shared, free, train)
     where = {**(provenance or {}), "device": devices.describe(device), "data_digest": digest}

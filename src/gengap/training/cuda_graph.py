@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from gengap.logs import log
+from gengap.training import tensor_tree
 from gengap.training.step import NetworkState, Step, StepInputs
 
 WARM_UP = 3  # calls before recording, in which libraries choose their kernels and take their memory
@@ -86,8 +87,7 @@ class Replayed:
 
         def run() -> None:
             new, loss = self._step(networks, images, targets, inputs)
-            for own, value in zip(pytree.tree_leaves(networks), pytree.tree_leaves(new), strict=True):
-                own.copy_(value)
+            tensor_tree.write(networks, new)
             self._outcome = networks, loss
 
         try:

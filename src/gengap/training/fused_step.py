@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -112,22 +113,22 @@ def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int,
     made = _program(arch, cell, image_shape)
     if made is None:
         return None
-    instructions, momenta = made, _momenta(made, arch)
+    instructions, layout = made, Layout(arch, made)
+    norms = _norms(arch, made, layout)
     gradients_of, updated, stacked = _gradients(made, cell), update(arch, cell), make_step(arch, cell)
-    layout = Layout(arch, made)
 
     def step(
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
     ) -> tuple[NetworkState, Tensor]:
         if not _supported(instructions, images, inputs):
             return stacked(networks, images, targets, inputs)
-        weights = passes.weights(instructions, networks.parameters)
+        weights = passes.joined(instructions, networks.parameters)
         flat, statistics, loss = gradients_of(weights, images, targets, inputs)
-        gradients = passes.by_name(instructions, flat, networks.parameters)
+        gradients = layout.split_weights(flat)
         buffers = dict(networks.buffers)
-        if momenta:
+        if norms:
             before = layout.joined_statistics(buffers)
-            after = _running(layout, momenta, before, statistics, inputs.samples.shape[1])
+            after = _running(norms, before, statistics, inputs.samples.shape[1])
             buffers |= layout.split_statistics(after)
         parameters, optimizer_state = updated(
             networks.parameters, gradients, networks.optimizer_state, inputs.hyperparameters
@@ -141,16 +142,16 @@ def make_joined_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int
     """`make_fused_step` on joined tensors; see `gengap.training.joined_step.can_join`.
 
     Args:
-        arch: This and the others as there.
-        cell: The same.
-        image_shape: The same.
+        arch: Of the networks.
+        cell: Any cell of the pack.
+        image_shape: ``(channels, height, width)``.
     """
     made = _program(arch, cell, image_shape)
     if made is None:
         return None
-    instructions, momenta = made, _momenta(made, arch)
+    instructions, layout = made, Layout(arch, made)
+    norms = _norms(arch, made, layout)
     gradients_of, updated, stacked = _gradients(made, cell), update(arch, cell), make_step(arch, cell)
-    layout = Layout(arch, made)
 
     def step(
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
@@ -160,8 +161,8 @@ def make_joined_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int
             return layout.join(moved), loss
         flat, statistics, loss = gradients_of(networks.parameters[ALL], images, targets, inputs)
         buffers = dict(networks.buffers)
-        if momenta:
-            buffers[ALL] = _running(layout, momenta, buffers[ALL], statistics, inputs.samples.shape[1])
+        if norms:
+            buffers[ALL] = _running(norms, buffers[ALL], statistics, inputs.samples.shape[1])
         parameters, optimizer_state = updated(
             networks.parameters, {ALL: flat}, networks.optimizer_state, inputs.hyperparameters
         )
@@ -185,7 +186,7 @@ def _gradients(made: Program, cell: Cell) -> Callable[[Tensor, Tensor, Tensor, S
         return sample_losses(outputs, targets).mean()
 
     def of_outputs(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the outputs ``[K, B, n_outputs]``, and the mean losses ``[K]``."""
+        """Gradients of the outputs ``[K, B, n_outputs]``, and the mean losses ``[K]``."""
         if outputs.is_cuda:  # what PyTorch compiles, also with kernels of a GPU
             found: tuple[Tensor, Tensor] = vmap(grad_and_value(mean_loss))(outputs, targets)
             return found
@@ -203,7 +204,7 @@ def _gradients(made: Program, cell: Cell) -> Callable[[Tensor, Tensor, Tensor, S
         read = _filled(samples, computed)
 
         def passed(of: slice, after: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-            """Of some of the networks, computed after those of others."""
+            """Gradients, statistics and losses of some of the networks, computed after those of others."""
             batches = _gathered(images, read[of], after) if changed is None else _batch_last(changed[of])
             maps, statistics = passes.forward(made, weights[of], batches)
             outputs = passes.outputs(made, maps)[:, :batch_size]
@@ -213,9 +214,11 @@ def _gradients(made: Program, cell: Cell) -> Callable[[Tensor, Tensor, Tensor, S
             return flat, statistics, loss
 
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        all_together = [slice(len(samples))]
-        grouped = _groups(n_networks, computed, made.size, torch.get_num_threads())
-        for of in all_together if images.is_cuda else grouped:
+        if images.is_cuda:
+            groups = [slice(len(samples))]
+        else:
+            groups = _groups(n_networks, computed, made.size, torch.get_num_threads())
+        for of in groups:
             parts.append(passed(of, parts[-1][0] if parts else None))
         return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
@@ -256,22 +259,35 @@ def _batch_last(batches: Tensor) -> Tensor:
     return batches if batches.is_cuda else batches.permute(0, 3, 4, 2, 1).contiguous().permute(0, 4, 3, 1, 2)
 
 
-def _momenta(made: Program, arch: Architecture) -> list[float]:
-    """Of every BatchNorm."""
-    norms = [arch.training.get_submodule(name) for name in made.norms]
-    return [norm.momentum for norm in norms if isinstance(norm, FunctionalBatchNorm)]
+class _Norm(NamedTuple):
+    """What the running statistics of a BatchNorm follow from.
+
+    Attributes:
+        pixels: Of the map that it normalises.
+        momentum: Its own.
+        n_features: Channels of that map.
+    """
+
+    pixels: int
+    momentum: float
+    n_features: int
 
 
-def _running(layout: Layout, momenta: Sequence[float], old: Tensor, measured: Tensor, samples: int) -> Tensor:
+def _norms(arch: Architecture, made: Program, layout: Layout) -> list[_Norm]:
+    modules = [arch.training.get_submodule(name) for name in made.norms]
+    assert all(isinstance(module, FunctionalBatchNorm) for module in modules)
+    momenta = [float(module.momentum) for module in modules]  # type: ignore[arg-type]
+    return list(map(_Norm, made.norm_pixels, momenta, layout.n_features))
+
+
+def _running(norms: Sequence[_Norm], old: Tensor, measured: Tensor, samples: int) -> Tensor:
     """Running means and variances ``[K, 2, n_features]`` after the step, as `FunctionalBatchNorm.keep` has them."""
-    counts = [samples * pixels for pixels in layout.program.norm_pixels]
-    unbiased = [count / max(count - 1, 1) for count in counts]
     parts, first = [], 0
     # Layers that follow one another have maps of one size: few operations.
-    alike = itertools.groupby(zip(unbiased, momenta, layout.n_features, strict=True), key=lambda norm: norm[:2])
-    for (factor, momentum), norms in alike:
-        here = slice(first, first := first + sum(size for _, _, size in norms))
+    for (pixels, momentum), alike in itertools.groupby(norms, key=lambda norm: norm[:2]):
+        here = slice(first, first := first + sum(norm.n_features for norm in alike))
+        count = samples * pixels
         means, variances = measured[:, :, here].unbind(dim=1)
-        value = torch.stack([means, variances * factor], dim=1)
+        value = torch.stack([means, variances * (count / max(count - 1, 1))], dim=1)
         parts.append(old[:, :, here] + momentum * (value - old[:, :, here]))
     return torch.cat(parts, dim=2)

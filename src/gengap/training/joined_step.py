@@ -7,7 +7,6 @@ each, takes as long as training one small network does.
 import functools
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ ALL = "all"  # name of joined tensors
 
 
 def can_join(cell: Cell) -> bool:
-    """Whether every number of the networks moves by itself, so that it does not matter of which tensor it is.
+    """Whether every number of the networks moves by itself, so that it does not matter which tensor holds it.
 
     Args:
         cell: Any cell of the pack.
@@ -34,27 +33,34 @@ def can_join(cell: Cell) -> bool:
     return elementwise and cell.training.subspace is None
 
 
-@dataclass(frozen=True)
 class Layout:
     """Where a network's numbers are in joined tensors.
 
     Parameters and what an optimiser keeps of each are ``[K, n_weights]``, in the program's order. Running means and
-    variances are ``[K, 2, n_features]``. Everything else keeps its name. A mask is one of all parameters.
+    variances are ``[K, 2, n_features]``. Everything else keeps its name. Masks are filled up with ones to all
+    parameters.
 
-    Attributes:
+    Args:
         arch: Of the networks.
         program: Of the same.
+
+    Attributes:
+        n_features: Of every BatchNorm.
     """
 
-    arch: Architecture
-    program: Program
+    def __init__(self, arch: Architecture, program: Program) -> None:
+        self._arch, self._program = arch, program
+        tensors = itertools.chain(arch.training.named_parameters(), arch.training.named_buffers())
+        self._shapes = {name: value.shape for name, value in tensors}
+        self._statistics = {f"{norm}.running_{kind}" for norm in program.norms for kind in ("mean", "var")}
+        self.n_features = [self._shapes[f"{norm}.running_mean"].numel() for norm in program.norms]
 
     def join(self, networks: NetworkState) -> NetworkState:
         """Joined copies of the networks' tensors."""
         parameters, buffers, optimizer_state = networks
         others = {name: value.clone() for name, value in buffers.items() if name not in self._statistics}
         return NetworkState(
-            {ALL: passes.weights(self.program, parameters)},
+            {ALL: passes.joined(self._program, parameters)},
             {ALL: self.joined_statistics(buffers), **others} if self._statistics else others,
             {kind: self._joined_kind(kind, part, parameters) for kind, part in optimizer_state.items()},
         )
@@ -65,18 +71,24 @@ class Layout:
         others = {name: value for name, value in buffers.items() if name != ALL}
         named = {**self.split_statistics(buffers[ALL]), **others} if self._statistics else others
         return NetworkState(
-            self._split_weights(parameters[ALL]),
-            {name: named[name] for name in self.arch.buffers},
+            self.split_weights(parameters[ALL]),
+            {name: named[name] for name in self._arch.buffers},
             {
-                kind: self._split_weights(part[ALL]) if part.keys() == {ALL} else part
+                kind: self.split_weights(part[ALL]) if part.keys() == {ALL} else part
                 for kind, part in optimizer_state.items()
             },
         )
 
+    def split_weights(self, flat: Tensor) -> State:
+        """A number for every weight ``[K, n_weights]`` by the parameters' names: views."""
+        names = self._program.parameters
+        parts = dict(zip(names, flat.split([self._shapes[name].numel() for name in names], dim=1), strict=True))
+        return {name: parts[name].unflatten(1, self._shapes[name]) for name in self._arch.parameters}
+
     def joined_statistics(self, buffers: State) -> Tensor:
         """Running means and variances of all BatchNorms, ``[K, 2, n_features]``."""
         kinds = (
-            torch.cat([buffers[f"{norm}.running_{kind}"] for norm in self.program.norms], dim=1)
+            torch.cat([buffers[f"{norm}.running_{kind}"] for norm in self._program.norms], dim=1)
             for kind in ("mean", "var")
         )
         return torch.stack(list(kinds), dim=1)
@@ -86,42 +98,22 @@ class Layout:
         return {
             f"{norm}.running_{kind}": part
             for row, kind in enumerate(("mean", "var"))
-            for norm, part in zip(self.program.norms, joined[:, row].split(self.n_features, dim=1), strict=True)
+            for norm, part in zip(self._program.norms, joined[:, row].split(self.n_features, dim=1), strict=True)
         }
-
-    @functools.cached_property
-    def n_features(self) -> list[int]:
-        """Of every BatchNorm."""
-        return [self._shapes[f"{norm}.running_mean"].numel() for norm in self.program.norms]
-
-    @functools.cached_property
-    def _statistics(self) -> frozenset[str]:
-        return frozenset(f"{norm}.running_{kind}" for norm in self.program.norms for kind in ("mean", "var"))
-
-    @functools.cached_property
-    def _shapes(self) -> dict[str, torch.Size]:
-        module = self.arch.training
-        return {name: value.shape for name, value in itertools.chain(module.named_parameters(), module.named_buffers())}
 
     def _joined_kind(self, kind: str, part: State, parameters: State) -> State:
         """One kind of what an optimiser keeps: of every parameter, or a count of steps."""
         if kind == masks.MASK:  # of some parameters
             part = masks.ones(parameters, tuple(parameters)) | part
         if part.keys() == parameters.keys():
-            return {ALL: passes.weights(self.program, part)}
+            return {ALL: passes.joined(self._program, part)}
         return {name: value.clone() for name, value in part.items()}
-
-    def _split_weights(self, flat: Tensor) -> State:
-        names = self.program.parameters
-        parts = dict(zip(names, flat.split([self._shapes[name].numel() for name in names], dim=1), strict=True))
-        return {name: parts[name].unflatten(1, self._shapes[name]) for name in self.arch.parameters}
 
 
 class JoinedStep:
     """A `Step` that keeps the networks joined, and gives views of them by name.
 
-    It owns their tensors: what it returns is overwritten by the next call. What it is given is copied, unless it is
-    what it has returned.
+    As `gengap.training.compilation.Owner`, it owns their tensors, so the next call overwrites what this one returns.
 
     Args:
         step: A step of joined networks.
@@ -143,16 +135,15 @@ class JoinedStep:
     def __call__(self, networks: NetworkState, *others: Any) -> tuple[NetworkState, Tensor]:
         """See `gengap.training.step.make_step`."""
         if networks is not self._named:
-            self._joined = self._layout.join(networks)
-            self._named = networks = self._layout.split(self._joined)
+            joined = self._layout.join(networks)
+            self._named, self._joined = self._layout.split(joined), joined
         (loss,) = self._update(self._joined, *others)
-        return networks, loss
+        assert self._named is not None
+        return self._named, loss
 
 
 def update_in_place(step: Step, networks: Any, *others: Any) -> tuple[Tensor]:
     """The step's losses; the networks after it are written over those before it."""
     new, loss = step(networks, *others)
-    for own, value in zip(tensor_tree.leaves(networks), tensor_tree.leaves(new), strict=True):
-        if value is not own:
-            own.copy_(value)
+    tensor_tree.write(networks, new)
     return (loss,)

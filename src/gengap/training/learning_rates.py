@@ -1,7 +1,7 @@
 """The learning rate of every network: what its schedule decides, over the measured curvature if it asks for that."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -174,6 +174,11 @@ def expected_products(cell: Cell, n_steps: int) -> float:
     if "refresh_steps" not in registry.check("schedule", cell.schedule.name).reads:
         return 0.0
     return _USUAL_PRODUCTS * math.ceil(n_steps / cell.schedule.refresh_steps)
+
+
+def one_that_measures(cells: Iterable[Cell]) -> Cell:
+    """A cell whose schedule measures curvature, if there is one; else the first."""
+    return max(cells, key=lambda cell: expected_products(cell, 1))
 
 
 def gradient_evaluations(pack: PackState, slot: int) -> float:

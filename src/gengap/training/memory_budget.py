@@ -14,18 +14,19 @@ import torch
 from torch.func import functional_call
 
 from gengap import registry
-from gengap.engine.autograd_memory import saved_bytes
+from gengap.engine.autograd_memory import KEPT_BYTES, saved_bytes
 from gengap.engine.cpu import execution
 from gengap.engine.stack import Architecture
 from gengap.logs import log
 from gengap.studies.settings import Cell
-from gengap.training import fused_step, projections
+from gengap.training import fused_step, learning_rates, projections
 
 _SPARE = 0.8  # share of the free memory that is planned with
 # Measured against predicted peaks of uncompiled packs (Song's network at widths 16 to 64, ResNet-56 at width 8) were
 # 1.2 to 1.6 times what autograd saves; PyTorch's own first allocations come on top.
 _TEMPORARIES = 1.5
 _OWN_BYTES = 100_000_000
+_COLUMNS = 9  # numbers of a patch for each of a map, in graphs of the Hessian's products
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ def predicted_bytes(
 
     Args:
         arch: The architecture.
-        cell: Any cell of the pack.
+        cell: Any cell of the pack; one whose schedule measures curvature, if there is one.
         image_shape: ``(channels, height, width)``.
         n_samples: Training samples.
         n_outputs: Outputs of the network.
@@ -80,6 +81,9 @@ def predicted_bytes(
     step = held + weights * (3 + 2 * kinds)
     if cell.training.subspace is not None:
         step += weights + projections.bytes_of(cell.training.projection, cell.training.subspace, arch.n_parameters)
+    if device.type == "cpu" and learning_rates.expected_products(cell, 1):
+        few, more = (_saved_by_autograd(arch, (count, *image_shape), dtype) for count in (2, 4))
+        shared += min(KEPT_BYTES, round(_COLUMNS * (few + (more - few) / 2 * (n_samples - 2))))
     evaluation = n_samples * n_outputs * (dtype.itemsize + 3 * torch.float64.itemsize)
     peak: int = round(max(step, evaluation))
     return peak + weights * (len(cell.training.snapshots) + 2), shared

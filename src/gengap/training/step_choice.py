@@ -57,7 +57,7 @@ def pays_to_compile(
         n_steps: That are left.
     """
     sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
-    return step_cost.pays(arch, image_shape, n_steps=n_steps, **sizes)
+    return step_cost.pays(arch, image_shape, n_steps=n_steps, joined=can_join(cell), **sizes)
 
 
 def step_seconds(
@@ -71,7 +71,7 @@ def step_seconds(
 ) -> float:
     """Seconds of that step on the processor that it was fitted on; of use as a ratio of two packs."""
     sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
-    return step_cost.step_seconds(arch, image_shape, **sizes, compiled=compiled)
+    return step_cost.step_seconds(arch, image_shape, **sizes, joined=can_join(cell), compiled=compiled)
 
 
 def _sizes(

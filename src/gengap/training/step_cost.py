@@ -20,9 +20,11 @@ _LAUNCH_SECONDS, _MAP_SECONDS, _UPDATE_SECONDS, _PRODUCT_SECONDS = 3e-3, 7e-9, 1
 # What compiling saves: nearly all launches and all but one pass through the weights, less of maps and products.
 _SAVED, _SAVED_OF_MAPS, _SAVED_OF_PRODUCTS = 0.9, 0.6, 0.25
 _WORTH_SECONDS = 35.0  # compiling takes about 20 s
-# The same of a fused step: it launches little, once and for every group of networks; an optimiser moves every number
-# of the pack in a few operations; and maps and products are as fast uncompiled. Compiling takes about 8 s.
-_FUSED_LAUNCH_SECONDS, _GROUP_SECONDS, _FUSED_UPDATE_SECONDS = 0.4e-3, 0.13e-3, 1.2e-8
+# The same of a fused step: it launches little, once and for every group of networks, less on joined tensors; an
+# optimiser moves every number in a few operations; and maps and products are as fast uncompiled. Compiling takes about
+# 8 s.
+_FUSED_LAUNCH_SECONDS, _GROUP_SECONDS, _FUSED_UPDATE_SECONDS = 1.9e-3, 0.13e-3, 1.2e-8
+_JOINED_LAUNCH_SECONDS = 0.4e-3
 _FUSED_MAP_SECONDS, _FUSED_PRODUCT_SECONDS = 5e-10, 2e-11
 _FUSED_WORTH_SECONDS = 16.0
 # What compiling saves of a step that a GPU replays. Estimates: every layer's operations become about 20 kernels fewer,
@@ -39,6 +41,7 @@ def pays(
     batch_size: int,
     n_steps: int,
     n_groups: int = 0,
+    joined: bool = True,
 ) -> bool:
     """Predict whether compiling would save enough of the time that `n_steps` uncompiled steps take on a CPU.
 
@@ -49,9 +52,12 @@ def pays(
         batch_size: Samples per step.
         n_steps: That are left.
         n_groups: Of the fused step, `gengap.training.fused_step.groups`; 0: the step is not fused.
+        joined: Whether the fused step takes joined tensors.
     """
     sizes = {"n_networks": n_networks, "batch_size": batch_size, "n_groups": n_groups}
-    eager, compiled = (step_seconds(arch, image_shape, **sizes, compiled=compiled) for compiled in (False, True))
+    eager, compiled = (
+        step_seconds(arch, image_shape, **sizes, joined=joined, compiled=compiled) for compiled in (False, True)
+    )
     return n_steps * (eager - compiled) > (_FUSED_WORTH_SECONDS if n_groups else _WORTH_SECONDS)
 
 
@@ -62,6 +68,7 @@ def step_seconds(
     n_networks: int,
     batch_size: int,
     n_groups: int = 0,
+    joined: bool = True,
     compiled: bool,
 ) -> float:
     """Seconds of one step on the processor that the costs above were fitted on; of use as a ratio of two packs.
@@ -72,12 +79,14 @@ def step_seconds(
         n_networks: The same.
         batch_size: The same.
         n_groups: The same.
+        joined: The same.
         compiled: Whether the step is compiled.
     """
     of_sample, samples = _work(arch, image_shape), n_networks * batch_size
     weights = n_networks * arch.n_parameters
     if n_groups:
-        overhead = _FUSED_LAUNCH_SECONDS + n_groups * _GROUP_SECONDS + weights * _FUSED_UPDATE_SECONDS
+        launch = _JOINED_LAUNCH_SECONDS if joined else _FUSED_LAUNCH_SECONDS
+        overhead = launch + n_groups * _GROUP_SECONDS + weights * _FUSED_UPDATE_SECONDS
         computed = of_sample.numbers * _FUSED_MAP_SECONDS + of_sample.operations * _FUSED_PRODUCT_SECONDS
         return (1 - _SAVED * compiled) * overhead + samples * computed
     overhead = _LAUNCH_SECONDS + weights * _UPDATE_SECONDS

@@ -46,3 +46,31 @@ def filled(empty: Any, values: Iterator[Tensor]) -> Any:
 def _tuple_like(tree: Any, values: Iterator[Any]) -> Any:
     """A tuple, also a named one."""
     return type(tree)(*values) if hasattr(tree, "_fields") else tuple(values)
+
+
+def write(own: Any, new: Any) -> None:
+    """Write the tensors of `new` over those of `own`, by their names: their orders may differ, as after reading a file.
+
+    A tensor of `new` that is one of `own` at another place is read before anything is written.
+
+    Raises:
+        ValueError: If the trees differ in their names.
+    """
+    pairs = list(_pairs(own, new))
+    places = {id(value) for value, _ in pairs}
+    moved = [(to, value.clone() if id(value) in places else value) for to, value in pairs if value is not to]
+    for to, value in moved:
+        to.copy_(value)
+
+
+def _pairs(one: Any, other: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    if isinstance(one, Tensor):
+        yield one, other
+    elif isinstance(one, dict):
+        if one.keys() != other.keys():
+            raise ValueError(f"a step has changed the tensors' names: {sorted(one.keys() ^ other.keys())}")
+        for name, value in one.items():
+            yield from _pairs(value, other[name])
+    else:
+        for value, its in zip(one, other, strict=True):
+            yield from _pairs(value, its)

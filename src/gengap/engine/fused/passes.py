@@ -22,16 +22,9 @@ def supports(program: Program, images: Tensor, samples: int) -> bool:
     return not program.pools if images.is_cuda else operators.supports_batch(images, samples)
 
 
-def weights(program: Program, parameters: State) -> Tensor:
-    """All parameters of every network one after another, ``[K, n_weights]``."""
-    return torch.cat([parameters[name].flatten(1) for name in program.parameters], dim=1)
-
-
-def by_name(program: Program, flat: Tensor, like: State) -> State:
-    """What `weights` has joined, apart again: by name, each with the shape that it has in `like`."""
-    parts = flat.split([like[name][0].numel() for name in program.parameters], dim=1)
-    named = {name: part.view_as(like[name]) for name, part in zip(program.parameters, parts, strict=True)}
-    return {name: named[name] for name in like}
+def joined(program: Program, tensors: State) -> Tensor:
+    """All parameters of every network, or what is kept of each, one after another: ``[K, n_weights]``."""
+    return torch.cat([tensors[name].flatten(1) for name in program.parameters], dim=1)
 
 
 def forward(program: Program, weights: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,7 +32,7 @@ def forward(program: Program, weights: Tensor, batches: Tensor) -> tuple[Tensor,
 
     Args:
         program: Of these networks.
-        weights: As `weights` joins them.
+        weights: As `joined` gives them.
         batches: The images of every network ``[K, N, C, H, W]``; see `supports`.
 
     Returns:

@@ -7,14 +7,13 @@ from torch import Tensor
 from torch.func import functional_call, grad, hessian, vmap
 
 from gengap import losses
-from gengap.engine.autograd_memory import saved_bytes
+from gengap.engine.autograd_memory import KEPT_BYTES, saved_bytes
 from gengap.engine.hessian.lanczos import Product
 from gengap.engine.layers.im2col import with_im2col
 from gengap.engine.objective import Objective
 from gengap.engine.stack import Architecture, State, network_state, unflatten
 from gengap.studies.settings import Loss
 
-_KEPT = 2_000_000_000  # Bytes of gradients' graphs kept from product to product; others are recomputed each time.
 _GRAPH = 100_000_000  # Bytes of a graph, where samples can be divided as one likes.
 
 
@@ -61,11 +60,11 @@ def repeated_product(objective: Objective) -> Product:
         objective = dataclasses.replace(
             objective, images=objective.images[curved], targets=objective.targets[curved], batch_size=batch_size
         )
-    elif size * objective.batch_size > _KEPT:
+    elif size * objective.batch_size > KEPT_BYTES:
         module = arch.batch  # Such a batch cannot be divided, and columns take the most memory.
         size = bytes_per_sample()
     batches = objective.batches() if len(objective.images) else []
-    graphs = [gradient(x, y) for x, y in batches[: _KEPT // (size * objective.batch_size)]]
+    graphs = [gradient(x, y) for x, y in batches[: KEPT_BYTES // (size * objective.batch_size)]]
 
     def product(vectors: Tensor) -> Tensor:
         total = torch.zeros_like(vectors, dtype=torch.float64)

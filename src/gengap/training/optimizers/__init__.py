@@ -5,7 +5,8 @@ state before the first step; and `step(parameters, gradients, optimizer_state, h
 returns new parameters and a new state. Parameters, gradients (of the data loss) and state are stacked ``[K, ...]``,
 `hyperparameters` has what `HYPERPARAMETERS` names, each ``[K]``, and `settings` is what the cells share. Where the
 setting `eps` is read, `EPS` stands for null. An optimiser that moves every number of a network by that number's own
-gradient and state may say `ELEMENTWISE = True`; the tensors of a network may then be given as one.
+gradient and state may say `ELEMENTWISE = True`; the tensors of a network may then be given as one. Each kind of its
+state has a tensor of the parameter's shape for every parameter, or tensors under other names.
 """
 
 from collections.abc import Sequence
