@@ -318,7 +318,7 @@ def test_products_are_the_same_whatever_is_kept(monkeypatch):
     vectors = torch.randn(3, subject.arch.n_parameters, dtype=F64)
     objective = dataclasses.replace(objective_of(subject, 0), batch_size=25)
     whole = repeated_hvp.repeated_product(objective)(vectors)
-    monkeypatch.setattr(repeated_hvp, "_KEPT", 0)
+    monkeypatch.setattr(repeated_hvp, "KEPT_BYTES", 0)
     alone = repeated_hvp.repeated_product(objective)(vectors)
     torch.testing.assert_close(alone, whole, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(whole, vectors @ matrix_of(subject, 0), rtol=1e-10, atol=1e-10)
@@ -327,7 +327,7 @@ def test_products_are_the_same_whatever_is_kept(monkeypatch):
 def test_batches_too_large_for_columns_are_measured_without(monkeypatch):
     subject = make_subject("batch", seeds=(0,), count=20)
     vectors = torch.randn(1, subject.arch.n_parameters, dtype=F64)
-    monkeypatch.setattr(repeated_hvp, "_KEPT", 0)
+    monkeypatch.setattr(repeated_hvp, "KEPT_BYTES", 0)
     found = repeated_hvp.repeated_product(objective_of(subject, 0))(vectors)
     torch.testing.assert_close(found, vectors @ matrix_of(subject, 0), rtol=1e-9, atol=1e-9)
 

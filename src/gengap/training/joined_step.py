@@ -5,7 +5,6 @@ each, takes as long as training one small network does.
 """
 
 import functools
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -50,10 +49,9 @@ class Layout:
 
     def __init__(self, arch: Architecture, program: Program) -> None:
         self._arch, self._program = arch, program
-        tensors = itertools.chain(arch.training.named_parameters(), arch.training.named_buffers())
-        self._shapes = {name: value.shape for name, value in tensors}
+        self._shapes = {name: value.shape for name, value in arch.training.named_parameters()}
         self._statistics = {f"{norm}.running_{kind}" for norm in program.norms for kind in ("mean", "var")}
-        self.n_features = [self._shapes[f"{norm}.running_mean"].numel() for norm in program.norms]
+        self.n_features = [arch.training.get_buffer(f"{norm}.running_mean").numel() for norm in program.norms]
 
     def join(self, networks: NetworkState) -> NetworkState:
         """Joined copies of the networks' tensors."""
@@ -81,9 +79,7 @@ class Layout:
 
     def split_weights(self, flat: Tensor) -> State:
         """A number for every weight ``[K, n_weights]`` by the parameters' names: views."""
-        names = self._program.parameters
-        parts = dict(zip(names, flat.split([self._shapes[name].numel() for name in names], dim=1), strict=True))
-        return {name: parts[name].unflatten(1, self._shapes[name]) for name in self._arch.parameters}
+        return passes.apart(self._program, flat, self._shapes)
 
     def joined_statistics(self, buffers: State) -> Tensor:
         """Running means and variances of all BatchNorms, ``[K, 2, n_features]``."""

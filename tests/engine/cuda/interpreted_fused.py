@@ -48,11 +48,11 @@ def both(network, image_shape, n_networks=2, samples=5, seed=0):
         return vmap(grad(of_one, has_aux=True))(parameters, images)
 
     def ours(parameters, images):
-        weights = passes.weights(made, parameters)
+        weights = passes.joined(made, parameters)
         maps, statistics = passes.forward(made, weights, images)
         outputs = passes.outputs(made, maps)
         flat = passes.backward(made, weights, images, maps, statistics, outputs.cos())
-        return passes.by_name(made, flat, parameters), outputs
+        return passes.apart(made, flat, {name: value.shape[1:] for name, value in parameters.items()}), outputs
 
     return ours, theirs, parameters, images
 

@@ -52,11 +52,11 @@ def theirs(arch, parameters, buffers, images):
 def ours(made, parameters, images):
     """The same by the kernels, in float32."""
     parameters = {name: value.float() for name, value in parameters.items()}
-    weights = passes.weights(made, parameters)
+    weights = passes.joined(made, parameters)
     maps, statistics = passes.forward(made, weights, images.float())
     outputs = passes.outputs(made, maps)
     flat = passes.backward(made, weights, images.float(), maps, statistics, outputs.cos())
-    return passes.by_name(made, flat, parameters), outputs
+    return passes.apart(made, flat, {name: value.shape[1:] for name, value in parameters.items()}), outputs
 
 
 def assert_near(found, expected):
@@ -136,7 +136,7 @@ def test_the_bits_of_a_network_are_those_of_the_network_alone():
 def test_statistics_are_those_of_the_batch():
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 1))
     _, made, parameters, _, images = setup(network, (3, 2, 2))
-    weights = passes.weights(made, {name: value.float() for name, value in parameters.items()})
+    weights = passes.joined(made, {name: value.float() for name, value in parameters.items()})
     _, statistics = passes.forward(made, weights, images.float())
     assert_close(statistics[:, 0], images.mean(dim=(1, 3, 4)), "mean")
     assert_close(statistics[:, 1], images.var(dim=(1, 3, 4), correction=0), "variance")
@@ -167,7 +167,7 @@ def small_and_large():
     arguments = []
     for samples in (4096, 12288):
         _, made, parameters, _, images = setup(models.build(Model(width=4), (3, 8, 8), 1), (3, 8, 8), samples=samples)
-        arguments.append((made, passes.weights(made, {n: v.float() for n, v in parameters.items()}), images.float()))
+        arguments.append((made, passes.joined(made, {n: v.float() for n, v in parameters.items()}), images.float()))
     return arguments
 
 

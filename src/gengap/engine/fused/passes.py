@@ -3,7 +3,7 @@
 Forward, backward and nothing else: losses and optimisers are PyTorch's operators on what lies between and after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 import torch
@@ -25,6 +25,13 @@ def supports(program: Program, images: Tensor, samples: int) -> bool:
 def joined(program: Program, tensors: State) -> Tensor:
     """All parameters of every network, or what is kept of each, one after another: ``[K, n_weights]``."""
     return torch.cat([tensors[name].flatten(1) for name in program.parameters], dim=1)
+
+
+def apart(program: Program, flat: Tensor, shapes: Mapping[str, torch.Size]) -> State:
+    """What `joined` has joined: views by name, in the order of `shapes`, which are those of one network."""
+    parts = flat.split([shapes[name].numel() for name in program.parameters], dim=1)
+    named = dict(zip(program.parameters, parts, strict=True))
+    return {name: named[name].unflatten(1, shape) for name, shape in shapes.items()}
 
 
 def forward(program: Program, weights: Tensor, batches: Tensor) -> tuple[Tensor, Tensor]:
