@@ -21,7 +21,7 @@ from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
 from gengap.training.augmentation import augmented
 from gengap.training.joined_step import ALL, JoinedStep, Layout
-from gengap.training.step import NetworkState, Step, StepInputs, make_step, update
+from gengap.training.step import NetworkState, Step, StepInputs, Update, make_step, update
 
 _CACHE = 2**22  # bytes of maps that a processor's cache still has when the backward pass reads them
 _MOST_GROUPS = 16  # of the networks of a pack: each takes half a second to compile
@@ -110,19 +110,17 @@ def make_fused_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int,
         cell: Any cell of the pack; in bfloat16 there are no such kernels.
         image_shape: ``(channels, height, width)``.
     """
-    made = _program(arch, cell, image_shape)
-    if made is None:
+    found = _parts(arch, cell, image_shape)
+    if found is None:
         return None
-    instructions, layout = made, Layout(arch, made)
-    norms = _norms(arch, made, layout)
-    gradients_of, updated, stacked = _gradients(made, cell), update(arch, cell), make_step(arch, cell)
+    made, layout, norms, gradients_of, updated, stacked = found
 
     def step(
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
     ) -> tuple[NetworkState, Tensor]:
-        if not _supported(instructions, images, inputs):
+        if not _supported(made, images, inputs):
             return stacked(networks, images, targets, inputs)
-        weights = passes.joined(instructions, networks.parameters)
+        weights = passes.joined(made, networks.parameters)
         flat, statistics, loss = gradients_of(weights, images, targets, inputs)
         gradients = layout.split_weights(flat)
         buffers = dict(networks.buffers)
@@ -146,17 +144,15 @@ def make_joined_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int
         cell: Any cell of the pack.
         image_shape: ``(channels, height, width)``.
     """
-    made = _program(arch, cell, image_shape)
-    if made is None:
+    found = _parts(arch, cell, image_shape)
+    if found is None:
         return None
-    instructions, layout = made, Layout(arch, made)
-    norms = _norms(arch, made, layout)
-    gradients_of, updated, stacked = _gradients(made, cell), update(arch, cell), make_step(arch, cell)
+    made, layout, norms, gradients_of, updated, stacked = found
 
     def step(
         networks: NetworkState, images: Tensor, targets: Tensor, inputs: StepInputs
     ) -> tuple[NetworkState, Tensor]:
-        if not _supported(instructions, images, inputs):
+        if not _supported(made, images, inputs):
             moved, loss = stacked(layout.split(networks), images, targets, inputs)
             return layout.join(moved), loss
         flat, statistics, loss = gradients_of(networks.parameters[ALL], images, targets, inputs)
@@ -171,6 +167,43 @@ def make_joined_step(arch: Architecture, cell: Cell, image_shape: tuple[int, int
     return JoinedStep(step, layout)
 
 
+class _Norm(NamedTuple):
+    """What the running statistics of a BatchNorm follow from.
+
+    Attributes:
+        pixels: Of the map that it normalises.
+        momentum: Its own.
+        n_features: Channels of that map.
+    """
+
+    pixels: int
+    momentum: float
+    n_features: int
+
+
+_Gradients = Callable[[Tensor, Tensor, Tensor, StepInputs], tuple[Tensor, ...]]
+
+
+class _Parts(NamedTuple):
+    """What a step is put together from."""
+
+    program: Program
+    layout: Layout
+    norms: list[_Norm]
+    gradients: _Gradients
+    update: Update
+    stacked: Step
+
+
+def _parts(arch: Architecture, cell: Cell, image_shape: tuple[int, int, int]) -> _Parts | None:
+    made = _program(arch, cell, image_shape)
+    if made is None:
+        return None
+    layout = Layout(arch, made)
+    norms = _norms(arch, made, layout)
+    return _Parts(made, layout, norms, _gradients(made, cell), update(arch, cell), make_step(arch, cell))
+
+
 def _supported(made: Program, images: Tensor, inputs: StepInputs) -> bool:
     """Whether the kernels can take these batches."""
     batch_size = inputs.samples.shape[1]
@@ -178,7 +211,7 @@ def _supported(made: Program, images: Tensor, inputs: StepInputs) -> bool:
     return computed > 0 and passes.supports(made, images, computed)
 
 
-def _gradients(made: Program, cell: Cell) -> Callable[[Tensor, Tensor, Tensor, StepInputs], tuple[Tensor, ...]]:
+def _gradients(made: Program, cell: Cell) -> _Gradients:
     """From weights ``[K, n_weights]`` and what a step reads to gradients, BatchNorm's statistics and losses."""
     sample_losses = losses.sample_losses(cell.loss)
 
@@ -215,10 +248,10 @@ def _gradients(made: Program, cell: Cell) -> Callable[[Tensor, Tensor, Tensor, S
 
         parts: list[tuple[Tensor, Tensor, Tensor]] = []
         if images.is_cuda:
-            groups = [slice(len(samples))]
+            taken = [slice(len(samples))]
         else:
-            groups = _groups(n_networks, computed, made.size, torch.get_num_threads())
-        for of in groups:
+            taken = _groups(n_networks, computed, made.size, torch.get_num_threads())
+        for of in taken:
             parts.append(passed(of, parts[-1][0] if parts else None))
         return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
@@ -257,20 +290,6 @@ def _gathered(images: Tensor, samples: Tensor, after: Tensor | None) -> Tensor:
 def _batch_last(batches: Tensor) -> Tensor:
     """The same images, on a CPU with the batch last in memory."""
     return batches if batches.is_cuda else batches.permute(0, 3, 4, 2, 1).contiguous().permute(0, 4, 3, 1, 2)
-
-
-class _Norm(NamedTuple):
-    """What the running statistics of a BatchNorm follow from.
-
-    Attributes:
-        pixels: Of the map that it normalises.
-        momentum: Its own.
-        n_features: Channels of that map.
-    """
-
-    pixels: int
-    momentum: float
-    n_features: int
 
 
 def _norms(arch: Architecture, made: Program, layout: Layout) -> list[_Norm]:
