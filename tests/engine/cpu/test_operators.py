@@ -29,12 +29,16 @@ def programs():
     return evaluating, measuring, torch.randn(70, 3, 8, 8)
 
 
+def steps_of(program):
+    """Its instructions, each as 16 numbers."""
+    return list(zip(*[iter(program.instructions)] * 16, strict=True))
+
+
 def n_weights(program):
     """Weights of one network that a program reads: where the last of them ends."""
-    steps = [program.instructions[at : at + 15] for at in range(0, len(program.instructions), 15)]
     return max(
-        step[5] + (step[9] * (step[8] * step[10] * step[11] + 1) if KINDS[step[0]] == "convolve" else 2 * step[8])
-        for step in steps
+        step[6] + (step[10] if KINDS[step[0]] == "convolve" else step[9])
+        for step in steps_of(program)
         if KINDS[step[0]] in ("convolve", "scale", "measure")
     )
 
@@ -48,8 +52,7 @@ def evaluate_arguments():
 def statistics_arguments():
     _, program, images = programs()
     weights = torch.rand(2, n_weights(program)) + 0.5
-    steps = zip(*[iter(program.instructions)] * 15, strict=True)
-    n_features = sum(step[8] for step in steps if KINDS[step[0]] == "measure")
+    n_features = sum(step[9] for step in steps_of(program) if KINDS[step[0]] == "measure")
     scratch = torch.zeros(program.kept_size * 128 * 2)
     sizes = program.buffer_size, program.kept_size, program.n_outputs, n_features
     return images, weights, scratch, list(program.instructions), *sizes, 1e-5
@@ -165,12 +168,14 @@ def replaced(name, place, value, *pack):
         ("train_backward", 3, lambda statistics: statistics[:, :1], "statistics must have shape"),
         ("evaluate", 0, lambda images: images.transpose(2, 3), "must be contiguous"),
         ("evaluate", 1, lambda weights: weights[:, :-1].contiguous(), "reads past the end of its weights"),
-        ("evaluate", 2, lambda program: program[:-1], "instructions of 15 numbers"),
+        ("evaluate", 2, lambda program: program[:-1], "instructions of 16 numbers"),
         ("evaluate", 2, lambda program: [99, *program[1:]], "unknown kind 99"),
         ("evaluate", 2, lambda program: [*program[:3], 10**6, *program[4:]], "writes past the end of its maps"),
         ("evaluate", 2, lambda program: [*program[:1], -1, *program[2:]], "reads past the end of its maps"),
         ("evaluate", 2, lambda program: [*program[:1], 10**6, *program[2:]], "reads past the end of its maps"),
-        ("evaluate", 2, lambda program: [*program[:6], 0, *program[7:]], "an empty map or kernel"),
+        ("evaluate", 2, lambda program: [*program[:7], 0, *program[8:]], "an empty map or kernel"),
+        ("evaluate", 2, lambda program: [*program[:5], 10**6, *program[6:]], "reads past the end of its weights"),
+        ("evaluate", 2, lambda program: [*program[:6], 10**6, *program[7:]], "reads past the end of its weights"),
         ("evaluate", 3, lambda size: 8, "the buffer must hold an image"),
         ("evaluate", 4, lambda count: count + 1, "the last instruction must compute 3 outputs"),
         ("evaluate", 4, 0, "must have outputs"),

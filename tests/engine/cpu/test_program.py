@@ -6,7 +6,7 @@ from torch import nn
 
 from gengap import models
 from gengap.engine import evaluation, stack
-from gengap.engine.cpu import exact_batchnorm, operators
+from gengap.engine.cpu import exact_batchnorm, operators, program
 from gengap.engine.evaluation.inference import inference
 from gengap.studies.settings import Model
 
@@ -60,6 +60,7 @@ NETWORKS = {
     "lenet": ours(name="lenet", width=3, shape=(1, 28, 28)),
     "lenet, before": ours(name="lenet", width=3, batchnorm="before", shape=(1, 28, 28)),
     "lenet, after": ours(name="lenet", width=3, batchnorm="after", shape=(1, 28, 28)),
+    "patch_conv": ours(name="patch_conv", width=43, shape=(1, 28, 28)),
     "mlp": ours(name="mlp", width=20),
     "keskar_fc": ours(name="keskar_fc"),
     "wide resnet": ours(name="wide_resnet", width=2, depth=10),
@@ -70,9 +71,18 @@ NETWORKS = {
         ),
         (2, 13, 11),
     ),
+    "pools in parts": lambda: (
+        nn.Sequential(
+            *(nn.Conv2d(2, 21, 3), nn.ReLU(), nn.AvgPool2d(3, 2), nn.Conv2d(21, 13, 2, bias=False), nn.MaxPool2d(2)),
+            *(nn.ReLU(), nn.Flatten(), nn.Linear(13 * 5 * 5, 3)),
+        ),
+        (2, 26, 26),
+    ),
     "crossing": lambda: (Crossing(), (2, 14, 14)),
     "waiting": lambda: (Waiting(), (2, 5, 5)),
 }
+
+NORMALISED = [name for name in NETWORKS if name not in ("lenet", "patch_conv", "mlp", "pools in parts")]
 
 
 def random(network, shape, n_images, count=3):
@@ -102,7 +112,7 @@ def test_outputs_are_those_of_evaluation_mode(name):
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("lenet", "mlp")])
+@pytest.mark.parametrize("name", NORMALISED)
 def test_exact_statistics_are_those_of_one_batch(name):
     network, shape = NETWORKS[name]()
     arch, state, images = random(network, shape, 150)
@@ -113,7 +123,7 @@ def test_exact_statistics_are_those_of_one_batch(name):
         torch.testing.assert_close(found[key].double(), value, rtol=1e-4, atol=1e-4, msg=key)
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("lenet", "mlp")])
+@pytest.mark.parametrize("name", NORMALISED)
 def test_the_last_pass_of_exact_statistics_gives_the_outputs(name, monkeypatch):
     network, shape = NETWORKS[name]()
     arch, state, images = random(network, shape, 150)
@@ -135,6 +145,18 @@ def test_variance_survives_a_mean_that_is_a_thousand_times_larger():
     images = torch.randn(5000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     found = exact_batchnorm.measured_statistics(arch, state, images)[0]["1.running_var"].item()
     assert found == pytest.approx(images.double().var(correction=0).item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["patch_conv", "pools in parts"])
+def test_large_maps_are_pooled_in_parts_with_the_same_bits(name, monkeypatch):
+    arch, state, images = random(*NETWORKS[name](), 70)
+    in_parts = evaluation.all_outputs(arch, single(state), images.float(), "running")
+    size = inference(arch, images.shape[1:]).program.buffer_size
+    monkeypatch.setattr(program, "_WHOLE_MAP", 2**20)
+    monkeypatch.setattr(program, "_MOST_MAPS", 2**20)
+    arch, *_ = random(*NETWORKS[name](), 70)  # another one, whose program is not known yet
+    assert inference(arch, images.shape[1:]).program.buffer_size > size
+    assert torch.equal(evaluation.all_outputs(arch, single(state), images.float(), "running"), in_parts)
 
 
 @pytest.mark.parametrize("name", ["song, width 9", "crossing"])

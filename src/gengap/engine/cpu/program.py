@@ -4,6 +4,7 @@ With measurements, the instructions come in *passes* over all images. A pass end
 BatchNorm reads and whose own statistics are then known; the next pass starts from there.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -17,8 +18,12 @@ _MOST_MAPS = 2**14
 _MOST_WEIGHTS = 2**18
 # Products per element of a map of the images up to which it is recomputed in a later pass: faster than memory.
 _CHEAP = 64
+# Numbers per image of a convolution's map up to which a pool reads it whole.
+_WHOLE_MAP = 2**13
+_CHANNELS = 8  # a multiple of these is computed at a time beyond: as many as the kernels hold sums of in registers
 # As the enum `Kind` of `kernels.h`.
 KINDS = ("convolve", "add", "max_pool", "average_pool", "scale", "copy", "keep", "measure")
+_POOLS = ("max_pool", "average_pool")
 _IN_PLACE = ("add", "scale", "copy")  # may write where they read
 
 
@@ -76,6 +81,8 @@ def program(traced: fx.GraphModule, *, measures: bool = False) -> Program | None
     gives_outputs &= all(step.measured_in < last.pass_number for step in steps.values() if step.kind == "scale")
     if not measures and not gives_outputs:
         return None
+    if not measures:
+        _pool_in_parts(steps)
     buffer_size, kept_size = _assign_offsets(steps)
     if buffer_size > _MOST_MAPS or sum(step.n_weights for step in steps.values()) > _MOST_WEIGHTS:
         return None
@@ -121,6 +128,22 @@ def _is_cheap(step: Step, steps: Steps) -> bool:
     return steps[step.inputs[0]].output.shape[0] * step.geometry[0] * step.geometry[1] <= _CHEAP
 
 
+def _pool_in_parts(steps: Steps) -> None:
+    """Compute large maps that only a pool reads some channels at a time, so that the pool finds them in the cache."""
+    for step in steps.values():
+        if step.kind == "convolve" and step.output.size > _WHOLE_MAP:
+            readers = _readers(steps, step.output)
+            if len(readers) == 1 and readers[0].kind in _POOLS:
+                step.pool = readers[0]
+
+
+def _channels_at_once(step: Step) -> int:
+    """How many channels of its map a step computes before they are read."""
+    channels, height, width = step.output.shape
+    fits = _WHOLE_MAP // (height * width) // _CHANNELS * _CHANNELS
+    return channels if step.pool is None else min(channels, max(_CHANNELS, fits))
+
+
 def _readers(steps: Steps, map_: Map) -> list[Step]:
     """The steps that read a map."""
     working = (step for step in steps.values() if step.kind not in ("image", "same"))
@@ -154,7 +177,8 @@ def _assign_offsets(steps: Steps) -> tuple[int, int]:
             output.offset = first.offset
         else:
             output.offset = max(used.get(number, image_size) for number in passes)
-            used |= dict.fromkeys(passes, output.offset + output.size)
+            size = output.size // output.shape[0] * _channels_at_once(step)
+            used |= dict.fromkeys(passes, output.offset + size)
     return max(used.values(), default=image_size), kept_size
 
 
@@ -162,28 +186,49 @@ def _instructions(steps: Steps, measures: bool, gives_outputs: bool) -> tuple[in
     """All instructions, pass by pass, with the measurements of a pass at its end."""
     keyed: list[tuple[tuple[int, bool], tuple[int, ...]]] = []
     weights = 0  # offset of the step's own
+    pools = {id(step.pool) for step in steps.values()}
     for step in steps.values():
-        if step.kind not in KINDS:
+        if step.kind not in KINDS or id(step) in pools:
             continue
         first, *others = (steps[read].output for read in step.inputs)
+        if step.pool is not None:
+            keyed += [((step.pass_number, False), each) for each in _in_parts(first, step, step.pool, weights)]
+            weights += step.n_weights
+            continue
         geometry = _geometry(first, step.output, step.geometry)
+        bias = weights + step.n_weights - step.output.shape[0] if step.n_weights else 0
         if measures and step.kind == "scale" and not step.known:
             offsets = (first.offset_in(step.measured_in), 0, 0)
-            keyed.append(((step.measured_in, True), (KINDS.index("measure"), *offsets, 0, weights, *geometry)))
+            keyed.append(((step.measured_in, True), (KINDS.index("measure"), *offsets, 0, weights, bias, *geometry)))
         for number in (step.pass_number, *step.again):
             other = others[0].offset_in(number) if others else 0
             offsets = (first.offset_in(number), other, step.output.offset)
-            keyed.append(((number, False), (KINDS.index(step.kind), *offsets, int(step.relu), weights, *geometry)))
+            own = (int(step.relu), weights, bias)
+            keyed.append(((number, False), (KINDS.index(step.kind), *offsets, *own, *geometry)))
         if step.output.kept_offset is not None:
             offsets = (step.output.offset, 0, step.output.kept_offset)
             geometry = _geometry(step.output, step.output, POINT)
-            keyed.append(((step.pass_number, False), (KINDS.index("keep"), *offsets, 0, 0, *geometry)))
+            keyed.append(((step.pass_number, False), (KINDS.index("keep"), *offsets, 0, 0, 0, *geometry)))
         weights += step.n_weights
     keyed.sort(key=itemgetter(0))
     if not gives_outputs:  # what follows the last measurement would be computed for nothing
         while keyed and not keyed[-1][0][1]:
             keyed.pop()
     return tuple(number for _, instruction in keyed for number in instruction)
+
+
+def _in_parts(read: Map, step: Step, pool: Step, weights: int) -> Iterator[tuple[int, ...]]:
+    """A convolution and the pool that reads it, in turn on some channels of its map."""
+    channels, height, width = step.output.shape
+    of_channel = step.n_weights // channels - 1
+    at_once = _channels_at_once(step)
+    for first in range(0, channels, at_once):
+        part = Map((min(at_once, channels - first), height, width), step.output.offset)
+        own = (weights + first * of_channel, weights + channels * of_channel + first)
+        offsets = (read.offset_in(step.pass_number), 0, part.offset)
+        yield (KINDS.index("convolve"), *offsets, int(step.relu), *own, *_geometry(read, part, step.geometry))
+        offsets = (part.offset, 0, pool.output.offset + first)
+        yield (KINDS.index(pool.kind), *offsets, int(pool.relu), 0, 0, *_geometry(part, pool.output, pool.geometry))
 
 
 def _geometry(read: Map, written: Map, movement: tuple[int, ...]) -> tuple[int, ...]:

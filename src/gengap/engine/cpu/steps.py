@@ -55,6 +55,7 @@ class Step:
         measured_in: The pass that measures what it reads, if it is a normalisation.
         known: Whether the statistics of what it reads follow from the patches of the images.
         again: Later passes in which it runs once more.
+        pool: The pool that alone reads what it computes, where they run in turn on some channels at a time.
     """
 
     kind: str
@@ -67,6 +68,7 @@ class Step:
     measured_in: int = -1
     known: bool = False
     again: tuple[int, ...] = ()
+    pool: "Step | None" = None
 
 
 Steps = dict[fx.Node, Step]

@@ -118,10 +118,11 @@ template <class Value> static inline void each(float* out, int64_t count, bool r
 }
 
 // As in PyTorch, the maximum of numbers of which one is NaN is NaN.
-// `count` numbers per pixel.
-static inline void max_pool(const Taps& taps, const float* in, int64_t count, float* out, bool rectify) {
+// `count` numbers per pixel, which are written `out_step` apart.
+static inline void max_pool(const Taps& taps, const float* in, int64_t count, float* out, int64_t out_step,
+                            bool rectify) {
     for (size_t pixel = 0; pixel < taps.size(); ++pixel)
-        each(out + pixel * count, count, rectify, [&](int64_t i) {
+        each(out + pixel * out_step, count, rectify, [&](int64_t i) {
             Vector greatest = load(in + taps[pixel][0].pixel * count + i);
             for (const Tap& tap : taps[pixel]) {
                 const Vector value = load(in + tap.pixel * count + i);
@@ -131,11 +132,12 @@ static inline void max_pool(const Taps& taps, const float* in, int64_t count, fl
         });
 }
 
-// `count` numbers per pixel; every window lies in the map.
-static inline void average_pool(const Taps& taps, const float* in, int64_t count, float* out, bool rectify) {
+// As `max_pool`; every window lies in the map.
+static inline void average_pool(const Taps& taps, const float* in, int64_t count, float* out, int64_t out_step,
+                                bool rectify) {
     for (size_t pixel = 0; pixel < taps.size(); ++pixel) {
         const float share = 1.0f / float(taps[pixel].size());
-        each(out + pixel * count, count, rectify, [&](int64_t i) {
+        each(out + pixel * out_step, count, rectify, [&](int64_t i) {
             Vector sum = {};
             for (const Tap& tap : taps[pixel]) sum += load(in + tap.pixel * count + i);
             return sum * share;

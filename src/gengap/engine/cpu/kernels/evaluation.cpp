@@ -75,13 +75,11 @@ struct Network {
     void execute(const Instruction& step, const Prepared& prepared) const {
         const Geometry& g = step.geometry;
         const float* in = at(step.in);
-        const float* own = weights + step.weights;
         float* out = at(step.out);
         const int64_t count = g.in_pixels() * g.in * BLOCK;
         switch (step.kind) {
         case CONVOLVE:
-            convolve(prepared.taps, {in, out, BLOCK, BLOCK, BLOCK}, prepared.weights[k], own + g.out * g.in * g.taps(),
-                     step.relu);
+            convolve(prepared.taps, {in, out, BLOCK, BLOCK, BLOCK}, prepared.weights[k], weights + step.bias, step.relu);
             break;
         case ADD: {
             const float* other = at(step.other);
@@ -89,16 +87,16 @@ struct Network {
             break;
         }
         case MAX_POOL:
-            max_pool(prepared.taps, in, g.in * BLOCK, out, step.relu);
+            max_pool(prepared.taps, in, g.in * BLOCK, out, g.out * BLOCK, step.relu);
             break;
         case AVERAGE_POOL:
-            average_pool(prepared.taps, in, g.in * BLOCK, out, step.relu);
+            average_pool(prepared.taps, in, g.in * BLOCK, out, g.out * BLOCK, step.relu);
             break;
         case SCALE:
             for (int64_t p = 0; p < g.in_pixels(); ++p)
                 for (int64_t c = 0; c < g.in; ++c) {
                     const float* map = in + (p * g.in + c) * BLOCK;
-                    const float scale = own[c], shift = own[g.in + c];
+                    const float scale = weights[step.weights + c], shift = weights[step.bias + c];
                     each(out + (p * g.in + c) * BLOCK, BLOCK, step.relu,
                          [=](int64_t i) { return load(map + i) * scale + shift; });
                 }
@@ -201,10 +199,10 @@ void exact_statistics(const Run& run, float* weights, float* means, float* varia
                         const int64_t to = k * n_features + at;
                         combine(moments.data() + (g * n_blocks * n_features + at) * 2, n_features * 2, run.n_images,
                                 program[i].geometry.in_pixels(), means[to], variances[to]);
-                        float* scale = weights + k * run.n_weights + program[i].weights + c;
-                        float* shift = scale + program[i].geometry.in;
-                        *scale /= std::sqrt(variances[to] + eps);
-                        *shift -= means[to] * *scale;
+                        float* own = weights + k * run.n_weights;
+                        float& scale = own[program[i].weights + c];
+                        scale /= std::sqrt(variances[to] + eps);
+                        own[program[i].bias + c] -= means[to] * scale;
                     }
             }
             for (int64_t i = measures; i < end; ++i) feature += program[i].geometry.in;

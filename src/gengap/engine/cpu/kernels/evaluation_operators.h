@@ -18,7 +18,9 @@ void check_instruction(const Run& run, int64_t index) {
                     g.out_width() >= 1,
                 "instruction ", index, ": an empty map or kernel");
     TORCH_CHECK(!step.is_pool() || g.padding == 0, "instruction ", index, ": pools have no padding");
-    const int64_t read = g.in_pixels() * g.in, written = g.out_pixels() * g.out;
+    const int64_t read = g.in_pixels() * g.in;
+    const int64_t written = g.out_pixels() * g.out - (step.is_pool() ? g.out - g.in : 0);
+    TORCH_CHECK(!step.is_pool() || g.in <= g.out, "instruction ", index, ": a pool reads more channels than it writes");
     const auto lies = [&](int64_t offset, int64_t size) {
         if (offset < 0) return -1 - offset + size <= run.kept_size;
         return offset + size <= (offset == 0 ? run.channels * run.pixels : run.buffer_size);
@@ -27,11 +29,12 @@ void check_instruction(const Run& run, int64_t index) {
                 ": reads past the end of its maps");
     TORCH_CHECK(step.kind == MEASURE || (step.out != 0 && lies(step.out, written)), "instruction ", index,
                 ": writes past the end of its maps");
-    const int64_t own = step.kind == CONVOLVE                          ? (g.in * g.taps() + 1) * g.out
-                        : step.kind == SCALE || step.kind == MEASURE ? 2 * g.in
-                                                                     : 0;
-    TORCH_CHECK(step.weights >= 0 && step.weights + own <= run.n_weights, "instruction ", index,
-                ": reads past the end of its weights");
+    const bool scales = step.kind == SCALE || step.kind == MEASURE;
+    const int64_t weight = step.kind == CONVOLVE ? g.in * g.taps() * g.out : scales ? g.in : 0;
+    const int64_t bias = step.kind == CONVOLVE ? g.out : scales ? g.in : 0;
+    TORCH_CHECK(step.weights >= 0 && step.weights + weight <= run.n_weights && step.bias >= 0 &&
+                    step.bias + bias <= run.n_weights,
+                "instruction ", index, ": reads past the end of its weights");
 }
 
 // Checks images, weights and program; images and weights must be contiguous.

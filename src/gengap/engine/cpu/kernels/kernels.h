@@ -91,10 +91,11 @@ enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, AVERAGE_POOL, SCALE, COPY, KEEP, 
 
 // One instruction, as `program.py` writes it: out = kind(in, other), and negative numbers become 0 if `relu`.
 // `in`, `other` and `out` are offsets, in numbers per image: 0 is the images, what is above is in the buffer of one
-// pass, and -1 - offset is in what is kept for later passes. `weights` is the offset of its weights among those of the
-// network: a convolution's weight and then its bias, or a BatchNorm's scale and then its shift.
+// pass, and -1 - offset is in what is kept for later passes. `weights` and `bias` are offsets among the weights of the
+// network: of a convolution's weight and bias, or of a BatchNorm's scale and shift. A pool may read and write some of the
+// channels of a map that has more: it writes `geometry.in` of `geometry.out`.
 struct Instruction {
-    int64_t kind, in, other, out, relu, weights;
+    int64_t kind, in, other, out, relu, weights, bias;
     Geometry geometry;
     bool is_pool() const { return kind == MAX_POOL || kind == AVERAGE_POOL; }
 };

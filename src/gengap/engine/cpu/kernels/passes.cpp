@@ -122,9 +122,9 @@ void train_forward(const TrainingRun& run, const float* images, const float* wei
                 each(at(step.written), step.size * n, step.relu,
                      [a = read(step.read), b = read(step.other)](int64_t i) { return load(a + i) + load(b + i); });
             else if (step.kind == TRAIN_MAX_POOL)
-                max_pool(layer.taps, read(step.read), g.in * n, at(step.written), step.relu);
+                max_pool(layer.taps, read(step.read), g.in * n, at(step.written), g.in * n, step.relu);
             else if (step.kind == TRAIN_AVERAGE_POOL)
-                average_pool(layer.taps, read(step.read), g.in * n, at(step.written), step.relu);
+                average_pool(layer.taps, read(step.read), g.in * n, at(step.written), g.in * n, step.relu);
             else
                 normalise(read(step.read), own + step.weight, bias, at(step.written), means + step.norm,
                           variances + step.norm, eps, g.in_pixels(), g.in, n, step.relu);
