@@ -63,6 +63,7 @@ NETWORKS = {
     "patch_conv": ours(name="patch_conv", width=43, shape=(1, 28, 28)),
     "mlp": ours(name="mlp", width=20),
     "keskar_fc": ours(name="keskar_fc"),
+    "resnet": ours(name="resnet", width=3, depth=8, shape=(3, 9, 9)),
     "wide resnet": ours(name="wide_resnet", width=2, depth=10),
     "averages": lambda: (
         nn.Sequential(
@@ -201,6 +202,19 @@ def test_what_is_not_a_number_stays_so(name):
     assert not outputs[[0, 2]].isnan().any()
 
 
+class Of(nn.Module):
+    """A forward pass of some layers and one parameter of its own."""
+
+    def __init__(self, run, **layers):
+        super().__init__()
+        self.run, self.factor = run, nn.Parameter(torch.ones(1))
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
 class Grouped(nn.Module):
     def __init__(self, layer):
         super().__init__()
@@ -222,6 +236,13 @@ class Grouped(nn.Module):
         nn.AvgPool2d(2, padding=1),
         nn.AdaptiveAvgPool2d(2),
         nn.Tanh(),
+        Of(lambda net, x: net.conv(x)[:, :, ::2, ::1], conv=nn.Conv2d(2, 2, 1)),
+        Of(lambda net, x: net.conv(x)[:, :1, ::2, ::2], conv=nn.Conv2d(2, 2, 1)),
+        Of(lambda net, x: net.conv(x)[:, :, 1::2, 1::2], conv=nn.Conv2d(2, 2, 1)),
+        Of(lambda net, x: nn.functional.pad(net.conv(x), (0, 0, 0, 0, 2, 0)), conv=nn.Conv2d(2, 2, 1)),
+        Of(lambda net, x: nn.functional.pad(net.conv(x), (1, 1, 0, 0, 1, 1)), conv=nn.Conv2d(2, 2, 1)),
+        Of(lambda net, x: nn.functional.pad(net.conv(x), (0, 0, 0, 0, 1, 1), value=1.0), conv=nn.Conv2d(2, 2, 1)),
+        Of(lambda net, x: nn.functional.pad(net.conv(x), (0, 0, 0, 0, -1, 0)), conv=nn.Conv2d(2, 2, 1)),
     ],
     ids=str,
 )
@@ -231,19 +252,6 @@ def test_steps_that_the_kernels_do_not_know_run_on_pytorch(layer):
     found = evaluation.all_outputs(arch, single(state), images.float(), "running") if state else None
     if found is not None:
         torch.testing.assert_close(found.double(), stack.outputs(arch.evaluation, state, images), rtol=1e-4, atol=1e-4)
-
-
-class Of(nn.Module):
-    """A forward pass of some layers and one parameter of its own."""
-
-    def __init__(self, run, **layers):
-        super().__init__()
-        self.run, self.factor = run, nn.Parameter(torch.ones(1))
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-
-    def forward(self, x):
-        return self.run(self, x)
 
 
 def images_normalised():

@@ -86,6 +86,17 @@ class Twice(nn.Module):
         return self.second(x + self.first(x))
 
 
+class Padded(nn.Module):
+    """Every third pixel, with one channel of zeros before and two after, of a map that another layer reads as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 7, 1, stride=3)
+
+    def forward(self, x):
+        return nn.functional.pad(x[:, :, ::3, ::3], (0, 0, 0, 0, 1, 2)) + self.conv(x)
+
+
 def head(*layers, size):
     """Layers of 3-channel images, and a linear layer on what they make."""
     network = nn.Sequential(*layers, nn.Flatten())
@@ -113,6 +124,8 @@ NETWORKS = {
         (13, 11),
     ),
     "wide resnet": lambda: (models.build(Model(name="wide_resnet", width=4, depth=10), (3, 8, 8), 3), (8, 8)),
+    "resnet": lambda: (models.build(Model(name="resnet", width=3, depth=8), (3, 9, 9), 3), (9, 9)),
+    "padded": lambda: (head(nn.Conv2d(3, 4, 3), Padded(), nn.ReLU(), size=(8, 9)), (8, 9)),
     "one pixel": lambda: (head(nn.Conv2d(3, 1, 1), size=(1, 1)), (1, 1)),
 }
 

@@ -22,7 +22,7 @@ _CHEAP = 64
 _WHOLE_MAP = 2**13
 _CHANNELS = 8  # a multiple of these is computed at a time beyond: as many as the kernels hold sums of in registers
 # As the enum `Kind` of `kernels.h`.
-KINDS = ("convolve", "add", "max_pool", "average_pool", "scale", "copy", "keep", "measure")
+KINDS = ("convolve", "add", "max_pool", "average_pool", "scale", "copy", "pad", "keep", "measure")
 _POOLS = ("max_pool", "average_pool")
 _IN_PLACE = ("add", "scale", "copy")  # may write where they read
 

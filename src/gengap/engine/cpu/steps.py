@@ -92,6 +92,8 @@ def step_of(node: fx.Node, module: nn.Module | None, steps: Steps) -> Step | Non
     first = steps[inputs[0]].output
     if _averages(node, module):
         return Step("average_pool", inputs, Map(_map_shape(node)), (*first.shape[1:], 1, 0, 1))
+    if _pads_channels(node):
+        return Step("pad", inputs, Map(_map_shape(node)))
     if node.kwargs:
         return None
     if _passes_on(node, module):
@@ -110,6 +112,8 @@ def step_of(node: fx.Node, module: nn.Module | None, steps: Steps) -> Step | Non
         return Step("max_pool", inputs, output, _geometry(module))
     if isinstance(module, nn.AvgPool2d) and _whole(module):
         return Step("average_pool", inputs, output, _geometry(module))
+    if stride := _subsampled(node):
+        return Step("average_pool", inputs, output, (1, 1, stride, 0, 1))  # the means of single pixels
     adds = node.op == "call_function" and node.target in (operator.add, torch.add)
     if adds and len(inputs) == len(node.args) == 2 and first.shape == steps[inputs[1]].output.shape == output.shape:
         return Step("add", inputs, output)
@@ -139,6 +143,26 @@ def _averages(node: fx.Node, module: nn.Module | None) -> bool:
         return module.output_size in (1, (1, 1))
     mean = node.op == "call_function" and node.target is torch.mean
     return mean and not node.args[1:] and dict(node.kwargs) in ({"dim": (2, 3)}, {"dim": [2, 3]})
+
+
+def _subsampled(node: fx.Node) -> int:
+    """The n of every n-th pixel of a map both ways, `map[:, :, ::n, ::n]`; 0 if it is something else."""
+    if node.op != "call_function" or node.target is not operator.getitem or len(node.meta["tensor_meta"].shape) != 4:
+        return 0
+    taken: Any = node.args[1]
+    stride: Any = getattr(taken[-1], "step", None) if isinstance(taken, tuple) else None
+    every = slice(None, None, stride)
+    return stride if isinstance(stride, int) and taken == (slice(None), slice(None), every, every) else 0
+
+
+def _pads_channels(node: fx.Node) -> bool:
+    """Whether it adds channels of zeros to a map, as many before as after or one fewer."""
+    if node.op != "call_function" or node.target is not nn.functional.pad or len(node.args) != 2:
+        return False
+    if dict(node.kwargs) not in ({}, {"mode": "constant", "value": None}):
+        return False
+    sizes: Any = node.args[1]
+    return list(sizes[:4]) == [0] * 4 and len(sizes) == 6 and 0 <= sizes[5] - sizes[4] <= 1 and sizes[4] >= 0
 
 
 def _map_shape(node: fx.Node) -> tuple[int, int, int]:

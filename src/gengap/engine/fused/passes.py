@@ -18,8 +18,8 @@ _WARPS = 4
 
 
 def supports(program: Program, images: Tensor, samples: int) -> bool:
-    """Whether the kernels can take batches of so many of these images; those of a GPU have no pools."""
-    return not program.pools if images.is_cuda else operators.supports_batch(images, samples)
+    """Whether the kernels can take batches of so many of these images; those of a GPU lack some layers."""
+    return not program.of_cpu if images.is_cuda else operators.supports_batch(images, samples)
 
 
 def joined(program: Program, tensors: State) -> Tensor:

@@ -8,8 +8,8 @@ from torch import fx, nn
 from gengap.engine.cpu.steps import Map, Step, Steps, step_of
 from gengap.engine.layers.batchnorm import FunctionalBatchNorm
 
-KINDS = ("convolve", "add", "scale", "max_pool", "average_pool")
-_POOLS = ("max_pool", "average_pool")  # on a CPU only
+KINDS = ("convolve", "add", "scale", "max_pool", "average_pool", "pad")
+_OF_CPU = ("max_pool", "average_pool", "pad")  # the kernels of a GPU lack them
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Program:
         n_weights: Numbers of one network's parameters.
         n_features: Of all BatchNorms.
         n_outputs: Numbers of the last map, which is that of the outputs.
-        pools: Whether any instruction is a pool.
+        of_cpu: Whether the kernels of a GPU lack any instruction.
         eps: Added to every variance.
     """
 
@@ -91,7 +91,7 @@ class Program:
     n_weights: int
     n_features: int
     n_outputs: int
-    pools: bool
+    of_cpu: bool
     eps: float
 
     @functools.cached_property
@@ -148,7 +148,7 @@ def program(traced: fx.GraphModule) -> Program | None:
         n_weights=n_weights,
         n_features=n_features,
         n_outputs=working[-1][1].output.size,
-        pools=any(step.kind in _POOLS for _, step in working),
+        of_cpu=any(step.kind in _OF_CPU for _, step in working),
         eps=eps.pop() if eps else 0.0,
     )
 

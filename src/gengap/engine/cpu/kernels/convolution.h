@@ -5,6 +5,7 @@
 // the kernel) for every pixel that it writes; the gradient of its input is the same with the lists reversed. Sums of
 // one network run in one fixed order, for every pack and number of threads.
 #pragma once
+#include <algorithm>
 #include <vector>
 #include "kernels.h"
 #include "simd.h"
@@ -142,6 +143,16 @@ static inline void average_pool(const Taps& taps, const float* in, int64_t count
             for (const Tap& tap : taps[pixel]) sum += load(in + tap.pixel * count + i);
             return sum * share;
         });
+    }
+}
+
+// A map with channels of zeros before and after its own, `count` numbers per channel.
+static inline void pad_channels(const Geometry& g, const float* in, int64_t count, float* out, bool rectify) {
+    for (int64_t pixel = 0; pixel < g.in_pixels(); ++pixel, in += g.in * count, out += g.out * count) {
+        float* own = out + g.added_before() * count;
+        std::fill(out, own, 0.0f);
+        each(own, g.in * count, rectify, [=](int64_t i) { return load(in + i); });
+        std::fill(own + g.in * count, out + g.out * count, 0.0f);
     }
 }
 

@@ -104,6 +104,9 @@ struct Network {
         case COPY:
             each(out, count, step.relu, [=](int64_t i) { return load(in + i); });
             break;
+        case PAD:
+            pad_channels(g, in, BLOCK, out, step.relu);
+            break;
         case KEEP:
             for (int64_t i = 0; i < count; i += LANES) stream(out + i, load(in + i));
             break;

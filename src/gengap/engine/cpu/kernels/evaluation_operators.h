@@ -20,7 +20,10 @@ void check_instruction(const Run& run, int64_t index) {
     TORCH_CHECK(!step.is_pool() || g.padding == 0, "instruction ", index, ": pools have no padding");
     const int64_t read = g.in_pixels() * g.in;
     const int64_t written = g.out_pixels() * g.out - (step.is_pool() ? g.out - g.in : 0);
-    TORCH_CHECK(!step.is_pool() || g.in <= g.out, "instruction ", index, ": a pool reads more channels than it writes");
+    TORCH_CHECK(step.kind != PAD || (g.taps() == 1 && g.in_pixels() == g.out_pixels()), "instruction ", index,
+                ": only channels are padded");
+    TORCH_CHECK((step.kind != PAD && !step.is_pool()) || g.in <= g.out, "instruction ", index,
+                ": reads more channels than it writes");
     const auto lies = [&](int64_t offset, int64_t size) {
         if (offset < 0) return -1 - offset + size <= run.kept_size;
         return offset + size <= (offset == 0 ? run.channels * run.pixels : run.buffer_size);

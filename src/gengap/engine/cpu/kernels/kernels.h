@@ -15,6 +15,7 @@ struct Geometry {
     int64_t in_pixels() const { return height * width; }
     int64_t out_pixels() const { return out_height() * out_width(); }
     int64_t taps() const { return kernel_height * kernel_width; }
+    int64_t added_before() const { return (out - in) / 2; }  // where channels of zeros are added
     int64_t numbers() const { return in_pixels() * in + out_pixels() * out; }  // of both maps
     // Whether every pixel is in one window.
     bool windows_tile() const {
@@ -55,7 +56,9 @@ void batch_norm_backward(const float* y_gradient, const float* x, const float* w
 
 // Whole networks in training. Where their maps lie is in numbers per sample: 0 is the images, the others follow one
 // another.
-enum TrainingKind : int64_t { TRAIN_CONVOLVE, TRAIN_ADD, TRAIN_SCALE, TRAIN_MAX_POOL, TRAIN_AVERAGE_POOL };
+enum TrainingKind : int64_t {
+    TRAIN_CONVOLVE, TRAIN_ADD, TRAIN_SCALE, TRAIN_MAX_POOL, TRAIN_AVERAGE_POOL, TRAIN_PAD
+};
 
 // One instruction, as `fused/program.py` writes and explains it.
 struct TrainingInstruction {
@@ -87,7 +90,7 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
 // Evaluation. Images go through a network in blocks of so many, innermost in memory.
 int64_t block_size();
 
-enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, AVERAGE_POOL, SCALE, COPY, KEEP, MEASURE };
+enum Kind : int64_t { CONVOLVE, ADD, MAX_POOL, AVERAGE_POOL, SCALE, COPY, PAD, KEEP, MEASURE };
 
 // One instruction, as `program.py` writes it: out = kind(in, other), and negative numbers become 0 if `relu`.
 // `in`, `other` and `out` are offsets, in numbers per image: 0 is the images, what is above is in the buffer of one

@@ -123,6 +123,8 @@ void train_forward(const TrainingRun& run, const float* images, const float* wei
                      [a = read(step.read), b = read(step.other)](int64_t i) { return load(a + i) + load(b + i); });
             else if (step.kind == TRAIN_MAX_POOL)
                 max_pool(layer.taps, read(step.read), g.in * n, at(step.written), g.in * n, step.relu);
+            else if (step.kind == TRAIN_PAD)
+                pad_channels(g, read(step.read), n, at(step.written), step.relu);
             else if (step.kind == TRAIN_AVERAGE_POOL)
                 average_pool(layer.taps, read(step.read), g.in * n, at(step.written), g.in * n, step.relu);
             else
@@ -179,6 +181,10 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                 } else if (step.kind == TRAIN_MAX_POOL) {
                     max_pool_backward(layer->taps, read(step.read), read(step.written), of_y, gradient(step.read), g, n,
                                       step.added);
+                } else if (step.kind == TRAIN_PAD) {
+                    for (int64_t pixel = 0; pixel < g.in_pixels(); ++pixel)
+                        pass_on(of_y + (pixel * g.out + g.added_before()) * n, gradient(step.read) + pixel * g.in * n,
+                                g.in * n, step.added);
                 } else if (step.kind == TRAIN_AVERAGE_POOL) {
                     average_pool_backward(layer->taps, of_y, gradient(step.read), g, n, step.added);
                 } else {

@@ -18,8 +18,7 @@ namespace {
 void check_instruction(const TrainingRun& run, int64_t index) {
     const TrainingInstruction& step = run.program[index];
     const Geometry g = step.geometry();
-    TORCH_CHECK(step.kind >= TRAIN_CONVOLVE && step.kind <= TRAIN_AVERAGE_POOL, "instruction ", index, ": unknown kind ",
-                step.kind);
+    TORCH_CHECK(step.kind >= TRAIN_CONVOLVE && step.kind <= TRAIN_PAD, "instruction ", index, ": unknown kind ", step.kind);
     check_movement(g.stride, g.padding, g.dilation);
     TORCH_CHECK(g.height >= 1 && g.width >= 1 && g.in >= 1 && g.out >= 1 && g.taps() >= 1 && g.out_height() >= 1 &&
                     g.out_width() >= 1,
@@ -27,7 +26,9 @@ void check_instruction(const TrainingRun& run, int64_t index) {
     const int64_t read = g.in_pixels() * g.in, written = g.out_pixels() * g.out;
     TORCH_CHECK(!step.is_pool() || (g.padding == 0 && g.in == g.out), "instruction ", index,
                 ": pools have no padding and keep their channels");
-    const bool resizes = step.kind == TRAIN_CONVOLVE || step.is_pool();
+    TORCH_CHECK(step.kind != TRAIN_PAD || (g.taps() == 1 && g.in_pixels() == g.out_pixels() && g.in <= g.out),
+                "instruction ", index, ": only channels are padded");
+    const bool resizes = step.kind == TRAIN_CONVOLVE || step.kind == TRAIN_PAD || step.is_pool();
     TORCH_CHECK(step.size == written && (resizes || read == written), "instruction ", index,
                 ": writes a map of another size than it says");
     const auto lies = [&](int64_t offset) {
@@ -40,7 +41,7 @@ void check_instruction(const TrainingRun& run, int64_t index) {
     const auto owns = [&](int64_t offset, int64_t count) { return offset >= 0 && offset + count <= run.n_weights; };
     const bool scales = step.kind == TRAIN_SCALE, has_bias = scales || step.bias >= 0;
     const int64_t n_weights = scales ? g.in : g.in * g.out * g.taps();
-    TORCH_CHECK(step.kind == TRAIN_ADD || step.is_pool() ||
+    TORCH_CHECK(step.kind == TRAIN_ADD || step.kind == TRAIN_PAD || step.is_pool() ||
                     (owns(step.weight, n_weights) && (!has_bias || owns(step.bias, g.out))),
                 "instruction ", index, ": reads past the end of its weights");
     TORCH_CHECK(!scales || (step.norm >= 0 && step.norm + g.in <= run.n_features), "instruction ", index,
