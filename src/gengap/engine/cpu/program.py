@@ -4,9 +4,10 @@ With measurements, the instructions come in *passes* over all images. A pass end
 BatchNorm reads and whose own statistics are then known; the next pass starts from there.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 from torch import fx
 
@@ -155,10 +156,37 @@ def _read_in(steps: Steps, map_: Map) -> list[int]:
     return [step.pass_number for step in _readers(steps, map_)]
 
 
+@dataclass
+class _Place:
+    """Where a map lies in the buffer, and when.
+
+    Attributes:
+        begin: The place in the order of steps from which on it is written.
+        lasts: By pass, that of the last step that reads it.
+        offset: Numbers per image before it.
+        size: Its own.
+    """
+
+    begin: int
+    lasts: dict[int, float]
+    offset: int
+    size: int
+
+    def meets(self, other: "_Place") -> bool:
+        """Whether there is a step in any pass at which both are needed."""
+        passes = self.lasts.keys() & other.lasts.keys()
+        return any(self.begin <= other.lasts[number] and other.begin <= self.lasts[number] for number in passes)
+
+
 def _assign_offsets(steps: Steps) -> tuple[int, int]:
-    """Give every map its offset: in its passes' buffer, and in what is kept for later ones. Returns both sizes."""
-    used: dict[int, int] = {}  # of the buffer by every pass, with the image
+    """Give every map its offset: in its passes' buffer, and in what is kept for later ones. Returns both sizes.
+
+    A map takes the first place in the buffer that no other has which is still read.
+    """
+    order = {id(step): place for place, step in enumerate(steps.values())}
+    begins = order | {id(step.pool): order[id(step)] for step in steps.values() if step.pool is not None}
     image_size = kept_size = 0
+    placed: list[_Place] = []
     for step in steps.values():
         output = step.output
         if step.kind == "same":
@@ -171,15 +199,30 @@ def _assign_offsets(steps: Steps) -> tuple[int, int]:
         if max(_read_in(steps, output), default=0) > output.last_pass:
             output.kept_offset = -1 - kept_size
             kept_size += output.size
+        own, size = order[id(step)], output.size // output.shape[0] * _channels_at_once(step)
+        lasts = {number: max(own, _last_reader(steps, order, output, number)) for number in passes}
+        place = _Place(begins[id(step)], lasts, image_size, size)
         first = steps[step.inputs[0]].output
         alone = first.offset > 0 and first.kept_offset is None and _read_in(steps, first) == [step.pass_number]
         if step.kind in _IN_PLACE and alone:
-            output.offset = first.offset
+            place.offset = first.offset
         else:
-            output.offset = max(used.get(number, image_size) for number in passes)
-            size = output.size // output.shape[0] * _channels_at_once(step)
-            used |= dict.fromkeys(passes, output.offset + size)
-    return max(used.values(), default=image_size), kept_size
+            for other in sorted(placed, key=attrgetter("offset")):
+                if place.meets(other) and other.offset < place.offset + size:
+                    place.offset = max(place.offset, other.offset + other.size)
+        output.offset = place.offset
+        placed.append(place)
+    return max((place.offset + place.size for place in placed), default=image_size), kept_size
+
+
+def _last_reader(steps: Steps, order: dict[int, int], map_: Map, pass_number: int) -> float:
+    """The place of the last step that reads a map in a pass that computes it; infinite if it is read at the end."""
+    readers = _readers(steps, map_)
+    if not readers or any(reader.measured_in == pass_number and not reader.known for reader in readers):
+        return math.inf
+    return max(
+        (order[id(reader)] for reader in readers if pass_number in (reader.pass_number, *reader.again)), default=-1
+    )
 
 
 def _instructions(steps: Steps, measures: bool, gives_outputs: bool) -> tuple[int, ...]:
