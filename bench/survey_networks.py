@@ -1,4 +1,4 @@
-"""Packs of the survey's networks, without BatchNorm, against the loop that trains one of them: one thread each."""
+"""Packs of the survey's networks against the loop that trains one of them: one thread each."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +32,15 @@ CASES: dict[str, tuple[dict[str, Any], int, int]] = {
         50,
     ),
     "lenet-5": ({"model": {"name": "lenet", "width": 6}, "optimizer": {"lr": 0.01}}, 10, 50),
+    "resnet-20": (
+        {
+            "model": {"name": "resnet", "depth": 20, "width": 4},
+            "optimizer": {"lr": 0.1, "momentum": 0.9},
+            "training": {"batch_size": 128, "batchnorm": "running"},
+        },
+        8,
+        20,
+    ),
     "120_filters": (
         {
             "model": {"name": "patch_conv", "width": 120},

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from random_networks import SHAPE, RandomNetwork
 from torch import nn
 
 from gengap import models
@@ -148,6 +149,25 @@ def test_variance_survives_a_mean_that_is_a_thousand_times_larger():
     assert found == pytest.approx(images.double().var(correction=0).item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("whole_map", [program._WHOLE_MAP, 60], ids=["whole maps", "pooled in parts"])
+@pytest.mark.parametrize("seed", range(20))
+def test_networks_wired_at_random(seed, whole_map, monkeypatch):
+    monkeypatch.setattr(program, "_WHOLE_MAP", whole_map)
+    arch, state, images = random(RandomNetwork(seed), SHAPE, 70)
+    assert inference(arch, SHAPE).program is not None
+    found = evaluation.all_outputs(arch, single(state), images.float(), "running")
+    expected = stack.outputs(arch.evaluation, state, images)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+    if arch.buffers:
+        exact = evaluation.exact_statistics(arch, state, images)
+        measured, outputs = exact_batchnorm.measured_statistics(arch, single(state), images.float(), outputs=True)
+        for key, value in exact.items():
+            torch.testing.assert_close(measured[key].double(), value, rtol=1e-3, atol=1e-3, msg=key)
+        if outputs is not None:
+            expected = stack.outputs(arch.evaluation, {**state, **exact}, images)
+            torch.testing.assert_close(outputs.double(), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
+
+
 @pytest.mark.parametrize("name", ["patch_conv", "pools in parts"])
 def test_large_maps_are_pooled_in_parts_with_the_same_bits(name, monkeypatch):
     arch, state, images = random(*NETWORKS[name](), 70)
@@ -239,6 +259,7 @@ class Grouped(nn.Module):
         Of(lambda net, x: net.conv(x)[:, :, ::2, ::1], conv=nn.Conv2d(2, 2, 1)),
         Of(lambda net, x: net.conv(x)[:, :1, ::2, ::2], conv=nn.Conv2d(2, 2, 1)),
         Of(lambda net, x: net.conv(x)[:, :, 1::2, 1::2], conv=nn.Conv2d(2, 2, 1)),
+        Of(lambda net, x: net.conv(x)[()], conv=nn.Conv2d(2, 2, 1)),
         Of(lambda net, x: nn.functional.pad(net.conv(x), (0, 0, 0, 0, 2, 0)), conv=nn.Conv2d(2, 2, 1)),
         Of(lambda net, x: nn.functional.pad(net.conv(x), (1, 1, 0, 0, 1, 1)), conv=nn.Conv2d(2, 2, 1)),
         Of(lambda net, x: nn.functional.pad(net.conv(x), (0, 0, 0, 0, 1, 1), value=1.0), conv=nn.Conv2d(2, 2, 1)),

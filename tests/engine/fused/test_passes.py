@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from random_networks import SHAPE, RandomNetwork
 from torch import nn
 from torch.func import grad, vmap
 
@@ -136,6 +137,17 @@ def test_gradients_and_outputs(name, samples):
     network, size = NETWORKS[name]()
     arch, made, parameters, buffers, images = setup(network, (3, *size), samples=samples)
     assert_near(ours(made, parameters, images), theirs(arch, parameters, buffers, images))
+
+
+def test_networks_wired_at_random():
+    drawn = 0
+    for seed in range(30):
+        network = RandomNetwork(seed)
+        if program(shaped(stack.architecture(network).training, SHAPE)) is not None:
+            arch, made, parameters, buffers, images = setup(network, SHAPE)
+            assert_near(ours(made, parameters, images), theirs(arch, parameters, buffers, images))
+            drawn += 1
+    assert drawn >= 10
 
 
 def test_the_bits_of_a_network_are_those_of_the_network_alone():

@@ -150,7 +150,7 @@ def _subsampled(node: fx.Node) -> int:
     if node.op != "call_function" or node.target is not operator.getitem or len(node.meta["tensor_meta"].shape) != 4:
         return 0
     taken: Any = node.args[1]
-    stride: Any = getattr(taken[-1], "step", None) if isinstance(taken, tuple) else None
+    stride: Any = getattr(taken[-1], "step", None) if isinstance(taken, tuple) and taken else None
     every = slice(None, None, stride)
     return stride if isinstance(stride, int) and taken == (slice(None), slice(None), every, every) else 0
 
@@ -162,6 +162,8 @@ def _pads_channels(node: fx.Node) -> bool:
     if dict(node.kwargs) not in ({}, {"mode": "constant", "value": None}):
         return False
     sizes: Any = node.args[1]
+    if not isinstance(sizes, (tuple, list)) or not all(isinstance(size, int) for size in sizes):
+        return False
     return list(sizes[:4]) == [0] * 4 and len(sizes) == 6 and 0 <= sizes[5] - sizes[4] <= 1 and sizes[4] >= 0
 
 
