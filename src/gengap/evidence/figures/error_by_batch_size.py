@@ -57,7 +57,7 @@ ROWS = {
     "loss + L2 penalty": ("train_objective", "test_objective"),
 }
 APART = 0.22  # between neighbouring marks at one batch size, as a share of a doubling
-BELOW = 0.04  # room below 0, as a share of the axis, so that no mark is cut
+MARGIN = 0.04  # room below 0 and above the highest mark, as a share of the axis, so that no mark is cut
 NEAR = 0.8  # share of the way between two batch sizes that marks may take
 MOST_RATIO = 3.0  # between the largest numbers of datasets that share an axis
 COLUMNS = ["panel", "group", "x", "quantity", "n", "mean", "min", "max", "source"]
@@ -126,8 +126,8 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         powers_of_two(panel, data["x"])
         if place >= len(names) * (len(ROWS) - 1):
             panel.set_xlabel(words.axis(BATCH_SIZE))
-    for panel in axes:
-        panel.set_ylim(bottom=-BELOW * panel.get_ylim()[1])
+    for panel, (_, top) in zip(axes, [panel.get_ylim() for panel in axes], strict=True):
+        panel.set_ylim(-MARGIN * top, (1 + MARGIN) * top)
     figure.align_ylabels()
     marks: dict[str, Any] = {"color": GREY, "marker": "o", "markersize": 3.5}
     entries = handles(colors if len(colors) > 1 else {})
