@@ -1,10 +1,12 @@
-"""Networks of random layers, wired at random, in which maps have several readers."""
+"""Networks of random layers, wired at random, in which maps have several readers; random weights for any network."""
 
 import functools
 import random
 
 import torch
 from torch import nn
+
+from gengap.engine import stack
 
 SHAPE = (3, 11, 8)
 KINDS = ("conv", "conv", "conv", "norm", "norm", "relu", "max", "mean", "add", "pad", "every")
@@ -62,3 +64,19 @@ class RandomNetwork(nn.Module):
             maps.append(call(*(maps[read] for read in reads)))
         outputs = [head(maps[end].flatten(1)) for end, head in zip(self.ends, self.heads, strict=True)]
         return functools.reduce(torch.add, outputs)
+
+
+def random_pack(network, shape, n_images, count=3):
+    """A stack of states in which every tensor is random, and images far from mean 0, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    arch = stack.architecture(network)
+    state = {
+        name: torch.randn(count, *value.shape, generator=generator, dtype=torch.float64) * 0.3
+        for name, value in arch.evaluation.state_dict().items()
+    }
+    state = {name: value.square() + 0.1 if name.endswith("running_var") else value for name, value in state.items()}
+    return arch, state, torch.randn(n_images, *shape, generator=generator, dtype=torch.float64) + 2
+
+
+def single(state):
+    return {name: value.float() for name, value in state.items()}

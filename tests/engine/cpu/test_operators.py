@@ -34,6 +34,11 @@ def steps_of(program):
     return list(zip(*[iter(program.instructions)] * 16, strict=True))
 
 
+def instruction(kind, read, channels, out, size=8):
+    """One instruction on a map of `size` x `size` pixels, which writes the first map after the images."""
+    return KINDS.index(kind), read, 0, 192, 0, 0, 0, size, size, channels, out, 1, 1, 1, 0, 1
+
+
 def n_weights(program):
     """Weights of one network that a program reads: where the last of them ends."""
     return max(
@@ -176,6 +181,11 @@ def replaced(name, place, value, *pack):
         ("evaluate", 2, lambda program: [*program[:7], 0, *program[8:]], "an empty map or kernel"),
         ("evaluate", 2, lambda program: [*program[:5], 10**6, *program[6:]], "reads past the end of its weights"),
         ("evaluate", 2, lambda program: [*program[:6], 10**6, *program[7:]], "reads past the end of its weights"),
+        ("evaluate", 2, lambda program: [*instruction("copy", 0, 3, 1), *program], "another size than it reads"),
+        ("evaluate", 2, lambda program: [*program, *instruction("copy", 192, 1, 3)], "another size than it reads"),
+        ("evaluate", 2, lambda program: [*instruction("pad", 0, 3, 1), *program], "more channels than it writes"),
+        ("evaluate", 2, lambda program: [*instruction("max_pool", 0, 3, 1), *program], "more channels than it writes"),
+        ("evaluate", 2, lambda program: [*program, *instruction("max_pool", 192, 1, 2, size=1)], "must compute 2 out"),
         ("evaluate", 3, lambda size: 8, "the buffer must hold an image"),
         ("evaluate", 4, lambda count: count + 1, "the last instruction must compute 3 outputs"),
         ("evaluate", 4, 0, "must have outputs"),

@@ -134,7 +134,8 @@ def _pool_in_parts(steps: Steps) -> None:
     for step in steps.values():
         if step.kind == "convolve" and step.output.size > _WHOLE_MAP:
             readers = _readers(steps, step.output)
-            if len(readers) == 1 and readers[0].kind in _POOLS:
+            # What nothing reads are the network's outputs, which the last instruction must compute as a whole.
+            if len(readers) == 1 and readers[0].kind in _POOLS and _readers(steps, readers[0].output):
                 step.pool = readers[0]
 
 

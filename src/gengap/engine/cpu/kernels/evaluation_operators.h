@@ -24,6 +24,9 @@ void check_instruction(const Run& run, int64_t index) {
                 ": only channels are padded");
     TORCH_CHECK((step.kind != PAD && !step.is_pool()) || g.in <= g.out, "instruction ", index,
                 ": reads more channels than it writes");
+    const bool resizes = step.kind == CONVOLVE || step.kind == PAD || step.is_pool();
+    TORCH_CHECK(resizes || step.kind == MEASURE || read == written, "instruction ", index,
+                ": writes a map of another size than it reads");
     const auto lies = [&](int64_t offset, int64_t size) {
         if (offset < 0) return -1 - offset + size <= run.kept_size;
         return offset + size <= (offset == 0 ? run.channels * run.pixels : run.buffer_size);
@@ -60,7 +63,8 @@ Run checked_run(const Tensor& images, const Tensor& weights, IntArrayRef program
     if (n_outputs > 0) {
         TORCH_CHECK(length > 0, "a program without instructions has no outputs");
         const Instruction& last = run.program[length - 1];
-        TORCH_CHECK(last.kind < KEEP && last.geometry.out_pixels() * last.geometry.out == n_outputs,
+        const bool whole = !last.is_pool() || last.geometry.in == last.geometry.out;
+        TORCH_CHECK(last.kind < KEEP && whole && last.geometry.out_pixels() * last.geometry.out == n_outputs,
                     "the last instruction must compute ", n_outputs, " outputs");
     }
     return run;
