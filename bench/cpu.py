@@ -105,7 +105,13 @@ def against_jax(*, toy: bool, repeats: int, only: str = "") -> list[rows.Row]:
     return found
 
 
-PARTS = {"cpu": steps, "cpu_evaluation": evaluation, "cpu_survey": survey_networks.measured, "cpu_jax": against_jax}
+PARTS = {
+    "cpu": steps,
+    "cpu_evaluation": evaluation,
+    "cpu_survey": survey_networks.measured,
+    "cpu_pruned": survey_networks.pruned,
+    "cpu_jax": against_jax,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

@@ -13,7 +13,7 @@ from gengap import models
 from gengap.engine import evaluation, precision, stack
 from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, compilation, pack_state, step_choice
+from gengap.training import augmentation, compilation, masks, pack_state, step_choice
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
 from gengap.training.step import Step, StepInputs
@@ -52,7 +52,9 @@ def training_loop(
     where, image_shape = images.device, (images.shape[1], images.shape[2], images.shape[3])
     arch = stack.architecture(models.build(cells[0].model, image_shape, n_outputs))
     state = stack.initial_state(cells, image_shape, n_outputs, dtype=torch.float32, device=where)
-    pack = pack_state.start([CellResult(str(cell.seed), cell, "", 0) for cell in cells], arch, state)
+    pruned = masks.expected(cells, arch, state)
+    results = [CellResult(str(cell.seed), cell, "", 0) for cell in cells]
+    pack = pack_state.start(results, arch, masks.masked(state, pruned), pruned)
     hyperparameters = stacked_settings(cells, dtype=torch.float32, device=where)
     step = make(arch, cells[0]) if make else step_choice.make(arch, cells[0], image_shape, batch_size, where)
     step = compilation.compiled(step, where) if compiled else compilation.recorded(step, where)
@@ -64,7 +66,7 @@ def training_loop(
         with precision.tensor_float32(cells[0].training.dtype == "tf32"):
             for index in orders.split(batch_size, dim=1):
                 inputs = StepInputs(index, hyperparameters, augmentations, {})
-                pack.networks, _ = step(pack.networks, images, targets, inputs)
+                pack.take(step, images, targets, inputs)
         peers.wait(where)
         return len(cells) * len(images) / (time.perf_counter() - begin)
 

@@ -60,6 +60,27 @@ def test_what_shapes_the_computation_parts_packs(study, key):
     assert len(packs(made)) == 2
 
 
+def test_networks_with_few_weights_left_have_packs_of_their_own(study):
+    """A CPU trains them by another step, and a network's bits must not depend on its pack."""
+    made = study(
+        text="""\
+title: t
+grid:
+  arm:
+    whole: {optimizer.momentum: 0.5}
+    most: {after.origin: whole, after.prune: [0.5, 0.9]}
+    few: {after.origin: whole, after.prune: [0.7, 0.1]}
+    fewer: {after.origin: whole, after.prune: [0.9]}
+    twice: {after.origin: most, after.prune: [0.5]}
+  seed: 0..1
+"""
+    )
+    arms = [sorted({made.cells[name].arm for name in names}) for names in packs(made).values()]
+    assert arms == [["whole"], ["most"], ["few", "fewer"], ["twice"]]
+    left = {cell.arm: round(cell.after.left, 3) for cell in made.cells.values()}
+    assert left == {"whole": 1.0, "most": 0.5, "few": 0.3, "fewer": 0.1, "twice": 0.25}
+
+
 def test_a_jobs_settings_print_as_a_digest_of_their_content(study):
     """Snakemake compares what is printed: equal for equal settings alone, and short."""
     made = study()

@@ -101,12 +101,13 @@ def test_standard_errors_are_the_spread_over_independent_sets():
 @pytest.mark.parametrize("name", sorted(registry.REGISTRY["model"]))
 def test_every_model_has_single_sample_gradients(name):
     """Pooling, dropout and shortcuts included: what `torch.func` cannot map or differentiate would show here."""
-    width = 8 if name == "vit" else 2  # of two units, LayerNorm leaves the signs alone
     made = subjects.subject(
-        {}, {"model": {"name": name, "width": width}}, seeds=(0,), shape=(3, 32, 32), n_train=5, n_test=2
+        {}, {"model": {"name": name, "width": 4}}, seeds=(0,), shape=(3, 32, 32), n_train=5, n_test=2
     )
     found = subjects.by_name(gradient_noise.measure(made))
     g = single_gradients(made, 0)
+    # Where one sample alone has a gradient, as in narrower networks, the estimates cancel to rounding errors.
+    assert abs(estimates(g)["gradient_signal_to_noise"]) > 1e-4
     for quantity, value in estimates(g).items():
         assert found[quantity, ""].item() == pytest.approx(value.item(), rel=1e-7), quantity
     error = found["gradient_covariance_trace_standard_error", ""].item()

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from gengap import registry
+from gengap import models, registry
+from gengap.engine import stack
 from gengap.errors import UserError
 from gengap.studies.settings import After, Cell
 from gengap.training import RunOptions, cell_result, masks, train_pack
@@ -113,12 +114,13 @@ def test_a_wider_network_starts_from_a_narrower_one(run, make_cell):
         assert torch.equal(value, drawn)
 
 
-def test_a_killed_pack_keeps_its_masks(run, make_cell, tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", [0.5, 0.8])  # by the masked step, and by that on the weights that are left
+def test_a_killed_pack_keeps_its_masks(run, make_cell, tmp_path, monkeypatch, share):
     """Saved at every step and stopped at the last: what goes on from there ends with the same bits."""
     from gengap.training import resume
 
-    dense = make_cell(model=MLP)
-    ticket = after(dense, weights=0.0, prune=(0.5,))
+    dense = make_cell(model={**MLP, "batchnorm": "none"})
+    ticket = after(dense, weights=0.0, prune=(share,))
     run("dense", dense)
     whole = run("ticket", ticket, "dense").checkpoints
     write = resume.write
@@ -144,3 +146,15 @@ def test_a_missing_origin_and_wrong_shares_are_told(run, make_cell):
     run("dense", dense)
     with pytest.raises(UserError, match=r"has 2 shares, and the network has 4 layers"):
         run("ticket", after(dense, prune=(0.1, 0.2)), "dense")
+
+
+def test_expected_masks_leave_what_the_cells_will_have(make_cell):
+    dense = make_cell(model=MLP)
+    cells = [dense, after(dense, prune=(0.75,)), after(after(dense, prune=(0.75,)), prune=(0.5,))]
+    arch = stack.architecture(models.build(dense.model, (1, 8, 8), 3))
+    state = {name: torch.zeros(3, *value.shape) for name, value in arch.training.named_parameters()}
+    found = masks.expected(cells, arch, state)
+    assert list(found) == LAYERS
+    for mask in found.values():
+        assert torch.allclose(mask.flatten(1).mean(dim=1), torch.tensor([1, 0.25, 0.125]), atol=0.02)
+    assert masks.expected(cells[:1], arch, state) == {}

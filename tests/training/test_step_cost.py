@@ -49,3 +49,14 @@ def test_weights_of_wide_perceptrons_cost_more_than_their_products_until_they_ar
 def test_compiling_pays_for_long_jobs_alone(n_groups):
     short, long = (step_cost.pays(*convolutional(), **SIZES, n_steps=n, n_groups=n_groups) for n in (100, 10**6))
     assert (short, long) == (False, True)
+
+
+def test_a_sparse_step_costs_the_weights_that_are_left():
+    def seconds(left, **sizes):
+        return step_cost.sparse_step_seconds(*perceptron(), **SIZES | sizes, left=left, compiled=False)
+
+    assert seconds(0.02) < 0.2 * seconds(0.3)
+    assert seconds(0.3, n_networks=50) > seconds(0.3)
+    assert seconds(0.3) < step_cost.step_seconds(*perceptron(), **SIZES, compiled=False)
+    pays = [step_cost.pays_sparse(*perceptron(), **SIZES, left=0.1, n_steps=n) for n in (100, 10**6)]
+    assert pays == [False, True]

@@ -16,7 +16,7 @@ from gengap.engine import evaluation, stack
 from gengap.engine.stack import Architecture, State
 from gengap.files.timings import Timing
 from gengap.studies.settings import Cell
-from gengap.training import augmentation, learning_rates, pack_state, random_inputs, step_choice
+from gengap.training import augmentation, learning_rates, masks, pack_state, random_inputs, step_choice
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
 from gengap.training.plain_step import forward_operations
@@ -101,7 +101,8 @@ class Training:
         """Equal for packs of equal speed, whatever their data show and how many there are."""
         cell, data = self.cells[0], self.data
         shapes = data.image_shape, data.n_outputs, self.batch_size, len(self.cells), self.threads
-        return *shapes, cell.model, cell.loss, cell.optimizer.name, cell.training, self.measures_curvature
+        left = sorted(one.after.left for one in self.cells) if cell.after.mostly_pruned else ()
+        return *shapes, tuple(left), cell.model, cell.loss, cell.optimizer.name, cell.training, self.measures_curvature
 
     @property
     def measures_curvature(self) -> bool:
@@ -240,7 +241,9 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
     """Seconds of one training step and of one evaluation of these networks on `count` random images."""
     state, images, targets = _start(cells, data, count)
     device, dtype = images.device, images.dtype
-    pack = pack_state.start([CellResult(str(number), cell, "", 0) for number, cell in enumerate(cells)], arch, state)
+    results = [CellResult(str(number), cell, "", 0) for number, cell in enumerate(cells)]
+    pruned = masks.expected(cells, arch, state)
+    pack = pack_state.start(results, arch, masks.masked(state, pruned), pruned)
     buffer_shapes = random_inputs.buffer_shapes(arch, cells[0], data.image_shape)
     inputs = StepInputs(
         torch.arange(count, device=device).expand(len(cells), -1),
@@ -251,8 +254,7 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
     step = step_choice.make(arch, cells[0], data.image_shape, count, device)
 
     def train() -> torch.Tensor:
-        pack.networks, loss = step(pack.networks, images, targets, inputs)
-        return loss
+        return pack.take(step, images, targets, inputs)
 
     def evaluate() -> torch.Tensor:
         return evaluation.all_outputs(arch, pack.state(), images, "running", together=True)

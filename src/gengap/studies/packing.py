@@ -36,7 +36,11 @@ PER_CELL_KEYS = frozenset(
 
 def shape_key(cell: Cell) -> tuple[tuple[str, str], ...]:
     """What two cells must share to be trained together: a network and its origin cannot."""
-    chain = (("links", str(cell.after.links)), ("masked", str(cell.after.masked)))
+    chain = (
+        ("links", str(cell.after.links)),
+        ("masked", str(cell.after.masked)),
+        ("few", str(cell.after.mostly_pruned)),
+    )
     return (*(pair for section, settings in cell for pair in _shape(section, settings)), *chain)
 
 

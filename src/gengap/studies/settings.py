@@ -34,6 +34,7 @@ __all__ = [
 ]
 ARM = "arm"
 ORIGIN = "after.cell"
+_FEW_LEFT = 0.4  # with more, products of whole matrices are about as fast
 CODE = "code"  # in identities, of a part that is a user's own: the digest of its source
 
 
@@ -90,6 +91,17 @@ class After(Settings):
     def masked(self) -> bool:
         """Whether some weights are pruned."""
         return self.cell is not None and (bool(self.prune) or self.cell.after.masked)
+
+    @property
+    def left(self) -> float:
+        """Share of the first layer's weights that is left."""
+        before: float = 1.0 if self.cell is None else self.cell.after.left
+        return before * (1 - self.prune[0]) if self.prune else before
+
+    @property
+    def mostly_pruned(self) -> bool:
+        """Whether there are few enough weights left that a CPU computes with these alone."""
+        return self.left <= _FEW_LEFT
 
 
 class Cell(Settings):

@@ -44,7 +44,7 @@ def start(cells: Sequence[Cell], arch: Architecture, state: State, files: Sequen
     if not any(cell.after.cell for cell in cells):
         return state, {}
     found = _read([cell.after.cell for cell in cells if cell.after.cell], files)
-    layers = [name for name in (f"{layer}.weight" for layer in arch.layers) if name in arch.parameters]
+    layers = masks.prunable(arch)
     starts, left = [], []
     for place, cell in enumerate(cells):
         own = network_state(state, place)

@@ -21,7 +21,7 @@ from gengap.engine.stack import Architecture
 from gengap.studies.settings import Cell
 from gengap.training.augmentation import augmented
 from gengap.training.joined_step import ALL, JoinedStep, Layout
-from gengap.training.step import NetworkState, Step, StepInputs, Update, make_step, update
+from gengap.training.step import NetworkState, Step, StepInputs, Update, make_step, output_gradients_and_loss, update
 
 _CACHE = 2**22  # bytes of maps that a processor's cache still has when the backward pass reads them
 _MOST_GROUPS = 16  # of the networks of a pack: each takes half a second to compile
@@ -223,11 +223,7 @@ def _gradients(made: Program, cell: Cell) -> _Gradients:
         if outputs.is_cuda:  # what PyTorch compiles, also with kernels of a GPU
             found: tuple[Tensor, Tensor] = vmap(grad_and_value(mean_loss))(outputs, targets)
             return found
-        with torch.enable_grad():  # the same without the time that torch.func takes, half that of a short step
-            leaf = outputs.detach().requires_grad_()
-            each = sample_losses(leaf.flatten(0, 1), targets.flatten(0, 1))
-            loss = each.view(len(outputs), -1).mean(dim=1)
-            return torch.autograd.grad(loss.sum(), leaf)[0], loss.detach()
+        return output_gradients_and_loss(sample_losses, outputs, targets)
 
     def gradients(weights: Tensor, images: Tensor, targets: Tensor, inputs: StepInputs) -> tuple[Tensor, ...]:
         samples, _, augmentations, _ = inputs

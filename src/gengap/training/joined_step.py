@@ -6,7 +6,7 @@ each, takes as long as training one small network does.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -32,6 +32,22 @@ def can_join(cell: Cell) -> bool:
     return elementwise and cell.training.subspace is None
 
 
+class AnyLayout(Protocol):
+    """How networks are joined.
+
+    Attributes:
+        are_views: Whether what `split` gives changes when the joined networks do.
+    """
+
+    are_views: bool
+
+    def join(self, networks: NetworkState) -> NetworkState:
+        """Joined copies of the networks' tensors."""
+
+    def split(self, joined: NetworkState) -> NetworkState:
+        """The same networks by name."""
+
+
 class Layout:
     """Where a network's numbers are in joined tensors.
 
@@ -46,6 +62,8 @@ class Layout:
     Attributes:
         n_features: Of every BatchNorm.
     """
+
+    are_views = True
 
     def __init__(self, arch: Architecture, program: Program) -> None:
         self._arch, self._program = arch, program
@@ -107,9 +125,10 @@ class Layout:
 
 
 class JoinedStep:
-    """A `Step` that keeps the networks joined, and gives views of them by name.
+    """A `Step` that keeps the networks joined, and gives them by name.
 
     As `gengap.training.compilation.Owner`, it owns their tensors, so the next call overwrites what this one returns.
+    Where the layout gives no views, what it returns is up to date after `settle`.
 
     Args:
         step: A step of joined networks.
@@ -117,12 +136,13 @@ class JoinedStep:
         prepare: What is done to the function that moves the networks in place before it is called, such as compiling.
     """
 
-    def __init__(self, step: Step, layout: Layout, prepare: Callable[[Any], Any] | None = None) -> None:
+    def __init__(self, step: Step, layout: AnyLayout, prepare: Callable[[Any], Any] | None = None) -> None:
         self._step, self._layout = step, layout
         update = functools.partial(update_in_place, step)
         self._update = update if prepare is None else prepare(update)
         self._joined: NetworkState | None = None
         self._named: NetworkState | None = None
+        self._is_late = False
 
     def prepared(self, prepare: Callable[[Any], Any]) -> "JoinedStep":
         """The same step, prepared."""
@@ -134,8 +154,16 @@ class JoinedStep:
             joined = self._layout.join(networks)
             self._named, self._joined = self._layout.split(joined), joined
         (loss,) = self._update(self._joined, *others)
+        self._is_late = not self._layout.are_views
         assert self._named is not None
         return self._named, loss
+
+    def settle(self) -> None:
+        """Bring what the last call returned up to date."""
+        if self._is_late:
+            assert self._joined is not None
+            tensor_tree.write(self._named, self._layout.split(self._joined))
+            self._is_late = False
 
 
 def update_in_place(step: Step, networks: Any, *others: Any) -> tuple[Tensor]:

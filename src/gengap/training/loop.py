@@ -214,7 +214,7 @@ def _epoch(pack: PackState, job: _Job) -> None:
         step = fast_step if index.shape[1] == batch_size else job.step
         inputs = StepInputs(index, hyperparameters, augmentations, buffers)
         with precision.tensor_float32(job.shared.training.dtype == "tf32"):
-            pack.networks, _ = step(pack.networks, images, targets, inputs)
+            pack.take(step, images, targets, inputs)
         pack.step += 1
         if pack.step in due:
             kept = statistics.measured(pack, arch, data.train_images, cells[0])

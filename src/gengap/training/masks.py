@@ -11,12 +11,17 @@ from torch import Tensor
 
 from gengap import seeding
 from gengap.counting import count
-from gengap.engine.stack import State
+from gengap.engine.stack import Architecture, State
 from gengap.errors import UserError
 from gengap.studies.settings import Cell, Optimizer
 from gengap.training.optimizers import OptimizerState
 
 MASK = "mask"  # kind of optimiser state
+
+
+def prunable(arch: Architecture) -> list[str]:
+    """Names of the weights of convolutions and linear layers, in the network's order."""
+    return [name for name in (f"{layer}.weight" for layer in arch.layers) if name in arch.parameters]
 
 
 def masked(tensors: State, masks: State) -> State:
@@ -102,6 +107,18 @@ def shuffled(masks: Mapping[str, Tensor], cell: Cell) -> State:
 def ones(parameters: State, names: Sequence[str]) -> State:
     """Masks that prune nothing."""
     return {name: torch.ones_like(parameters[name]) for name in names}
+
+
+def expected(cells: Sequence[Cell], arch: Architecture, state: State) -> State:
+    """Masks that leave as many weights as the cells' own will, evenly spread; none where none is pruned."""
+    if not any(cell.after.masked for cell in cells):
+        return {}
+    found = {name: torch.zeros_like(state[name]) for name in prunable(arch)}
+    for slot, cell in enumerate(cells):
+        for mask in found.values():
+            size = mask[slot].numel()
+            mask[slot].view(-1)[torch.linspace(0, size - 1, max(1, round(cell.after.left * size))).long()] = 1
+    return found
 
 
 def _smallest(weights: Tensor, alive: Tensor, share: float) -> Tensor:

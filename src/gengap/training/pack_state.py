@@ -1,26 +1,27 @@
 """The stack of networks in training."""
 
+import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from gengap import registry
 from gengap.engine import stack
 from gengap.engine.stack import Architecture, State
 from gengap.training import masks, subspace
 from gengap.training.cell_result import CellResult
-from gengap.training.step import NetworkState
+from gengap.training.joined_step import JoinedStep
+from gengap.training.step import NetworkState, Step
 
 
-@dataclass
 class PackState:
     """Networks in training; a finished cell keeps its slot until the stack is made smaller.
 
     Attributes:
         results: One per slot.
-        networks: Stacked ``[K, ...]``.
         epoch: Epochs done.
         step: Steps done in the epoch at hand.
         curvature: The last measured largest eigenvalue of the Hessian, per slot; not a number where none was.
@@ -28,13 +29,45 @@ class PackState:
         compiled: Whether steps run compiled. Kept with the rest, so that a resumed pack gives the same bits.
     """
 
-    results: list[CellResult]
-    networks: NetworkState
-    curvature: list[float]
-    products: list[int]
-    epoch: int = 0
-    step: int = 0
-    compiled: bool = False
+    def __init__(
+        self,
+        results: list[CellResult],
+        networks: NetworkState,
+        curvature: list[float],
+        products: list[int],
+        epoch: int = 0,
+        step: int = 0,
+        compiled: bool = False,
+    ) -> None:
+        self.results, self.curvature, self.products = results, curvature, products
+        self.epoch, self.step, self.compiled = epoch, step, compiled
+        self._networks = networks
+        self._taken: Step | None = None  # the step that the networks come from
+
+    @property
+    def networks(self) -> NetworkState:
+        """The networks, stacked ``[K, ...]``."""
+        if isinstance(self._taken, JoinedStep):
+            self._taken.settle()
+        return self._networks
+
+    @networks.setter
+    def networks(self, networks: NetworkState) -> None:
+        self._networks, self._taken = networks, None
+
+    def take(self, step: Step, *others: Any) -> Tensor:
+        """One step of all networks, given what it takes besides them; their losses."""
+        # What the same step returned need not be settled.
+        before = self._networks if step is self._taken else self.networks
+        self._networks, loss = step(before, *others)
+        self._taken = step
+        return loss
+
+    def with_networks(self, networks: NetworkState) -> "PackState":
+        """The same stack with other networks."""
+        other = copy.copy(self)
+        other.networks = networks
+        return other
 
     def state(self) -> State:
         """Parameters and buffers together."""

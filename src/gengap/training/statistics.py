@@ -1,7 +1,5 @@
 """BatchNorm's statistics where the training steps hold them constant: those of the whole training set."""
 
-import dataclasses
-
 from torch import Tensor
 
 from gengap.engine import evaluation
@@ -31,4 +29,4 @@ def measured(pack: PackState, arch: Architecture, images: Tensor, cell: Cell) ->
     if cell.training.step_batchnorm == "batch" or not arch.buffers:
         return pack
     networks = pack.networks._replace(buffers=evaluation.exact_statistics(arch, pack.state(), images))
-    return dataclasses.replace(pack, networks=networks)
+    return pack.with_networks(networks)

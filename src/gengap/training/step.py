@@ -115,6 +115,25 @@ def mean_loss(arch: Architecture, cell: Cell, network: nn.Module) -> MeanLoss:
     return loss_and_buffers
 
 
+def output_gradients_and_loss(
+    sample_losses: losses.SampleLosses, outputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradient of the mean loss of every network with respect to its outputs, and that loss ``[K]``.
+
+    By autograd: `torch.func` would take half the time of a short step.
+
+    Args:
+        sample_losses: See `gengap.losses.sample_losses`.
+        outputs: ``[K, B, n_outputs]``.
+        targets: ``[K, B]``, or ``[K, B, n_outputs]``.
+    """
+    with torch.enable_grad():
+        leaf = outputs.detach().requires_grad_()
+        each = sample_losses(leaf.flatten(0, 1), targets.flatten(0, 1))
+        loss = each.view(len(outputs), -1).mean(dim=1)
+        return torch.autograd.grad(loss.sum(), leaf)[0], loss.detach()
+
+
 def update(arch: Architecture, cell: Cell) -> Update:
     """The optimiser's step, along a subspace if there is one; pruned weights, if there are any, stay zero."""
     optimizer = registry.load("optimizer", cell.optimizer.name)

@@ -1,4 +1,4 @@
-"""Which of the three steps trains a pack, and whether a CPU compiles it."""
+"""Which of the steps trains a pack, and whether a CPU compiles it."""
 
 import torch
 
@@ -8,6 +8,7 @@ from gengap.training import step_cost
 from gengap.training.fused_step import computed_samples, fuses, groups, make_fused_step, make_joined_step
 from gengap.training.joined_step import can_join
 from gengap.training.plain_step import fills, make_plain_step
+from gengap.training.sparse_step import is_sparse, make_sparse_step
 from gengap.training.step import Step, make_step
 
 
@@ -29,6 +30,8 @@ def make(
         device: Where they are trained.
         kind: ``stacked``, ``fused``, ``plain`` or ``auto``; see `gengap.training.RunOptions`.
     """
+    if kind == "auto" and device.type == "cpu" and is_sparse(arch, cell):
+        return make_sparse_step(arch, cell)
     if kind == "plain" or (kind == "auto" and fills(arch, batch_size, image_shape, device)):
         return make_plain_step(arch, cell)
     fused = kind == "fused" or (kind == "auto" and device.type == "cpu" and fuses(arch, cell, image_shape, batch_size))
@@ -56,6 +59,9 @@ def pays_to_compile(
         batch_size: Samples per step.
         n_steps: That are left.
     """
+    if is_sparse(arch, cell):
+        own = {"n_networks": n_networks, "batch_size": batch_size, "n_steps": n_steps}
+        return step_cost.pays_sparse(arch, image_shape, **own, left=cell.after.left)
     sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
     return step_cost.pays(arch, image_shape, n_steps=n_steps, joined=can_join(cell), **sizes)
 
@@ -70,6 +76,9 @@ def step_seconds(
     compiled: bool,
 ) -> float:
     """Seconds of that step on the processor that it was fitted on; of use as a ratio of two packs."""
+    if is_sparse(arch, cell):
+        own = {"n_networks": n_networks, "batch_size": batch_size}
+        return step_cost.sparse_step_seconds(arch, image_shape, **own, left=cell.after.left, compiled=compiled)
     sizes = _sizes(arch, cell, image_shape, n_networks, batch_size)
     return step_cost.step_seconds(arch, image_shape, **sizes, joined=can_join(cell), compiled=compiled)
 

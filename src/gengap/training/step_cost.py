@@ -27,6 +27,8 @@ _FUSED_LAUNCH_SECONDS, _GROUP_SECONDS, _FUSED_UPDATE_SECONDS = 1.9e-3, 0.13e-3, 
 _JOINED_LAUNCH_SECONDS = 0.4e-3
 _FUSED_MAP_SECONDS, _FUSED_PRODUCT_SECONDS = 5e-10, 2e-11
 _FUSED_WORTH_SECONDS = 16.0
+# Of a sparse step, by the weights that are left.
+_SPARSE_LAUNCH_SECONDS, _SPARSE_PRODUCT_SECONDS = 0.8e-3, 4.5e-11
 # What compiling saves of a step that a GPU replays. Estimates: every layer's operations become about 20 kernels fewer,
 # each of which takes 2 us even if it has nothing to do, and a layer's numbers go four times less through memory.
 _KERNEL_SECONDS, _KERNELS_PER_LAYER = 2e-6, 20
@@ -93,6 +95,47 @@ def step_seconds(
     maps = of_sample.numbers * _MAP_SECONDS * (1 - _SAVED_OF_MAPS * compiled)
     products = of_sample.operations * _PRODUCT_SECONDS * (1 - _SAVED_OF_PRODUCTS * compiled)
     return (1 - _SAVED * compiled) * overhead + samples * (maps + products)
+
+
+def sparse_step_seconds(
+    arch: Architecture,
+    image_shape: tuple[int, int, int],
+    *,
+    n_networks: int,
+    batch_size: int,
+    left: float,
+    compiled: bool,
+) -> float:
+    """The same of a sparse step.
+
+    Args:
+        arch: This and the other sizes as of `pays`.
+        image_shape: The same.
+        n_networks: The same.
+        batch_size: The same.
+        left: Share of the weights that is left.
+        compiled: Whether the step is compiled.
+    """
+    overhead = _SPARSE_LAUNCH_SECONDS + n_networks * left * arch.n_parameters * _FUSED_UPDATE_SECONDS
+    products = n_networks * batch_size * left * _work(arch, image_shape).operations * _SPARSE_PRODUCT_SECONDS
+    return (1 - _SAVED * compiled) * overhead + products
+
+
+def pays_sparse(
+    arch: Architecture,
+    image_shape: tuple[int, int, int],
+    *,
+    n_networks: int,
+    batch_size: int,
+    left: float,
+    n_steps: int,
+) -> bool:
+    """The same prediction as `pays`, of sparse steps; see `sparse_step_seconds`."""
+    sizes = {"n_networks": n_networks, "batch_size": batch_size}
+    eager, compiled = (
+        sparse_step_seconds(arch, image_shape, **sizes, left=left, compiled=compiled) for compiled in (False, True)
+    )
+    return n_steps * (eager - compiled) > _FUSED_WORTH_SECONDS
 
 
 def pays_on_gpu(

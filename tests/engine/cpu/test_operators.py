@@ -6,7 +6,7 @@ from torch.library import opcheck
 
 from gengap import models
 from gengap.engine import stack
-from gengap.engine.cpu import exact_batchnorm, operators
+from gengap.engine.cpu import exact_batchnorm, operators, sparse
 from gengap.engine.cpu.program import KINDS
 from gengap.engine.evaluation.inference import inference
 from gengap.engine.fused.program import program as training_program
@@ -83,6 +83,27 @@ def backward_arguments():
     return torch.randn(2, 2, 16), batches, maps, statistics, weights, instructions, eps
 
 
+def sparse_arguments():
+    """Perceptrons 6 - 5 - 3 of which some weights are left, in two blocks; the second has fewer."""
+    network = sparse.Perceptron(("one", "two"), (6, 5, 3))
+    left = {"one.weight": torch.rand(2, 5, 6) > 0.5, "two.weight": torch.rand(2, 3, 5) > 0.5}
+    left["one.weight"][1, 2:] = False
+    where = sparse.sparsity(network, left)
+    images, weights, biases = torch.randn(2, 2, 6, 32), torch.randn(where.places.shape), torch.randn(2, 8)
+    return images, weights, biases, where.columns, where.starts, network.widths
+
+
+def sparse_backward_arguments():
+    images, *others = given = sparse_arguments()
+    return torch.randn(2, 2, 3, 32), images, torch.ops.gengap.sparse_forward(*given), *others
+
+
+def with_start(starts, place, start):
+    starts = starts.clone()
+    starts[1, place] = start
+    return starts
+
+
 def arguments_of(name, *pack):
     torch.manual_seed(0)
     x, weight, bias, *geometry = conv_arguments(*pack)
@@ -96,6 +117,8 @@ def arguments_of(name, *pack):
         "batch_norm_backward": lambda: (torch.randn_like(x), x, *features, 1e-5),
         "train_forward": pass_arguments,
         "train_backward": backward_arguments,
+        "sparse_forward": sparse_arguments,
+        "sparse_backward": sparse_backward_arguments,
         "evaluate": evaluate_arguments,
         "exact_statistics": statistics_arguments,
         "patch_moments": lambda: (torch.randn(70, 2, 5, 6), 3, 2, 1, 1, 1),
@@ -171,6 +194,24 @@ def replaced(name, place, value, *pack):
         ("train_backward", 0, lambda gradients: gradients[0], "must be .K, numbers, B."),
         ("train_backward", 2, lambda maps: maps[:1], "maps must have shape"),
         ("train_backward", 3, lambda statistics: statistics[:, :1], "statistics must have shape"),
+        ("sparse_forward", 0, lambda images: images[:, :, :5], "images must be .K, blocks, 6, a multiple of 16."),
+        ("sparse_forward", 0, lambda images: images[..., :8], "images must be .K, blocks, 6, a multiple of 16."),
+        ("sparse_forward", 0, lambda images: images[:, :0], "images must be .K, blocks, 6, a multiple of 16."),
+        ("sparse_forward", 1, lambda weights: weights[0], "weights must be .K, n_weights."),
+        ("sparse_forward", 1, lambda weights: weights[:, :-1], "columns must have shape"),
+        ("sparse_forward", 2, lambda biases: biases[:, :-1], "biases must have shape .2, 8."),
+        ("sparse_forward", 3, lambda columns: columns.long(), "columns must be Int, but is Long"),
+        ("sparse_forward", 3, lambda columns: columns + 4, "columns of layer . must be from 0 to below"),
+        ("sparse_forward", 3, lambda columns: columns - 5, "columns of layer . must be from 0 to below"),
+        ("sparse_forward", 4, lambda starts: starts[:, :-1], "starts must have shape .2, 9."),
+        ("sparse_forward", 4, lambda starts: with_start(starts, 0, 1), "starts must begin with 0"),
+        ("sparse_forward", 4, lambda starts: with_start(starts, 4, -1), "starts must rise to at most"),
+        ("sparse_forward", 4, lambda starts: with_start(starts, 8, 99), "starts must rise to at most"),
+        ("sparse_forward", 5, (6,), "widths must be those of the image and of at least one layer"),
+        ("sparse_forward", 5, (6, 0, 3), "widths must be those of the image and of at least one layer"),
+        ("sparse_backward", 0, lambda gradients: gradients[:, :1], "output_gradients must have shape .2, 2, 3, 32."),
+        ("sparse_backward", 1, lambda images: images[:1], "images must be .K, blocks, 6"),
+        ("sparse_backward", 2, lambda maps: maps[:, :, 1:], "maps must have shape .2, 2, 8, 32."),
         ("evaluate", 0, lambda images: images.transpose(2, 3), "must be contiguous"),
         ("evaluate", 1, lambda weights: weights[:, :-1].contiguous(), "reads past the end of its weights"),
         ("evaluate", 2, lambda program: program[:-1], "instructions of 16 numbers"),

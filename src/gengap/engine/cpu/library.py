@@ -16,7 +16,7 @@ from gengap.files import user_cache
 from gengap.logs import log
 
 _KERNELS = Path(__file__).parent / "kernels"
-_ARITHMETIC = ("training.cpp", "passes.cpp", "evaluation.cpp", "patch_moments.cpp")
+_ARITHMETIC = ("training.cpp", "passes.cpp", "sparse.cpp", "evaluation.cpp", "patch_moments.cpp")
 _BINDING = "operators.cpp"
 # Without -ffast-math: loading such a library makes the whole process round denormal numbers to 0.
 _FLAGS = ("-std=gnu++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fopenmp")

@@ -90,6 +90,10 @@ def _forward_shapes(batches: Tensor, weights: Tensor, program: Any, size: int, n
     return maps, batches.new_empty(networks, 2, n_features)
 
 
+def _sparse_forward_shapes(images: Tensor, weights: Tensor, biases: Tensor, *_: Any) -> Tensor:
+    return images.new_empty(weights.shape[0], images.shape[1], biases.shape[1], images.shape[3])
+
+
 def _evaluate_shapes(images: Tensor, weights: Tensor, program: Any, buffer_size: int, n_outputs: int) -> Tensor:
     return images.new_empty(weights.shape[0], images.shape[0], n_outputs)
 
@@ -118,6 +122,8 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     **_OF_PACKS,
     "train_forward": _forward_shapes,
     "train_backward": lambda output_gradients, batches, maps, statistics, weights, *_: _new(weights),
+    "sparse_forward": _sparse_forward_shapes,
+    "sparse_backward": lambda output_gradients, images, maps, weights, biases, *_: (_new(weights), _new(biases)),
     "evaluate": _evaluate_shapes,
     "exact_statistics": _statistics_shapes,
     "patch_moments": _moments_shapes,

@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.func import vmap
 
 from gengap import losses
-from gengap.engine.cpu import execution, operators
+from gengap.engine.cpu import execution, operators, sparse
 from gengap.engine.cpu.exact_batchnorm import measured_statistics
 from gengap.engine.evaluation import exact_batchnorm_one_pass
 from gengap.engine.evaluation.exact_batchnorm_one_pass import one_pass
 from gengap.engine.evaluation.exact_batchnorm_streaming import streamed_statistics, too_large
 from gengap.engine.evaluation.inference import inference
 from gengap.engine.groups import groups, networks_per_call, slices
-from gengap.engine.stack import Architecture, State, concatenate, outputs, outputs_and_buffers
+from gengap.engine.stack import Architecture, State, concatenate, outputs, outputs_and_buffers, take
 from gengap.studies.settings import Loss
 
 _OUTPUTS_AT_ONCE = 2**18
@@ -99,6 +99,13 @@ def all_outputs(
     """
     if mode == "batch":
         return _normalised_outputs(arch, state, images, batch_size)
+    pruned = sparse.mostly_pruned(arch, state, images)
+    if pruned.all():
+        return sparse.outputs(arch, state, images)
+    if pruned.any():
+        parts = [which.nonzero()[:, 0] for which in (pruned, ~pruned)]
+        both = [all_outputs(arch, take(state, part), images, mode, batch_size, together=together) for part in parts]
+        return torch.cat(both)[torch.cat(parts).argsort()]
     network = inference(arch, (images.shape[1], images.shape[2], images.shape[3]))
     if network.program is not None and operators.supports(images):
         return execution.outputs(network.program, network.fold_for_program(state), images)

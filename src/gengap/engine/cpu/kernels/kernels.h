@@ -87,6 +87,31 @@ void train_backward(const TrainingRun& run, const float* output_gradients, const
                     const float* statistics, const float* weights, float* weight_gradients, int64_t n_outputs,
                     float eps, int threads);
 
+// Perceptrons with pruned weights, of linear layers with ReLUs between them. The weights that are left lie as in a sparse
+// matrix in compressed rows: those of each row follow one another, layer by layer.
+
+// `widths`: of the image and of every layer. `maps`: rows of all layers. `samples`: of a block. `n_weights`: places for
+// weights, of which a network with fewer uses the first.
+struct SparseRun {
+    const int64_t* widths;
+    int64_t layers, networks, blocks, samples, maps, n_weights;
+    const float* weights;     // [K, n_weights]
+    const int32_t* columns;   // [K, n_weights], what each weight reads of the map before
+    const int32_t* starts;    // [K, maps + 1], where each row starts, and the last ends
+    bool shared_images;       // by all networks
+};
+
+// Whether all of so many columns are from 0 to below `width`.
+bool sparse_columns_are_below(int64_t width, const int32_t* columns, int64_t count);
+
+// images [K or 1, blocks, widths[0], samples], biases [K, maps] -> maps [K, blocks, maps, samples]
+void sparse_forward(const SparseRun& run, const float* images, const float* biases, float* maps, int threads);
+
+// Gradients of the outputs [K, blocks, outputs, samples], and what the forward pass read and computed -> gradients of
+// the weights [K, n_weights], 0 in places that hold none, and of the biases [K, maps]
+void sparse_backward(const SparseRun& run, const float* output_gradients, const float* images, const float* maps,
+                     float* weight_gradients, float* bias_gradients, int threads);
+
 // Evaluation. Images go through a network in blocks of so many, innermost in memory.
 int64_t block_size();
 

@@ -6,6 +6,7 @@
 #include <vector>
 #include "evaluation_operators.h"
 #include "layer_operators.h"
+#include "sparse_operators.h"
 #include "training_operators.h"
 
 namespace gengap {
@@ -27,6 +28,10 @@ TORCH_LIBRARY(gengap, library) {
                 " -> (Tensor, Tensor)", strides);
     library.def("train_backward(Tensor output_gradients, Tensor batches, Tensor maps, Tensor statistics,"
                 " Tensor weights, str program, float eps) -> Tensor", strides);
+    library.def("sparse_forward(Tensor images, Tensor weights, Tensor biases, Tensor columns, Tensor starts,"
+                " int[] widths) -> Tensor", strides);
+    library.def("sparse_backward(Tensor output_gradients, Tensor images, Tensor maps, Tensor weights, Tensor biases,"
+                " Tensor columns, Tensor starts, int[] widths) -> (Tensor, Tensor)", strides);
     library.def("evaluate(Tensor images, Tensor weights, int[] program, int buffer_size, int n_outputs) -> Tensor");
     library.def("exact_statistics(Tensor images, Tensor weights, Tensor(a!) scratch, int[] program, int buffer_size,"
                 " int kept_size, int n_outputs, int n_features, float eps) -> (Tensor, Tensor, Tensor)");
@@ -43,6 +48,8 @@ TORCH_LIBRARY_IMPL(gengap, CPU, library) {
     library.impl("batch_norm_backward", batch_norm_backward_op);
     library.impl("train_forward", train_forward_op);
     library.impl("train_backward", train_backward_op);
+    library.impl("sparse_forward", sparse_forward_op);
+    library.impl("sparse_backward", sparse_backward_op);
     library.impl("evaluate", evaluate_op);
     library.impl("exact_statistics", exact_statistics_op);
     library.impl("patch_moments", patch_moments_op);

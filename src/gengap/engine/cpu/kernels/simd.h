@@ -20,6 +20,16 @@ typedef float Vector __attribute__((vector_size(LANES * sizeof(float)), aligned(
 static inline Vector load(const float* from) { return *(const Vector*)from; }
 static inline void store(float* to, Vector values) { *(Vector*)to = values; }
 
+// Keeps a value in a register: GCC would load it again for each of the multiplications that it enters.
+static inline Vector in_register(Vector values) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(values));
+#elif defined(__x86_64__)
+    asm("" : "+x"(values));
+#endif
+    return values;
+}
+
 // Writes past the cache what is read only after the cache has dropped it. `to` is aligned to a vector; `stream_fence`
 // comes before any other thread reads it.
 static inline void stream(float* to, Vector values) {
@@ -40,23 +50,19 @@ static inline void stream_fence() {
 // Keeps NaN.
 static inline Vector relu(Vector values) { return values < 0.0f ? Vector{} : values; }
 
-// Pairs of lanes that are `step` apart, of two vectors: low has `one` where the lane's number lacks the bit `step` and
-// `other` moved up by `step` elsewhere; high has `one` moved down by `step`, and `other`.
-template <int step, bool high, int... lane>
-static inline Vector paired(Vector one, Vector other, std::integer_sequence<int, lane...>) {
-    constexpr int up = high ? 0 : step, down = high ? step : 0;
+// One vector of some lanes of each of two: with `ups` added to the lanes that lack the bit `step`, which are of `one`, and
+// `downs` taken from the others, which are of `other`.
+template <int step, int ups, int downs, int... lane>
+static inline Vector mixed(Vector one, Vector other, std::integer_sequence<int, lane...>) {
 #if defined(__clang__)
-    return __builtin_shufflevector(one, other, (lane & step ? LANES + lane - up : lane + down)...);
+    return __builtin_shufflevector(one, other, (lane & step ? LANES + lane - downs : lane + ups)...);
 #else
     typedef int32_t Lanes __attribute__((vector_size(LANES * sizeof(int32_t))));
-    return __builtin_shuffle(one, other, Lanes{(lane & step ? LANES + lane - up : lane + down)...});
+    return __builtin_shuffle(one, other, Lanes{(lane & step ? LANES + lane - downs : lane + ups)...});
 #endif
 }
-template <int step> static inline Vector low(Vector one, Vector other) {
-    return paired<step, false>(one, other, std::make_integer_sequence<int, LANES>());
-}
-template <int step> static inline Vector high(Vector one, Vector other) {
-    return paired<step, true>(one, other, std::make_integer_sequence<int, LANES>());
+template <int step, int ups, int downs> static inline Vector mixed(Vector one, Vector other) {
+    return mixed<step, ups, downs>(one, other, std::make_integer_sequence<int, LANES>());
 }
 
 // Rows become columns, in place: LANES vectors of LANES numbers.
@@ -64,8 +70,8 @@ template <int step = LANES / 2> static inline void transpose(Vector* rows) {
     for (int i = 0; i < LANES; ++i) {
         if (i & step) continue;
         const Vector one = rows[i], other = rows[i + step];
-        rows[i] = low<step>(one, other);
-        rows[i + step] = high<step>(one, other);
+        rows[i] = mixed<step, 0, step>(one, other);
+        rows[i + step] = mixed<step, step, 0>(one, other);
     }
     if constexpr (step > 1) transpose<step / 2>(rows);
 }
@@ -73,7 +79,7 @@ template <int step = LANES / 2> static inline void transpose(Vector* rows) {
 // Lane i of the result is the sum of vector i of LANES; overwrites them.
 template <int step = 1> static inline Vector sums_of(Vector* values) {
     for (int i = 0; i < LANES; i += 2 * step)
-        values[i] = low<step>(values[i], values[i + step]) + high<step>(values[i], values[i + step]);
+        values[i] = mixed<step, 0, 0>(values[i], values[i + step]) + mixed<step, step, step>(values[i], values[i + step]);
     if constexpr (2 * step < LANES) return sums_of<2 * step>(values);
     return values[0];
 }

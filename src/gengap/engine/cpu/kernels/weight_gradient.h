@@ -11,16 +11,6 @@
 
 namespace gengap {
 
-// Keeps a value in a register: GCC would load it again for each of the multiplications that it enters.
-static inline Vector in_register(Vector values) {
-#if defined(__AVX512F__)
-    asm("" : "+v"(values));
-#elif defined(__x86_64__)
-    asm("" : "+x"(values));
-#endif
-    return values;
-}
-
 constexpr int TILE_ROWS = LANES == 16 ? 6 : 4, TILE_COLUMNS = LANES == 16 ? 4 : 2;  // for 32 or 16 registers
 
 // The pixel that each position of the kernel reads for each pixel written: [pixels written, positions]; -1 for none.

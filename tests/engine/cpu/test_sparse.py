@@ -1,0 +1,70 @@
+"""Outputs of mostly pruned perceptrons are those of the module, and the weights that are left are found again."""
+
+import pytest
+import torch
+
+from gengap import models
+from gengap.engine import evaluation, stack
+from gengap.engine.cpu import operators, sparse
+from gengap.studies.settings import Model
+
+pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
+SHAPE = (3, 5, 7)
+
+
+def networks(shares, depth=2, **settings):
+    """Perceptrons with these shares of their weights left."""
+    torch.manual_seed(0)
+    arch = stack.architecture(
+        models.build(Model(name="mlp", width=20, depth=depth, batchnorm="none", **settings), SHAPE, 4)
+    )
+    state = {name: torch.randn(len(shares), *value.shape) / 5 for name, value in arch.training.named_parameters()}
+    for name, value in state.items():
+        if name.endswith(".weight"):
+            state[name] = torch.stack(
+                [one * (torch.rand(one.shape) < share) for one, share in zip(value, shares, strict=True)]
+            )
+    return arch, state
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("n_images", [1, 64, 1500])
+def test_outputs_are_those_of_the_module(depth, n_images):
+    arch, state = networks([0.3, 0.0, 0.05], depth)
+    images = torch.randn(n_images, *SHAPE)
+    assert sparse.mostly_pruned(arch, state, images).all()
+    found = evaluation.all_outputs(arch, state, images, "running")
+    exact = {name: value.double() for name, value in state.items()}
+    expected = torch.vmap(lambda one: torch.func.functional_call(arch.evaluation, one, images.double()))(exact)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_network_goes_its_own_way_and_its_bits_do_not_depend_on_others():
+    arch, state = networks([0.3, 0.9, 0.1, 1.0])
+    images = torch.randn(100, *SHAPE)
+    assert sparse.mostly_pruned(arch, state, images).tolist() == [True, False, True, False]
+    found = evaluation.all_outputs(arch, state, images, "running")
+    for k in range(4):
+        alone = {name: value[k : k + 1] for name, value in state.items()}
+        assert torch.equal(evaluation.all_outputs(arch, alone, images, "running")[0], found[k])
+
+
+@pytest.mark.parametrize(
+    ("settings", "dtype"),
+    [({"activation": "identity"}, torch.float32), ({"batchnorm": "before"}, torch.float32), ({}, torch.float64)],
+)
+def test_other_networks_are_left_to_the_module(settings, dtype):
+    torch.manual_seed(0)
+    arch = stack.architecture(models.build(Model(name="mlp", width=6, **({"batchnorm": "none"} | settings)), SHAPE, 4))
+    state = {name: torch.zeros(2, *value.shape, dtype=dtype) for name, value in arch.training.state_dict().items()}
+    assert not sparse.mostly_pruned(arch, state, torch.randn(3, *SHAPE, dtype=dtype)).any()
+
+
+def test_what_is_left_is_scattered_to_where_it_was():
+    arch, state = networks([0.3, 0.0, 1.0])
+    network = sparse.perceptron(arch)
+    where = sparse.sparsity(network, state)
+    counts = torch.stack([state[name].count_nonzero(dim=(1, 2)) for name in network.weights]).sum(dim=0)
+    assert torch.equal(where.starts[:, -1], counts.int())
+    found = sparse.scattered(network, where, sparse.gathered(network, where, state))
+    assert all(torch.equal(found[name], state[name]) for name in network.weights)
