@@ -15,7 +15,7 @@ from gengap.cost import calibration
 from gengap.datasets import digits
 from gengap.engine import stack
 from gengap.registry import REGISTRY
-from gengap.studies.settings import Cell, Dataset, Schedule
+from gengap.studies.settings import After, Cell, Dataset, Schedule
 
 
 @pytest.fixture
@@ -164,3 +164,17 @@ def test_waiting_for_the_processor_does_not_count_as_computing():
         return torch.zeros(1)
 
     assert calibration._taken(wait, on_cpu=True) < 0.3 <= calibration._taken(wait, on_cpu=False)
+
+
+def test_networks_with_few_weights_left_cost_these():
+    """Also where there is no time to measure them."""
+    whole = Cell.model_validate({"model": {"name": "mlp", "width": 300, "batchnorm": "none"}})
+
+    def pruned(share):
+        return whole.model_copy(update={"after": After(origin="any", cell=whole, prune=(share,))})
+
+    trainings = [training_of([cell] * 3) for cell in (whole, pruned(0.3), pruned(0.9), pruned(0.99))]
+    operations = [training.operations for training in trainings]
+    assert operations[1] == operations[0]  # by whole matrices
+    assert operations[2:] == pytest.approx([0.1 * operations[0], 0.01 * operations[0]])
+    assert len({training.speed_depends_on for training in trainings[1:]}) == 3

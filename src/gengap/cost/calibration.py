@@ -29,6 +29,7 @@ _COMPILED, _EVALUATIONS, _COMPILE_SECONDS = 0.2, 15.0, 20.0
 START_SECONDS = 2.0  # of a job: Snakemake's and gengap's start, and reading the data; libraries are imported once
 # Of a calibration: images at first and at most, about the longest step, and calls of which the fastest counts.
 _FEW, _IMAGES, _LONG_SECONDS, _CALLS = 16, 512, 0.5, 3
+_EVALUATED = 2048  # images, of networks with few weights left
 _AT_MOST = 5.0  # seconds that a plan measures speeds; the one that is being measured is finished
 _T = TypeVar("_T")
 
@@ -97,6 +98,12 @@ class Training:
         return self.data.n_train if chosen == "full" else min(chosen, self.data.n_train)
 
     @property
+    def operations(self) -> float:
+        """Floating-point operations of one image's pass through one network, with the weights that are left if few."""
+        left = [cell.after.left if cell.after.mostly_pruned else 1.0 for cell in self.cells]
+        return operations(self.arch, self.data.image_shape) * sum(left) / len(left)
+
+    @property
     def speed_depends_on(self) -> tuple[object, ...]:
         """Equal for packs of equal speed, whatever their data show and how many there are."""
         cell, data = self.cells[0], self.data
@@ -154,7 +161,7 @@ def calibrated(trainings: Sequence[Training]) -> list[float]:
     operations.
     """
     distinct = {training.speed_depends_on: training for training in trainings}
-    sizes_of = {key: operations(one.arch, one.data.image_shape) for key, one in distinct.items()}
+    sizes_of = {key: one.operations for key, one in distinct.items()}
     measured: dict[tuple[object, ...], _Speed] = {}
     begin = time.perf_counter()
     for key in _spread(sorted(distinct, key=sizes_of.__getitem__)):
@@ -256,12 +263,17 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
     def train() -> torch.Tensor:
         return pack.take(step, images, targets, inputs)
 
+    # Where the weights that are left are is found once per call, whatever the number of images.
+    times = math.ceil(_EVALUATED / count) if cells[0].after.mostly_pruned else 1
+    evaluated = images.repeat(times, 1, 1, 1)
+
     def evaluate() -> torch.Tensor:
-        return evaluation.all_outputs(arch, pack.state(), images, "running", together=True)
+        return evaluation.all_outputs(arch, pack.state(), evaluated, "running", together=True)
 
     # The first call allocates, and any may be disturbed.
     on_cpu = device.type == "cpu"
-    return min(_taken(train, on_cpu) for _ in range(_CALLS)), min(_taken(evaluate, on_cpu) for _ in range(_CALLS))
+    step_seconds, seconds = (min(_taken(work, on_cpu) for _ in range(_CALLS)) for work in (train, evaluate))
+    return step_seconds, seconds / times
 
 
 def _product_seconds(training: Training) -> float:
