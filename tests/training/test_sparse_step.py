@@ -7,7 +7,7 @@ import torch
 from step_arguments import CPU, prepared
 from torch.utils import _pytree as pytree
 
-from gengap.engine.cpu import operators, sparse
+from gengap.engine.cpu import operators
 from gengap.studies.settings import After, Cell
 from gengap.training import compilation, masks, step_choice
 from gengap.training.pack_state import PackState
@@ -98,29 +98,6 @@ def test_what_is_read_between_steps_is_up_to_date():
     read.take(make_step(arch, cell), *others)
     unread.take(own, *others)
     torch.testing.assert_close(read.networks, unread.networks, rtol=1e-4, atol=1e-5)
-
-
-def test_gradients_against_float64():
-    arch, _, (networks, images, _, inputs) = sparse_case(**CASES["cross-entropy"])
-    network = sparse.perceptron(arch)
-    left = networks.optimizer_state[masks.MASK]
-    where = sparse.sparsity(network, left)
-    weights = sparse.gathered(network, where, networks.parameters)
-    biases = sparse.joined_biases(network, networks.parameters)
-    blocks = sparse.gather_blocks(images, inputs.samples)
-    maps = sparse.forward(network, where, weights, biases, blocks)
-    toward = torch.randn(3, 32, 3, generator=torch.Generator().manual_seed(5))
-    found = sparse.backward(network, where, weights, biases, blocks, maps, toward)
-
-    exact = {name: value.double().requires_grad_() for name, value in networks.parameters.items()}
-    x = images[inputs.samples].double().flatten(2)
-    for layer in network.layers:
-        x = x.relu() if layer != network.layers[0] else x
-        x = torch.baddbmm(exact[f"{layer}.bias"][:, None], x, exact[f"{layer}.weight"].transpose(1, 2))
-    torch.testing.assert_close(sparse.outputs_of(network, maps).double(), x, rtol=1e-5, atol=1e-5)
-    gradients = dict(zip(exact, torch.autograd.grad((x * toward.double()).sum(), list(exact.values())), strict=True))
-    expected = sparse.gathered(network, where, gradients), sparse.joined_biases(network, gradients)
-    torch.testing.assert_close((found[0].double(), found[1].double()), expected, rtol=1e-4, atol=1e-4)
 
 
 def masked_cell(prune=0.7, **settings):

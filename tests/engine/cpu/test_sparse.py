@@ -39,6 +39,29 @@ def test_outputs_are_those_of_the_module(depth, n_images):
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 16, 50, 200])
+def test_gradients_are_those_of_float64(depth, batch_size):
+    arch, state = networks([0.3, 0.0, 0.9], depth)
+    network = sparse.perceptron(arch)
+    where = sparse.sparsity(network, state)
+    images, samples = torch.randn(70, *SHAPE), torch.randint(70, (3, batch_size))
+    known = sparse.gathered(network, where, state), sparse.joined_biases(network, state)
+    blocks = sparse.gather_blocks(images, samples)
+    maps = sparse.forward(network, where, *known, blocks)
+    toward = torch.randn(3, batch_size, 4)
+    found = sparse.backward(network, where, *known, blocks, maps, toward)
+
+    exact = {name: value.double().requires_grad_() for name, value in state.items()}
+    call = torch.vmap(lambda one, x: torch.func.functional_call(arch.evaluation, one, x))
+    outputs = call(exact, images[samples].double())
+    torch.testing.assert_close(sparse.outputs_of(network, maps)[:, :batch_size].double(), outputs, rtol=1e-4, atol=1e-5)
+    gradients = torch.autograd.grad((outputs * toward.double()).sum(), list(exact.values()))
+    by_name = dict(zip(exact, gradients, strict=True))
+    expected = sparse.gathered(network, where, by_name), sparse.joined_biases(network, by_name)
+    torch.testing.assert_close(tuple(one.double() for one in found), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_every_network_goes_its_own_way_and_its_bits_do_not_depend_on_others():
     arch, state = networks([0.3, 0.9, 0.1, 1.0])
     images = torch.randn(100, *SHAPE)
