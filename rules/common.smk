@@ -43,6 +43,11 @@ def mb_of_draw(wildcards, attempt):
     return attempt * (draw_bytes(simulation, point) // 10**6)
 
 
-def threads_of_pack(wildcards):
+def threads_of_training(wildcards):
     """One core per pack while there are packs enough: two packs side by side beat one on two cores."""
+    return max(1, (workflow.cores or 1) // PLAN.side_by_side(wildcards.study, wildcards.pack))
+
+
+def threads_of_probe(wildcards):
+    """The same of packs that are trained already."""
     return max(1, (workflow.cores or 1) // len(PLAN.packs[wildcards.study]))

@@ -6,7 +6,7 @@ rule probe:
         update(layout.probe("{study}", "{pack}", "{probe}")),
     log:
         layout.log("{study}", "probe", "{pack}", "{probe}"),
-    threads: threads_of_pack
+    threads: threads_of_probe
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,  # minutes

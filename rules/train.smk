@@ -7,7 +7,7 @@ rule train:
         history=update(layout.history("{study}", "{pack}")),
     log:
         layout.log("{study}", "train", "{pack}"),
-    threads: threads_of_pack
+    threads: threads_of_training
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,  # minutes

@@ -46,6 +46,14 @@ def test_packs_are_links_of_the_chain_and_read_the_weights_of_the_link_before(lo
     assert read == [[], *([f"results/chain/packs/arm={arm}_pack=0/weights.h5"] for arm in ("dense", "first"))]
 
 
+def test_links_of_a_chain_wait_for_one_another_and_take_all_cores(load):
+    """As packs of one link can be trained side by side, and those of others cannot."""
+    arms = {**ARMS, "other": {**ARMS["first"], "training.batch_size": 64}}
+    plan = Plan({"chain": load(arms)}, {})
+    found = {pack.removesuffix("_pack=0"): plan.side_by_side("chain", pack) for pack in plan.packs["chain"]}
+    assert found == {"arm=dense": 1, "arm=first": 2, "arm=other": 2, "arm=second": 1}
+
+
 def test_the_identity_holds_the_origins_and_not_the_names_of_arms(load):
     identity = load(ARMS).cells["arm=second,seed=0"].identity()
     renamed = {"b": {"after": {**ARMS["second"]["after"], "origin": "a"}}, "a": ARMS["first"], "dense": {}}

@@ -200,7 +200,7 @@ class Estimator:
     def _pack(self, study: str, pack: str, new: dict[str, Training]) -> Iterator[Planned]:
         """Training and probes of a pack; what is left is looked up only where a job runs."""
         cells = [self.plan.studies[study].cells[name] for name in self.plan.packs[study][pack]]
-        data, threads = sizes(cells[0]), max(1, self.cores // len(self.plan.packs[study]))
+        data, n_packs = sizes(cells[0]), len(self.plan.packs[study])
         train = self.plan.train(study, pack)
         probes = {key: self.plan.probe(study, pack, key) for key in self.plan.probes(study)}
         if not any(map(self._runs, (train, *probes.values()))):
@@ -208,10 +208,12 @@ class Estimator:
         labelled = self.plan.label(*self.plan.data_keys(cells[0]))
         there = remaining.pack(self.plan, study, pack, self.store, data_are_made=self._runs(labelled))
         if self._runs(train):
+            threads = max(1, self.cores // self.plan.side_by_side(study, pack))  # as the rules have it
             yield self._train(train, pack, there, data, threads, new)
         for key, job in probes.items():
             if self._runs(job):
                 probe, left = self.plan.probes(study)[key], len(there.to_measure(key))
+                threads = max(1, self.cores // n_packs)
                 yield self._probe(job, pack, key, probe, cells[0], left, there.checkpoints(probe), threads)
 
     def _train(

@@ -4,6 +4,7 @@ The rules of Snakemake, the stages of DVC and `python -m gengap.training` all us
 """
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,16 @@ class Plan:
         if pack not in self.packs[study]:
             raise unknown_name("pack", pack, self.packs[study], where=str(layout.packs(study)))
         return self.studies[study].cells[self.packs[study][pack][0]]
+
+    def side_by_side(self, study: str, pack: str) -> int:
+        """How many packs of a study can be trained at the same time as this one, itself among them.
+
+        Those that come after as many networks: of a chain, one waits for another.
+        """
+        counts = self._once(
+            ("links", study), lambda: Counter(self.cell(study, name).after.links for name in self.packs[study])
+        )
+        return counts[self.cell(study, pack).after.links]
 
     def data_keys(self, cell: Cell) -> tuple[str, str]:
         """The names of the prepared and of the labelled data of a cell of this plan."""

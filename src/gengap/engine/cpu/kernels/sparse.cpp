@@ -21,7 +21,8 @@ template <class Work> static void each_strip(int64_t samples, Work work) {
     for (; first < samples; first += LANES) work(std::integral_constant<int, 1>(), first);
 }
 
-static void multiply(const SparseMatrix& matrix, const float* x, const float* bias, float* y, int64_t samples, bool rectify) {
+static void multiply(const SparseMatrix& matrix, const float* x, const float* bias, float* y, int64_t samples,
+                     bool rectify) {
     each_strip(samples, [&](auto vectors, int64_t first) {
         const float* weights = matrix.weights;
         const int32_t *columns = matrix.columns, *starts = matrix.starts;
