@@ -15,7 +15,7 @@ from gengap.cost import calibration
 from gengap.datasets import digits
 from gengap.engine import stack
 from gengap.registry import REGISTRY
-from gengap.studies.settings import After, Cell, Dataset, Schedule
+from gengap.studies.settings import After, Cell, Dataset, Model, Schedule
 
 
 @pytest.fixture
@@ -178,3 +178,6 @@ def test_networks_with_few_weights_left_cost_these():
     assert operations[1] == operations[0]  # by whole matrices
     assert operations[2:] == pytest.approx([0.1 * operations[0], 0.01 * operations[0]])
     assert len({training.speed_depends_on for training in trainings[1:]}) == 3
+    model = Model(name="mlp", width=300, batchnorm="before")
+    normed = [cell.model_copy(update={"model": model}) for cell in (whole, pruned(0.9))]
+    assert training_of([normed[0]]).operations == training_of([normed[1]]).operations  # it has whole matrices

@@ -158,3 +158,13 @@ def test_expected_masks_leave_what_the_cells_will_have(make_cell):
     for mask in found.values():
         assert torch.allclose(mask.flatten(1).mean(dim=1), torch.tensor([1, 0.25, 0.125]), atol=0.02)
     assert masks.expected(cells[:1], arch, state) == {}
+
+
+def test_expected_masks_of_layers_whose_places_float32_cannot_count(make_cell):
+    dense = make_cell(model=MLP)
+    arch = stack.architecture(models.build(dense.model, (1, 8, 8), 3))
+    size = 2**24 + 3
+    wide = torch.empty(1, 1, dtype=torch.int8).expand(1, size)
+    state = {name: wide if name == LAYERS[0] else torch.zeros(1, 4) for name in LAYERS}
+    mask = masks.expected([after(dense, prune=(0.9,))], arch, state)[LAYERS[0]]
+    assert abs(int(mask.sum(dtype=torch.int64)) - 0.1 * size) <= 1

@@ -100,6 +100,16 @@ def test_what_is_read_between_steps_is_up_to_date():
     torch.testing.assert_close(read.networks, unread.networks, rtol=1e-4, atol=1e-5)
 
 
+def test_packs_that_take_the_same_step_keep_theirs():
+    arch, cell, (networks, *others) = sparse_case()
+    step = make_sparse_step(arch, cell)
+    one, other = (PackState([], networks, [], []) for _ in range(2))
+    for pack in (one, one, other):
+        pack.take(step, *others)
+    expected = steps_of(make_sparse_step(arch, cell), (networks, *others), 2)
+    torch.testing.assert_close(one.networks, expected, rtol=0, atol=0)
+
+
 def masked_cell(prune=0.7, **settings):
     origin = Cell.model_validate({"model": MLP})
     return Cell.model_validate({"model": MLP, **settings}).model_copy(

@@ -20,6 +20,7 @@ from gengap.training import augmentation, learning_rates, masks, pack_state, ran
 from gengap.training.cell_result import CellResult
 from gengap.training.optimizers import stacked_settings
 from gengap.training.plain_step import forward_operations
+from gengap.training.sparse_step import is_sparse
 from gengap.training.step import StepInputs
 
 # Until a pack of its kind has run here, a compiled step is taken for a share of an eager one (that by which compiling
@@ -100,16 +101,20 @@ class Training:
     @property
     def operations(self) -> float:
         """Floating-point operations of one image's pass through one network, with the weights that are left if few."""
-        left = [cell.after.left if cell.after.mostly_pruned else 1.0 for cell in self.cells]
-        return operations(self.arch, self.data.image_shape) * sum(left) / len(left)
+        return operations(self.arch, self.data.image_shape) * (sum(self.left) / len(self.left) if self.left else 1.0)
+
+    @property
+    def left(self) -> tuple[float, ...]:
+        """Share of the weights of each network that is left, where its step is on these alone; else nothing."""
+        sparse = is_sparse(self.arch, self.cells[0])
+        return tuple(sorted(cell.after.left for cell in self.cells)) if sparse else ()
 
     @property
     def speed_depends_on(self) -> tuple[object, ...]:
         """Equal for packs of equal speed, whatever their data show and how many there are."""
         cell, data = self.cells[0], self.data
         shapes = data.image_shape, data.n_outputs, self.batch_size, len(self.cells), self.threads
-        left = sorted(one.after.left for one in self.cells) if cell.after.mostly_pruned else ()
-        return *shapes, tuple(left), cell.model, cell.loss, cell.optimizer.name, cell.training, self.measures_curvature
+        return *shapes, self.left, cell.model, cell.loss, cell.optimizer.name, cell.training, self.measures_curvature
 
     @property
     def measures_curvature(self) -> bool:
@@ -264,7 +269,7 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
         return pack.take(step, images, targets, inputs)
 
     # Where the weights that are left are is found once per call, whatever the number of images.
-    times = math.ceil(_EVALUATED / count) if cells[0].after.mostly_pruned else 1
+    times = math.ceil(_EVALUATED / count) if is_sparse(arch, cells[0]) else 1
     evaluated = images.repeat(times, 1, 1, 1)
 
     def evaluate() -> torch.Tensor:

@@ -100,7 +100,7 @@ class After(Settings):
 
     @property
     def mostly_pruned(self) -> bool:
-        """Whether there are few enough weights left that a CPU computes with these alone."""
+        """Whether so few weights of the first layer, a perceptron's largest, are left that a CPU uses these alone."""
         return self.left <= _FEW_LEFT
 
 

@@ -151,6 +151,7 @@ class JoinedStep:
     def __call__(self, networks: NetworkState, *others: Any) -> tuple[NetworkState, Tensor]:
         """See `gengap.training.step.make_step`."""
         if networks is not self._named:
+            self.settle()  # what it returned before may still be read
             joined = self._layout.join(networks)
             self._named, self._joined = self._layout.split(joined), joined
         (loss,) = self._update(self._joined, *others)

@@ -117,7 +117,8 @@ def expected(cells: Sequence[Cell], arch: Architecture, state: State) -> State:
     for slot, cell in enumerate(cells):
         for mask in found.values():
             size = mask[slot].numel()
-            mask[slot].view(-1)[torch.linspace(0, size - 1, max(1, round(cell.after.left * size))).long()] = 1
+            left = max(1, round(cell.after.left * size))
+            mask[slot].view(-1)[torch.arange(left) * size // left] = 1
     return found
 
 

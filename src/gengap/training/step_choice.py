@@ -49,7 +49,7 @@ def pays_to_compile(
     batch_size: int,
     n_steps: int,
 ) -> bool:
-    """Whether a CPU compiles the step that it takes unless told otherwise; a function of sizes only.
+    """Whether a CPU compiles the step that it takes unless told otherwise; a function of sizes and settings only.
 
     Args:
         arch: Of the networks.

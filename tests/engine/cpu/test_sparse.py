@@ -83,6 +83,55 @@ def test_other_networks_are_left_to_the_module(settings, dtype):
     assert not sparse.mostly_pruned(arch, state, torch.randn(3, *SHAPE, dtype=dtype)).any()
 
 
+class Tripled(torch.nn.Sequential):
+    def forward(self, x):
+        return 3 * super().forward(x)
+
+
+def tripled():
+    return Tripled(torch.nn.Flatten(), torch.nn.Linear(105, 4))
+
+
+def tied():
+    layer, relu = torch.nn.Linear(105, 105), torch.nn.ReLU()
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(105, 105), relu, layer, relu, layer)
+
+
+def without_bias():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(105, 4, bias=False))
+
+
+def with_a_part():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Sequential(torch.nn.Linear(105, 4)))
+
+
+def flattened_in_part():
+    return torch.nn.Sequential(torch.nn.Flatten(2), torch.nn.Linear(35, 4))
+
+
+@pytest.mark.parametrize("make", [tripled, tied, without_bias, with_a_part, flattened_in_part])
+def test_what_only_looks_like_a_perceptron_is_none(make):
+    """A user's own model may do anything between and after its layers."""
+    arch = stack.architecture(make())
+    assert sparse.perceptron(arch) is None
+    state = {name: torch.zeros(2, *value.shape) for name, value in arch.training.named_parameters()}
+    assert not sparse.mostly_pruned(arch, state, torch.randn(3, *SHAPE)).any()
+
+
+def test_many_networks_take_fewer_images_at_a_time(monkeypatch):
+    arch, state = networks([0.3, 0.1])
+    images = torch.randn(300, *SHAPE)
+    whole = sparse.outputs(arch, state, images)
+    monkeypatch.setattr(sparse, "_MAPS", 1)
+    assert torch.equal(sparse.outputs(arch, state, images), whole)
+
+
+def test_no_network_has_no_outputs():
+    arch, state = networks([0.3])
+    none = {name: value[:0] for name, value in state.items()}
+    assert evaluation.all_outputs(arch, none, torch.randn(3, *SHAPE), "running").shape == (0, 3, 4)
+
+
 def test_what_is_left_is_scattered_to_where_it_was():
     arch, state = networks([0.3, 0.0, 1.0])
     network = sparse.perceptron(arch)

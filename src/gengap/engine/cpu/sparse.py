@@ -16,7 +16,7 @@ from gengap.engine.cpu import operators
 from gengap.engine.stack import Architecture, State
 
 _SAMPLES = 64  # of a block, at most: with AVX-512 their sums stay in registers
-_BLOCKS = 16  # that are evaluated together
+_MAPS = 2**23  # numbers, of all networks in evaluation together
 _LEAST_PRUNED = 0.5  # share of weights; with more left, ordinary products are faster
 
 
@@ -67,11 +67,14 @@ class Sparsity(NamedTuple):
 def perceptron(arch: Architecture) -> Perceptron | None:
     """The network as a perceptron of ReLUs; None if it is none."""
     network = arch.training
-    if not isinstance(network, nn.Sequential):
+    if type(network) is not nn.Sequential:  # others may do more than one layer after the other
         return None
-    named = [(name, module) for name, module in network.named_children() if not isinstance(module, nn.Identity)]
+    every = [(name, module) for name, module in network.named_modules(remove_duplicate=False) if name]
+    named = [(name, module) for name, module in every if not isinstance(module, nn.Identity)]
     kinds = [type(module) for _, module in named]
     layers = [(name, module) for name, module in named if isinstance(module, nn.Linear)]
+    if len({id(layer) for _, layer in layers}) < len(layers):
+        return None
     if kinds != [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(layers) - 1), nn.Linear]:
         return None
     if any(layer.bias is None for _, layer in layers) or named[0][1].start_dim != 1 or named[0][1].end_dim != -1:
@@ -189,11 +192,11 @@ def mostly_pruned(arch: Architecture, state: State, images: Tensor) -> Tensor:
         images: What they would be computed on.
     """
     n_networks = len(next(iter(state.values())))
-    network = perceptron(arch) if operators.supports(images) else None
-    if network is None:
+    network = perceptron(arch)
+    if network is None or not operators.supports(images):
         return torch.zeros(n_networks, dtype=torch.bool)
     left = torch.stack([state[name].count_nonzero(dim=(1, 2)) for name in network.weights]).sum(dim=0)
-    return left <= (1 - _LEAST_PRUNED) * sum(state[name][0].numel() for name in network.weights)
+    return left <= (1 - _LEAST_PRUNED) * sum(state[name].shape[1:].numel() for name in network.weights)
 
 
 def outputs(arch: Architecture, state: State, images: Tensor) -> Tensor:
@@ -211,10 +214,10 @@ def outputs(arch: Architecture, state: State, images: Tensor) -> Tensor:
     assert network is not None
     where = sparsity(network, state)
     weights, biases = gathered(network, where, state), joined_biases(network, state)
-    padded = nn.functional.pad(images.flatten(1), (0, 0, 0, -len(images) % _SAMPLES))
-    blocks = padded.view(1, -1, _SAMPLES, padded.shape[1])
+    of_block = len(weights) * network.n_biases * _SAMPLES  # numbers of maps
     parts = []
-    for some in blocks.split(_BLOCKS, dim=1):
-        maps = forward(network, where, weights, biases, some.transpose(2, 3).contiguous())
-        parts.append(outputs_of(network, maps))
-    return torch.cat(parts, dim=1)[:, : len(images)]
+    for some in images.flatten(1).split(_SAMPLES * max(1, _MAPS // of_block)):
+        padded = nn.functional.pad(some, (0, 0, 0, -len(some) % _SAMPLES))
+        blocks = padded.view(1, -1, _SAMPLES, padded.shape[1]).transpose(2, 3).contiguous()
+        parts.append(outputs_of(network, forward(network, where, weights, biases, blocks))[:, : len(some)])
+    return torch.cat(parts, dim=1)

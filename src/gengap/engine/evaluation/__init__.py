@@ -100,7 +100,7 @@ def all_outputs(
     if mode == "batch":
         return _normalised_outputs(arch, state, images, batch_size)
     pruned = sparse.mostly_pruned(arch, state, images)
-    if pruned.all():
+    if len(pruned) and pruned.all():
         return sparse.outputs(arch, state, images)
     if pruned.any():
         parts = [which.nonzero()[:, 0] for which in (pruned, ~pruned)]
