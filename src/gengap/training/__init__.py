@@ -46,7 +46,8 @@ class RunOptions:
         compile_step: ``auto`` compiles where the work is worth it; ``on``; ``off``.
         step: ``stacked``: all networks in one call; ``fused``: the same by the kernels of `gengap.training.fused_step`
             where they know all layers; ``plain``: one by one, as `gengap.training.plain_step` has it;
-            ``auto``: plain on a GPU that one of them fills alone, fused on a CPU where `fuses` says so.
+            ``auto``: plain on a GPU that one of them fills alone; on a CPU fused where `fuses` says so, and that of
+            `gengap.training.sparse_step` where few weights are left.
         store_folder: Finished cells of all studies, and packs that were interrupted; None keeps none.
         store_group: The group of users that share the store; empty: nobody else may write it.
         save_seconds: How often an unfinished pack is saved.
