@@ -92,8 +92,9 @@ def _seven_digits(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _write(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
-    # Compressed, a dataset takes two kilobytes for the places of its chunks.
-    group.create_dataset(name, data=values, **(_PACKED if values.nbytes > _SMALL_BYTES else {}))
+    # Compressed, a dataset takes two kilobytes for the places of its chunks, more for many, and it is read as a whole.
+    packed = {"chunks": values.shape, **_PACKED} if values.nbytes > _SMALL_BYTES else {}
+    group.create_dataset(name, data=values, **packed)
 
 
 def _read(group: h5py.Group, name: str) -> NDArray[Any]:
