@@ -106,7 +106,7 @@ class Training:
     @property
     def left(self) -> tuple[float, ...]:
         """Share of the weights of each network that is left, where its step is on these alone; else nothing."""
-        sparse = is_sparse(self.arch, self.cells[0])
+        sparse = _takes_sparse_steps(self.arch, self.cells)
         return tuple(sorted(cell.after.left for cell in self.cells)) if sparse else ()
 
     @property
@@ -269,7 +269,7 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
         return pack.take(step, images, targets, inputs)
 
     # Where the weights that are left are is found once per call, whatever the number of images.
-    times = math.ceil(_EVALUATED / count) if is_sparse(arch, cells[0]) else 1
+    times = math.ceil(_EVALUATED / count) if _takes_sparse_steps(arch, cells) else 1
     evaluated = images.repeat(times, 1, 1, 1)
 
     def evaluate() -> torch.Tensor:
@@ -279,6 +279,11 @@ def _passes(arch: Architecture, cells: Sequence[Cell], data: Sizes, count: int) 
     on_cpu = device.type == "cpu"
     step_seconds, seconds = (min(_taken(work, on_cpu) for _ in range(_CALLS)) for work in (train, evaluate))
     return step_seconds, seconds / times
+
+
+def _takes_sparse_steps(arch: Architecture, cells: Sequence[Cell]) -> bool:
+    """Whether this machine trains these networks with the weights that are left alone; a GPU masks whole matrices."""
+    return devices.choose("auto").type == "cpu" and is_sparse(arch, cells[0])
 
 
 def _product_seconds(training: Training) -> float:
