@@ -1,5 +1,6 @@
 """The command `gengap`."""
 
+import importlib.metadata
 import json
 import sys
 
@@ -134,3 +135,10 @@ def test_a_wrong_command_or_option_is_named_with_what_is_allowed(arguments, said
         main.main(arguments)
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"gengap {importlib.metadata.version('gengap')}\n"

@@ -26,7 +26,7 @@ def record(settings: Mapping[str, Any], *, code: str = "", device: str = "cpu") 
         "settings": dict(settings),
         "code": code,
         "numbers": {name.lower(): number for name, number in vars(versions).items() if name.isupper()},
-        "versions": {name: _version(name) for name in _LIBRARIES},
+        "versions": {name: version_of(name) for name in _LIBRARIES},
         "python": platform.python_version(),
         "device": device,
         "machine": platform.machine(),
@@ -53,7 +53,8 @@ def git_state() -> dict[str, Any]:
         return {"commit": "", "dirty": False}
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The version of an installed package; empty if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -139,8 +139,8 @@ def _check_data(held: Import, project: Project) -> None:
         UserError: It names the file of the data.
     """
     for study in project.studies.values():
-        for cell in study.cells.values():
-            if labelled := held.of_other_data(cell):
+        for name in held.held(imports.texts(study.cells)):
+            if labelled := held.of_other_data(study.cells[name]):
                 raise UserError(
                     f"{held.path}: was trained on other labelled data than {labelled} holds, so its results are not "
                     "those of this machine's data. Import it where the data are the same, or remove that file."

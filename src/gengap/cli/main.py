@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gengap import escaping, installation, layout, logs
+from gengap import escaping, installation, layout, logs, provenance
 from gengap.cli import (
     campaign,
     completion,
@@ -304,6 +304,8 @@ def parser() -> argparse.ArgumentParser:
         description="Check, plan, watch and compare studies of small networks, in the project's folder. "
         "`make run STUDY=...` or `snakemake STUDY` trains them.",
     )
+    version = provenance.version_of("gengap") or "(not installed)"
+    whole.add_argument("--version", action="version", version=f"%(prog)s {version}")
     commands = whole.add_subparsers(required=True, metavar="COMMAND")
     for run, with_study in (
         (check, "?"),

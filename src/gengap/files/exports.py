@@ -79,7 +79,8 @@ def write(
         found: Measured arrays, with the key of each.
         provenance: Of this export.
     """
-    with storage.writing(path, KIND, provenance) as file:
+    # In the older format each of hundreds of datasets takes a kilobyte of headers more.
+    with storage.writing(path, KIND, provenance, libver="v110") as file:
         file.attrs["study"] = study
         for name, columns in TABLES.items():
             table = tables.get(name, empty(name))

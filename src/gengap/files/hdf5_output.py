@@ -18,18 +18,19 @@ from gengap.files import file_digest
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Path, libver: str | None = None) -> Iterator[h5py.File]:
     """Open a new HDF5 file for writing; `file_digest.write` completes it after it was closed.
 
     Args:
         path: The file; it exists, and is empty.
+        libver: The oldest HDF5 that must be able to read it, as h5py names it; None for any.
 
     Raises:
         OSError: The first error of the system.
     """
     with _Output(path) as output:
         try:
-            with h5py.File(output, "w", userblock_size=file_digest.BLOCK_BYTES) as file:
+            with h5py.File(output, "w", libver=libver, userblock_size=file_digest.BLOCK_BYTES) as file:
                 yield file
         except Exception:
             if output.failure is None:

@@ -26,7 +26,9 @@ FORMAT = 1  # raised when files of an older version can no longer be read
 
 
 @contextmanager
-def writing(path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync: bool = True) -> Iterator[h5py.File]:
+def writing(
+    path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync: bool = True, libver: str | None = None
+) -> Iterator[h5py.File]:
     """Open a new file beside `path`; it takes the name only when all was written.
 
     Args:
@@ -34,12 +36,13 @@ def writing(path: str | Path, kind: str, provenance: Mapping[str, Any], *, sync:
         kind: What the file holds, e.g. ``"weights"``; `reading` checks it.
         provenance: Plain values, stored as the JSON attribute ``provenance``.
         sync: See `beside`.
+        libver: See `hdf5_output.opened`.
 
     Raises:
         UserError: If the folder cannot be written, or the disk is full.
     """
     with beside(path, sync=sync) as temporary:
-        with hdf5_output.opened(temporary) as file:
+        with hdf5_output.opened(temporary, libver) as file:
             file.attrs["kind"] = kind
             file.attrs["format"] = FORMAT
             file.attrs["provenance"] = json.dumps(provenance, sort_keys=True, default=str)
