@@ -203,6 +203,15 @@ def test_of_the_files_that_hold_a_cell_that_counts_which_measured_most(poor_firs
     assert not imports.read([poor]).cells(study)
 
 
+@pytest.mark.parametrize("own_first", [True, False])
+def test_of_the_files_that_measured_as_much_the_study_s_own_counts(own_first, exported, forged, clone):
+    study = load_studies(layout.STUDIES)["tiny"]
+    of_another = forged(lambda file: file.attrs.update(study="another"))
+    paths = [exported, of_another] if own_first else [of_another, exported]
+    assert {source.path for source in imports.read(paths).cells(study).values()} == {exported}
+    assert {source.path for source in imports.read([of_another]).cells(study).values()} == {of_another}
+
+
 def test_draws_are_exported_and_imported_too(clone, tmp_path, capsys):
     folder = Path(layout.SIMULATIONS)
     folder.mkdir()

@@ -158,8 +158,8 @@ class Import:
 class Imports:
     """All results of other machines.
 
-    Of a cell that several hold, that file counts which has measured most for the study, and of these the first in the
-    order of their names.
+    Of a cell that several hold, that file counts which has measured most for the study; of these the study's own, or
+    the first in the order of their names.
     """
 
     files: tuple[Import, ...] = ()
@@ -175,7 +175,7 @@ class Imports:
         settings = texts(study.cells) if self.files else {}
         found: dict[str, Source] = {}
         most: dict[str, int] = {}
-        for one in self.files:
+        for one in sorted(self.files, key=lambda one: one.study != study.name):
             keys = one.keys(probes, any_code=any_code)
             for name in one.held(settings):
                 cell = study.cells[name]
