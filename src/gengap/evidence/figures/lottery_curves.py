@@ -65,12 +65,14 @@ def plot(data: pd.DataFrame, evidence: Evidence) -> Figure:
         for offset, (kind, color) in enumerate(colors.items()):
             line = own[own["kind"] == kind].sort_values("weights_left")
             error = np.nan_to_num([line["mean"] - line["low"], line["high"] - line["mean"]]).clip(min=0)
-            beside = line["weights_left"] * 0.97 ** (offset - (len(colors) - 1) / 2)
+            beside = line["weights_left"] * 0.985 ** (offset - (len(colors) - 1) / 2)
             panel.errorbar(beside, line["mean"], error, color=color, **_look(kind))
         for level in whole["mean"]:
             panel.axhline(level, color="black", linewidth=0.6, linestyle="--")
         if place % columns == 0:
             panel.set_ylabel(SHOWN[quantity])
+        if quantity == "early_stop_epoch":
+            panel.set_ylim(bottom=0)  # where Student's interval ends below, no seed can be
         if network and place < columns:
             panel.set_title(network, loc="center", fontsize="small")
         if own.empty and len(evidence.finished):
