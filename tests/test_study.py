@@ -131,6 +131,23 @@ def test_another_component_in_reduced_drops_the_old_ones_options(load):
     assert cell.schedule.patience == Cell().schedule.patience
 
 
+@pytest.mark.parametrize(
+    ("base", "reduced", "kept"),
+    [
+        ("schedule: {name: plateau, patience: 7}", "schedule: {name: plateau, factor: 0.5}", True),
+        ("schedule: {name: plateau, patience: 7}", "schedule.name: plateau", True),
+        ("schedule: {name: plateau, patience: 7}", "schedule: plateau", True),
+        ("schedule: {name: plateau, patience: 7}", "schedule: constant", False),
+        ("optimizer: {momentum: 0.5}", "optimizer: {name: sgd, lr: 0.2}", True),  # sgd is the default
+        ("optimizer: {momentum: 0.5}", "optimizer: {name: adam, lr: 0.2}", False),
+    ],
+)
+def test_a_section_of_reduced_that_names_the_same_component_keeps_its_options(load, base, reduced, kept):
+    text = f"title: T\nbase: {{{base}}}\ngrid: {{seed: [0]}}\nreduced: {{base: {{{reduced}, training.epochs: 3}}}}\n"
+    (cell,) = load(text, reduced=True).cells.values()
+    assert ((cell.schedule.patience == 7) or (cell.optimizer.momentum == 0.5)) is kept
+
+
 def test_a_grid_over_names_may_give_each_its_own_options(load):
     study = load("title: t\nbase: {loss: {power: 3.0}}\ngrid: {loss: [smooth_hinge, cross_entropy]}\n")
     assert study.cells["loss=smooth_hinge"].loss.power == 3.0

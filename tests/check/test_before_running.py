@@ -53,6 +53,11 @@ def test_a_teacher_larger_than_the_memory_is_refused(edited, loaded):
             "probes[1].points: 24 is not allowed: choose from",
         ),
         ("snapshots: [0, 1]", "subspace: 139", "training.subspace: 139 is more than the 138 weights of 'mlp'"),
+        (
+            "grid: {",
+            "grid: {optimizer: [sgd_unit_rows], training.subspace: [20], ",
+            "optimizer.name: sgd_unit_rows divides each node's weights by their norm",
+        ),
         ("snapshots: [0, 1]", "step_batchnorm: exact", "exact changes nothing, since no network has a BatchNorm layer"),
         ("grid: {", "grid: {schedule.warm_up_start: [0.5], ", "changes nothing, since schedule.warm_up is 0"),
         (

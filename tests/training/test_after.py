@@ -168,3 +168,17 @@ def test_expected_masks_of_layers_whose_places_float32_cannot_count(make_cell):
     state = {name: wide if name == LAYERS[0] else torch.zeros(1, 4) for name in LAYERS}
     mask = masks.expected([after(dense, prune=(0.9,))], arch, state)[LAYERS[0]]
     assert abs(int(mask.sum(dtype=torch.int64)) - 0.1 * size) <= 1
+
+
+@pytest.mark.parametrize(("weights", "mask"), [(0.0, "magnitude"), ("fresh", "magnitude"), ("fresh", "random")])
+def test_what_is_pruned_by_weights_that_are_no_numbers_counts_as_diverged(weights, mask, run, make_cell, caplog):
+    dense = make_cell(model=MLP, optimizer={"lr": 1e9})
+    sane = make_cell(model=MLP)
+    assert run("dense", dense).status == "diverged"
+    ticket = after(dense, sane, weights=weights, prune=(0.2,), mask=mask)
+    with caplog.at_level("WARNING"):
+        assert run("ticket", ticket, "dense").status == "diverged"
+    assert "1 network is a pruned one of a network that diverged" in caplog.text
+    assert run("second", after(ticket, sane, weights=0.0, prune=(0.2,)), "dense", "ticket").status == "diverged"
+    unpruned = after(dense, sane, weights=0.0)
+    assert run("unpruned", unpruned, "dense").status == "finished"

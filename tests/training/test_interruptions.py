@@ -5,12 +5,14 @@ import signal
 import pytest
 import torch
 
+from gengap import registry
 from gengap.engine.cpu import operators
 from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.registry import REGISTRY
 from gengap.studies.settings import Cell
 from gengap.training import RunOptions, cell_result, pack_state, resume, train_pack
+from gengap.training.step import NetworkState
 
 pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
 
@@ -80,3 +82,61 @@ def test_every_optimiser_goes_on_with_the_same_bits(name, masked, data, tmp_path
     pack = cells(optimizer={"name": name, "lr": 0.01})
     expected = trained(pack, data, tmp_path / "quiet", monkeypatch)
     assert trained(pack, data, tmp_path / "interrupted", monkeypatch, every=3) == expected
+
+
+def test_an_optimiser_that_keeps_nothing_goes_on_too(data, tmp_path, monkeypatch):
+    plain = registry.load("optimizer", "sgd")
+    monkeypatch.setattr(plain, "start", lambda parameters: {})
+    monkeypatch.setattr(
+        plain,
+        "step",
+        lambda parameters, gradients, state, numbers, settings: (
+            {name: value - 0.01 * gradients[name] for name, value in parameters.items()},
+            state,
+        ),
+    )
+    pack = cells(model={"name": "song", "width": 3, "norm": "layer"})  # which our kernels do not train
+    expected = trained(pack, data, tmp_path / "quiet", monkeypatch)
+    assert trained(pack, data, tmp_path / "interrupted", monkeypatch, every=3) == expected
+
+
+@pytest.mark.parametrize("change", ["swapped", "renamed", "one is new"])
+def test_saved_networks_are_known_by_their_settings_whatever_they_are_called(change, data, tmp_path, monkeypatch):
+    """Arms of a study may change places between two runs."""
+    slow, fast = ({**cells(optimizer={"lr": lr})} for lr in (0.001, 0.1))
+    before = {"a": slow["3"], "b": fast["3"]}
+    after = {"swapped": {"a": fast["3"], "b": slow["3"]}, "renamed": {"c": slow["3"], "d": fast["3"]}}
+    after["one is new"] = {"b": slow["3"], "a": fast["3"]}
+    paths = tmp_path / "weights.h5", tmp_path / "history.h5"
+    options = RunOptions(device="cpu", store_folder=tmp_path / "store", compile_step="off")
+    whole_step = resume.Saver.step
+
+    def stopping(saver, pack, results):
+        if (pack.epoch, pack.step) == (1, 2):
+            saver._signal = signal.SIGTERM
+        whole_step(saver, pack, results)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resume.Saver, "step", stopping)
+        with pytest.raises(UserError, match="Run it again"):
+            train_pack(before, data, *paths, options)
+    train_pack(after[change], data, *paths, options)
+    found = cell_result.read(after[change], *paths)
+    for name, cell in after[change].items():
+        alone = trained({name: cell}, data, tmp_path / f"alone {name}", monkeypatch)
+        assert bits(found[name])[0][0] == alone[name][0][0]
+        rates = [value for _, quantity, value in found[name].history if quantity == "lr"]
+        assert rates == pytest.approx([cell.optimizer.lr] * len(rates))
+
+
+def test_thousands_of_networks_can_be_saved(tmp_path):
+    cell = Cell.model_validate({"model": {"name": "mlp", "width": 1, "depth": 1}})
+    first = {0.0: {"w": torch.zeros(1)}}
+    results = [cell_result.CellResult(f"seed={seed}", cell, str(seed), 1, first) for seed in range(9000)]
+    networks = NetworkState({"w": torch.zeros(9000, 1)}, {}, {})
+    pack = pack_state.PackState(results, networks, curvature=[0.5] * 9000, products=[1] * 9000)
+    resume.write(tmp_path / "saved.h5", pack, results)
+    found, _ = resume.read(tmp_path / "saved.h5", results, torch.device("cpu"))
+    assert found.curvature == pack.curvature
+    assert found.products == pack.products
+    assert [result.name for result in found.results] == [result.name for result in results]

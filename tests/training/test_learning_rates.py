@@ -12,6 +12,7 @@ from gengap.engine.hessian import eigenvalues
 from gengap.training import learning_rates, pack_state, resume
 from gengap.training.cell_result import CellResult
 from gengap.training.data_order import order
+from gengap.training.schedules import Decision
 from gengap.training.step import NetworkState
 
 EPOCHS, REFRESH = 6, 4
@@ -168,3 +169,18 @@ def test_gradient_evaluations_count_the_products_that_were_done(make, train, mon
     assert often[0] == often[1] == often[4] > 0
     assert often[5] == often[6] > often[4]
     assert costs["once"][2.0] == costs["once"][0.0] + 2
+
+
+def test_new_weights_of_a_restart_are_measured_at_once(make, train, data):
+    cell = make(0, restart_at_switch=True, switch_epoch=1, switch_batch_size=50, batch_size=50, epochs=2)
+    cell = cell.model_copy(update={"schedule": cell.schedule.model_copy(update={"refresh_steps": 1000})})
+    found = [value for _, quantity, value in train({"cell": cell})["cell"].history if quantity == "hessian_largest"]
+    assert found[0] == pytest.approx(found[-1])  # at the start, and of the same weights after one epoch
+
+
+@pytest.mark.parametrize("multipliers", [(0.2, 0.4, 0.6), (0.0, 1.0, 1.0), (3.0, 2.0, 1.0)])
+def test_a_schedule_is_asked_before_the_first_epoch_too(multipliers, make_cell, train, monkeypatch):
+    constant = registry.load("schedule", "constant")
+    monkeypatch.setattr(constant, "decide", lambda settings, epochs, done, past: Decision(multipliers[min(done, 2)]))
+    history = train({"cell": make_cell(optimizer={"lr": 0.05})})["cell"].history
+    assert [value for _, name, value in history if name == "lr"][:3] == pytest.approx([0.05 * m for m in multipliers])

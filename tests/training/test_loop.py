@@ -280,3 +280,19 @@ def test_the_last_accuracy_is_the_one_of_the_stated_batchnorm_mode(data, make_ce
     recorded = {quantity: value for epoch, quantity, value in found.history if epoch == 3}
     assert recorded["test_accuracy"] == pytest.approx(measured["accuracy"].item())
     assert recorded["test_loss"] == pytest.approx(measured["loss"].item())
+
+
+@pytest.mark.parametrize("reason", ["stop_accuracy", "plateau", "epochs"])
+def test_evaluations_of_others_decide_nothing_for_a_cell(reason, make_cell, train):
+    """A cell is evaluated at its own epochs, whatever the last epochs of the pack's other cells are."""
+    schedule = {"name": "plateau", "patience": 1, "threshold": 0.5, "max_drops": 9} if reason == "plateau" else {}
+    stop = {"stop_accuracy": 0.6} if reason == "stop_accuracy" else {}
+    training = {"epochs": 8, "evaluate_every": 4, **stop}
+    cell = make_cell(0, training=training, schedule=schedule)
+    pack = {"cell": cell} | {
+        f"{epochs} epochs": make_cell(1, training={"epochs": epochs, "evaluate_every": 4}, schedule=schedule)
+        for epochs in (1, 3, 5, 7)
+    }
+    alone, together = train({"cell": cell})["cell"], train(pack)["cell"]
+    assert (together.status, together.epochs_trained) == (alone.status, alone.epochs_trained)
+    assert largest_difference(alone, together) < 1e-9

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from gengap import models
 from gengap.engine import stack
@@ -64,6 +65,16 @@ def test_a_larger_batch_and_a_wider_number_take_more():
     assert bytes_of(batch_size=256) > 1.8 * bytes_of(batch_size=128)
     assert bytes_of(batch_size=128, dtype="float64") == pytest.approx(2 * bytes_of(batch_size=128), rel=0.05)
     assert bytes_of(batch_size="full") == bytes_of(batch_size=1000) == bytes_of(batch_size=5000)
+
+
+@pytest.mark.parametrize("spare", ["linear", "convolution", "parameter"])
+def test_a_parameter_that_no_output_depends_on_takes_memory_and_no_gradient(spare):
+    network = models.build(Cell().model, (3, 8, 8), 1)
+    without = memory_budget.predicted_bytes(stack.architecture(network), Cell(), (3, 8, 8), 100, 1, torch.device("cpu"))
+    unused = {"linear": nn.Linear(9, 9), "convolution": nn.Conv2d(3, 3, 3), "parameter": nn.Parameter(torch.ones(90))}
+    network.spare = unused[spare]
+    arch = stack.architecture(network)
+    assert memory_budget.predicted_bytes(arch, Cell(), (3, 8, 8), 100, 1, torch.device("cpu"))[0] > without[0]
 
 
 def test_a_fused_step_takes_little_unless_a_batch_is_not_for_its_kernels():

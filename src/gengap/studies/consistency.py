@@ -90,6 +90,11 @@ def check_study(study: "Study", path: Path) -> None:
                 f"{path}: cell '{name}': optimizer.weight_decay: adamw multiplies weights, which training.subspace "
                 "does not train. Choose adam, whose penalty is that of all weights, or leave it out."
             )
+        if cell.training.subspace is not None and cell.optimizer.name == "sgd_unit_rows":
+            raise UserError(
+                f"{path}: cell '{name}': optimizer.name: sgd_unit_rows divides each node's weights by their norm, and "
+                "training.subspace trains no weights. Choose another optimiser, or leave training.subspace out."
+            )
     for kind, parts in (("figure", study.figures), ("table", study.tables)):
         for part in parts:
             _check_needs(study, part, f"{path}: {kind}s")

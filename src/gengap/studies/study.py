@@ -328,9 +328,16 @@ def _override(content: dict[str, Any], overrides: Mapping[str, Any], path: Path)
 
 def _override_base(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Merge, but a section that names another component loses the old one's options."""
-    renamed = {
-        key for key, value in new.items() if isinstance(value, str) or (isinstance(value, Mapping) and "name" in value)
-    }
+
+    def named(section: Any) -> Any:
+        return section.get("name") if isinstance(section, Mapping) else section
+
+    renamed = set()
+    for key, value in new.items():
+        default = Cell.model_fields[key].default if key in Cell.model_fields else None
+        before = named(old.get(key)) or getattr(default, "name", None)
+        if isinstance(named(value), str) and named(value) != before:
+            renamed.add(key)
     return merge({key: value for key, value in old.items() if key not in renamed}, new)
 
 

@@ -191,7 +191,8 @@ class _Job:
             how = {"compile_step": self.options.compile_step, "step": self.options.step}
             with precision.tensor_float32(False):  # but in the steps of cells that ask for it
                 passed = loop.train(pack, results, self.arch, self.data, saver, **how)
-        self.done.update({result.name: result for result in results if result.name in self.cells})
+        mine = {result.identity for result in todo}  # a saved pack may hold more, under names of another day
+        self.done.update({result.name: result for result in results if result.identity in mine})
         if self.options.store_folder:
             for result in results:
                 cell_store.put(self.options.store_folder, result)

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gengap import seeding
+from gengap.counting import count
 from gengap.engine import weights
 from gengap.engine.stack import Architecture, State, network_state, stacked
 from gengap.errors import UserError
+from gengap.logs import log
 from gengap.studies.settings import Cell
 from gengap.training import masks
 
@@ -35,7 +38,8 @@ def start(cells: Sequence[Cell], arch: Architecture, state: State, files: Sequen
         files: Weights of the packs that hold their origins.
 
     Returns:
-        The weights ``[K, ...]``, pruned ones zero; and the masks of convolutions and linear layers ``[K, ...]``, none
+        The weights ``[K, ...]``, pruned ones zero, not a number where the origin's weights that decide on the mask are
+        not; and the masks of convolutions and linear layers ``[K, ...]``, none
         where no network is pruned.
 
     Raises:
@@ -45,17 +49,27 @@ def start(cells: Sequence[Cell], arch: Architecture, state: State, files: Sequen
         return state, {}
     found = _read([cell.after.cell for cell in cells if cell.after.cell], files)
     layers = masks.prunable(arch)
-    starts, left = [], []
+    starts, left, diverged = [], [], 0
     for place, cell in enumerate(cells):
         own = network_state(state, place)
         if cell.after.cell is not None:
             checkpoints = found[_key(cell.after.cell)]
             own = _weights(cell, checkpoints, own)
             if cell.after.masked:
-                mask = _mask(cell, cell.after.cell, checkpoints[max(checkpoints)], layers, own)
+                last = checkpoints[max(checkpoints)]
+                mask = _mask(cell, cell.after.cell, last, layers, own)
                 own = masks.masked(own, mask)
                 left.append(mask)
+                if not all(last[name].isfinite().all() for name in layers):
+                    diverged += 1
+                    own = {name: torch.full_like(value, torch.nan) for name, value in own.items()}
         starts.append(own)
+    if diverged:
+        log.warning(
+            "%s of a network that diverged: its weights have no order to prune them by, so %s as diverged too",
+            count(diverged, "network is a pruned one", "networks are pruned ones"),
+            "it counts" if diverged == 1 else "they count",
+        )
     return stacked(starts), stacked(left) if left else {}
 
 

@@ -71,8 +71,6 @@ def _rates(pack: PackState, slot: int, n_steps: int) -> list[float]:
 def _decided(cell: Cell, done: float, accuracies: Accuracies) -> Decision:
     """What a schedule says, given the past."""
     schedule = cell.schedule
-    if done == 0 and schedule.name != "inverse_lipschitz":
-        return Decision()
     decided: Decision = registry.load("schedule", schedule.name).decide(
         schedule, cell.training.epochs, done, accuracies
     )
@@ -109,7 +107,7 @@ def refresh(
         images: The training images ``[N, C, H, W]``.
         targets: Their targets.
         batch_size: Samples per step.
-        steps_done: Steps done since the start.
+        steps_done: Steps done since the start; 0 after new weights.
 
     Returns:
         Whether any was measured.

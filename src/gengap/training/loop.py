@@ -151,7 +151,7 @@ def train(
         pack.compiled = compiles(len(pack.results), longest)
         statistics.refresh(pack, arch, data.train_images, first)
         learning_rates.refresh(pack, arch, data.train_images, data.train_targets, job.batch_size(0), 0)
-        _evaluate(pack, job)
+        _evaluate(pack, job, pack.waiting())
         for slot, result in enumerate(pack.results):
             result.checkpoints[0.0] = pack.one(slot)
     while pack.waiting():
@@ -159,8 +159,8 @@ def train(
         _epoch(pack, job)
         pack.epoch, pack.step = pack.epoch + 1, 0
         statistics.refresh(pack, arch, data.train_images, first)
-        if _evaluation_is_due(pack):
-            _evaluate(pack, job)
+        if due := _due_for_evaluation(pack):
+            _evaluate(pack, job, due)
         _finish(pack)
         left = pack.waiting()
         finished = f"{sum(bool(result.stopped_by) for result in results)}/{len(results)} cells finished"
@@ -186,7 +186,8 @@ def _epoch(pack: PackState, job: _Job) -> None:
     Streamed data have no order: an epoch is so many fresh images.
     """
     arch, data, cells = job.arch, job.data, [result.cell for result in pack.results]
-    if job.shared.training.restart_at_switch and (pack.epoch, pack.step) == (job.shared.training.switch_epoch, 0):
+    training = job.shared.training
+    if restarts := training.restart_at_switch and (pack.epoch, pack.step) == (training.switch_epoch, 0):
         pack.restart()
     n_samples, batch_size = data.n_samples, job.batch_size(pack.epoch)
     some = next(iter(pack.networks.parameters.values()))
@@ -205,15 +206,15 @@ def _epoch(pack: PackState, job: _Job) -> None:
         if pack.step:  # at an epoch's start they have been measured, for its evaluation
             statistics.refresh(pack, arch, data.train_images, cells[0])
         steps_done = before + pack.step
-        if steps_done and learning_rates.refresh(
-            pack, arch, data.train_images, data.train_targets, batch_size, steps_done
-        ):
+        # Other weights have another curvature, whenever the next measurement was to be.
+        since = 0 if restarts and not pack.step else steps_done
+        if steps_done and learning_rates.refresh(pack, arch, data.train_images, data.train_targets, batch_size, since):
             rates = learning_rates.epoch_rates(pack, len(sizes), like=some)
         hyperparameters["lr"] = rates[pack.step]
         # The last, smaller batch runs uncompiled: its shape is used once per epoch.
         step = fast_step if index.shape[1] == batch_size else job.step
         inputs = StepInputs(index, hyperparameters, augmentations, buffers)
-        with precision.tensor_float32(job.shared.training.dtype == "tf32"):
+        with precision.tensor_float32(training.dtype == "tf32"):
             pack.take(step, images, targets, inputs)
         pack.step += 1
         if pack.step in due:
@@ -244,13 +245,14 @@ def _snapshots_within(pack: PackState, n_steps: int) -> dict[int, list[tuple[int
     return due
 
 
-def _evaluation_is_due(pack: PackState) -> bool:
-    training = [pack.results[slot].cell.training for slot in pack.waiting()]
-    return any(pack.epoch % each.evaluate_every == 0 or pack.epoch == each.epochs for each in training)
+def _due_for_evaluation(pack: PackState) -> list[int]:
+    """Slots of the working cells to evaluate after this epoch; those of others decide nothing for a cell."""
+    training = {slot: pack.results[slot].cell.training for slot in pack.waiting()}
+    return [s for s, own in training.items() if pack.epoch % own.evaluate_every == 0 or pack.epoch == own.epochs]
 
 
-def _evaluate(pack: PackState, job: _Job) -> None:
-    """Add a row per quantity to every working cell's history."""
+def _evaluate(pack: PackState, job: _Job, due: Sequence[int]) -> None:
+    """Add a row per quantity to the history of the cells in these slots."""
     arch, data, loss, mode = job.arch, job.data, job.shared.loss, job.shared.training.batchnorm
     state, train_outputs = evaluation.training_outputs(arch, pack.state(), data.train_images, mode)
     test_outputs = evaluation.all_outputs(arch, state, data.test_images, mode, together=True)
@@ -265,7 +267,7 @@ def _evaluate(pack: PackState, job: _Job) -> None:
         "l2_penalty": _l2_penalties(pack),
         "lr": learning_rates.learning_rates(pack),
     }
-    for slot in pack.waiting():
+    for slot in due:
         result = pack.results[slot]
         result.history += [(float(pack.epoch), name, values[slot]) for name, values in columns.items()]
         if not math.isnan(pack.curvature[slot]):

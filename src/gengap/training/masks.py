@@ -16,7 +16,7 @@ from gengap.errors import UserError
 from gengap.studies.settings import Cell, Optimizer
 from gengap.training.optimizers import OptimizerState
 
-MASK = "mask"  # kind of optimiser state
+MASK = "mask of weights"  # kind of optimiser state, named as no optimiser names its own
 
 
 def prunable(arch: Architecture) -> list[str]:

@@ -157,7 +157,7 @@ def _saved_by_autograd(arch: Architecture, images_shape: tuple[int, ...], dtype:
     def step() -> object:
         outputs = functional_call(arch.training, state, (images,))
         # `torch.func.grad` keeps the graph of the backward pass as well.
-        return torch.autograd.grad(outputs.sum(), parameters, create_graph=True)
+        return torch.autograd.grad(outputs.sum(), parameters, create_graph=True, allow_unused=True)
 
     return saved_bytes(step)
 

@@ -84,13 +84,16 @@ def write(path: Path, pack: PackState, results: Sequence[CellResult]) -> None:
     """Save a pack between two steps."""
     slots = [next(slot for slot, result in enumerate(results) if result is own) for own in pack.results]
     with storage.writing(path, "unfinished", {}) as file:
-        file.attrs.update(epoch=pack.epoch, step=pack.step, compiled=pack.compiled, places=slots)
-        file.attrs.update(curvature=pack.curvature, products=pack.products)
+        file.attrs.update(epoch=pack.epoch, step=pack.step, compiled=pack.compiled)
+        # Datasets: an attribute holds no more than 64 KB, which thousands of networks have.
+        for name, values in (("places", slots), ("curvature", pack.curvature), ("products", pack.products)):
+            file[name] = np.array(values)
         serialization.write_results(file.create_group("records"), results)
         _write_tensors(file.create_group("parameters"), pack.networks.parameters)
         _write_tensors(file.create_group("buffers"), pack.networks.buffers)
+        memory = file.create_group("memory")  # empty for an optimiser that keeps nothing
         for kind, tensors in pack.networks.optimizer_state.items():
-            _write_tensors(file.create_group(f"memory/{kind}"), tensors)
+            _write_tensors(memory.create_group(kind), tensors)
 
 
 def read(
@@ -100,7 +103,8 @@ def read(
 
     Args:
         path: Where it may be; None finds nothing.
-        wanted: The cells to train, empty results; the saved pack must have them all.
+        wanted: The cells to train, empty results; the saved pack must have them all. They are known by their
+            identities, since the study may have given other names to its cells.
         device: Where its tensors go.
 
     Returns:
@@ -115,14 +119,14 @@ def read(
         with storage.reading(path, "unfinished") as file:
             results = serialization.read_results(file["records"])
             pack = PackState(
-                results=[results[slot] for slot in file.attrs["places"]],
+                results=[results[slot] for slot in file["places"][()]],
                 networks=NetworkState(
                     parameters=_read_tensors(file["parameters"], device),
                     buffers=_read_tensors(file["buffers"], device),
                     optimizer_state={kind: _read_tensors(part, device) for kind, part in file["memory"].items()},
                 ),
-                curvature=[float(value) for value in file.attrs["curvature"]],
-                products=[int(count) for count in file.attrs["products"]],
+                curvature=[float(value) for value in file["curvature"][()]],
+                products=[int(count) for count in file["products"][()]],
                 epoch=int(file.attrs["epoch"]),
                 step=int(file.attrs["step"]),
                 compiled=bool(file.attrs["compiled"]),
@@ -132,8 +136,12 @@ def read(
     except (UserError, ValueError, OSError, KeyError) as error:
         log.warning("%s cannot be used (%s); training starts from the beginning", path, error)
         return None
-    if not {result.identity for result in wanted} <= {result.identity for result in results}:
+    named = {result.identity: result for result in wanted}
+    if not set(named) <= {result.identity for result in results}:
         return None
+    for result in results:
+        if own := named.get(result.identity):
+            result.name, result.cell = own.name, own.cell
     log.info("going on from epoch %d, step %d", pack.epoch, pack.step)
     return pack, results
 

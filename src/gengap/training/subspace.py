@@ -18,7 +18,8 @@ from gengap.studies.settings import Cell
 from gengap.training.optimizers import OptimizerState, per_cell
 from gengap.training.projections import KINDS
 
-COORDINATES, FIRST, PROJECTION = "coordinates", "first", "projection"  # kinds of optimiser state
+# Kinds of optimiser state, named as no optimiser names its own.
+COORDINATES, FIRST, PROJECTION = "subspace coordinates", "subspace first", "subspace projection"
 _OWN = (COORDINATES, FIRST, PROJECTION)
 
 

@@ -18,5 +18,5 @@ def decide(settings: Schedule, epochs: int, done: int, accuracies: Accuracies) -
         done: Epochs finished.
         accuracies: Not read.
     """
-    reached = sum(done >= round(milestone * epochs) for milestone in settings.milestones)
+    reached = sum(done >= max(1, round(milestone * epochs)) for milestone in settings.milestones)
     return Decision(settings.factor**reached)
