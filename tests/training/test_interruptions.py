@@ -1,5 +1,6 @@
 """Packs that the kernels train end with the same bits, however often they are interrupted."""
 
+import os
 import signal
 
 import pytest
@@ -11,7 +12,16 @@ from gengap.errors import UserError
 from gengap.labels import LabelledData
 from gengap.registry import REGISTRY
 from gengap.studies.settings import Cell
-from gengap.training import RunOptions, cell_result, pack_state, resume, train_pack
+from gengap.training import (
+    RunOptions,
+    cell_result,
+    cell_store,
+    loop,
+    pack_state,
+    resume,
+    serialization,
+    train_pack,
+)
 from gengap.training.step import NetworkState
 
 pytestmark = pytest.mark.skipif(not operators.available(), reason="no C++ compiler")
@@ -140,3 +150,43 @@ def test_thousands_of_networks_can_be_saved(tmp_path):
     assert found.curvature == pack.curvature
     assert found.products == pack.products
     assert [result.name for result in found.results] == [result.name for result in results]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_last_step_ends_the_run_and_loses_nothing(number, data, tmp_path, monkeypatch, caplog):
+    whole = loop.train
+
+    def then_interrupted(*given, **options):
+        found = whole(*given, **options)
+        os.kill(os.getpid(), number)
+        return found
+
+    monkeypatch.setattr(loop, "train", then_interrupted)
+    paths = tmp_path / "weights.h5", tmp_path / "history.h5"
+    options = RunOptions(device="cpu", store_folder=tmp_path / "store", compile_step="off")
+    with pytest.raises(UserError, match=rf"stopped by {number.name} after the last step\. Run it again"):
+        train_pack(cells(), data, *paths, options)
+    with caplog.at_level("INFO"):
+        train_pack(cells(), data, *paths, options)
+    assert "0 of 3 cells are to be trained" in caplog.text
+    without = tmp_path / "no store" / "weights.h5", tmp_path / "no store" / "history.h5"
+    train_pack(cells(), data, *without, RunOptions(device="cpu", compile_step="off"))
+    assert cell_result.read(cells(), *without).keys() == cells().keys()
+
+
+def test_a_damaged_entry_that_another_job_sets_aside_meanwhile(data, tmp_path, monkeypatch):
+    pack, paths = cells(), (tmp_path / "weights.h5", tmp_path / "history.h5")
+    options = RunOptions(device="cpu", store_folder=tmp_path / "store", compile_step="off")
+    train_pack(pack, data, *paths, options)
+    entries = list((tmp_path / "store").rglob("*.h5"))
+    read = serialization.read_results
+
+    def damaged(group):
+        for entry in entries:
+            entry.unlink(missing_ok=True)
+        read(group)
+        raise ValueError("its content is not what was written")
+
+    monkeypatch.setattr(serialization, "read_results", damaged)
+    identity = cell_result.read(pack, *paths)["1"].identity
+    assert cell_store.get(tmp_path / "store", identity, "1", pack["1"]) is None

@@ -198,6 +198,8 @@ class _Job:
                 cell_store.put(self.options.store_folder, result)
         _warn(results)
         self.savers.append(saver)
+        if self.options.store_folder:  # without, what was trained is kept only by what follows
+            saver.end()
         return passed
 
     def _start(self, results: list[CellResult]) -> pack_state.PackState:

@@ -3,6 +3,7 @@
 A file is written under a temporary name and renamed, so two jobs that finish the same cell at once leave one good copy.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def get(store: Path, identity: str, name: str, cell: Cell) -> CellResult | None:
         raise
     except _DAMAGE as error:
         aside = path.with_suffix(".damaged")
-        path.replace(aside)
+        with contextlib.suppress(FileNotFoundError):  # another job has done so
+            path.replace(aside)
         log.warning("%s is damaged (%s): set aside as %s, and the cell is trained again", path, error, aside.name)
         return None
     result.name, result.cell = name, cell

@@ -64,11 +64,20 @@ class Saver:
         if self.path is not None:
             write(self.path, pack, results)
         self._last = time.monotonic()
+        self._stop_if_asked(f"at epoch {pack.epoch}, step {pack.step}")
+
+    def end(self) -> None:
+        """Call when all results are stored.
+
+        Raises:
+            InterruptionError: If the process was asked to end after the last step.
+        """
+        self._stop_if_asked("after the last step")
+
+    def _stop_if_asked(self, when: str) -> None:
         if self._signal is not None:
             name = signal.Signals(self._signal).name
-            raise InterruptionError(
-                f"stopped by {name} at epoch {pack.epoch}, step {pack.step}. Run it again to go on from there."
-            )
+            raise InterruptionError(f"stopped by {name} {when}. Run it again to go on from there.")
 
     def remove(self) -> None:
         """Forget the saved pack: its results are written."""
