@@ -49,7 +49,7 @@ def _not_shown(evidence: Evidence, cells: pd.DataFrame) -> tuple[str, str]:
     kinds = cells["group"].nunique()
     networks = every["network"].nunique() - cells["network"].nunique()
     return (
-        not_shown(networks, "network", f"on fewer than {kinds} kinds of data, or no room"),
+        not_shown(networks, "network", f"fewer than {kinds} kinds of data, or after the first {MOST_NETWORKS}"),
         not_shown(mixed, "share", "neither none nor all of the data is random"),
     )
 

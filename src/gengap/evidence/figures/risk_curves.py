@@ -85,7 +85,7 @@ def risk_plot(data: pd.DataFrame, evidence: Evidence, shown: Mapping[str, Sequen
     seeds = evidence.cells.groupby(list(evidence.axes))[SEED].nunique()
     words = "seeds" if "arm" in evidence.axes else "draws"  # networks, or simulations
     of_each = f"{seeds.min()} {words} of every size"
-    title(figure, told(of_each, left_out(evidence.cells), "dotted: everything can be fitted"))
+    title(figure, told(of_each, left_out(evidence.cells), "dotted: interpolation threshold"))
     figure.align_ylabels()
     looks = [handle(split, color=GREY, linestyle=style) for split, style in SPLITS.items()]
     legend(figure, [*handles(colors), *looks], below=True)
