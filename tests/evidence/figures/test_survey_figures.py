@@ -98,7 +98,7 @@ def without(evidence, dropped):
             lambda: without(
                 survey_evidence.fitting(), lambda one: (one["arm"], one["labels"]) == ("mlp", "noise_images")
             ),
-            "1 network not shown (on fewer than 5 kinds of data, or no room)",
+            "1 network not shown (fewer than 5 kinds of data, or after the first 6)",
         ),
         ("label_noise", survey_evidence.fitting, "6 lines not shown (fewer than 3 shares)"),
         (
