@@ -141,7 +141,7 @@ def test_a_killed_pack_keeps_its_masks(run, make_cell, tmp_path, monkeypatch, sh
 
 def test_a_missing_origin_and_wrong_shares_are_told(run, make_cell):
     dense = make_cell(model=MLP)
-    with pytest.raises(UserError, match=r"1 of 1 networks that others come after are not in no file"):
+    with pytest.raises(UserError, match=r"1 network of 1 that others start from is not in any file"):
         run("ticket", after(dense))
     run("dense", dense)
     with pytest.raises(UserError, match=r"has 2 shares, and the network has 4 layers"):

@@ -1,5 +1,6 @@
 """Results of another machine: exported, and imported where there are neither data nor weights."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gengap.studies import imports
 from gengap.studies.jobs import Plan
 from gengap.studies.simulation import load_simulations, point_settings
 from gengap.studies.study import load_studies
+from gengap.training import __main__ as training_command
 
 COMPARED = ("cells.csv", "verdicts.csv", "figures/accuracy_by_width.csv", "tables/final_performance.csv")
 CELLS = ["width=2,lr=0.1,seed=0", "width=3,lr=0.1,seed=0"]
@@ -235,3 +237,71 @@ def test_draws_are_exported_and_imported_too(clone, tmp_path, capsys):
     taken = imported.of_simulation(simulation, there.imports)
     collect_simulation(simulation, [], tmp_path / "there.h5", tmp_path / "there.csv", taken)
     assert (tmp_path / "here.csv").read_text() == (tmp_path / "there.csv").read_text()
+
+
+CHAIN = """
+title: Chain
+base:
+  dataset: {name: gaussian, image_size: 4, channels: 1, n_train: 100, n_test: 40}
+  labels: {name: teacher, train_size: 60, test_size: 20, teacher_width: 2, margin: 0.1, minority_share: 0.1}
+  model: {name: mlp, width: 4, depth: 1}
+  training: {batch_size: 20, epochs: 1}
+grid:
+  arm:
+    a: {}
+    b: {after: {origin: a, weights: 0, prune: [0.2]}}
+    c: {after: {origin: b, weights: 0, prune: [0.5]}}
+  seed: [0, 1]
+probes: [performance]
+"""
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """A project with a study of networks that come after others, of which all is imported and nothing is trained."""
+    folder = tmp_path_factory.mktemp("chain")
+    (folder / "config/studies").mkdir(parents=True)
+    config = (Path(__file__).resolve().parents[2] / "config/config.yaml").read_text()
+    (folder / "config/config.yaml").write_text(re.sub(r"(?m)^studies: .*$", "studies: [chain]", config))
+    (folder / "config/studies/chain.yaml").write_text(CHAIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        training_command.main(["chain", "--device", "cpu"])
+        assert main(["export", "chain", "chain.h5"]) == 0
+        shutil.rmtree("results")
+        shutil.rmtree(".gengap")
+        assert main(["import", "chain.h5"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "trained"),
+    [
+        ("[0.5]", "[0.5]", ""),
+        ("seed: [0, 1]", "seed: [0, 1, 2]", "a2 b2 c2"),
+        ("[0.5]", "[0.4]", "a0 a1 b0 b1 c0 c1"),
+        (
+            "  seed: [0, 1]",
+            "    d: {after: {origin: b, weights: 0, prune: [0.7]}}\n  seed: [0, 1]",
+            "a0 a1 b0 b1 d0 d1",
+        ),
+        ("  seed: [0, 1]", "    d: {after: {origin: a, weights: last}}\n  seed: [0, 1]", "a0 a1 d0 d1"),
+    ],
+)
+def test_what_other_networks_start_from_is_trained_again(old, new, trained, chain, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "project"
+    shutil.copytree(chain, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    (folder / "config/studies/chain.yaml").write_text(CHAIN.replace(old, new))
+    study = load_studies(layout.STUDIES)["chain"]
+    cells = [
+        study.cells[name]
+        for names in Plan({"chain": study}, {}, imports.read()).packs["chain"].values()
+        for name in names
+    ]
+    assert " ".join(sorted(f"{cell.arm}{cell.seed}" for cell in cells)) == trained
+    told = " ".join(imports.unused(imports.read(), study))
+    assert ("start from its weights" in told) is (trained[:2] == "a0")
+    training_command.main(["chain", "--device", "cpu"])
+    assert main(["export", "chain", "again.h5"]) == 0
+    assert f"{len(study.cells)} of {len(study.cells)} cells" in capsys.readouterr().out

@@ -123,11 +123,11 @@ def _served(held: Imports, project: Project) -> Iterator[str]:
 def _lacking(held: Imports, study: Study, told: str) -> Iterator[str]:
     """The cells of a study that an import does not stand for, by the reason."""
     one, probes = held.files[0], probe_keys(study.probes)
-    keys = one.keys(probes)
+    keys, served = one.keys(probes), held.cells(study)
     reasons: dict[str, list[str]] = {}
     for name, cell in study.cells.items():
-        if why := one.lacks(cell, probes, keys):
-            reasons.setdefault(why, []).append(name)
+        if name not in served:
+            reasons.setdefault(one.lacks(cell, probes, keys) or imports.STARTED_FROM, []).append(name)
     for why, names in reasons.items():
         yield f"{study.name}: {count(len(names), 'cell')} {told} ({why}): {listed(names)}"
 

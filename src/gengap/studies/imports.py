@@ -15,12 +15,14 @@ from gengap import layout, versions
 from gengap.counting import count
 from gengap.errors import UserError
 from gengap.files import exports, storage
+from gengap.studies.chains import with_origins
 from gengap.studies.identity import cell_identities, measured_epochs, method, point_identity
 from gengap.studies.packing import dataset_key, labels_key, probe_keys, probe_settings
 from gengap.studies.settings import CODE, Cell, identities
 from gengap.studies.simulation import Point, Simulation, point_settings
 from gengap.studies.study import Probe, Study
 
+STARTED_FROM = "cells that are trained here start from its weights, which no export has"
 _NAMED = 4  # cells that a sentence names
 AtHand = Callable[[Path], tuple[str, str] | None]
 
@@ -167,6 +169,8 @@ class Imports:
     def cells(self, study: Study, *, any_code: bool = False) -> dict[str, Source]:
         """Of a study's cells, those that an import stands for: histories, and all that its probes measure.
 
+        Not those that a cell comes after which is trained here, unless `any_code`: it starts from their weights.
+
         Args:
             study: The study.
             any_code: See `Import.lacks`.
@@ -183,7 +187,9 @@ class Imports:
                     continue
                 if (measured := one.n_measured(cell, keys)) > most.get(name, -1):
                     found[name], most[name] = Source(one.path, one.name_of(cell)), measured
-        return {name: found[name] for name in study.cells if name in found}
+        left = [] if any_code or not found else [name for name in study.cells if name not in found]
+        trained = {*with_origins(study.cells, study.axes, left)}
+        return {name: found[name] for name in study.cells if name in found and name not in trained}
 
     def points(self, simulation: Simulation, *, any_code: bool = False) -> dict[str, Source]:
         """Of a simulation's points, those that an import stands for; `any_code` as of `cells`."""
@@ -249,7 +255,8 @@ def unused(imports: Imports, study: Study) -> Iterator[str]:
         keys = one.keys(probes)
         reasons: dict[str, list[str]] = {}
         for name in one.held(settings):
-            reasons.setdefault(one.lacks(study.cells[name], probes, keys, at_hand=at_hand), []).append(name)
+            why = one.lacks(study.cells[name], probes, keys, at_hand=at_hand) or STARTED_FROM
+            reasons.setdefault(why, []).append(name)
         for why, names in reasons.items():
             yield (
                 f"{study.name}: {one.path} has {count(len(names), 'cell')} that cannot be used ({why}) and "

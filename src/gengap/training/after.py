@@ -81,7 +81,11 @@ def _weights(cell: Cell, checkpoints: weights.Checkpoints, fresh: State) -> Stat
     epoch = max(checkpoints) if at == "last" else at
     if epoch not in checkpoints:
         kept = ", ".join(f"{epoch:g}" for epoch in sorted(checkpoints))
-        raise UserError(f"after.weights: the origin ended early and has no weights at epoch {epoch:g}, only at {kept}.")
+        arm = f"arm '{cell.arm}', " if cell.arm else ""
+        raise UserError(
+            f"{arm}seed {cell.seed}: after.weights: the origin ended early and has no weights at epoch {epoch:g}, "
+            f"only at {kept}. Choose one of these, or last."
+        )
     found = {name: value.to(fresh[name]) for name, value in checkpoints[epoch].items()}
     return {name: _grown(value, fresh[name]) for name, value in found.items()} if cell.after.grow else found
 
@@ -115,10 +119,10 @@ def _read(wanted: Sequence[Cell], files: Sequence[Path]) -> Mapping[str, weights
             continue
         found |= {named[name]: saved for name, saved in weights.read(file).items() if named[name] in keys}
     if missing := len(keys - set(found)):
-        listed = ", ".join(map(str, files)) or "no file"
+        listed = ", ".join(map(str, files)) or "any file"
         raise UserError(
-            f"after.origin: {missing} of {len(keys)} networks that others come after are not in {listed}. "
-            "Train the pack of their origins first."
+            f"after.origin: {count(missing, 'network')} of {len(keys)} that others start from "
+            f"{'is' if missing == 1 else 'are'} not in {listed}. Train the pack of their origins first."
         )
     return found
 
