@@ -125,7 +125,6 @@ def study(tmp_path):
 @pytest.mark.parametrize(
     ("selector", "count"),
     [
-        (None, 12),
         ("width=4", 6),
         ("seed=0, width=8", 6),
         ("minority_share=0", 6),
@@ -152,3 +151,20 @@ def test_a_selector_of_nothing_is_one_sentence(study, selector, words):
     with pytest.raises(UserError) as caught:
         command.chosen(study, selector)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("edited_between", [False, True])
+def test_cells_of_an_earlier_selection_stay(edited_between, project, tmp_path):
+    name = project("near_rank_vgg")
+    command.main([name, "--device", "cpu", "--cells", "seed=0"])
+    if edited_between:  # they are other cells then, which were not asked for
+        path = tmp_path / "config/studies/near_rank_vgg.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["reduced"]["base"]["optimizer"] = {"name": "sgd", "lr": 0.0123}
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+    command.main([name, "--device", "cpu", "--cells", "seed=1"])
+    for file, kind, table in (("history", "history", "history"), ("performance", "probe", "measurements")):
+        (path,) = (tmp_path / "results" / name / "packs").rglob(f"{file}.h5")
+        with storage.reading(path, kind) as content:
+            cells = {cell.rpartition("=")[2] for cell in storage.read_table(content, table)["cell"]}
+        assert cells == ({"1"} if edited_between else {"0", "1"})

@@ -14,6 +14,7 @@ from typing import Any
 
 from gengap import datasets, labels, layout, logs, probes, provenance, training
 from gengap.cost import remaining
+from gengap.engine import weights
 from gengap.errors import UserError, unknown_name
 from gengap.evidence.whole import make
 from gengap.files import legacy_names, paths, storage
@@ -28,6 +29,7 @@ from gengap.studies.jobs import Plan
 from gengap.studies.names import REDUCED
 from gengap.studies.packing import dataset_key, labels_key
 from gengap.studies.reading import read_yaml
+from gengap.studies.settings import Cell
 from gengap.studies.study import Study, load_study
 from gengap.studies.validation import validate
 
@@ -38,7 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
     with logs.job():
         begin = time.monotonic()
         legacy_names.rename()
-        study = chosen(find(options.study), options.cells)
+        study = find(options.study)
+        if options.cells:
+            study = with_held(study, chosen(study, options.cells))
         config = validate(Config, read_yaml(layout.CONFIG), f"{layout.CONFIG}: ")
         plan = Plan({study.name: study}, {}, imports.read())
         for pack in plan.packs[study.name]:
@@ -64,18 +68,16 @@ def find(name: str) -> Study:
     return study
 
 
-def chosen(study: Study, selector: str | None) -> Study:
+def chosen(study: Study, selector: str) -> Study:
     """The study with only the cells that a selector names, and those that they come after.
 
     Args:
         study: The study.
-        selector: Parts of their names, such as ``dataset=cifar10,seed=0``; numbers are compared as numbers. None: all.
+        selector: Parts of their names, such as ``dataset=cifar10,seed=0``; numbers are compared as numbers.
 
     Raises:
         UserError: If it names none.
     """
-    if selector is None:
-        return study
     values = {name: dict(part.partition("=")[::2] for part in name.split(",")) for name in study.cells}
     axes = dict.fromkeys(axis for own in values.values() for axis in own)
     wanted = published.parse_selector(selector, f"study '{study.name}'")
@@ -94,6 +96,27 @@ def chosen(study: Study, selector: str | None) -> Study:
     return study.model_copy(update={"cells": cells})
 
 
+def with_held(study: Study, part: Study) -> Study:
+    """The chosen cells and those that the packs' files hold already, which are written as a whole.
+
+    Args:
+        study: All of the study.
+        part: From `chosen`.
+
+    Raises:
+        UserError: If a file is damaged.
+    """
+    held = {
+        name
+        for file in sorted(layout.packs(study.name).glob(layout.weights_in(Path("*")).as_posix()))
+        for name, settings in weights.read_settings(file).items()
+        if name in study.cells and Cell.model_validate(settings).identity() == study.cells[name].identity()
+    }
+    return part.model_copy(
+        update={"cells": {name: cell for name, cell in study.cells.items() if name in held | set(part.cells)}}
+    )
+
+
 def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> None:
     """Train one pack and measure all of the study's probes on it; what is finished is left as it is.
 
@@ -105,11 +128,11 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
     cells = {name: plan.studies[study].cells[name] for name in plan.packs[study][pack]}
     train = plan.train(study, pack)
     data = labels.read(Path(train.inputs["prepared"]), Path(train.inputs["labelled"]))
-    weights, store = Path(train.outputs["weights"]), Path(config.store)
+    checkpoints, store = Path(train.outputs["weights"]), Path(config.store)
     training.train_pack(
         cells,
         data,
-        weights,
+        checkpoints,
         Path(train.outputs["history"]),
         training.RunOptions(store_folder=store, store_group=config.store_group, device=device),
         origins=[Path(file) for file in train.inputs.get("origins", ())],
@@ -123,7 +146,7 @@ def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> 
             probes.measure_pack(
                 probe,
                 cells,
-                weights,
+                checkpoints,
                 data,
                 output,
                 store_folder=store,
@@ -184,7 +207,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), help="where to train; by default the device of config/config.yaml"
     )
-    parser.add_argument("--cells", metavar="SELECTOR", help="train only these cells, e.g. dataset=cifar10,seed=0")
+    parser.add_argument(
+        "--cells",
+        metavar="SELECTOR",
+        help="train only these cells, e.g. dataset=cifar10,seed=0; "
+        "those of an earlier run stay. One run at a time in a folder",
+    )
     parser.add_argument("--evidence", action="store_true", help="make figures, tables and verdicts as well")
     return parser
 
