@@ -11,6 +11,7 @@ from stored import edited
 from gengap.errors import UserError
 from gengap.evidence import collect, measurements
 from gengap.files import storage
+from gengap.studies.settings import Cell
 from gengap.studies.study import load_study
 from gengap.training import __main__ as command
 
@@ -168,3 +169,9 @@ def test_cells_of_an_earlier_selection_stay(edited_between, project, tmp_path):
         with storage.reading(path, kind) as content:
             cells = {cell.rpartition("=")[2] for cell in storage.read_table(content, table)["cell"]}
         assert cells == ({"1"} if edited_between else {"0", "1"})
+
+
+@pytest.mark.parametrize("settings", [{}, {"model": {"name": "gone"}}, {"training": {"epochs": -1}}, {"seed": "x"}])
+def test_settings_of_other_versions_are_those_of_no_cell(settings):
+    assert not command._is_of(settings, Cell.model_validate({"seed": 3}))
+    assert command._is_of(Cell.model_validate({"seed": 3}).model_dump(mode="json"), Cell.model_validate({"seed": 3}))

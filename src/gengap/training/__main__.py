@@ -110,11 +110,19 @@ def with_held(study: Study, part: Study) -> Study:
         name
         for file in sorted(layout.packs(study.name).glob(layout.weights_in(Path("*")).as_posix()))
         for name, settings in weights.read_settings(file).items()
-        if name in study.cells and Cell.model_validate(settings).identity() == study.cells[name].identity()
+        if name in study.cells and _is_of(settings, study.cells[name])
     }
     return part.model_copy(
         update={"cells": {name: cell for name, cell in study.cells.items() if name in held | set(part.cells)}}
     )
+
+
+def _is_of(settings: Mapping[str, Any], cell: Cell) -> bool:
+    """Whether a file's settings are those of a cell; an earlier version's may be none that a cell can have."""
+    try:
+        return Cell.model_validate(settings).identity() == cell.identity()
+    except (ValueError, UserError):
+        return False
 
 
 def run_pack(plan: Plan, study: str, pack: str, config: Config, device: str) -> None:
